@@ -1,0 +1,67 @@
+# Every command sets up what it needs: Debian packages (as root or through sudo), then the virtual environment.
+
+# Debian's own Python, whichever python3 comes first on PATH: python3-rados and python3-rbd are built for it.
+SYSTEM_PYTHON := /usr/bin/python3
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STATE := .state
+
+.DEFAULT_GOAL := help
+.PHONY: help machine venv demo up down test test-long check format bench lock clean
+
+help: ## Show these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: venv ## Play the whole story on a real cluster that is started for it, and stop everything
+	@$(PYTHON) -m tests.demo play
+
+up: venv ## Start a real cluster with Sutler in it, leave it running, print the lines to paste
+	@$(PYTHON) -m tests.demo up --state $(STATE)
+
+down: ## Stop what `make up` started
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.demo down --state $(STATE); fi
+
+test: venv ## Run the tests, on a real control plane, node, Ceph and registry
+	@$(PYTHON) -m pytest
+
+test-long: venv ## Run also the tests that take long: soak, thousands of kills
+	@$(PYTHON) -m pytest -m 'long or not long'
+
+check: venv ## Lint, types, import contracts
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+format: venv ## Format the code
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+bench: venv ## Measure speed, as ratios to a bare server within one run
+	@$(PYTHON) -m tests.bench
+
+lock: venv ## Pin the newest versions that pyproject.toml allows into constraints.txt
+	@$(PYTHON) -m pip install --quiet pip-tools
+	@$(VENV)/bin/pip-compile --quiet --upgrade --extra dev --generate-hashes --allow-unsafe --strip-extras --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-options --no-emit-trusted-host \
+	  --output-file constraints.txt pyproject.toml
+
+clean: down ## Remove the virtual environment and all state (the built Kubernetes stays in the cache)
+	@rm -rf $(VENV) $(STATE) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+machine:
+	@$(SYSTEM_PYTHON) tests/cluster/machine.py
+
+venv: machine $(VENV)/.ready
+
+# An isolated environment from hashed packages alone; of the system's packages it sees the two extension modules that
+# only the distribution has, and nothing else (Debian's older cryptography would satisfy an unpinned requirement).
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@echo "Making the virtual environment in $(VENV) …"
+	@$(SYSTEM_PYTHON) -m venv --clear $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@for module in rados rbd; do \
+	  ln -sf "$$($(SYSTEM_PYTHON) -c "import $$module; print($$module.__file__)")" $(VENV)/lib/python3.*/site-packages/; \
+	done
+	@touch $@
