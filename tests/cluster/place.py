@@ -1,0 +1,136 @@
+"""Where servers run: on the host, or in a network namespace of their own without a way out.
+
+Addresses are always 127.0.0.1. Ports are reserved on the host in both cases, so that a forwarded port is the
+same inside and outside and one kubeconfig or ceph.conf serves both.
+"""
+
+import os
+import random
+import socket
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.cluster.errors import ClusterError
+
+# Below the kernel's ephemeral range, so that no outgoing connection takes one in passing.
+_PORTS = range(20_000, 32_000)
+_HOLDER = Path(__file__).with_name("netns.py")
+
+
+class Place:
+    """The host itself; `Place.namespace()` gives an isolated one."""
+
+    name = "host"
+    isolated = False
+
+    def __init__(self) -> None:
+        self.prefix: list[str] = []
+        self._reserved: dict[int, socket.socket] = {}
+
+    @staticmethod
+    def host() -> "Place":
+        return Place()
+
+    @staticmethod
+    def namespace() -> "Place":
+        return _Namespace()
+
+    def port(self) -> int:
+        """A port that is nobody else's until `close()`, not even while its server restarts."""
+        return self.ports(1)[0]
+
+    def ports(self, count: int) -> range:
+        """`count` such ports in a row.
+
+        They are bound but not listened on, with SO_REUSEADDR: Linux lets a server that sets it too (Go, Ceph
+        and asyncio do) listen there, and gives the port to nobody who asks for any free one.
+        """
+        for _ in range(200):
+            first = random.randrange(_PORTS.start, _PORTS.stop - count)  # noqa: S311 - no secret
+            block = range(first, first + count)
+            if sockets := _bind_all(block):
+                self._reserved.update(zip(block, sockets, strict=True))
+                return block
+        raise ClusterError(f"no {count} free ports in a row between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1")
+
+    def forward(self, *ports: int) -> None:
+        """Make servers on these ports of the place answer on the host's 127.0.0.1, too."""
+
+    def close(self) -> None:
+        for reserved in self._reserved.values():
+            reserved.close()
+        self._reserved.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Namespace(Place):
+    """A network namespace that lives as long as the process that holds it, and so can't be left behind.
+
+    The holder is also the forwarder: it is handed sockets that listen on the host and connects inside.
+    Only the network is separate: mounts, processes and files are the host's.
+    """
+
+    isolated = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        if os.geteuid() != 0:
+            raise ClusterError("a network namespace can be made by root only; run as root, or leave out the node")
+        from tests.cluster.process import Process  # noqa: PLC0415 - a Process runs in a Place, and this Place in a Process
+
+        ours, theirs = socket.socketpair()
+        self._control = ours
+        with theirs:
+            self._holder = Process.started(
+                [sys.executable, "-I", _HOLDER, str(theirs.fileno())],
+                place=Place.host(),
+                log=Path("/dev/null"),  # what goes wrong comes as the answer
+                pass_fds=[theirs.fileno()],
+            )
+        ours.settimeout(10)
+        self._expect_answer("make a network namespace")
+        self.name = f"net-of-{self._holder.pid}"
+        self.prefix = ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net", "--"]
+
+    def forward(self, *ports: int) -> None:
+        for port in ports:
+            listener = self._reserved[port]
+            listener.listen(128)
+            socket.send_fds(self._control, [str(port).encode()], [listener.fileno()])
+            self._expect_answer(f"forward port {port}")
+
+    def close(self) -> None:
+        """Ends the namespace. Stop its servers first: they would keep it alive."""
+        super().close()
+        self._control.close()
+        self._holder.stop()
+
+    def _expect_answer(self, what: str) -> None:
+        answer = self._control.recv(1024).decode()
+        if answer != "done":
+            raise ClusterError(f"could not {what}: {answer or 'its holder ended'}")
+
+
+def _bind_all(ports: range) -> list[socket.socket]:
+    """Sockets bound to all of `ports`, or none when one is taken."""
+    bound: list[socket.socket] = []
+    for port in ports:
+        candidate = socket.socket()
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind(("127.0.0.1", port))
+        except OSError:
+            for taken in (*bound, candidate):
+                taken.close()
+            return []
+        bound.append(candidate)
+    return bound

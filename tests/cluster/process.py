@@ -1,0 +1,121 @@
+"""One server process: started with a log, stopped by its own process id, gone when we are gone."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self, TypeVar
+
+from tests.cluster.errors import ClusterError
+from tests.cluster.place import Place
+from tests.cluster.wait import wait_for
+
+T = TypeVar("T")
+
+# The kernel's parent-death signal fires when the *thread* that forked ends, not only the process. So every
+# server is forked by this one thread, which lives as long as we do, whoever asked for it.
+_SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
+
+
+class Process:
+    """A running server in a session of its own (Ctrl-C in the terminal reaches us first, not it)."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], name: str, log: Path) -> None:
+        self._popen = popen
+        self.name = name
+        self.log = log
+
+    @classmethod
+    def started(  # noqa: D417 - the rest says itself
+        cls,
+        argv: Sequence[str | Path],
+        *,
+        place: Place,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> Self:
+        """Start `argv` inside `place`.
+
+        Args:
+            log: gets standard output and error, appended.
+            env: comes on top of our own environment.
+        """
+        command = ["setpriv", "--pdeathsig", "KILL", "--", *place.prefix, *map(str, argv)]
+
+        def fork() -> subprocess.Popen[bytes]:
+            with log.open("ab") as out:
+                return subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **(env or {})},
+                    cwd=cwd,
+                    start_new_session=True,
+                    pass_fds=tuple(pass_fds),
+                )
+
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return cls(_SPAWNER.submit(fork).result(), Path(argv[0]).name, log)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._popen.returncode is None and not self._ended(wait=False)
+
+    def kill(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """Send `sig` to the process and its children; nothing when it has ended."""
+        if self.alive:
+            os.killpg(self.pid, sig)
+
+    def freeze(self) -> None:
+        self.kill(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.kill(signal.SIGCONT)
+
+    def stop(self, grace: float = 10.0) -> None:
+        """TERM, up to `grace` seconds, then KILL, for the process and whatever it left in its group."""
+        if self._popen.returncode is not None:
+            return
+        os.killpg(self.pid, signal.SIGTERM)
+        os.killpg(self.pid, signal.SIGCONT)  # a frozen process would never see the TERM
+        deadline = time.monotonic() + grace
+        while not self._ended(wait=False) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        # Not reaped yet, so neither the process id nor the group id can be anybody else's.
+        os.killpg(self.pid, signal.SIGKILL)
+        self._ended(wait=True)
+        self._popen.wait()
+
+    def until(self, condition: Callable[[], T | None], what: str, timeout: float = 30.0) -> T:
+        """`wait_for`, given up at once with the log's end when the process dies meanwhile."""
+
+        def alive_and_true() -> T | None:
+            if not self.alive:
+                raise ClusterError(f"{self.name} ended while waiting for {what}; {self.log} ends with:\n{self.tail()}")
+            return condition()
+
+        try:
+            return wait_for(alive_and_true, what, timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; {self.log} ends with:\n{self.tail()}") from None
+
+    def tail(self, lines: int = 15) -> str:
+        return "\n".join(self.log_text().splitlines()[-lines:])
+
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def _ended(self, *, wait: bool) -> bool:
+        """Whether it has ended, asked without reaping it."""
+        options = os.WEXITED | os.WNOWAIT | (0 if wait else os.WNOHANG)
+        return os.waitid(os.P_PID, self.pid, options) is not None
