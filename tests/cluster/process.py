@@ -23,10 +23,11 @@ _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 class Process:
     """A running server in a session of its own (Ctrl-C in the terminal reaches us first, not it)."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], name: str, log: Path) -> None:
-        self._popen = popen
+    def __init__(self, name: str, log: Path, fork: Callable[[], subprocess.Popen[bytes]]) -> None:
         self.name = name
         self.log = log
+        self._fork = fork
+        self._popen = _SPAWNER.submit(fork).result()
 
     @classmethod
     def started(  # noqa: D417 - the rest says itself
@@ -61,7 +62,7 @@ class Process:
                 )
 
         log.parent.mkdir(parents=True, exist_ok=True)
-        return cls(_SPAWNER.submit(fork).result(), Path(argv[0]).name, log)
+        return cls(Path(argv[0]).name, log, fork)
 
     @property
     def pid(self) -> int:
@@ -95,6 +96,11 @@ class Process:
         os.killpg(self.pid, signal.SIGKILL)
         self._ended(wait=True)
         self._popen.wait()
+
+    def restart(self) -> None:
+        """Kill it as a crash would and start the same command again."""
+        self.stop(grace=0)
+        self._popen = _SPAWNER.submit(self._fork).result()
 
     def until(self, condition: Callable[[], T | None], what: str, timeout: float = 30.0) -> T:
         """`wait_for`, given up at once with the log's end when the process dies meanwhile."""

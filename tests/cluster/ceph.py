@@ -1,0 +1,207 @@
+"""One mon, one mgr and one OSD as plain processes with all state in one directory."""
+
+import base64
+import json
+import os
+import shutil
+import struct
+import subprocess
+import time
+import uuid
+from pathlib import Path
+from typing import Literal
+
+from tests.cluster.errors import ClusterError
+from tests.cluster.place import Place
+from tests.cluster.process import Process
+
+Store = Literal["memstore", "bluestore"]
+
+_PROGRAMS = {"ceph-mon": "ceph-mon", "ceph-mgr": "ceph-mgr", "ceph-osd": "ceph-osd", "ceph": "ceph-common"}
+_BLUESTORE_SIZE = 4 << 30  # a sparse file
+
+_CONF = """\
+[global]
+fsid = {fsid}
+mon host = [v2:127.0.0.1:{mon_v2},v1:127.0.0.1:{mon_v1}]
+public addr = 127.0.0.1
+cluster addr = 127.0.0.1
+keyring = {state}/keyring
+auth cluster required = cephx
+auth service required = cephx
+auth client required = cephx
+run dir = {state}
+admin socket = {state}/$name.asok
+pid file =
+log to file = false
+log to stderr = true
+mon cluster log to file = false
+osd pool default size = 1
+osd pool default min size = 1
+osd pool default pg num = 8
+osd pool default pg autoscale mode = off
+mon allow pool size one = true
+mon allow pool delete = true
+mon warn on pool no redundancy = false
+auth allow insecure global id reclaim = false
+osd crush chooseleaf type = 0
+
+[mon]
+mon data = {state}/mon
+mon data avail crit = 1
+mon data avail warn = 1
+# A lone monitor has nobody to wait for: a change of a map takes 0.05 s instead of 1 s.
+paxos propose interval = 0.05
+paxos min wait = 0.02
+
+[mgr]
+mgr data = {state}/mgr
+ms bind port min = {mgr_first}
+ms bind port max = {mgr_last}
+
+[osd]
+osd data = {state}/osd
+osd objectstore = {store}
+memstore device bytes = 8589934592
+bluestore block size = {bluestore_size}
+bluestore fsck on mount = false
+ms bind port min = {osd_first}
+ms bind port max = {osd_last}
+crush location = root=default host=h0
+osd crush initial weight = 1
+"""
+
+
+class Ceph:
+    """A Ceph with cephx on; `conf` and the keyring beside it make anybody its administrator."""
+
+    mon: Process
+    mgr: Process
+    osd: Process
+
+    def __init__(self, state: Path, place: Place, store: Store = "memstore") -> None:
+        self.state = state.absolute()
+        self.place = place
+        self.store = store
+        self.conf = self.state / "ceph.conf"
+        self._started: list[Process] = []
+
+    def start(self) -> None:
+        missing = [package for program, package in _PROGRAMS.items() if shutil.which(program) is None]
+        if missing:
+            raise ClusterError(f"Ceph needs the Debian packages {', '.join(missing)} (make setup installs them)")
+        self.state.mkdir(parents=True, exist_ok=True)
+        try:
+            self._start_mon()
+            self._start_osd()
+            self.mgr = self._daemon("ceph-mgr", "x")
+            self.osd.until(self._osd_up, "the OSD to be up", 60)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End all three; nothing in a test's Ceph is worth the time of a clean end."""
+        for process in reversed(self._started):
+            process.stop(grace=0 if self.store == "memstore" else 5)
+        self._started.clear()
+
+    def ceph(self, *args: str, input: str | None = None, timeout: float = 30) -> str:  # noqa: A002 - as in subprocess.run
+        """Run `ceph` as the administrator and return what it prints; ClusterError when it fails."""
+        return self._run(["ceph", f"--connect-timeout={timeout:g}", *args], input, timeout)
+
+    def rbd(self, *args: str, input: str | None = None, timeout: float = 30) -> str:  # noqa: A002 - as in subprocess.run
+        """Run `rbd` as the administrator and return what it prints; ClusterError when it fails."""
+        return self._run(["rbd", *args], input, timeout)
+
+    def pool(self, name: str) -> str:
+        """Make a pool for RBD images."""
+        self.ceph("osd", "pool", "create", name)
+        self.rbd("pool", "init", name)
+        return name
+
+    def remove_pool(self, name: str) -> None:
+        self.ceph("osd", "pool", "rm", name, name, "--yes-i-really-really-mean-it")
+
+    def _start_mon(self) -> None:
+        # Monitor: v2 and v1. Manager: v2 and v1. OSD: v2 and v1 each for clients, for OSDs and two heartbeats.
+        ports = self.place.ports(12)
+        mon, mgr, osd = ports[:2], ports[2:4], ports[4:]
+        fsid = str(uuid.uuid4())
+        self.conf.write_text(
+            _CONF.format(
+                fsid=fsid,
+                state=self.state,
+                store=self.store,
+                bluestore_size=_BLUESTORE_SIZE,
+                mon_v2=mon[0],
+                mon_v1=mon[1],
+                mgr_first=mgr[0],
+                mgr_last=mgr[-1],
+                osd_first=osd[0],
+                osd_last=osd[-1],
+            )
+        )
+        self._write_keyring()
+        addresses = f"[v2:127.0.0.1:{mon[0]},v1:127.0.0.1:{mon[1]}]"
+        monmap = str(self.state / "monmap")
+        self._run(["monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", "a", addresses, monmap])
+        self._run(["ceph-mon", "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", str(self.state / "keyring")])
+        self.mon = self._daemon("ceph-mon", "a")
+        self.place.forward(*ports)
+
+    def _start_osd(self) -> None:
+        # The map and the store must carry the same id, or the OSD never comes up and says nothing about it.
+        osd_id = str(uuid.uuid4())
+        for folder in ("osd", "mgr"):
+            (self.state / folder).mkdir(exist_ok=True)
+        self.ceph("osd", "new", osd_id)
+        # The device monitor would make a pool of its own.
+        self.ceph("config", "set", "mgr", "mgr/devicehealth/enable_monitoring", "false", "--force")
+        self._run(["ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd_id])
+        self.osd = self._daemon("ceph-osd", "0")
+
+    def _daemon(self, program: str, name: str) -> Process:
+        argv = [program, "-f", "-c", str(self.conf), "-i", name]
+        process = Process.started(argv, place=self.place, log=self.state / f"{program}.log", env=self._env())
+        self._started.append(process)
+        return process
+
+    def _osd_up(self) -> bool:
+        return bool(json.loads(self.ceph("osd", "stat", "-f", "json"))["num_up_osds"])
+
+    def _write_keyring(self) -> None:
+        """One file for all: the monitor learns every key from it when it is made."""
+        everything = {"mon": "allow *", "osd": "allow *", "mgr": "allow *"}
+        capabilities = {
+            "mon.": {"mon": "allow *"},
+            "client.admin": everything | {"mds": "allow *"},
+            "mgr.x": {"mon": "allow profile mgr", "osd": "allow *"},
+            "osd.0": {"mon": "allow profile osd", "mgr": "allow profile osd", "osd": "allow *"},
+        }
+        lines = []
+        for name, allowed in capabilities.items():
+            lines += [f"[{name}]", f"key = {_fresh_key()}"]
+            lines += [f'caps {service} = "{what}"' for service, what in allowed.items()]
+        keyring = self.state / "keyring"
+        keyring.touch(mode=0o600)
+        keyring.write_text("\n".join(lines) + "\n")
+
+    def _run(self, command: list[str], input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - as in subprocess.run
+        try:
+            ran = subprocess.run(
+                command, input=input, capture_output=True, text=True, timeout=timeout, check=False, env=self._env()
+            )
+        except subprocess.TimeoutExpired:
+            raise ClusterError(f"{' '.join(command)}: no answer within {timeout:g} s") from None
+        if ran.returncode != 0:
+            raise ClusterError(f"{' '.join(command)}: {ran.stderr.strip() or ran.stdout.strip()}")
+        return ran.stdout
+
+    def _env(self) -> dict[str, str]:
+        return {**os.environ, "CEPH_CONF": str(self.conf)}
+
+
+def _fresh_key() -> str:
+    """A cephx secret: type 1 (AES), creation time, length, 16 random bytes."""
+    return base64.b64encode(struct.pack("<HIIH", 1, int(time.time()), 0, 16) + os.urandom(16)).decode()

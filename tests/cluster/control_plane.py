@@ -1,0 +1,152 @@
+"""etcd, kube-apiserver and kube-controller-manager as three processes with all state in one directory."""
+
+import base64
+import json
+import secrets
+import subprocess
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster import binaries, flags, pki, probe
+from tests.cluster.errors import ClusterError
+from tests.cluster.place import Place
+from tests.cluster.process import Process
+from tests.cluster.wait import wait_for
+
+# The API server waits for its watchers before it ends; ours come back by themselves.
+_APISERVER_GRACE = 3.0
+
+
+class ControlPlane:
+    """A Kubernetes without nodes: admission, RBAC, watches, the volume binder and garbage collection are real."""
+
+    etcd: Process
+    apiserver: Process
+    controller_manager: Process
+
+    def __init__(self, state: Path, place: Place) -> None:
+        self.state = state
+        self.place = place
+        self.kubeconfig = state / "admin.kubeconfig"
+        self.audit_log = state / "audit.log"
+        self._started: list[Process] = []
+        self._token = secrets.token_urlsafe(24)
+
+    def start(self) -> None:
+        self._binaries = binaries.ensured(*binaries.CONTROL_PLANE)
+        self._ports = flags.Ports(*self.place.ports(3))
+        self.url = f"https://127.0.0.1:{self._ports.apiserver}"
+        self._write_files()
+        try:
+            self.etcd = self._start(self._binaries.etcd, flags.etcd(self.state, self._ports))
+            self._start_apiserver()
+            self._start_controller_manager()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End all three, the last started first."""
+        for process in reversed(self._started):
+            process.stop(_APISERVER_GRACE)
+        self._started.clear()
+
+    def restart_apiserver(self) -> None:
+        """A crash and a new start: same port, same etcd, all watches cut."""
+        self.apiserver.restart()
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        self.apiserver.until(self.ready, "the API server's /readyz", 60)
+
+    def pause(self) -> None:
+        """Freeze the API server: connections stay open and nothing is answered."""
+        self.apiserver.freeze()
+
+    def resume(self) -> None:
+        self.apiserver.resume()
+
+    def ready(self) -> bool:
+        return probe.get(f"{self.url}/readyz", self.state / "pki" / "ca.crt")[0] == HTTPStatus.OK
+
+    def kubectl(self, *args: str, input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - as in subprocess.run
+        """Run kubectl as the administrator and return what it prints.
+
+        Raises:
+            ClusterError: with the command and what kubectl said, when it failed.
+        """
+        command = ["kubectl", f"--kubeconfig={self.kubeconfig}", *args]
+        ran = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout, check=False)
+        if ran.returncode != 0:
+            raise ClusterError(f"kubectl {' '.join(args)}: {ran.stderr.strip() or ran.stdout.strip()}")
+        return ran.stdout
+
+    def kubectl_json(self, *args: str, input: str | None = None) -> Any:  # noqa: A002 - as in subprocess.run
+        return json.loads(self.kubectl(*args, "-o", "json", input=input))
+
+    def create_namespace(self, name: str) -> None:
+        """Return when Pods can be created in it, which is when it has its default service account."""
+        self.kubectl("create", "namespace", name)
+        wait_for(lambda: self._has_default_account(name), f"the default service account in {name}")
+
+    def kubeconfig_for(self, namespace: str, serviceaccount: str) -> Path:
+        """A kubeconfig with a token of this service account, good for a day."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "metadata": {},
+            "spec": {"expirationSeconds": 86_400},
+        }
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{serviceaccount}/token"
+        # `kubectl create token` came with 1.24 only.
+        said = self.kubectl("create", "--raw", path, "-f", "-", input=json.dumps(body))
+        target = self.state / f"{namespace}.{serviceaccount}.kubeconfig"
+        self._write_kubeconfig(target, json.loads(said)["status"]["token"], namespace)
+        return target
+
+    def _start(self, program: Path, argv: list[str]) -> Process:
+        process = Process.started([program, *argv], place=self.place, log=self.state / f"{program.name}.log")
+        self._started.append(process)
+        return process
+
+    def _start_apiserver(self) -> None:
+        bind = "0.0.0.0" if self.place.isolated else "127.0.0.1"  # noqa: S104 - all there is are the cluster's Pods
+        argv = flags.apiserver(self.state, self._ports, bind=bind)
+        self.apiserver = self._start(self._binaries.path("kube-apiserver"), argv)
+        self.wait_ready()
+
+    def _start_controller_manager(self) -> None:
+        argv = flags.controller_manager(self.state, minor=self._binaries.minor)
+        self.controller_manager = self._start(self._binaries.path("kube-controller-manager"), argv)
+        # It works when it has made what admission of the first Pod needs.
+        self.controller_manager.until(self._has_default_account, "the controller manager's first service account", 60)
+
+    def _has_default_account(self, namespace: str = "default") -> bool:
+        wanted = ("get", "serviceaccount", "default", "--ignore-not-found", "-o", "name")
+        return bool(self.kubectl(*wanted, "-n", namespace))
+
+    def _write_files(self) -> None:
+        self.state.mkdir(parents=True, exist_ok=True)
+        pki.write(self.state / "pki", flags.SERVER_ADDRESSES, flags.SERVER_NAMES)
+        (self.state / "audit-policy.yaml").write_text(flags.AUDIT_POLICY)
+        tokens = self.state / "tokens.csv"
+        tokens.touch(mode=0o600)
+        tokens.write_text(f'{self._token},admin,admin,"system:masters"\n')
+        self._write_kubeconfig(self.kubeconfig, self._token, "default")
+        self.place.forward(self._ports.apiserver)
+
+    def _write_kubeconfig(self, target: Path, token: str, namespace: str) -> None:
+        authority = base64.b64encode((self.state / "pki" / "ca.crt").read_bytes()).decode()
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority-data": authority}}],
+            "users": [{"name": "test", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": namespace}}],
+        }
+        target.touch(mode=0o600)
+        target.write_text(yaml.safe_dump(config))

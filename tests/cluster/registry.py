@@ -1,0 +1,103 @@
+"""A docker-registry that gives nothing without a password."""
+
+import base64
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+
+import yaml
+
+from tests.cluster import probe
+from tests.cluster.errors import ClusterError
+from tests.cluster.place import Place
+from tests.cluster.process import Process
+
+_PROGRAMS = {"docker-registry": "docker-registry", "htpasswd": "apache2-utils", "skopeo": "skopeo"}
+
+
+class Registry:
+    """Speaks plain HTTP on 127.0.0.1, which clients allow there; `host` is what image names begin with."""
+
+    process: Process
+
+    def __init__(self, state: Path, place: Place, users: Mapping[str, str]) -> None:
+        self.state = state.absolute()
+        self.place = place
+        self.users = dict(users)
+        self.port = place.port()
+        self.host = f"localhost:{self.port}"
+
+    def start(self) -> None:
+        missing = [package for program, package in _PROGRAMS.items() if shutil.which(program) is None]
+        if missing:
+            raise ClusterError(
+                f"the registry needs the Debian packages {', '.join(missing)} (make setup installs them)"
+            )
+        self.state.mkdir(parents=True, exist_ok=True)
+        (self.state / "htpasswd").write_text("".join(_htpasswd_line(*user) for user in self.users.items()))
+        config = self.state / "config.yaml"
+        config.write_text(yaml.safe_dump(self._config()))
+        self.place.forward(self.port)
+        argv = ["docker-registry", "serve", str(config)]
+        self.process = Process.started(argv, place=self.place, log=self.state / "registry.log")
+        try:
+            self.process.until(self._asks_for_password, "the registry to answer")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        self.process.stop(grace=3)
+
+    def push(self, repository_and_tag: str, image_archive: Path) -> str:
+        """Push a docker-archive as the first user; returns the image's full name."""
+        user, password = next(iter(self.users.items()))
+        authfile = self.authfile(user, password)
+        command = ["skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false"]
+        source, target = f"docker-archive:{image_archive}", f"docker://{self.host}/{repository_and_tag}"
+        ran = subprocess.run(
+            [*self.place.prefix, *command, "--authfile", authfile, source, target],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if ran.returncode != 0:
+            raise ClusterError(f"skopeo copy {source} {target}: {ran.stderr.strip()}")
+        return f"{self.host}/{repository_and_tag}"
+
+    def docker_config(self, user: str, password: str) -> str:
+        """The .dockerconfigjson that lets `user` in."""
+        auth = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return json.dumps({"auths": {self.host: {"username": user, "password": password, "auth": auth}}})
+
+    def authfile(self, user: str, password: str) -> Path:
+        target = self.state / f"auth-{user}.json"
+        target.touch(mode=0o600)
+        target.write_text(self.docker_config(user, password))
+        return target
+
+    def _config(self) -> dict[str, object]:
+        return {
+            "version": "0.1",
+            "log": {"level": "info"},
+            "storage": {"filesystem": {"rootdirectory": str(self.state / "images")}, "delete": {"enabled": True}},
+            "http": {"addr": f"127.0.0.1:{self.port}"},
+            "auth": {"htpasswd": {"realm": "test registry", "path": str(self.state / "htpasswd")}},
+        }
+
+    def _asks_for_password(self) -> bool:
+        status, _ = probe.get(f"http://127.0.0.1:{self.port}/v2/")
+        if status == HTTPStatus.OK:
+            raise ClusterError(f"the registry on port {self.port} lets everybody in")
+        return status == HTTPStatus.UNAUTHORIZED
+
+
+def _htpasswd_line(user: str, password: str) -> str:
+    """bcrypt, the only kind that docker-registry reads; by standard input, so that no `ps` shows the password."""
+    command = ["htpasswd", "-n", "-i", "-B", "-C", "5", user]
+    ran = subprocess.run(command, input=password, capture_output=True, text=True, timeout=30, check=True)
+    return ran.stdout.strip() + "\n"
