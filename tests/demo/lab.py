@@ -1,0 +1,130 @@
+"""Everything of the story, for real: a cluster, with a node if the machine allows, a registry, a Ceph, and Sutler."""
+
+import base64
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from tests.cluster import Place, images
+from tests.cluster.ceph import Ceph
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.node import Node
+from tests.cluster.registry import Registry
+from tests.cluster.sutler import SutlerProcess
+from tests.demo.narrator import Narrator
+
+EXAMPLES = Path("manifests/examples")
+USERS = {"UserName": "Password"}
+ALIYUN = "registry.cn-hangzhou.aliyuncs.com"
+EXAMPLE = "registry.example.com"
+REPOSITORIES = ("xxxx/rbd-rest-api:latest", "xxxx/test:latest", "team/test:latest")
+# What a laptop lacks: the Deployments' image. The same processes run beside the cluster, each under its own account.
+NOT_ON_A_LAPTOP = {"Deployment", "Service", "PodDisruptionBudget"}
+WEBHOOK = "MutatingWebhookConfiguration"
+
+
+class Lab:
+    """Starts on entering and leaves nothing behind on leaving."""
+
+    def __init__(self, state: Path, narrator: Narrator) -> None:
+        self.state = state
+        self.tell = narrator
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _start(self, stack: ExitStack) -> None:
+        missing = Node.missing()
+        if missing:
+            self.tell.say("No node on this machine: " + "; ".join(missing))
+        self.place = stack.enter_context(Place.host() if missing else Place.namespace())
+        self.control = ControlPlane(self.state / "control-plane", self.place)
+        self.ceph = Ceph(self.state / "ceph", self.place)
+        self.registry = Registry(self.state / "registry", self.place, users=USERS)
+        for part in (self.control, self.ceph, self.registry):
+            part.start()
+            stack.callback(part.stop)
+            self.tell.say(f"✓ {type(part).__name__} runs")
+        self.node = None if missing else self._start_node(stack)
+        self._fill()
+        self.tell.env = {"KUBECONFIG": str(self.control.kubeconfig), "CEPH_CONF": str(self.ceph.conf)}
+
+    def _start_node(self, stack: ExitStack) -> Node:
+        port = self.registry.port
+        node = Node(self.control, self.state / "node", self.place, registries={ALIYUN: port, EXAMPLE: port})
+        node.start()
+        stack.callback(node.stop)
+        self.tell.say("✓ a Node is Ready")
+        return node
+
+    def _fill(self) -> None:
+        archive = images.write_image(self.state / "application.tar")
+        for repository in REPOSITORIES:
+            self.registry.push(repository, archive)
+        self.ceph.pool("rbd")
+
+    def install(self) -> None:
+        """The README's installation, changed only where a laptop differs: no Deployments, a webhook by URL."""
+        self.tell.run("kubectl apply -f manifests/crds")
+        self.tell.say("The Deployments need an image in a registry; here the same processes run beside the cluster.")
+        self.tell.say("$ kubectl apply -k manifests/base  (without Deployments, with the webhook by URL)")
+        rendered = list(yaml.safe_load_all(self.tell.run("kubectl kustomize manifests/base", show=False)))
+        self._apply([one for one in rendered if one["kind"] not in {*NOT_ON_A_LAPTOP, WEBHOOK}])
+        webhook = self._process("webhook", ["webhook"])
+        self._apply([_by_url(one, f"{webhook.url}/mutate") for one in rendered if one["kind"] == WEBHOOK])
+        self._run(webhook)
+        self._run(self._process("secrets", ["provisioner", "secrets"]))
+        self._run(self._process("volumes", ["provisioner", "volumes", "--ceph-conf", str(self.ceph.conf)]))
+
+    def example(self, name: str) -> str:
+        """The path of an example; without a node, of a copy whose private registries are the one of this lab."""
+        path = EXAMPLES / name
+        if self.node:
+            return str(path)
+        local = self.state / name
+        port = self.registry.port
+        local.write_text(path.read_text().replace(ALIYUN, f"localhost:{port}").replace(EXAMPLE, f"127.0.0.1:{port}"))
+        return str(local)
+
+    @property
+    def hosts(self) -> tuple[str, str]:
+        """The two private registries' names in Pods' images."""
+        return (
+            (ALIYUN, EXAMPLE) if self.node else (f"localhost:{self.registry.port}", f"127.0.0.1:{self.registry.port}")
+        )
+
+    def auth_file(self, namespace: str, secret: str) -> Path:
+        """The very docker config that the Pod's pull secret holds, as a file."""
+        data = self.control.kubectl_json("get", "secret", secret, "-n", namespace)["data"][".dockerconfigjson"]
+        path = self.state / f"{namespace}.{secret}.json"
+        path.touch(mode=0o600)
+        path.write_bytes(base64.b64decode(data))
+        return path
+
+    def _apply(self, objects: list[Any]) -> None:
+        self.tell.run("kubectl apply -f -", stdin=yaml.safe_dump_all(objects), show=False)
+
+    def _process(self, account: str, module_args: list[str]) -> SutlerProcess:
+        kubeconfig = self.control.kubeconfig_for("sutler-system", f"sutler-{account}")
+        state = self.state / account
+        state.mkdir(exist_ok=True)
+        return SutlerProcess(module_args, kubeconfig=kubeconfig, place=self.place, state=state)
+
+    def _run(self, process: SutlerProcess) -> None:
+        process.start()
+        self._stack.callback(process.stop)
+        self.tell.say(f"✓ {process.name} is ready, with the rights of its own account")
+
+
+def _by_url(configuration: dict[str, Any], url: str) -> dict[str, Any]:
+    webhooks = [{**webhook, "clientConfig": {"url": url}} for webhook in configuration["webhooks"]]
+    return {**configuration, "webhooks": webhooks}
