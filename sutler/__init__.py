@@ -1,0 +1,1 @@
+"""What the webhook, the provisioner and the certificates share."""

@@ -1,0 +1,99 @@
+"""Which API server, as whom: a kubeconfig or the Pod's service account, read by kubernetes-asyncio."""
+
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sutler.kube import library as _library
+from sutler.kube.errors import ConfigError, shortened
+
+library = _library.load()
+
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_NO_KEY = re.compile(r"Invalid kube-config file\. Expected (?:key|object with name) (\S+)")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the configuration comes from. No `kubeconfig`: from the Pod's service account."""
+
+    kubeconfig: str | None
+    context: str | None = None
+
+    def __str__(self) -> str:
+        if self.kubeconfig is None:
+            return "the Pod's service account"
+        return f"kubeconfig {self.kubeconfig}" + (f", context {self.context}" if self.context else "")
+
+
+def find_source(kubeconfig: str | None, context: str | None, environ: Mapping[str, str] = os.environ) -> Source:
+    """The kubeconfig that was named, else KUBECONFIG, else the Pod's service account, else ~/.kube/config."""
+    if named := kubeconfig or environ.get("KUBECONFIG"):
+        return Source(named, context)
+    if environ.get("KUBERNETES_SERVICE_HOST") and (_ACCOUNT / "token").exists():
+        return Source(None)
+    return Source(str(Path("~/.kube/config").expanduser()), context)
+
+
+async def read(source: Source) -> Any:
+    """kubernetes-asyncio's Configuration.
+
+    Raises:
+        ConfigError: with what is wrong and where. Never with the library's own text: it quotes whole users, tokens
+            included.
+    """
+    configuration = library.Configuration()
+    # Python 3.13 began to refuse CAs without key identifiers; clusters have them, and kubectl accepts them.
+    configuration.disable_strict_ssl_verification = True
+    try:
+        if source.kubeconfig is None:
+            library.load_incluster_config(client_configuration=configuration)
+        else:
+            _must_exist(source.kubeconfig)
+            await library.load_kube_config(
+                config_file=source.kubeconfig,
+                context=source.context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+    except ConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what a broken file makes the library raise can't be foreseen
+        raise ConfigError(f"{source}: {_what_is_wrong(error)}") from None
+    if not str(configuration.host).startswith(("https://", "http://")) or configuration.host == "http://localhost":
+        raise ConfigError(f"{source}: the cluster's server must be a URL such as https://10.0.0.1:6443")
+    return configuration
+
+
+def tls_files(configuration: Any) -> tuple[bytes | None, ...]:
+    """The contents of the CA, certificate and key, to notice when they have been renewed."""
+    paths = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    return tuple(Path(path).read_bytes() if path else None for path in paths)
+
+
+def _must_exist(kubeconfig: str) -> None:
+    paths = [Path(path).expanduser() for path in kubeconfig.split(os.pathsep) if path]
+    if not any(path.exists() for path in paths):
+        raise ConfigError(f"kubeconfig {kubeconfig} does not exist; name another with --kubeconfig or KUBECONFIG")
+
+
+def _what_is_wrong(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError):
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        return f"not YAML{line}"
+    if isinstance(error, ssl.SSLError):
+        return f"a certificate or key in it is not PEM ({error.reason})"
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}"
+    text = str(error)
+    if missing := _NO_KEY.match(text):
+        return f"there is no {missing[1]!r} in it"
+    if text.startswith(("exec: ", "File does not exists: ", "Service ", "Token ", "Cert ")):
+        return shortened(text)
+    return f"not a kubeconfig ({type(error).__name__})"

@@ -1,0 +1,210 @@
+"""What can go wrong between us and the API server.
+
+KubeError
+├── ConfigError              kubeconfig, service account: nothing was sent
+├── Unreachable              no (whole) answer: the outcome of a write is unknown
+├── LeaseLost                we may not write any more: nothing was sent
+└── ApiError                 the API server said no
+    ├── BadRequest           400
+    ├── Unauthorized         401
+    ├── Forbidden            403
+    ├── NotFound             404
+    ├── Conflict             409, the object has changed meanwhile
+    ├── AlreadyExists        409 on creation
+    ├── Gone                 410, the resourceVersion is too old
+    ├── Invalid              422
+    ├── TooManyRequests      429
+    └── Unavailable          5xx, and answers that are not the API server's
+"""
+
+from typing import NotRequired, TypedDict
+
+import msgspec
+
+from sutler.errors import SutlerError
+
+# Nobody knows what an error text contains and how long it is.
+LONGEST_TEXT = 256
+# A server that asks for more patience than this is asked again anyway.
+LONGEST_RETRY_AFTER = 300.0
+
+
+class KubeError(SutlerError):
+    pass
+
+
+class ConfigError(KubeError):
+    pass
+
+
+class Unreachable(KubeError):  # noqa: N818 - named after what happened, as all of them
+    pass
+
+
+class LeaseLost(KubeError):  # noqa: N818
+    pass
+
+
+class ApiError(KubeError):
+    """An answer that is not 2xx.
+
+    `reason` is the API's CamelCase word ("" when the answer was not a Status), `message` its sentence, cut short.
+    `retry_after` is in seconds, None when the server didn't ask for it.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str = "",
+        message: str = "",
+        *,
+        call: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        super().__init__(": ".join(part for part in (call, f"{status} {reason}".rstrip(), message) if part))
+
+
+class BadRequest(ApiError):  # noqa: N818
+    pass
+
+
+class Unauthorized(ApiError):  # noqa: N818
+    pass
+
+
+class Forbidden(ApiError):  # noqa: N818
+    pass
+
+
+class NotFound(ApiError):  # noqa: N818
+    pass
+
+
+class Conflict(ApiError):  # noqa: N818
+    pass
+
+
+class AlreadyExists(ApiError):  # noqa: N818
+    pass
+
+
+class Gone(ApiError):  # noqa: N818
+    pass
+
+
+class Invalid(ApiError):  # noqa: N818
+    pass
+
+
+class TooManyRequests(ApiError):  # noqa: N818
+    pass
+
+
+class Unavailable(ApiError):  # noqa: N818
+    pass
+
+
+_BY_STATUS: dict[int, type[ApiError]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+    422: Invalid,
+    429: TooManyRequests,
+}
+
+
+class StatusCause(TypedDict, total=False):
+    reason: str
+    field: str
+
+
+class StatusDetails(TypedDict, total=False):
+    causes: list[StatusCause]
+    retryAfterSeconds: float
+
+
+class Status(TypedDict):
+    """`v1.Status`, the fields that we read."""
+
+    kind: str
+    reason: NotRequired[str]
+    message: NotRequired[str]
+    details: NotRequired[StatusDetails | None]
+    code: NotRequired[int]
+
+
+_decoder = msgspec.json.Decoder(Status)
+
+
+def api_error(
+    status: int, body: bytes, *, call: str, retry_after: str | None = None, sensitive: bool = False
+) -> ApiError:
+    """The error for an answer of the API server, or of whatever stands in front of it.
+
+    Args:
+        status: of the answer.
+        body: of the answer; dropped unless it is a Status.
+        call: what was asked, for the text: "GET secrets default/a".
+        retry_after: the header of that name.
+        sensitive: the request held secret bytes. A refusal may quote them: then only the fields' names are kept.
+    """
+    said = _status(body)
+    details = said.get("details") or {}
+    reason = said.get("reason", "")
+    if sensitive and status in {400, 422}:
+        causes = [f"{cause.get('field', '?')}: {cause.get('reason', '?')}" for cause in details.get("causes") or ()]
+        message = ", ".join(causes) or "(text withheld: it may quote the secret)"
+    else:
+        message = said.get("message", "")
+    return _kind(status, reason)(
+        status,
+        shortened(reason, 64),
+        shortened(message),
+        call=call,
+        retry_after=_seconds(retry_after, details),
+    )
+
+
+def status_error(status: Status, *, call: str) -> ApiError:
+    """The error for a Status that came inside of a watch."""
+    code, reason = status.get("code", 500), status.get("reason", "")
+    return _kind(code, reason)(code, shortened(reason, 64), shortened(status.get("message", "")), call=call)
+
+
+def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
+    """`text` in one line of at most `longest` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _status(body: bytes) -> Status:
+    try:
+        said = _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Status(kind="")
+    return said if said["kind"] == "Status" else Status(kind="")
+
+
+def _kind(status: int, reason: str) -> type[ApiError]:
+    if reason == "AlreadyExists":
+        return AlreadyExists
+    # "Expired" is what a watch or a continue token that is too old gives, whatever the code beside it.
+    if reason == "Expired":
+        return Gone
+    return _BY_STATUS.get(status, Unavailable if status >= 500 else ApiError)  # noqa: PLR2004 - HTTP's own classes
+
+
+def _seconds(header: str | None, details: StatusDetails) -> float | None:
+    """What the server asked for; its other form, a date, is not used by API servers."""
+    try:
+        asked = float(header) if header else float(details.get("retryAfterSeconds") or 0)
+    except ValueError:
+        return None
+    return min(asked, LONGEST_RETRY_AFTER) if asked > 0 else None

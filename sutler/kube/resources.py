@@ -1,0 +1,77 @@
+"""The kinds of objects that we talk about, and their paths in the API.
+
+All of them exist with these versions from Kubernetes 1.20 on, so nothing has to be discovered.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+# An object as the API server sends it. It is read once, where it arrives, into something typed.
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Resource:
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """The path of one object, or without `name` of the collection (of all namespaces, without `namespace`).
+
+        Raises:
+            ValueError: for one that would silently name something else: a namespace where there is none, or none with a
+                name.
+        """
+        if namespace is not None and not self.namespaced:
+            raise ValueError(f"{self.plural} have no namespace, {namespace!r} was given")
+        if name is not None and namespace is None and self.namespaced:
+            raise ValueError(f"{self.plural} {name!r} needs its namespace")
+        parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
+        if namespace is not None:
+            parts += ["namespaces", _segment(namespace)]
+        parts.append(self.plural)
+        if name is not None:
+            parts.append(_segment(name))
+        if subresource is not None:
+            parts.append(subresource)
+        return "/".join(parts)
+
+
+def _segment(text: str) -> str:
+    """Quoted, so that a name out of somebody's object can't reach another path."""
+    if text in {"", ".", ".."}:
+        raise ValueError(f"{text!r} can't be the name of an object")
+    return quote(text, safe="")
+
+
+PODS = Resource("", "v1", "pods", "Pod", namespaced=True)
+SECRETS = Resource("", "v1", "secrets", "Secret", namespaced=True)
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
+EVENTS = Resource("", "v1", "events", "Event", namespaced=True)
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount", namespaced=True)
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", namespaced=True)
+PERSISTENT_VOLUME_CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", namespaced=True)
+PERSISTENT_VOLUMES = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
+STORAGE_CLASSES = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False)
+VOLUME_ATTACHMENTS = Resource("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", namespaced=False)
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
+MUTATING_WEBHOOK_CONFIGURATIONS = Resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "mutatingwebhookconfigurations",
+    "MutatingWebhookConfiguration",
+    namespaced=False,
+)
+CUSTOM_RESOURCE_DEFINITIONS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
+REGISTRY_MAPPINGS = Resource("sutler.dev", "v1alpha1", "registrymappings", "RegistryMapping", namespaced=False)

@@ -1,0 +1,208 @@
+"""One HTTP connection pool to one API server, on kubernetes-asyncio's REST client.
+
+What is ours: no environment variable or .netrc redirects or authenticates a request, every wait has an end, credentials
+are renewed, every failure becomes one of our errors, and bodies are handed on as bytes, never logged.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from sutler.kube import config
+from sutler.kube.errors import ConfigError, KubeError, Unreachable, api_error, shortened
+from sutler.kube.metrics import REQUESTS
+
+_CONNECT_SECONDS = 10.0
+# Credentials are read anew when they are refused, but not in a tight circle.
+_RENEWAL_PERIOD = 10.0
+
+Check = Callable[[], None]
+_fence: ContextVar[Check | None] = ContextVar("fence", default=None)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, as pure data; `name` says it in error texts ("PATCH secrets/status default/a")."""
+
+    method: str
+    path: str
+    name: str
+    query: list[tuple[str, str]] = field(default_factory=list)
+    body: Any = None
+    content_type: str = "application/json"
+    accept: str = "application/json"
+    sensitive: bool = False
+
+
+class _Request(aiohttp.ClientRequest):
+    """Looks at the fence when the connection is there, with nothing left to wait for before the bytes go out."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        if (check := _fence.get()) is not None:
+            check()
+        return await super().send(conn)
+
+
+class Transport:
+    def __init__(self, source: config.Source, component: str) -> None:
+        self._source = source
+        self._user_agent = f"sutler-{component}"
+        self._configuration: Any = None
+        self._rest: Any = None
+        self._renewing = asyncio.Lock()
+        self._renewed_at = 0.0
+        self.host = ""
+
+    async def open(self) -> None:
+        self._configuration = await config.read(self._source)
+        self._rest = self._rest_client()
+        self.host = urlsplit(self._configuration.host).netloc
+
+    async def close(self) -> None:
+        if self._rest is not None:
+            await self._rest.close()
+
+    async def send(self, call: Call, timeout: float, check: Check | None = None) -> bytes:  # noqa: ASYNC109 - the call's own, told in its error
+        """The body of a 2xx answer.
+
+        Raises:
+            ApiError: for any other answer.
+            Unreachable: without a whole answer in time.
+        """
+        with _explained(call, self.host, timeout):
+            async with asyncio.timeout(timeout), self._answered(call, check) as response:
+                return await response.read()
+
+    @asynccontextmanager
+    async def stream(self, call: Call, timeout: float) -> AsyncIterator[aiohttp.StreamReader]:  # noqa: ASYNC109 - the same
+        """The body of a 2xx answer as it comes; `timeout` ends with the answer's beginning, the rest is up to you."""
+        with _explained(call, self.host, timeout):
+            async with asyncio.timeout(timeout) as opening, self._answered(call, None) as response:
+                opening.reschedule(None)
+                yield response.content
+
+    @asynccontextmanager
+    async def _answered(self, call: Call, check: Check | None) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The 2xx answer; credentials that are refused are renewed once (a 401 has changed nothing)."""
+        response = await self._request(call, check)
+        if response.status == 401 and await self._renew():  # noqa: PLR2004 - HTTP's own
+            response.release()
+            response = await self._request(call, check)
+        try:
+            if not 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's own
+                retry_after = response.headers.get("Retry-After")
+                body = await response.read()
+                raise api_error(
+                    response.status, body, call=call.name, retry_after=retry_after, sensitive=call.sensitive
+                )
+            yield response
+        finally:
+            # Whole answers have given their connection back already; one that is left half read must not be reused.
+            response.close()
+
+    async def _request(self, call: Call, check: Check | None) -> aiohttp.ClientResponse:
+        headers = {"Accept": call.accept, "Content-Type": call.content_type, "User-Agent": self._user_agent}
+        if authorization := await self._authorization():
+            headers["Authorization"] = authorization
+        token = _fence.set(check)
+        code = "<error>"
+        try:
+            response: aiohttp.ClientResponse = await self._rest.request(
+                call.method,
+                self._configuration.host + call.path,
+                query_params=call.query,
+                headers=headers,
+                body=call.body,
+                _preload_content=False,
+                _request_timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS),
+            )
+            code = str(response.status)
+        except aiohttp.ClientConnectorCertificateError:
+            # The cluster's CA may have been rotated: the next try uses what the files say now.
+            await self._renew()
+            raise
+        finally:
+            _fence.reset(token)
+            REQUESTS.labels(code, call.method, self.host).inc()
+        return response
+
+    async def _authorization(self) -> str:
+        """The header's value; the service account's token is read anew each minute by the library."""
+        try:
+            value = await self._configuration.get_api_key_with_prefix("BearerToken")
+        except Exception:  # noqa: BLE001 - a file that is just being replaced: the old token is good for long yet
+            value = self._configuration.api_key.get("BearerToken")
+        return (value or "").strip()
+
+    async def _renew(self) -> bool:
+        """Read the configuration again; False when that has just been done in vain."""
+        async with self._renewing:
+            if self._renewed_at and monotonic() < self._renewed_at + _RENEWAL_PERIOD:
+                return False
+            self._renewed_at = monotonic()
+            try:
+                fresh = await config.read(self._source)
+                same_tls = config.tls_files(fresh) == config.tls_files(self._configuration)
+            except (ConfigError, OSError):
+                return False
+            self._configuration = fresh
+            if not same_tls:
+                old, self._rest = self._rest, self._rest_client()
+                await old.close()
+            return True
+
+    def _rest_client(self) -> Any:
+        try:
+            rest = config.library.RESTClientObject(self._configuration)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"{self._source}: the certificates in it can't be used: {shortened(str(error))}"
+            ) from error
+        connector = rest.pool_manager.connector
+        rest.pool_manager.detach()
+        rest.pool_manager = aiohttp.ClientSession(
+            connector=connector,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=_Request,
+        )
+        return rest
+
+
+class _explained:  # noqa: N801 - used as a statement; contextlib's generator would keep a frame per request
+    """Turns what the HTTP library raises into Unreachable."""
+
+    def __init__(self, call: Call, host: str, timeout: float) -> None:
+        self._call, self._host, self._timeout = call, host, timeout
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, (KubeError, asyncio.CancelledError)):
+            return
+        if isinstance(error, TimeoutError):
+            raise Unreachable(f"{self._call.name}: {self._host} did not answer within {self._timeout:g} s") from error
+        if isinstance(error, (aiohttp.ClientError, ssl.SSLError, OSError)):
+            raise Unreachable(f"{self._call.name}: {self._host}: {_plainly(error)}") from error
+
+
+def _plainly(error: BaseException) -> str:
+    """Without the library's own wording, which may quote headers of a broken answer."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted: {shortened(str(error.certificate_error))}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection: {error.os_error.strerror or type(error.os_error).__name__}"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer was cut"
+    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
+        return "the connection was closed without an answer"
+    return f"no usable answer ({type(error).__name__})"

@@ -1,0 +1,68 @@
+"""Logging: JSON lines for machines, aligned text for people at a terminal. Libraries' records take the same way."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal, TextIO
+
+import structlog
+
+Format = Literal["auto", "json", "console"]
+
+_Event = MutableMapping[str, Any]
+
+# At DEBUG these print bodies of requests and answers, or every step of the event loop.
+_NEVER_BELOW_INFO = ("kubernetes_asyncio", "kubernetes_asyncio.client.rest", "asyncio", "aiohttp")
+
+
+def setup(level: str = "info", format: Format = "auto", stream: TextIO | None = None) -> None:  # noqa: A002 - as the setting
+    """Send what is of `level` and above to `stream` (standard error); "auto" is "console" when that is a terminal."""
+    stream = stream or sys.stderr
+    console = format == "console" or (format == "auto" and stream.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_formatter(shared, console=console, colors=console and stream.isatty()))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in _NEVER_BELOW_INFO:
+        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+
+
+def get(name: str) -> structlog.stdlib.BoundLogger:
+    """The logger of one module: log.get(__name__)."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def _formatter(shared: list[structlog.typing.Processor], *, console: bool, colors: bool) -> logging.Formatter:
+    last: list[structlog.typing.Processor]
+    if console:
+        # Plain tracebacks: the pretty ones print the values of local variables.
+        last = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
+    else:
+        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[_without_record, *last],
+    )
+
+
+def _without_record(logger: Any, method: str, event: _Event) -> _Event:
+    return structlog.stdlib.ProcessorFormatter.remove_processors_meta(logger, method, event)

@@ -1,0 +1,74 @@
+"""Settings of a process: command line flags over environment variables (SUTLER_…) over defaults."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
+
+from sutler.log import Format
+
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_USAGE_ERROR = 2
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+def own_namespace() -> str:
+    try:
+        return _NAMESPACE_FILE.read_text().strip() or "sutler-system"
+    except OSError:
+        return os.environ.get("POD_NAMESPACE") or "sutler-system"
+
+
+class ProcessSettings(BaseSettings):
+    """What every process can be told. A subclass adds its own fields, with a docstring under each for --help."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SUTLER_",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
+        cli_kebab_case=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        cli_implicit_flags=True,
+        extra="forbid",
+        frozen=True,
+    )
+
+    kubeconfig: str | None = None
+    """Path of the kubeconfig. Default: KUBECONFIG, else the Pod's service account, else ~/.kube/config."""
+
+    context: str | None = None
+    """Context of the kubeconfig to use. Default: its current one."""
+
+    namespace: str = Field(default_factory=own_namespace)
+    """Sutler's own namespace. Default: the Pod's, else POD_NAMESPACE, else sutler-system."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged: debug shows every decision, but never a secret or the body of an answer."""
+
+    log_format: Format = "auto"
+    """json, console, or auto: console when standard error is a terminal."""
+
+    probe_host: str = "0.0.0.0"  # noqa: S104 - kubelet asks from outside of the Pod
+    """Address on which /healthz, /readyz and /metrics are served."""
+
+    probe_port: Port = 8080
+    """Port of the same."""
+
+    @classmethod
+    def from_arguments(cls, arguments: Sequence[str], *, program: str) -> Self:
+        """Parse the command line; --help and mistakes end the process, the latter with status 2 and a line for each."""
+        source = CliSettingsSource[type[Self]](cls, cli_prog_name=program, cli_parse_args=list(arguments))
+        try:
+            return cls(_cli_settings_source=source)  # type: ignore[call-arg]  # pydantic-settings' own, not in the plugin-less signature
+        except ValidationError as error:
+            for problem in error.errors():
+                flag = "--" + "-".join(str(part) for part in problem["loc"]).replace("_", "-")
+                print(f"{program}: {flag}: {problem['msg']}, not {problem['input']!r}", file=sys.stderr)  # noqa: T201 - no log yet
+            sys.exit(_USAGE_ERROR)
