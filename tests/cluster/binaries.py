@@ -8,17 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tests.cluster import packages
 from tests.cluster.errors import ClusterError
 
-# What Debian bookworm's source package holds: the oldest server that Sutler supports.
-VERSION = "v1.20.2"
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager")
 NODE = ("kube-scheduler", "kubelet", "kube-proxy")
-
-
-def cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "sutler" / "kubernetes" / VERSION
 
 
 def assets_folder() -> Path | None:
@@ -72,7 +66,7 @@ def missing_text(binaries: Binaries, name: str) -> str:
 def present() -> Binaries:
     """The binaries as they are; asks for nothing and builds nothing."""
     given = assets_folder()
-    return Binaries(given or cache_folder(), given is not None)
+    return Binaries(given or packages.kubernetes_cache(), given is not None)
 
 
 def ensured(*names: str) -> Binaries:

@@ -83,10 +83,14 @@ class Process:
     def resume(self) -> None:
         self.kill(signal.SIGCONT)
 
-    def stop(self, grace: float = 10.0) -> None:
-        """TERM, up to `grace` seconds, then KILL, for the process and whatever it left in its group."""
+    def stop(self, grace: float = 10.0) -> int:
+        """TERM, up to `grace` seconds, then KILL, for the process and whatever it left in its group.
+
+        Returns:
+            Its exit status; negative: the signal that ended it.
+        """
         if self._popen.returncode is not None:
-            return
+            return self._popen.returncode
         os.killpg(self.pid, signal.SIGTERM)
         os.killpg(self.pid, signal.SIGCONT)  # a frozen process would never see the TERM
         deadline = time.monotonic() + grace
@@ -95,7 +99,7 @@ class Process:
         # Not reaped yet, so neither the process id nor the group id can be anybody else's.
         os.killpg(self.pid, signal.SIGKILL)
         self._ended(wait=True)
-        self._popen.wait()
+        return self._popen.wait()
 
     def restart(self) -> None:
         """Kill it as a crash would and start the same command again."""

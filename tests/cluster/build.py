@@ -1,0 +1,203 @@
+"""Build the Kubernetes binaries once, from Debian's source package with Debian's Go, into the cache."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cluster import packages, sources
+from tests.cluster.errors import ClusterError
+from tests.cluster.place import Place
+from tests.cluster.process import Process
+
+_RELEASE = "bookworm"
+_COMMIT = "faecb196815e248d3ecfb03c680a4507229c2a56"
+_SPACE = 5 << 30
+# In this order, what is needed first first; the kubelet asks the C library for users and hosts.
+_STEPS = (
+    (("kube-apiserver", "kube-controller-manager"), "0", 6),
+    (("kube-scheduler", "kubelet"), "1", 4),
+    (("kube-proxy",), "0", 1),
+)
+_OTHER_WAY = "Or set KUBEBUILDER_ASSETS to a folder that has kube-apiserver, kube-controller-manager and etcd"
+
+
+def into(folder: Path, names: Sequence[str]) -> None:
+    """Put `names` into `folder`, each whole or not at all. Takes minutes and says so.
+
+    Raises:
+        ClusterError: what is missing on this machine or failed, and the way out.
+    """
+    check_release(Path("/etc/os-release").read_text() if Path("/etc/os-release").exists() else "")
+    check_packages(packages.missing(packages.NEEDED_TO_BUILD))
+    folder.mkdir(parents=True, exist_ok=True)
+    check_space(folder, shutil.disk_usage(folder).free)
+    with _locked(folder):
+        if wanted := [name for name in names if not (folder / name).exists()]:
+            for left in folder.glob("build-*"):  # by a build that was killed: we have the lock, it's nobody's
+                shutil.rmtree(left)
+            with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as work:
+                _Build(folder, Path(work)).run(wanted)
+
+
+def check_release(os_release: str) -> None:
+    """Only bookworm's source package is of the version that we want."""
+    fields = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
+    if fields.get("VERSION_CODENAME", "").strip('"') != _RELEASE:
+        name = fields.get("PRETTY_NAME", "unknown").strip('"')
+        raise ClusterError(
+            f"Kubernetes {packages.KUBERNETES} is built from the source package of Debian {_RELEASE}; this machine is"
+            f" {name}. Use a {_RELEASE} machine or container. {_OTHER_WAY}"
+        )
+
+
+def check_packages(missing: list[str]) -> None:
+    if missing:
+        raise ClusterError(
+            f"building Kubernetes needs the Debian packages {' '.join(missing)}. As root (or with sudo):"
+            f" apt-get install --no-install-recommends {' '.join(missing)}. {_OTHER_WAY}"
+        )
+
+
+def check_space(folder: Path, free: int) -> None:
+    if free < _SPACE:
+        raise ClusterError(
+            f"building Kubernetes takes up to {_SPACE >> 30} GiB for a while, and {folder} has"
+            f" {free / (1 << 30):.1f} GiB free. Make room, or point XDG_CACHE_HOME elsewhere"
+        )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One builder at a time; the lock goes with the process, however it ends."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Another process is building Kubernetes into {folder}; waiting for it …", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+class _Build:
+    def __init__(self, folder: Path, work: Path) -> None:
+        self._folder = folder
+        self._work = work
+        self._log = folder / "build.log"
+        self._began = time.monotonic()
+
+    def run(self, names: Sequence[str]) -> None:
+        self._log.unlink(missing_ok=True)
+        minutes = sum(minutes for built, _, minutes in _STEPS if set(built) & set(names))
+        print(f"Building {', '.join(names)} once, about {minutes} minutes on two cores; log: {self._log}", flush=True)
+        tree = self._source()
+        for built, cgo, _ in _STEPS:
+            if chosen := [name for name in built if name in names]:
+                self._make(tree, chosen, cgo)
+                self._keep(tree, chosen)
+        self._say(f"done: {self._folder}")
+
+    def _source(self) -> Path:
+        """Fetched with apt settings of our own: the machine's are read, never changed."""
+        apt = self._apt()
+        try:
+            self._do("reading the package sources' lists", [*apt, "update"])
+            self._do("fetching Debian's source package kubernetes", [*apt, "source", "kubernetes"])
+        except ClusterError as error:
+            raise ClusterError(
+                f"{error}\nThe source package kubernetes can't be had from this machine's apt sources: is the network"
+                f" there? {_OTHER_WAY}"
+            ) from None
+        version = packages.KUBERNETES.removeprefix("v")
+        trees = [one for one in self._work.glob("kubernetes-*") if one.is_dir()]
+        if len(trees) != 1 or not trees[0].name.endswith(version):
+            found = ", ".join(one.name for one in trees) or "nothing"
+            raise ClusterError(f"wanted the source of Kubernetes {version}, and apt gave {found}. {_OTHER_WAY}")
+        (self._work / "go/src/k8s.io").mkdir(parents=True)
+        linked = self._work / "go/src/k8s.io/kubernetes"
+        linked.symlink_to(trees[0])
+        return linked
+
+    def _apt(self) -> list[str]:
+        """The apt-get command with its own sources, lists and cache."""
+        parts = self._work / "sources"
+        for folder in (parts, self._work / "lists/partial", self._work / "apt"):
+            folder.mkdir(parents=True)
+        for file in (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))):
+            convert = {".list": sources.from_list, ".sources": sources.from_deb822}.get(file.suffix)
+            if convert and file.is_file() and (text := convert(file.read_text(), _RELEASE)):
+                (parts / file.name).write_text(text)
+        if not any(parts.iterdir()):
+            raise ClusterError(
+                f"no file in /etc/apt names {_RELEASE} main, which has the source of Kubernetes. {_OTHER_WAY}"
+            )
+        settings = {
+            "Dir::Etc::SourceList": "/dev/null",
+            "Dir::Etc::SourceParts": parts,
+            "Dir::State::Lists": self._work / "lists",
+            "Dir::Cache": self._work / "apt",
+            "Acquire::Retries": 3,
+            "Acquire::http::Timeout": 20,
+            "Acquire::Languages": "none",
+        }
+        if os.geteuid() == 0:
+            settings["APT::Sandbox::User"] = "root"  # apt's own user can't write into our folder
+        return ["apt-get", "--quiet", *(f"-o{name}={value}" for name, value in settings.items())]
+
+    def _make(self, tree: Path, names: list[str], cgo: str) -> None:
+        what = " ".join(f"cmd/{name}" for name in names)
+        self._do(f"building {', '.join(names)}", ["make", f"WHAT={what}"], cwd=tree, env=self._go(cgo))
+
+    def _go(self, cgo: str) -> dict[str, str]:
+        """Nothing of the user's Go or make settings gets in, and nothing of ours into the user's home."""
+        major, minor, _ = packages.KUBERNETES.removeprefix("v").split(".")
+        return {
+            "PATH": "/usr/lib/go/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "HOME": str(self._work),
+            "LANG": "C.UTF-8",
+            "GOPATH": str(self._work / "go"),
+            "GOCACHE": str(self._work / "gocache"),
+            "GO111MODULE": "off",
+            "CGO_ENABLED": cgo,
+            "KUBE_GIT_VERSION": packages.KUBERNETES,
+            "KUBE_GIT_MAJOR": major,
+            "KUBE_GIT_MINOR": minor,
+            "KUBE_GIT_COMMIT": _COMMIT,
+            "KUBE_GIT_TREE_STATE": "clean",
+            "SOURCE_DATE_EPOCH": "1610000000",
+        }
+
+    def _keep(self, tree: Path, names: list[str]) -> None:
+        """Copied beside, then renamed: whoever looks sees no binary or a whole one."""
+        for name in names:
+            built = next(tree.glob(f"_output/local/bin/*/*/{name}"), None)
+            if built is None:
+                raise ClusterError(f"make ended well but left no {name}; its log is {self._log}")
+            beside = self._work / name
+            shutil.copy2(built, beside)
+            beside.replace(self._folder / name)
+        self._say(f"{', '.join(names)} built")
+
+    def _do(self, what: str, argv: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
+        self._say(f"{what} …")
+        command = argv if env is None else ["env", "-i", *(f"{name}={value}" for name, value in env.items()), *argv]
+        process = Process.started(command, place=Place.host(), log=self._log, cwd=cwd or self._work)
+        said = time.monotonic()
+        try:
+            while process.alive:
+                time.sleep(0.2)
+                if time.monotonic() - said > 30:
+                    self._say(f"  still {what}")
+                    said = time.monotonic()
+        finally:
+            status = process.stop(grace=0)
+        if status != 0:
+            raise ClusterError(f"{what} failed with status {status}; {self._log} ends with:\n{process.tail()}")
+
+    def _say(self, what: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
+        print(f"[{minutes:2}:{seconds:02}] {what}", flush=True)

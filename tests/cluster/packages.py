@@ -1,0 +1,121 @@
+"""Install what this machine lacks of Debian's packages; does nothing, quickly, when all is there.
+
+Run with the system's Python before anything else exists: the standard library only.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+# What Debian bookworm's source package holds: the oldest server that Sutler supports.
+KUBERNETES = "v1.20.2"
+
+# Each package with what shows that it, or something as good, is there: a program or a file (with wildcards).
+# So nobody's own containerd or Go is replaced.
+NEEDED = {
+    "python3-venv": "/usr/lib/python3*/ensurepip/__init__.py",
+    "python3-rados": "/usr/lib/python3/dist-packages/rados*.so",
+    "python3-rbd": "/usr/lib/python3/dist-packages/rbd*.so",
+    "ceph-common": "ceph",
+    "ceph-mon": "ceph-mon",
+    "ceph-mgr": "ceph-mgr",
+    "ceph-osd": "ceph-osd",
+    "etcd-server": "etcd",
+    "docker-registry": "docker-registry",
+    "apache2-utils": "htpasswd",
+    "skopeo": "skopeo",
+    "kubernetes-client": "kubectl",
+    "containerd": "containerd",
+    "runc": "runc",
+    "containernetworking-plugins": "/usr/lib/cni/bridge",
+    "iptables": "iptables",
+    "iproute2": "ip",
+    "busybox-static": "/usr/share/doc/busybox-static",
+}
+# To build Kubernetes once, where neither KUBEBUILDER_ASSETS nor the cache has it.
+NEEDED_TO_BUILD = {
+    "golang-go": "go",
+    "gcc": "gcc",
+    "libc6-dev": "/usr/include/stdio.h",
+    "make": "make",
+    "rsync": "rsync",
+    "jq": "jq",
+    "dpkg-dev": "dpkg-source",
+}
+
+# A service that a package would start is none of ours, so nothing starts; the user's own policy stays.
+_INSTALL = """\
+set -e
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  trap 'exit 130' INT TERM
+  printf '#!/bin/sh\\nexit 101\\n' > "$policy"
+  chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+install() { apt-get install --yes --quiet --no-install-recommends --no-remove "$@"; }
+if apt-get install --simulate --no-install-recommends --no-remove "$@" > /dev/null 2>&1 && install "$@"; then
+  exit 0
+fi
+echo "The package lists are missing or old: apt-get update"
+apt-get update --quiet
+install "$@"
+"""
+
+
+class CannotInstallError(Exception):
+    """Says which packages are missing, and why they can't be installed from here."""
+
+
+def kubernetes_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "sutler" / "kubernetes" / KUBERNETES
+
+
+def builds_kubernetes() -> bool:
+    """Whether the binaries will have to be built here; the last one that is built stands for all."""
+    return not os.environ.get("KUBEBUILDER_ASSETS") and not (kubernetes_cache() / "kube-proxy").exists()
+
+
+def missing(needed: dict[str, str]) -> list[str]:
+    return [package for package, sign in needed.items() if not _present(sign)]
+
+
+def install(packages: list[str]) -> None:
+    listed = " ".join(packages)
+    if shutil.which("apt-get") is None:
+        raise CannotInstallError(f"this machine has no apt-get; install what Debian has in these packages: {listed}")
+    as_root = [] if os.geteuid() == 0 else ["sudo"]
+    if as_root and shutil.which("sudo") is None:
+        raise CannotInstallError(f"neither root nor sudo here; as root, run: apt-get install {listed}")
+    print(f"Installing Debian packages{' with sudo' if as_root else ''}: {listed}", flush=True)
+    ran = subprocess.run([*as_root, "sh", "-c", _INSTALL, "install", *packages], check=False)
+    if ran.returncode != 0:
+        raise CannotInstallError(
+            f"apt-get could not install {listed} (see above); is the network there, and is this Debian bookworm?"
+        )
+
+
+def main() -> int:
+    needed = {**NEEDED, **(NEEDED_TO_BUILD if builds_kubernetes() else {})}
+    try:
+        if packages := missing(needed):
+            install(packages)
+    except CannotInstallError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _present(sign: str) -> bool:
+    if sign.startswith("/"):
+        return any(Path("/").glob(sign[1:]))
+    # A user's PATH often lacks the sbin folders.
+    return shutil.which(sign, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is not None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
