@@ -3,16 +3,14 @@
 import base64
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
-
-import yaml
+from typing import Self
 
 from tests.cluster import Place, images
 from tests.cluster.ceph import Ceph
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.installation import Installation
 from tests.cluster.node import Node
 from tests.cluster.registry import Registry
-from tests.cluster.sutler import SutlerProcess
 from tests.demo.narrator import Narrator
 
 EXAMPLES = Path("manifests/examples")
@@ -20,9 +18,6 @@ USERS = {"UserName": "Password"}
 ALIYUN = "registry.cn-hangzhou.aliyuncs.com"
 EXAMPLE = "registry.example.com"
 REPOSITORIES = ("xxxx/rbd-rest-api:latest", "xxxx/test:latest", "team/test:latest")
-# What a laptop lacks: the Deployments' image. The same processes run beside the cluster, each under its own account.
-NOT_ON_A_LAPTOP = {"Deployment", "Service", "PodDisruptionBudget"}
-WEBHOOK = "MutatingWebhookConfiguration"
 
 
 class Lab:
@@ -73,17 +68,15 @@ class Lab:
         self.ceph.pool("rbd")
 
     def install(self) -> None:
-        """The README's installation, changed only where a laptop differs: no Deployments, a webhook by URL."""
-        self.tell.run("kubectl apply -f manifests/crds")
+        """The README's installation, changed only where a laptop differs."""
         self.tell.say("The Deployments need an image in a registry; here the same processes run beside the cluster.")
+        self.tell.say("$ kubectl apply -f manifests/crds")
         self.tell.say("$ kubectl apply -k manifests/base  (without Deployments, with the webhook by URL)")
-        rendered = list(yaml.safe_load_all(self.tell.run("kubectl kustomize manifests/base", show=False)))
-        self._apply([one for one in rendered if one["kind"] not in {*NOT_ON_A_LAPTOP, WEBHOOK}])
-        webhook = self._process("webhook", ["webhook"])
-        self._apply([_by_url(one, f"{webhook.url}/mutate") for one in rendered if one["kind"] == WEBHOOK])
-        self._run(webhook)
-        self._run(self._process("secrets", ["provisioner", "secrets"]))
-        self._run(self._process("volumes", ["provisioner", "volumes", "--ceph-conf", str(self.ceph.conf)]))
+        installation = Installation(self.control, self.ceph, self.place, self.state / "sutler")
+        installation.start()
+        self._stack.callback(installation.stop)
+        self.tell.run("kubectl get serviceaccounts -n sutler-system")
+        self.tell.say("✓ webhook, secrets and volumes are ready, each with the rights of its own account and no more")
 
     def example(self, name: str) -> str:
         """The path of an example; without a node, of a copy whose private registries are the one of this lab."""
@@ -109,22 +102,3 @@ class Lab:
         path.touch(mode=0o600)
         path.write_bytes(base64.b64decode(data))
         return path
-
-    def _apply(self, objects: list[Any]) -> None:
-        self.tell.run("kubectl apply -f -", stdin=yaml.safe_dump_all(objects), show=False)
-
-    def _process(self, account: str, module_args: list[str]) -> SutlerProcess:
-        kubeconfig = self.control.kubeconfig_for("sutler-system", f"sutler-{account}")
-        state = self.state / account
-        state.mkdir(exist_ok=True)
-        return SutlerProcess(module_args, kubeconfig=kubeconfig, place=self.place, state=state)
-
-    def _run(self, process: SutlerProcess) -> None:
-        process.start()
-        self._stack.callback(process.stop)
-        self.tell.say(f"✓ {process.name} is ready, with the rights of its own account")
-
-
-def _by_url(configuration: dict[str, Any], url: str) -> dict[str, Any]:
-    webhooks = [{**webhook, "clientConfig": {"url": url}} for webhook in configuration["webhooks"]]
-    return {**configuration, "webhooks": webhooks}
