@@ -50,7 +50,7 @@ clean: down ## Remove the virtual environment and all state (the built Kubernete
 	@rm -rf $(VENV) $(STATE) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 machine:
-	@$(SYSTEM_PYTHON) tests/cluster/machine.py
+	@$(SYSTEM_PYTHON) tests/cluster/packages.py
 
 venv: machine $(VENV)/.ready
 
