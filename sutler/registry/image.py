@@ -1,0 +1,106 @@
+"""Image references, read and normalised as the kubelet does (distribution/reference, ParseNormalizedNamed).
+
+    reference  = name [":" tag] ["@" digest]
+    name       = [domain "/"] path
+    domain     = (host name | "[" IPv6 "]") [":" port]
+    path       = component *("/" component)
+    component  = lower-case letters and digits, joined by "." or "_" or "__" or dashes
+
+What nobody wrote is filled in: no domain is `docker.io`, one component of Docker Hub is under `library/`.
+"""
+
+import re
+from typing import NamedTuple
+
+from sutler.errors import SutlerError
+
+DOCKER_HUB = "docker.io"
+DOCKER_INDEX = "index.docker.io"  # the old name of Docker Hub: the same registry, and the key of its credentials
+LONGEST_PATH = 255
+_SHOWN = 80
+
+_HOST = r"[a-zA-Z0-9]+(?:-+[a-zA-Z0-9]+)*"
+_DOMAIN = rf"(?:{_HOST}(?:\.{_HOST})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_COMPONENT = r"[a-z0-9]+(?:(?:__|[._]|-+)[a-z0-9]+)*"
+_PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+
+_reference = re.compile(rf"(?:({_DOMAIN})/)?({_PATH})(?::({_TAG}))?(?:@({_DIGEST}))?").fullmatch
+_identifier = re.compile(r"[a-f0-9]{64}").fullmatch
+_digest = re.compile(r"sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}").fullmatch
+_path = re.compile(_PATH).fullmatch
+
+
+class ImageError(SutlerError):
+    """An image that the kubelet refuses to pull; the text names it and the rule it breaks."""
+
+
+class Image(NamedTuple):
+    """A normalised reference. `domain` is empty in one odd case: `my_host.lan/app`, all of which is path."""
+
+    domain: str
+    path: str
+    tag: str = ""
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """What credentials are matched with: no tag, no digest."""
+        return f"{self.domain}/{self.path}" if self.domain else self.path
+
+
+def parse_image(text: str) -> Image:
+    """Raises ImageError for what the kubelet calls an invalid image name."""
+    domain, remote = _split(text)
+    match = _reference(f"{domain}/{remote}")
+    if match is None or _identifier(text):
+        raise ImageError(f"image {shown(text)} is no image reference: {_broken_rule(text, remote)}")
+    domain, path, tag, digest = match.groups("")
+    if len(path) > LONGEST_PATH:
+        raise ImageError(
+            f"image {shown(text)} has a repository path of {len(path)} characters, at most {LONGEST_PATH} are allowed"
+        )
+    if digest and not _digest(digest):
+        raise ImageError(
+            f"image {shown(text)} has the digest {shown(digest)}, which is none of "
+            "sha256 (64 hexadecimal digits in lower case), sha384 (96) and sha512 (128)"
+        )
+    return Image(domain, path, tag, digest)
+
+
+def is_path(text: str) -> bool:
+    """Whether images can have this repository path."""
+    return len(text) <= LONGEST_PATH and _path(text) is not None
+
+
+def shown(text: str) -> str:
+    """The text for a message: quoted, control characters escaped, cut short (it may be 10 kB from who knows where)."""
+    return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The domain, given or implied, and the rest."""
+    first, slash, rest = text.partition("/")
+    if not slash:
+        return DOCKER_HUB, f"library/{text}"
+    if first == DOCKER_INDEX:
+        first = DOCKER_HUB
+    elif not ("." in first or ":" in first or first == "localhost" or first.lower() != first):
+        return DOCKER_HUB, text
+    if first == DOCKER_HUB and "/" not in rest:
+        rest = f"library/{rest}"
+    return first, rest
+
+
+def _broken_rule(text: str, remote: str) -> str:
+    path = remote.partition("@")[0].partition(":")[0]
+    rules = {
+        "it is empty": not text,
+        "it contains white space": any(character.isspace() for character in text),
+        "leave out the scheme, an image starts with its registry's host": "://" in text,
+        "64 hexadecimal digits are an image's ID, not its name": _identifier(text),
+        "the repository's path must be in lower case": path.lower() != path,
+        "there is an empty part between slashes": f"/{path}/".count("//") or text.startswith("/"),
+    }
+    return next((rule for rule, broken in rules.items() if broken), "expected [HOST[:PORT]/]PATH[:TAG][@DIGEST]")

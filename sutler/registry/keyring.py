@@ -1,0 +1,124 @@
+"""Which credentials the kubelet tries for an image, and in which order.
+
+A docker config maps keys to credentials. A key is a registry as people wrote it over the years: `quay.io/acme`,
+`https://index.docker.io/v1/`, `*.example.com:5000`. The kubelet brings each into the form host + path, sorts these in
+reverse byte order and tries every one that matches.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sutler.errors import SutlerError
+from sutler.registry.glob import Glob, GlobError
+from sutler.registry.image import DOCKER_HUB, DOCKER_INDEX, ImageError, parse_image, shown
+from sutler.registry.location import Location, NotAUrlError, locate
+
+_SCHEMES = (b"https://", b"http://")
+_API_VERSIONS = (b"/v1/", b"/v2/")
+_FALLBACK = DOCKER_INDEX.encode()
+
+
+class IgnoredKeyError(SutlerError):
+    """A key that the kubelet ignores, because it is no URL."""
+
+
+class Key(NamedTuple):
+    """One key as written, and what it matches."""
+
+    text: str
+    normal: bytes  # host + path: what the kubelet sorts by
+    labels: tuple[Glob, ...] | None  # of the host; None: it never matches by itself (malformed)
+    port: bytes
+    path: bytes
+
+    def matches(self, labels: list[bytes], port: bytes, path: bytes) -> bool:
+        return (
+            self.labels is not None
+            and self.port == port
+            and len(self.labels) == len(labels)
+            and path.startswith(self.path)
+            and all(glob.matches(label) for glob, label in zip(self.labels, labels, strict=True))
+        )
+
+    @property
+    def is_fallback(self) -> bool:
+        """Tried for Docker Hub's images when nothing else matched."""
+        return self.normal == _FALLBACK
+
+
+def parse_key(text: str) -> Key:
+    """Raises IgnoredKeyError for a key that the kubelet ignores."""
+    try:
+        found = locate(_without_scheme(_encode(text)))
+    except NotAUrlError as error:
+        raise IgnoredKeyError(f"key {shown(text)} is no registry: {error}; the kubelet ignores it") from error
+    path = found.path[3:] if found.path.startswith(_API_VERSIONS) else found.path
+    normal = found.host if path == b"/" else found.host + path
+    try:
+        # The kubelet parses the normal form once more at every look-up; what escapes decoded to counts again there.
+        found = locate(normal)
+        host, port = found.split_host()
+        labels = tuple(Glob(label) for label in host.split(b"."))
+    except (NotAUrlError, GlobError):
+        return Key(text, normal, None, b"", b"")
+    return Key(text, normal, labels, port, found.path)
+
+
+class Keyring:
+    """The keys of one docker config, or of several put together."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        parsed = []
+        for text in dict.fromkeys(keys):
+            try:
+                parsed.append(parse_key(text))
+            except IgnoredKeyError:
+                continue  # the kubelet logs it and takes the others
+        # Of keys with one normal form the kubelet takes any order; here it is always the same.
+        self._keys = sorted(parsed, key=lambda key: (key.normal, _encode(key.text)), reverse=True)
+
+    def lookup(self, image: str) -> list[str]:
+        """The keys whose credentials the kubelet tries, in its order; empty: it pulls without any.
+
+        An image that does not parse never gets that far in a kubelet (see parse_image); it is matched as it stands.
+        """
+        try:
+            name = _encode(parse_image(image).name)
+        except ImageError:
+            name = _encode(image)
+        found = [key.text for key in self._matching(name)]
+        if not found and _is_default_registry(name):
+            found = [key.text for key in self._keys if key.is_fallback]
+        return found
+
+    def _matching(self, name: bytes) -> list[Key]:
+        try:
+            target: Location = locate(name)
+        except NotAUrlError:
+            return []
+        host, port = target.split_host()
+        labels = host.split(b".")
+        return [key for key in self._keys if key.matches(labels, port, target.path)]
+
+
+def _without_scheme(text: bytes) -> bytes:
+    for scheme in _SCHEMES:
+        if text.startswith(scheme):
+            return text[len(scheme) :]
+    return text
+
+
+def _is_default_registry(name: bytes) -> bool:
+    """Docker Hub, or a first part that is no host to the kubelet: no dot, no port. That takes localhost in."""
+    first, slash, _ = name.partition(b"/")
+    if not first:
+        return False
+    return not slash or first in {DOCKER_HUB.encode(), _FALLBACK} or not (b"." in first or b":" in first)
+
+
+def _encode(text: str) -> bytes:
+    """UTF-8; a lone surrogate becomes what Go's JSON decoder makes of it."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

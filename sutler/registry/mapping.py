@@ -1,0 +1,117 @@
+"""RegistryMapping objects, read into what the webhook and the secrets controller decide with."""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sutler.errors import SutlerError
+from sutler.registry.image import shown
+from sutler.registry.pattern import Pattern, PatternError, parse_pattern
+from sutler.registry.selector import LabelSelector, SelectorError
+
+_LONGEST_LABEL = 63  # the name is the value of a label on every copy
+_LONGEST_NAME = 253
+_part = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_name = re.compile(rf"{_part}(?:\.{_part})*").fullmatch
+
+
+class MappingError(SutlerError):
+    """A mapping that can't be used; `problems` lists all that is wrong, each with its field."""
+
+    def __init__(self, name: str, problems: list[str]) -> None:
+        super().__init__(f"mapping {name}: {'; '.join(problems)}")
+        self.name = name
+        self.problems = problems
+
+
+class Mode(StrEnum):
+    INJECT = "Inject"
+    OBSERVE = "Observe"
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    name: str
+    registries: tuple[str, ...]
+    secret: str
+    """What goes into imagePullSecrets."""
+    selector: LabelSelector
+    copy_from: str | None = None
+    mode: Mode = Mode.INJECT
+    generation: int = 0
+    uid: str = ""
+    patterns: tuple[Pattern, ...] = field(init=False, repr=False, compare=False)
+    """The registries, parsed."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patterns", tuple(map(parse_pattern, self.registries)))
+
+
+def parse_mapping(obj: dict[str, Any]) -> Mapping:
+    """From the API's JSON. Raises MappingError."""
+    metadata = obj.get("metadata") or {}
+    name = str(metadata.get("name", ""))
+    problems: list[str] = []
+    if len(name) > _LONGEST_LABEL:
+        problems.append(f"metadata.name has {len(name)} characters, at most {_LONGEST_LABEL} fit into a label")
+    spec = obj.get("spec")
+    if not isinstance(spec, dict):
+        raise MappingError(name, [*problems, "spec is missing"])
+    registries = _registries(spec.get("registries"), problems)
+    secret, copy_from = _pull_secret(spec.get("pullSecret"), problems)
+    selector = _selector(spec, problems)
+    mode = _mode(spec.get("mode"), problems)
+    if problems:
+        raise MappingError(name, problems)
+    generation, uid = metadata.get("generation", 0), metadata.get("uid", "")
+    return Mapping(name, registries, secret, selector, copy_from, mode, generation, uid)
+
+
+def _registries(value: Any, problems: list[str]) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        problems.append("spec.registries must list at least one registry, such as quay.io/acme")
+        return ()
+    for position, entry in enumerate(value):
+        try:
+            parse_pattern(entry if isinstance(entry, str) else str(entry))
+        except PatternError as error:
+            problems.append(f"spec.registries[{position}]: {error}")
+    return tuple(dict.fromkeys(map(str, value)))
+
+
+def _pull_secret(value: Any, problems: list[str]) -> tuple[str, str | None]:
+    if not isinstance(value, dict):
+        problems.append("spec.pullSecret.name is missing: the name that Pods get in their imagePullSecrets")
+        return "", None
+    _check_name("spec.pullSecret.name", value.get("name"), problems)
+    copy_from = value.get("copyFrom")
+    if copy_from is not None:
+        _check_name("spec.pullSecret.copyFrom", copy_from, problems)
+    return str(value.get("name")), None if copy_from is None else str(copy_from)
+
+
+def _selector(spec: dict[str, Any], problems: list[str]) -> LabelSelector:
+    if spec.get("namespaceSelector") is None:
+        problems.append("spec.namespaceSelector is missing; {} is every namespace, there is no implicit everywhere")
+        return LabelSelector()
+    try:
+        return LabelSelector.parse(spec["namespaceSelector"])
+    except SelectorError as error:
+        problems += [f"spec.namespaceSelector: {problem}" for problem in error.problems]
+        return LabelSelector()
+
+
+def _mode(value: Any, problems: list[str]) -> Mode:
+    try:
+        return Mode.INJECT if value is None else Mode(value)
+    except ValueError:
+        problems.append(f"spec.mode is {' or '.join(Mode)}, not {shown(str(value))}")
+        return Mode.INJECT
+
+
+def _check_name(where: str, value: Any, problems: list[str]) -> None:
+    if not isinstance(value, str) or len(value) > _LONGEST_NAME or not _name(value):
+        problems.append(
+            f"{where}: {shown(str(value))} is no name of a Secret (lower-case letters, digits, '-' and '.')"
+        )

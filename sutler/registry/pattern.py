@@ -1,0 +1,160 @@
+"""What a mapping's `registries` may say: HOST[:PORT][/PATH].
+
+The host matches as in the kubelet: label by label, `*`, `?` and `[...]` inside one label, ports equal as text, upper
+and lower case distinct. The path differs from the kubelet's on purpose: it covers itself and what is below it, so
+`quay.io/acme` is not for `quay.io/acmecorp/app`.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sutler.errors import SutlerError
+from sutler.registry.glob import Glob, GlobError, is_glob
+from sutler.registry.image import DOCKER_HUB, DOCKER_INDEX, LONGEST_PATH, Image, is_path, shown
+
+_HIGHEST_PORT = 65535
+_address = re.compile(r"\[[0-9a-fA-F:]+\]").fullmatch
+_label = re.compile(r"[A-Za-z0-9_*?\[\]^-]+").fullmatch
+_port = re.compile(r"[0-9]{1,5}").fullmatch
+
+
+class PatternError(SutlerError):
+    """An entry that can match no image, or not what its author meant; the text says what to write instead."""
+
+
+class Host(NamedTuple):
+    """Of an image or a pattern, as it is compared."""
+
+    labels: tuple[str, ...]
+    port: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    text: str
+    """As written, without a trailing slash."""
+    host: Host
+    path: str
+    """Without a slash at either end; empty for every path."""
+    globs: tuple[Glob, ...]
+    """One for each label."""
+
+    def matches(self, image: Image) -> bool:
+        host, path = split_name(image)
+        return (
+            self.host.port == host.port
+            and len(self.globs) == len(host.labels)
+            and (not self.path or path == self.path or path.startswith(f"{self.path}/"))
+            and all(glob.matches(label.encode()) for glob, label in zip(self.globs, host.labels, strict=True))
+        )
+
+    @property
+    def vagueness(self) -> tuple[int, int, int]:
+        """Sorts patterns that match one image, the most specific first: longest path, fewest globs, most letters."""
+        globs = sum(is_glob(label) for label in self.host.labels)
+        return -len(self.path), globs, -sum(map(len, self.host.labels))
+
+
+def split_name(image: Image) -> tuple[Host, str]:
+    """The image's host as the kubelet sees it, and its path."""
+    domain, path = image.domain, image.path
+    if not domain:
+        domain, _, path = path.partition("/")
+    return split_domain(domain), path
+
+
+def split_domain(domain: str) -> Host:
+    if domain.startswith("["):
+        address, _, port = domain.rpartition("]")
+        # Without a port the kubelet takes the brackets for a glob, which matches no address. So does this.
+        return Host((address[1:],), port[1:]) if port else Host((f"{address}]",), "")
+    name, colon, port = domain.rpartition(":")
+    return Host(tuple(name.split(".")), port) if colon else Host(tuple(domain.split(".")), "")
+
+
+def parse_pattern(text: str) -> Pattern:
+    """Raises PatternError."""
+    if not text or text != text.strip() or any(character.isspace() for character in text):
+        raise _wrong(text, "it is empty or contains white space, expected HOST[:PORT][/PATH] such as quay.io/acme")
+    if "://" in text:
+        raise _wrong(text, f"leave out the scheme, write {shown(text.partition('://')[2].rstrip('/'))}")
+    if "@" in text:
+        raise _wrong(text, "a user or a digest can't stand here, write HOST[:PORT][/PATH]")
+    domain, _, path = text.partition("/")
+    path = path.removesuffix("/")
+    host = split_domain(domain)
+    _check_path(text, path)
+    globs = _globs(text, domain, host)
+    return Pattern(f"{domain}/{path}" if path else domain, host, path, globs)
+
+
+def _globs(text: str, domain: str, host: Host) -> tuple[Glob, ...]:
+    name, _, port = domain.rpartition(":")
+    if _address(domain):
+        raise _wrong(
+            text, f"the kubelet never matches an IPv6 address without a port, write {domain}:443 in images and here"
+        )
+    if _address(name):
+        _check_port(text, port)
+        return (Glob(host.labels[0].encode()),)
+    _check_name(text, domain, host)
+    try:
+        return tuple(Glob(label.encode()) for label in host.labels)
+    except GlobError as error:
+        raise _wrong(text, str(error)) from error
+
+
+def _check_name(text: str, domain: str, host: Host) -> None:
+    if domain.startswith("["):
+        raise _wrong(text, "the kubelet takes a bracket at the start for an IPv6 address, write a letter or '*' first")
+    if ":" in domain:
+        _check_port(text, host.port)
+    for label in host.labels:
+        if not _label(label):
+            raise _wrong(text, f"{shown(label)} can't be a part of a host name (letters, digits, '-', and globs)")
+    name = ".".join(host.labels)
+    if name.lower() != name:
+        raise _wrong(text, f"hosts are compared as they are written, in lower case: write {shown(text.lower())}")
+    if name == DOCKER_INDEX and not host.port:
+        hub = f"{DOCKER_HUB}{text[len(name) :]}"
+        raise _wrong(text, f"Docker Hub's images are matched as {DOCKER_HUB}, write {shown(hub)}")
+    if len(host.labels) == 1 and not host.port and name != "localhost":
+        raise _wrong(text, _lonely_label(name))
+
+
+def _lonely_label(name: str) -> str:
+    if is_glob(name):
+        return (
+            "a glob covers one part between two dots, so this is for no registry; there is no pattern for every "
+            "registry, write each one (*.example.com, registry:5000)"
+        )
+    return (
+        f"without a dot or a port {name} is not a host but an organisation of Docker Hub: "
+        f"write {name}:5000 or {DOCKER_HUB}/{name}"
+    )
+
+
+def _check_port(text: str, port: str) -> None:
+    if not _port(port) or not 0 < int(port) <= _HIGHEST_PORT:
+        raise _wrong(text, f"the port {shown(port)} is not a number from 1 to {_HIGHEST_PORT} (globs don't work there)")
+
+
+def _check_path(text: str, path: str) -> None:
+    if not path or is_path(path):
+        return
+    if "*" in path or "?" in path or "[" in path:
+        raise _wrong(text, "globs work in the host only; a path covers everything below it, end it before the glob")
+    if ":" in path:
+        raise _wrong(text, f"tags don't count, write {shown(text.rpartition(':')[0])}")
+    if path.lower() != path:
+        raise _wrong(text, "paths of images are in lower case")
+    if len(path) > LONGEST_PATH:
+        raise _wrong(text, f"paths of images have at most {LONGEST_PATH} characters")
+    raise _wrong(
+        text, f"no image has the path {shown(path)} (lower-case letters and digits, joined by '.', '_' or '-')"
+    )
+
+
+def _wrong(text: str, why: str) -> PatternError:
+    return PatternError(f"registry {shown(text)}: {why}")
