@@ -1,0 +1,116 @@
+"""A Ceph cluster for asynchronous callers: connected when first needed, and again when the connection is lost."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from provisioner.ceph.connection import ClusterSettings, Connection
+from provisioner.ceph.errors import DISCONNECTED, CephError, OutcomeUnknown, Unavailable
+from provisioner.ceph.health import Health
+from provisioner.ceph.metrics import observe
+from provisioner.ceph.pool import Pool
+from provisioner.ceph.threads import Threads
+
+T = TypeVar("T")
+
+PATIENCE = 3.0
+"""Seconds to wait for a free thread or for somebody else's connecting before a call fails as Unavailable."""
+DEADLINE_FACTOR = 4
+"""An image call is several OSD operations, each with a time-out of its own: together they get this many of them."""
+SLOW = 3600.0
+"""Seconds that removing an image may take."""
+
+
+class Cluster:
+    def __init__(self, settings: ClusterSettings) -> None:
+        self.settings = settings
+        self.name = settings.name
+        what = f"Ceph cluster {settings.name}"
+        self._quick = Threads(what, size=settings.threads, patience=PATIENCE)
+        # Removing is slow by nature (every object, one by one): it must not look like a hang, nor be in anybody's way.
+        self._slow = Threads(f"{what}, removals", size=settings.removals, patience=SLOW)
+        self._connecting = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._reachable = Health(f"Ceph cluster {settings.name}", probe=settings.connect_timeout)
+        self._pools: dict[str, Health] = {}
+        self._fsid: str | None = None
+
+    def pool(self, name: str, namespace: str = "") -> Pool:
+        return Pool(self, name, namespace)
+
+    async def fsid(self) -> str:
+        if self._fsid is None:
+            self._fsid = await self.run("fsid", lambda connection: connection.fsid())
+        return self._fsid
+
+    async def monitors(self) -> tuple[str, ...]:
+        return await self.run("monitors", lambda connection: connection.monitors())
+
+    async def run(
+        self, operation: str, work: Callable[[Connection], T], *, key: str = "", pool: str = "", slow: bool = False
+    ) -> T:
+        """Runs a blocking call with the connection.
+
+        `key`: what it changes, if anything, so that it is changed by one call at a time; `pool`: the pool that it
+        needs, so that one that does not answer holds up no other.
+        """
+        health = self._pools.setdefault(
+            pool, Health(f"pool {pool}" if pool else self.name, probe=self.settings.timeout)
+        )
+        started = time.monotonic()
+        result = "ok"
+        try:
+            self._reachable.check()
+            connection = await self._connected()
+            health.check()
+            threads, limit = (self._slow, SLOW) if slow else (self._quick, self.settings.timeout * DEADLINE_FACTOR)
+            answer = await threads.call(key or f"{operation} {id(work)}", lambda: work(connection), deadline=limit)
+        except OutcomeUnknown as error:
+            result = type(error).__name__
+            health.failed("Ceph did not answer in time")
+            if error.code == DISCONNECTED:
+                self._drop()
+            raise
+        except CephError as error:
+            result = type(error).__name__
+            if not isinstance(error, Unavailable):
+                health.answered()
+            raise
+        else:
+            health.answered()
+            return answer
+        finally:
+            observe(operation, result, time.monotonic() - started)
+
+    async def _connected(self) -> Connection:
+        try:
+            await asyncio.wait_for(self._connecting.acquire(), PATIENCE)
+        except TimeoutError:
+            raise Unavailable(f"Ceph cluster {self.name} does not answer: still connecting") from None
+        try:
+            if self._connection is None:
+                # Whoever waited for the lock while another one failed to connect is told so.
+                self._reachable.check()
+                self._connection = await self._connect()
+            return self._connection
+        finally:
+            self._connecting.release()
+
+    async def _connect(self) -> Connection:
+        limit = self.settings.connect_timeout + self.settings.timeout
+        try:
+            connection = await self._quick.call("connecting", lambda: Connection(self.settings), deadline=limit)
+        except CephError as error:
+            self._reachable.failed(str(error))
+            raise
+        self._reachable.answered()
+        return connection
+
+    def _drop(self) -> None:
+        """Forgets the connection; the next call makes a new one. Calls that still use the old one keep it alive."""
+        self._connection = None
+
+    async def settle(self, seconds: float) -> bool:
+        """Waits until no call runs any more; False when some still do after `seconds`."""
+        return all(await asyncio.gather(self._quick.settle(seconds), self._slow.settle(seconds)))

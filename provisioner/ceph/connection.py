@@ -1,0 +1,119 @@
+"""One connection to one Ceph cluster, as blocking calls."""
+
+import contextlib
+import json
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from provisioner.ceph.binding import rados
+from provisioner.ceph.errors import Denied, Missing, OutcomeUnknown, PoolMissing, Unavailable, translated
+from provisioner.ceph.model import Space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    name: str = "default"
+    """How we call it: the StorageClass's clusterID."""
+    conf: str = ""
+    """Path of a ceph.conf; empty: CEPH_CONF, then Ceph's default places. Not read if `monitors` are given."""
+    monitors: tuple[str, ...] = ()
+    user: str = "admin"
+    """Without "client."."""
+    key: str | None = field(default=None, repr=False)
+    """None: from the keyring that the configuration names."""
+    timeout: float = 15.0
+    """Seconds for one operation of an OSD or a monitor; Ceph's own default is for ever."""
+    connect_timeout: float = 10.0
+    threads: int = 16
+    """Calls at a time, removals apart."""
+    removals: int = 8
+
+
+class Connection:
+    def __init__(self, settings: ClusterSettings) -> None:
+        """Connects; blocks for `connect_timeout` at most."""
+        self._settings = settings
+        self._ioctxs: dict[tuple[int, str], Any] = {}
+        self._lock = threading.Lock()
+        self.rados = self._connect()
+
+    def _connect(self) -> Any:
+        settings = self._settings
+        target = f"to Ceph cluster {settings.name} as client.{settings.user}"
+        limits = {
+            "rados_osd_op_timeout": f"{settings.timeout:g}",
+            "rados_mon_op_timeout": f"{settings.timeout:g}",
+            "client_mount_timeout": f"{settings.connect_timeout:g}",
+        }
+        try:
+            with translated("connecting", target):
+                handle = rados.Rados(conffile=None if settings.monitors else settings.conf, rados_id=settings.user)
+                handle.conf_parse_env()  # CEPH_ARGS
+                for option, value in (limits | self._access()).items():
+                    handle.conf_set(option, value)
+                handle.connect()
+        except Missing as error:
+            raise Denied(
+                f"connecting {target}: no configuration file {settings.conf or '(CEPH_CONF or the default places)'}, "
+                f"or no keyring with a key for client.{settings.user} (ENOENT, 2)",
+                code=error.code,
+            ) from error
+        except OutcomeUnknown as error:
+            raise Unavailable(f"connecting {target}: no monitor answers", code=error.code) from error
+        return handle
+
+    def _access(self) -> dict[str, str]:
+        access = {"mon_host": ",".join(self._settings.monitors)} if self._settings.monitors else {}
+        if self._settings.key is not None:
+            access["key"] = self._settings.key
+        return access
+
+    def ioctx(self, pool: str, namespace: str = "") -> Any:
+        """Kept open and shared between threads: operations on one are safe to run side by side."""
+        with translated("looking up", f"pool {pool}"):
+            number = self.rados.pool_lookup(pool)  # in the map that we have; asks the monitors before it says no
+        if number is None:
+            raise PoolMissing(f"pool {pool} does not exist in Ceph cluster {self._settings.name}")
+        with self._lock:
+            ioctx = self._ioctxs.get((number, namespace))
+            if ioctx is None:
+                with translated("opening", f"pool {pool}"):
+                    ioctx = self.rados.open_ioctx2(number)
+                ioctx.set_namespace(namespace)
+                # Without it creating and removing wait for ever while the pool is full.
+                ioctx.set_osdmap_full_try()
+                self._ioctxs[number, namespace] = ioctx
+        return ioctx
+
+    def fsid(self) -> str:
+        with translated("asking for", f"the fsid of Ceph cluster {self._settings.name}"):
+            return str(self.rados.get_fsid())
+
+    def monitors(self) -> tuple[str, ...]:
+        """Addresses for the old protocol, as Kubernetes' in-tree plugin and the kernel want them: host:port."""
+        dump = self.command("mon dump")
+        addresses = [a for mon in dump["mons"] for a in mon["public_addrs"]["addrvec"]]
+        return tuple(a["addr"] for a in addresses if a["type"] == "v1")
+
+    def space(self, pool: str) -> Space:
+        for entry in self.command("df")["pools"]:
+            if entry["name"] == pool:
+                quota = self.command("osd pool get-quota", pool=pool)["quota_max_bytes"]
+                return Space(entry["stats"]["bytes_used"], entry["stats"]["max_avail"], quota or None)
+        raise PoolMissing(f"pool {pool} does not exist in Ceph cluster {self._settings.name}")
+
+    def command(self, prefix: str, **arguments: str) -> Any:
+        request = json.dumps({"prefix": prefix, "format": "json", **arguments})
+        with translated("asking the monitors for", prefix):
+            code, output, message = self.rados.mon_command(request, b"")
+            if code:
+                raise rados.OSError(message, errno=-code)
+        return json.loads(output)
+
+    def close(self) -> None:
+        """May block for as long as Ceph does not answer."""
+        with contextlib.suppress(rados.Error):
+            for ioctx in self._ioctxs.values():
+                ioctx.close()
+            self.rados.shutdown()

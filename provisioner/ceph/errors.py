@@ -1,0 +1,142 @@
+# ruff: noqa: N818 - named after what happened, as all of them
+"""What can go wrong with Ceph, in our own words.
+
+::
+
+    CephError
+    ├── MissingBinding      the Python modules rados and rbd are not installed
+    ├── BadRequest          Ceph can't make what was asked for: asking again changes nothing
+    ├── Missing             ├── ImageMissing   ├── PoolMissing   └── NamespaceMissing
+    ├── ImageTaken          the name is used by an image that is not the one we meant
+    ├── InUse               watchers, snapshots or clones are in the way
+    ├── NoSpace             the pool is full or over its quota
+    ├── Denied              the Ceph user may not
+    ├── Unavailable         nothing was sent: no connection, or Ceph is known not to answer now
+    └── OutcomeUnknown      sent, and no answer: it may or may not have been done
+
+Every text names the operation, its target, the errno with its name, and what is accepted instead. The seed's "ret=-33"
+told nobody that an object order was out of range.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sutler.errors import SutlerError
+
+
+class CephError(SutlerError):
+    def __init__(self, text: str, *, code: int | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+        """The errno behind it, positive; None where there was none."""
+
+    @property
+    def code_name(self) -> str | None:
+        return errno_name(self.code) if self.code else None
+
+
+class MissingBinding(CephError):
+    pass
+
+
+class BadRequest(CephError):
+    pass
+
+
+class Missing(CephError):
+    pass
+
+
+class ImageMissing(Missing):
+    pass
+
+
+class PoolMissing(Missing):
+    pass
+
+
+class NamespaceMissing(Missing):
+    pass
+
+
+class ImageTaken(CephError):
+    pass
+
+
+class InUse(CephError):
+    pass
+
+
+class NoSpace(CephError):
+    pass
+
+
+class Denied(CephError):
+    pass
+
+
+class Unavailable(CephError):
+    def __init__(self, text: str, *, code: int | None = None, retry_after: float = 2.0) -> None:
+        super().__init__(text, code=code)
+        self.retry_after = retry_after
+        """Seconds; asking sooner is answered the same way."""
+
+
+class OutcomeUnknown(CephError):
+    pass
+
+
+DISCONNECTED = errno.ESHUTDOWN
+"""What a blocklisted client gets for everything, for ever: it needs a new connection."""
+
+# errno → what it is to us, and what it means. Where one errno has several causes, the caller finds out which.
+_MEANING: dict[int, tuple[type[CephError], str]] = {
+    errno.EPERM: (Denied, "the Ceph user may not: check its caps"),
+    errno.EACCES: (Denied, "the Ceph user may not: check its key and caps"),
+    errno.ENOENT: (Missing, "it does not exist"),
+    errno.EEXIST: (ImageTaken, "the name is taken"),
+    errno.EBUSY: (InUse, "it is in use"),
+    errno.ENOTEMPTY: (InUse, "it has snapshots"),
+    errno.EINVAL: (BadRequest, "Ceph does not accept the parameters: check features, object size and striping"),
+    errno.EDOM: (BadRequest, "the object order is out of range: 12 to 25, that is objects of 4 KiB to 32 MiB"),
+    errno.ENOSYS: (BadRequest, "this Ceph does not know one of the image features"),
+    errno.EOPNOTSUPP: (BadRequest, "the pool or this Ceph does not support it"),
+    errno.ENAMETOOLONG: (BadRequest, "the name is too long"),
+    errno.EROFS: (Denied, "the image is read-only"),
+    errno.ENOSPC: (NoSpace, "the pool is full"),
+    errno.EDQUOT: (NoSpace, "the pool is full or over its quota"),
+    errno.ETIMEDOUT: (OutcomeUnknown, "Ceph did not answer in time"),
+    errno.ESHUTDOWN: (OutcomeUnknown, "Ceph has cut this client off (blocklisted)"),
+    errno.ENOTCONN: (Unavailable, "not connected"),
+    errno.ECONNREFUSED: (Unavailable, "no monitor answers"),
+}
+
+
+_LONGEST = 256
+"""Characters of a target in a text: names come from users."""
+
+
+def errno_name(code: int) -> str:
+    return errno.errorcode.get(code, f"errno {code}")
+
+
+@contextmanager
+def translated(operation: str, target: str) -> Iterator[None]:
+    """Turns what rados and rbd raise inside into ours. Both carry an `errno`, of either sign; nothing else is read."""
+    try:
+        yield
+    except CephError:
+        raise
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        if not isinstance(number, int):
+            raise
+        raise from_errno(abs(number), operation, target) from error
+
+
+def from_errno(code: int, operation: str, target: str) -> CephError:
+    kind, meaning = _MEANING.get(code, (CephError, os.strerror(code).lower()))
+    target = target if len(target) <= _LONGEST else f"{target[:_LONGEST]}..."
+    return kind(f"{operation} {target}: {meaning} ({errno_name(code)}, {code})", code=code)

@@ -1,0 +1,212 @@
+"""Images of one pool, as blocking calls: they run in the threads of `provisioner.ceph.threads`.
+
+Each is safe to repeat: what a killed or timed-out call left behind is finished or cleaned up by the next one with the
+same arguments. What a caller must not destroy is checked here, next to the call that would.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from provisioner.ceph import metadata as wire
+from provisioner.ceph.binding import rbd
+from provisioner.ceph.errors import ImageMissing, ImageTaken, InUse, Missing, NamespaceMissing, translated
+from provisioner.ceph.model import Image, ImageSpec, Listed, Trashed, feature_names
+
+Fence = Callable[[], None]
+"""Called right before the first change; raises when this process may not act any more."""
+
+_LIBRBD = rbd.RBD()
+
+
+def create(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> None:
+    """Makes the image, or finds that it is there as asked for. `owner` is the metadata key that must be the same."""
+    target = f"image {_where(ioctx)}/{spec.name}"
+    fence()
+    try:
+        _create(ioctx, spec, target)
+    except ImageTaken:
+        if _confirm(ioctx, spec, owner, target):
+            return
+        # The pool's directory knows the name, but there is no image: a create or a removal stopped half-way.
+        fence()
+        with contextlib.suppress(ImageMissing), _translated("cleaning up", target):
+            _LIBRBD.remove(ioctx, spec.name)
+        _create(ioctx, spec, target)
+    _set_metadata(ioctx, identity(ioctx, spec.name), spec.metadata, target)
+
+
+def _create(ioctx: Any, spec: ImageSpec, target: str) -> None:
+    with _translated("creating", target):
+        _LIBRBD.create(
+            ioctx, spec.name, spec.size, order=spec.order, old_format=False, features=spec.feature_bits,
+            stripe_unit=spec.stripe_unit, stripe_count=spec.stripe_count, data_pool=spec.data_pool,
+        )  # fmt: skip
+
+
+def _confirm(ioctx: Any, spec: ImageSpec, owner: str, target: str) -> bool:
+    """True: the image is what was asked for, and ours; it is finished if need be. False: a name without an image."""
+    try:
+        found = describe(ioctx, spec.name)
+    except ImageMissing:
+        return False
+    if found.size != spec.size:
+        raise ImageTaken(f"{target} exists with {found.size} bytes instead of {spec.size}: rename or remove it")
+    if found.metadata.get(owner) == spec.metadata[owner]:
+        return True
+    # Killed between creating and naming the owner. The name holds the claim's random UID, so nobody else made it.
+    unfinished = not found.metadata and not found.snapshots and not found.watchers and spec.metadata[owner] in spec.name
+    if not unfinished:
+        who = found.metadata.get(owner)
+        raise ImageTaken(f"{target} exists and {f'belongs to {who}' if who else 'is not ours'}: rename or remove it")
+    _set_metadata(ioctx, found.id, spec.metadata, target)
+    return True
+
+
+def describe(ioctx: Any, name: str) -> Image:
+    target = f"image {_where(ioctx)}/{name}"
+    # A read-write open is itself a watcher.
+    with _translated("opening", target), rbd.Image(ioctx, name, read_only=True) as image:
+        snapshots = tuple(snapshot["name"] for snapshot in image.list_snaps())
+        identifier = image.id()
+        return Image(
+            name=name, id=identifier, size=image.size(), features=feature_names(image.features()),
+            object_size=2 ** image.stat()["order"], created=image.create_timestamp().replace(tzinfo=UTC),
+            metadata=metadata_of(ioctx, identifier), watchers=tuple(w["addr"] for w in image.watchers_list()),
+            snapshots=snapshots, children=tuple(_child(c) for c in image.list_children2()) if snapshots else (),
+        )  # fmt: skip
+
+
+def _child(child: Mapping[str, Any]) -> str:
+    place = "/".join(part for part in (child["pool"], child["pool_namespace"], child["image"]) if part)
+    return f"{place} (in the trash)" if child["trash"] else place
+
+
+def identity(ioctx: Any, name: str) -> str:
+    with _translated("looking up", f"image {_where(ioctx)}/{name}"):
+        return wire.decode_text(ioctx.read(wire.IDENTITY + name))
+
+
+def metadata_of(ioctx: Any, identifier: str) -> dict[str, str]:
+    with _translated("reading the metadata of", f"image {_where(ioctx)} id {identifier}"):
+        _, data = ioctx.execute(wire.HEADER + identifier, wire.CLASS, "metadata_list", wire.encode_listing(), 65536)
+        return wire.decode_map(data)
+
+
+def _set_metadata(ioctx: Any, identifier: str, metadata: Mapping[str, str], target: str) -> None:
+    with _translated("writing the metadata of", target):
+        ioctx.execute(wire.HEADER + identifier, wire.CLASS, "metadata_set", wire.encode_map(metadata))
+
+
+def listing(ioctx: Any) -> list[Listed]:
+    with _translated("listing", f"the images of {_where(ioctx)}"):
+        return [Listed(entry["name"], entry["id"]) for entry in _LIBRBD.list2(ioctx)]
+
+
+def resize(ioctx: Any, name: str, size: int, fence: Fence) -> int:
+    """Grows the image to `size` and returns the size it has then. An image that is larger already stays as it is."""
+    target = f"image {_where(ioctx)}/{name}"
+    fence()
+    with _translated("resizing", target), rbd.Image(ioctx, name) as image:
+        if image.size() < size:
+            image.resize(size, allow_shrink=False)
+        return int(image.size())
+
+
+def removable(ioctx: Any, name: str, owner: str, value: str) -> Image | None:
+    """The image, if it may be removed; None if it is gone. Raises InUse or ImageTaken with what is in the way.
+
+    Asked before every removal: librbd happily moves an image with watchers or snapshots to the trash, and one with
+    snapshots can never be removed from there.
+    """
+    target = f"image {_where(ioctx)}/{name}"
+    try:
+        found = describe(ioctx, name)
+    except ImageMissing:
+        return None
+    if found.metadata.get(owner) != value:
+        names = f"{owner}={found.metadata[owner]}" if owner in found.metadata else f"no {owner}"
+        raise ImageTaken(
+            f"{target} is kept: its metadata has {names} instead of {value}, so it is not this volume's image"
+        )
+    if found.children:
+        raise InUse(f"{target} is kept: clones depend on it: {_some(found.children)}; flatten or delete them first")
+    if found.snapshots:
+        raise InUse(f"{target} is kept: it has snapshots: {_some(found.snapshots)}; delete them first (rbd snap rm)")
+    if found.watchers:
+        raise InUse(f"{target} is kept: it is in use at {_some(found.watchers)}; unmap it there first")
+    return found
+
+
+def remove(ioctx: Any, name: str, owner: str, value: str, fence: Fence) -> None:
+    """Removes the image at once. One that is gone is a success, and a half-removed one is cleaned up."""
+    removable(ioctx, name, owner, value)
+    fence()
+    with contextlib.suppress(Missing), _translated("removing", f"image {_where(ioctx)}/{name}"):
+        _LIBRBD.remove(ioctx, name)
+
+
+def trash(ioctx: Any, name: str, owner: str, value: str, fence: Fence, *, delay: int) -> None:
+    """Moves the image to the trash, where it can be restored for `delay` seconds at least."""
+    if removable(ioctx, name, owner, value) is None:
+        return
+    fence()
+    with contextlib.suppress(Missing), _translated("moving to the trash", f"image {_where(ioctx)}/{name}"):
+        _LIBRBD.trash_move(ioctx, name, delay)
+
+
+def trash_listing(ioctx: Any) -> list[Trashed]:
+    with _translated("listing", f"the trash of {_where(ioctx)}"):
+        return [
+            Trashed(entry["name"], entry["id"], _utc(entry["deletion_time"]), _utc(entry["deferment_end_time"]))
+            for entry in _LIBRBD.trash_list(ioctx)
+            if entry["source"] == "USER"
+        ]
+
+
+def trash_remove(ioctx: Any, identifier: str, fence: Fence) -> None:
+    fence()
+    with contextlib.suppress(Missing), _translated("removing from the trash", f"{_where(ioctx)} id {identifier}"):
+        _LIBRBD.trash_remove(ioctx, identifier)
+
+
+def trash_restore(ioctx: Any, identifier: str, name: str, fence: Fence) -> None:
+    fence()
+    with _translated("restoring", f"image {_where(ioctx)}/{name}"):
+        _LIBRBD.trash_restore(ioctx, identifier, name)
+
+
+def require_namespace(ioctx: Any, namespace: str) -> None:
+    if not namespace:
+        return
+    with translated("looking up", f"namespace {_where(ioctx)}"):
+        if _LIBRBD.namespace_exists(ioctx, namespace):
+            return
+    raise NamespaceMissing(
+        f"RADOS namespace {namespace} does not exist in pool {ioctx.get_pool_name()} (rbd namespace create)"
+    )
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _some(names: tuple[str, ...], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _where(ioctx: Any) -> str:
+    name, namespace = ioctx.get_pool_name(), ioctx.get_namespace()
+    return f"{name}/{namespace}" if namespace else str(name)
+
+
+@contextlib.contextmanager
+def _translated(operation: str, target: str) -> Any:
+    """As `translated`, with "does not exist" said of the image."""
+    try:
+        with translated(operation, target):
+            yield
+    except Missing as error:
+        raise ImageMissing(str(error), code=error.code) from error.__cause__

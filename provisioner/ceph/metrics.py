@@ -1,0 +1,15 @@
+from prometheus_client import Histogram
+
+from sutler.metrics import REGISTRY
+
+_DURATION = Histogram(
+    "sutler_ceph_operation_duration_seconds",
+    "Calls to Ceph, from asking to the answer, waiting for a free thread included",
+    ["operation", "result"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
+    registry=REGISTRY,
+)
+
+
+def observe(operation: str, result: str, seconds: float) -> None:
+    _DURATION.labels(operation, result).observe(seconds)

@@ -1,0 +1,94 @@
+"""What we tell Ceph and what it tells us, as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+FEATURES = {
+    "layering": 1,
+    "exclusive-lock": 4,
+    "object-map": 8,
+    "fast-diff": 16,
+    "deep-flatten": 32,
+    "journaling": 64,
+}
+"""The features that one asks for by name. striping and data-pool follow from the parameters of those names."""
+REQUIRES = {"object-map": "exclusive-lock", "fast-diff": "object-map", "journaling": "exclusive-lock"}
+_ALL_FEATURES = {**FEATURES, "striping": 2, "data-pool": 128, "operations": 256, "migrating": 512}
+
+SMALLEST_OBJECT, DEFAULT_OBJECT, LARGEST_OBJECT = 2**12, 2**22, 2**25
+"""Bytes; 4 KiB to 32 MiB, 4 MiB unless told."""
+
+LONGEST_NAME = 128
+"""Characters of an image name. Ceph takes more, but CSI's volume handles and older kernels do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    name: str
+    size: int
+    """Exactly, in bytes."""
+    features: tuple[str, ...] = ("layering",)
+    object_size: int = DEFAULT_OBJECT
+    stripe_unit: int | None = None
+    stripe_count: int | None = None
+    data_pool: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def feature_bits(self) -> int:
+        bits = 0
+        for name in self.features:
+            bits |= FEATURES[name]
+        return bits
+
+    @property
+    def order(self) -> int:
+        return self.object_size.bit_length() - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    name: str
+    id: str
+    size: int
+    features: tuple[str, ...]
+    object_size: int
+    created: datetime
+    metadata: Mapping[str, str]
+    watchers: tuple[str, ...] = ()
+    """Addresses of the clients that have it open."""
+    snapshots: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
+    """Clones, as pool/[namespace/]image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An image as the pool's directory names it."""
+
+    name: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trashed:
+    name: str
+    id: str
+    deleted: datetime
+    until: datetime
+    """Not to be removed before; it can be restored as long as it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a pool holds, in bytes."""
+
+    used: int
+    available: int
+    quota: int | None
+    """None without one."""
+
+
+def feature_names(bits: int) -> tuple[str, ...]:
+    return tuple(name for name, bit in _ALL_FEATURES.items() if bits & bit)

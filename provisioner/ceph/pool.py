@@ -1,0 +1,94 @@
+"""The images of one pool, or of one RADOS namespace in it, for asynchronous callers."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from provisioner.ceph import images
+from provisioner.ceph.connection import Connection
+from provisioner.ceph.errors import ImageMissing, PoolMissing
+from provisioner.ceph.images import Fence
+from provisioner.ceph.model import Image, ImageSpec, Listed, Space, Trashed
+
+if TYPE_CHECKING:
+    from provisioner.ceph.cluster import Cluster
+
+T = TypeVar("T")
+
+
+class Pool:
+    """Every method raises CephError; see provisioner.ceph.images for what each one promises."""
+
+    def __init__(self, cluster: "Cluster", name: str, namespace: str) -> None:
+        self._cluster = cluster
+        self.name = name
+        self.namespace = namespace
+
+    async def create(self, spec: ImageSpec, *, owner: str, fence: Fence) -> None:
+        def work(connection: Connection) -> None:
+            ioctx = connection.ioctx(self.name, self.namespace)
+            try:
+                images.create(ioctx, spec, owner, fence)
+            except ImageMissing:
+                # Ceph says "no such file" of whatever is not there; find out what.
+                images.require_namespace(ioctx, self.namespace)
+                if spec.data_pool is not None:
+                    connection.ioctx(spec.data_pool)
+                raise
+
+        await self._cluster.run("create", work, key=self._key(spec.name), pool=self.name)
+
+    async def describe(self, name: str) -> Image:
+        return await self._do("describe", lambda ioctx: images.describe(ioctx, name))
+
+    async def metadata(self, identifier: str) -> dict[str, str]:
+        return await self._do("metadata", lambda ioctx: images.metadata_of(ioctx, identifier))
+
+    async def images(self) -> list[Listed]:
+        return await self._do("list", images.listing)
+
+    async def resize(self, name: str, size: int, *, fence: Fence) -> int:
+        return await self._do("resize", lambda ioctx: images.resize(ioctx, name, size, fence), name)
+
+    async def remove(self, name: str, *, owner: str, value: str, fence: Fence) -> None:
+        """The image goes if its metadata says `owner`=`value`, and nothing needs it."""
+        await self._do("remove", lambda ioctx: images.remove(ioctx, name, owner, value, fence), name, slow=True)
+
+    async def trash(self, name: str, *, owner: str, value: str, delay: int, fence: Fence) -> None:
+        await self._do("trash", lambda ioctx: images.trash(ioctx, name, owner, value, fence, delay=delay), name)
+
+    async def trash_list(self) -> list[Trashed]:
+        return await self._do("trash_list", images.trash_listing)
+
+    async def trash_remove(self, identifier: str, *, fence: Fence) -> None:
+        await self._do(
+            "trash_remove", lambda ioctx: images.trash_remove(ioctx, identifier, fence), identifier, slow=True
+        )
+
+    async def trash_restore(self, identifier: str, name: str, *, fence: Fence) -> None:
+        await self._do("trash_restore", lambda ioctx: images.trash_restore(ioctx, identifier, name, fence), name)
+
+    async def space(self) -> Space:
+        return await self._cluster.run("space", lambda connection: connection.space(self.name))
+
+    async def exists(self) -> bool:
+        """False only if the cluster's own map has no such pool, not because we may not see it."""
+        try:
+            await self._cluster.run("pool", lambda connection: connection.ioctx(self.name))
+        except PoolMissing:
+            return False
+        return True
+
+    async def _do(self, operation: str, work: Callable[[Any], T], changes: str = "", *, slow: bool = False) -> T:
+        def run(connection: Connection) -> T:
+            ioctx = connection.ioctx(self.name, self.namespace)
+            try:
+                return work(ioctx)
+            except ImageMissing:
+                images.require_namespace(ioctx, self.namespace)
+                raise
+
+        key = self._key(changes) if changes else ""
+        return await self._cluster.run(operation, run, key=key, pool=self.name, slow=slow)
+
+    def _key(self, image: str) -> str:
+        return f"image {self.name}/{self.namespace}/{image}"

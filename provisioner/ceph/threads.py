@@ -1,0 +1,112 @@
+"""Blocking calls, away from the event loop, and never able to hold it up.
+
+librbd has no asynchronous calls for most of what we need, and any call can hang for as long as Ceph does. The standard
+library's executor waits for its threads when the process ends, so one hung call would keep a process from stopping.
+These threads are daemons, there is a fixed number of them, and a caller waits for its answer only until its deadline.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from provisioner.ceph.errors import OutcomeUnknown, Unavailable
+
+T = TypeVar("T")
+
+
+class Threads:
+    def __init__(self, name: str, *, size: int, patience: float) -> None:
+        """Runs up to `size` calls at a time.
+
+        While they are all busy, and one has been for `patience` seconds, Ceph is taken to hang, and further calls fail
+        as Unavailable instead of waiting for a thread.
+        """
+        self._name = name
+        self._size = size
+        self._patience = patience
+        self._free = asyncio.Semaphore(size)
+        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._started = 0
+        self._running: dict[str, tuple[float, asyncio.Future[None]]] = {}
+
+    async def call(self, key: str, work: Callable[[], T], *, deadline: float) -> T:
+        """Runs `work` in a thread. `key` names what it touches: two calls with one key never run side by side.
+
+        Raises OutcomeUnknown after `deadline` seconds; the call itself goes on, and until it returns every other call
+        with its key fails as Unavailable.
+        """
+        self._refuse_if_stuck(key)
+        await self._slot()
+        try:
+            self._refuse_if_stuck(key)
+        except Unavailable:
+            self._free.release()
+            raise
+        answer = self._start(key, work)
+        try:
+            return await asyncio.wait_for(answer, deadline)
+        except TimeoutError:
+            raise OutcomeUnknown(f"{self._name}: {key}: Ceph did not answer within {deadline:g} s") from None
+
+    async def _slot(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._free.acquire(), self._patience)
+            except TimeoutError:
+                oldest = min((started for started, _ in self._running.values()), default=time.monotonic())
+                if time.monotonic() - oldest >= self._patience:
+                    raise Unavailable(f"{self._name}: all {self._size} calls at a time are waiting for Ceph") from None
+            else:
+                return
+
+    async def settle(self, seconds: float) -> bool:
+        """Waits until no call runs any more; False when some still do after `seconds`."""
+        running = [done for _, done in self._running.values()]
+        if running:
+            await asyncio.wait(running, timeout=seconds)
+        return not self._running
+
+    def _refuse_if_stuck(self, key: str) -> None:
+        if key in self._running:
+            raise Unavailable(f"{self._name}: {key}: an earlier call has not come back from Ceph yet")
+
+    def _start(self, key: str, work: Callable[[], T]) -> "asyncio.Future[T]":
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        done: asyncio.Future[None] = loop.create_future()
+        self._running[key] = (time.monotonic(), done)
+
+        def finish(result: T | None, error: BaseException | None) -> None:
+            del self._running[key]
+            done.set_result(None)
+            self._free.release()
+            if answer.cancelled():
+                return  # nobody waits any more
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(result)  # type: ignore[arg-type] # None is T where work returns None
+
+        def job() -> None:
+            result: Any = None
+            failure: BaseException | None = None
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001 - it belongs to the caller, whatever it is
+                failure = error
+            with contextlib.suppress(RuntimeError):  # the loop is gone: so is everybody who could wait
+                loop.call_soon_threadsafe(finish, result, failure)
+
+        if self._started < min(self._size, len(self._running)):
+            self._started += 1
+            threading.Thread(target=self._serve, name=f"ceph-{self._name}-{self._started}", daemon=True).start()
+        self._jobs.put(job)
+        return answer
+
+    def _serve(self) -> None:
+        while True:
+            self._jobs.get()()
