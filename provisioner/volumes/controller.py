@@ -1,0 +1,145 @@
+"""Everything that happens to volumes: who is woken by what, and in which order it is done.
+
+There is one work queue, and its keys are names of PersistentVolumes: the one that a claim has, or would get. So what is
+done about one claim and its volume, create, grow or delete, is done one after the other, and of different ones side by
+side.
+"""
+
+import asyncio
+from enum import Enum
+
+from sutler.kube.events import EventRecorder
+
+from provisioner.ceph.clusters import Clusters
+from provisioner.volumes.expand import Expander
+from provisioner.volumes.parameters import VolumeClass
+from provisioner.volumes.provision import Provisioner
+from provisioner.volumes.reconcile import Reconciler
+from provisioner.volumes.remove import Remover
+from provisioner.volumes.views import ClaimView
+from provisioner.volumes.watches import Watches
+from sutler.kube.errors import NotFound
+from sutler.kube.queue import WorkQueue
+from sutler.kube.resources import STORAGE_CLASSES
+
+SETTLE = 3.0
+"""Seconds that running Ceph calls get to come back before the lease is given up."""
+
+
+class Due(Enum):
+    NOTHING = "nothing"
+    PROVISION = "provision"
+    EXPAND = "expand"
+    REMOVE = "remove"
+    CLEAN_UP = "clean up"
+
+
+class Controller:
+    """What is done while leading. Built anew each time, so that nothing of an earlier time is taken for true."""
+
+    def __init__(
+        self,
+        watches: Watches,
+        clusters: Clusters,
+        events: EventRecorder,
+        *,
+        provisioner: Provisioner,
+        expander: Expander,
+        remover: Remover,
+        reconciler: Reconciler,
+        workers: int,
+    ) -> None:
+        self._watches = watches
+        self._clusters = clusters
+        self._events = events
+        self._provisioner = provisioner
+        self._expander = expander
+        self._remover = remover
+        self._reconciler = reconciler
+        self._queue = WorkQueue("volumes", workers=workers)
+        self._reported: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        await self._watches.wait_synced()
+        self._watches.listen(self._consider, self._class_changed)
+        try:
+            for name in list(self._watches.classes):
+                self._report(name)
+            for volume in self._watches.everything():
+                self._consider(volume)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._queue.run(self._handle), name="volumes")
+                group.create_task(self._reconciler.run(), name="reconcile")
+        finally:
+            self._watches.listen(None, None)
+            await self._clusters.settle(SETTLE)
+
+    def _consider(self, volume: str) -> None:
+        """Queues it, if there is something to do. Most news is not about anything that we have to do."""
+        if volume in self._watches.volumes:
+            self._provisioner.made.discard(volume)
+        if self._due(volume) is not Due.NOTHING:
+            self._queue.add(volume)
+
+    def _class_changed(self, name: str) -> None:
+        self._report(name)
+        for volume in self._watches.of_class(name):
+            self._consider(volume)
+
+    def _report(self, name: str) -> None:
+        """A bad class gets one event, not one for each of its claims."""
+        view = self._watches.classes.get(name)
+        if view is None or view.problem is None:
+            self._reported.pop(name, None)
+        elif self._reported.get(name) != view.problem:
+            self._reported[name] = view.problem
+            storage_class = {
+                "apiVersion": STORAGE_CLASSES.api_version,
+                "kind": STORAGE_CLASSES.kind,
+                "metadata": {"name": name, "uid": view.uid},
+            }
+            self._events.warning(storage_class, "InvalidParameters", view.problem)
+
+    def _due(self, volume: str) -> Due:
+        """What there seems to be to do, by what the watches know; the API server is asked before it is done."""
+        found = self._watches.claim_of(volume)
+        claim = found[1] if found else None
+        view = self._watches.volumes.get(volume)
+        if view is not None and view.ends:
+            return Due.REMOVE
+        if view is not None and claim is not None and claim.grows and claim.volume == volume:
+            return Due.EXPAND
+        if volume in self._watches.volumes or volume in self._provisioner.made:
+            return Due.NOTHING
+        if claim is not None and not claim.volume and not claim.deleting and self._class(claim.storage_class):
+            return Due.PROVISION
+        return Due.CLEAN_UP if volume in self._provisioner.attempts else Due.NOTHING
+
+    def _class(self, name: str) -> VolumeClass | None:
+        view = self._watches.classes.get(name)
+        return view.parsed if view is not None else None
+
+    async def _handle(self, volume: str) -> float | None:
+        found = self._watches.claim_of(volume)
+        match self._due(volume):
+            case Due.PROVISION if found is not None:
+                return await self._provision(volume, *found)
+            case Due.EXPAND if found is not None:
+                return await self._expander.expand(found[0], volume)
+            case Due.REMOVE:
+                return await self._remover.remove(volume)
+            case Due.CLEAN_UP:
+                await self._provisioner.clean_up(volume)
+        return None
+
+    async def _provision(self, volume: str, key: str, claim: ClaimView) -> float | None:
+        cls = self._class(claim.storage_class)
+        if cls is None:
+            return None
+        try:
+            return await self._provisioner.provision(key, cls, lambda: self._watches.claims.get(key))
+        except NotFound:
+            # The claim, or its namespace, has gone meanwhile.
+            await self._provisioner.clean_up(volume)
+            return None

@@ -1,0 +1,79 @@
+"""Whether a PersistentVolume's image is to go: pure."""
+
+from dataclasses import dataclass
+
+from provisioner.volumes import names
+from provisioner.volumes.parameters import DEFAULT_DELAY
+from provisioner.volumes.volume import Place, place_of
+from sutler.kube.resources import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    place: Place
+    owner: str
+    """The claim's UID, which the image's metadata must name."""
+    trash_delay: int | None
+    """None: remove at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Only the finalizer goes: the image stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """To be deleted, but the volume does not say what; `message` tells what to do."""
+
+    message: str
+
+
+Decision = Delete | Release | Keep | Unclear
+
+
+def is_ours(volume: Json) -> bool:
+    annotations = volume["metadata"].get("annotations") or {}
+    return bool(annotations.get(names.PROVISIONED_BY) == names.PROVISIONER)
+
+
+def decide(volume: Json, *, attached: bool) -> Decision:  # noqa: PLR0911 - a decision table, row by row
+    """`attached`: a VolumeAttachment refers to it."""
+    metadata, spec = volume["metadata"], volume["spec"]
+    if not is_ours(volume):
+        return Keep("it is not ours")
+    held = names.FINALIZER in (metadata.get("finalizers") or [])
+    leaving = bool(metadata.get("deletionTimestamp"))
+    if leaving and not held:
+        return Keep("it is on its way already")
+    if spec.get("persistentVolumeReclaimPolicy") != "Delete":
+        return Release() if leaving else Keep("its reclaim policy is not Delete")
+    if (volume.get("status") or {}).get("phase") != "Released":
+        return Keep("it is not Released")
+    if attached:
+        return Keep("it is attached to a node")
+    place = place_of(volume)
+    owner = (spec.get("claimRef") or {}).get("uid")
+    if place is None or not owner:
+        return Unclear(
+            f"the volume has lost its annotation {names.IMAGE} (pool/image) or its claimRef: "
+            "restore it, or set the reclaim policy to Retain and remove the image by hand"
+        )
+    annotations = metadata["annotations"]
+    delay = None
+    if annotations.get(names.DELETION_POLICY) == "trash":
+        text = annotations.get(names.TRASH_DELAY, "")
+        delay = int(text) if text.isascii() and text.isdigit() else DEFAULT_DELAY
+    return Delete(place, owner, delay)
+
+
+def without_finalizer(volume: Json) -> list[Json]:
+    """JSON Patch that takes our finalizer off, and fails if it is not where it was."""
+    place = volume["metadata"]["finalizers"].index(names.FINALIZER)
+    path = f"/metadata/finalizers/{place}"
+    return [{"op": "test", "path": path, "value": names.FINALIZER}, {"op": "remove", "path": path}]

@@ -1,0 +1,82 @@
+"""From a claim that asks for more to a larger image. The kubelet grows the filesystem."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sutler.kube.events import EventRecorder
+
+from provisioner.ceph.clusters import Clusters
+from provisioner.ceph.errors import CephError, Unavailable
+from provisioner.volumes import expansion, metrics
+from sutler.kube.client import Client
+from sutler.kube.errors import NotFound
+from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Json
+
+
+class Expander:
+    def __init__(self, client: Client, clusters: Clusters, events: EventRecorder, *, fence: Callable[[], None]) -> None:
+        self._client = client
+        self._clusters = clusters
+        self._events = events
+        self._fence = fence
+
+    async def expand(self, key: str, volume_name: str) -> float | None:
+        """Grows the image of the claim `key` (namespace/name), if it asks for more than it has.
+
+        Returns the seconds until another look is needed.
+        """
+        namespace, name = key.split("/", 1)
+        try:
+            claim = await self._client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
+            volume = await self._client.get(PERSISTENT_VOLUMES, volume_name)
+        except NotFound:
+            return None
+        decision = expansion.decide(claim, volume)
+        match decision:
+            case expansion.Stay():
+                return None
+            case expansion.Refuse(message):
+                self._events.warning(claim, "VolumeResizeFailed", message)
+                return None
+            case expansion.Grow():
+                return await self._grow(claim, volume, decision)
+
+    async def _grow(self, claim: Json, volume: Json, grow: expansion.Grow) -> float | None:
+        cls = volume["spec"].get("storageClassName", "")
+        if not grow.volume_done:
+            self._events.normal(claim, "Resizing", f"Growing RBD image {grow.place.path} to {grow.size} bytes")
+            claim = await self._status(claim, expansion.resizing(claim, _now()))
+            try:
+                pool = self._clusters.get(grow.place.cluster).pool(grow.place.pool, grow.place.namespace)
+                await pool.resize(grow.place.image, grow.size, fence=self._fence)
+            except CephError as error:
+                metrics.RESIZE_FAILED.labels(cls).inc()
+                self._events.warning(claim, "VolumeResizeFailed", str(error))
+                if isinstance(error, Unavailable):
+                    return error.retry_after
+                raise
+            capacity = {"metadata": _unchanged(volume), "spec": {"capacity": {"storage": grow.capacity}}}
+            await self._client.merge_patch(PERSISTENT_VOLUMES, volume["metadata"]["name"], capacity)
+        claim = await self._status(claim, expansion.resized(claim, grow, _now()))
+        metrics.RESIZED.labels(cls).inc()
+        if grow.block:
+            self._events.normal(claim, "VolumeResizeSuccessful", f"The volume has {grow.capacity} now")
+        else:
+            self._events.normal(claim, "FileSystemResizeRequired", "The image has grown; the node grows the filesystem")
+        return None
+
+    async def _status(self, claim: Json, patch: Json) -> Json:
+        metadata = claim["metadata"]
+        body = {"metadata": _unchanged(claim), **patch}
+        return await self._client.merge_patch(
+            PERSISTENT_VOLUME_CLAIMS, metadata["name"], body, metadata["namespace"], subresource="status"
+        )
+
+
+def _unchanged(obj: Json) -> Json:
+    """In a patch: it is refused if somebody else has changed the object since."""
+    return {"resourceVersion": obj["metadata"]["resourceVersion"]}
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

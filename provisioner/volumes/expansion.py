@@ -1,0 +1,93 @@
+"""Whether a bound claim's volume is to grow: pure."""
+
+from dataclasses import dataclass
+
+from provisioner.volumes.claims import SECTOR
+from provisioner.volumes.deletion import is_ours
+from provisioner.volumes.volume import Place, place_of
+from sutler.kube.resources import Json
+from sutler.quantity import QuantityError, of_bytes, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Grow:
+    place: Place
+    size: int
+    """Of the image, in bytes."""
+    capacity: str
+    """What to write: the same, as a quantity."""
+    block: bool
+    """No filesystem: done when the image has grown."""
+    volume_done: bool
+    """The PersistentVolume has that capacity already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    message: str
+
+
+Decision = Grow | Stay | Refuse
+
+
+def decide(claim: Json, volume: Json) -> Decision:  # noqa: PLR0911 - a decision table, row by row
+    """Whether the class allows it was checked by the API server when the claim was changed."""
+    spec, status = claim["spec"], claim.get("status") or {}
+    reference = volume["spec"].get("claimRef") or {}
+    if not is_ours(volume):
+        return Stay("the volume is not ours")
+    if status.get("phase") != "Bound" or reference.get("uid") != claim["metadata"]["uid"]:
+        return Stay("the claim is not bound to this volume")
+    if claim["metadata"].get("deletionTimestamp") or volume["metadata"].get("deletionTimestamp"):
+        return Stay("it is being deleted")
+    try:
+        wanted = parse(spec["resources"]["requests"]["storage"])
+        size = wanted.round_up(SECTOR)
+        granted = parse((status.get("capacity") or {}).get("storage", "0")).round_up()
+        capacity = parse(volume["spec"]["capacity"]["storage"]).round_up()
+    except QuantityError as error:
+        return Refuse(f"the requested size can't be made: {error}")
+    if size <= granted:
+        return Stay("it is large enough")
+    block = (spec.get("volumeMode") or "Filesystem") == "Block"
+    if size <= capacity and not block and waits_for_node(claim):
+        return Stay("the node has yet to grow the filesystem")
+    place = place_of(volume)
+    if place is None:
+        return Refuse("the volume has lost its annotation that names the image (pool/image): restore it")
+    size = max(size, capacity)
+    return Grow(place, size, str(of_bytes(size, wanted.notation)), block=block, volume_done=size == capacity)
+
+
+def waits_for_node(claim: Json) -> bool:
+    return any(condition["type"] == "FileSystemResizePending" for condition in conditions(claim))
+
+
+def conditions(claim: Json) -> list[Json]:
+    return (claim.get("status") or {}).get("conditions") or []
+
+
+def resizing(claim: Json, now: str) -> Json:
+    """The claim's status while its image grows, as a merge patch."""
+    return {"status": {"conditions": [*_others(claim), _condition("Resizing", "", now)]}}
+
+
+def resized(claim: Json, grow: Grow, now: str) -> Json:
+    """The claim's status when the image has grown: the kubelet does the rest for a filesystem."""
+    if grow.block:
+        return {"status": {"conditions": _others(claim), "capacity": {"storage": grow.capacity}}}
+    message = "Waiting for the node to grow the filesystem, when a Pod that uses the claim is started or running there."
+    return {"status": {"conditions": [*_others(claim), _condition("FileSystemResizePending", message, now)]}}
+
+
+def _others(claim: Json) -> list[Json]:
+    return [c for c in conditions(claim) if c["type"] not in {"Resizing", "FileSystemResizePending"}]
+
+
+def _condition(kind: str, message: str, now: str) -> Json:
+    return {"type": kind, "status": "True", "message": message, "lastProbeTime": None, "lastTransitionTime": now}

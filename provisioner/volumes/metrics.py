@@ -1,0 +1,64 @@
+"""The names that dashboards for provisioners already know, and ours. Labels are bounded: no claim's name, ever."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from sutler.metrics import REGISTRY
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
+
+PROVISIONED = Counter(
+    "controller_persistentvolumeclaim_provision_total", "Volumes made", ["class", "source"], registry=REGISTRY
+)
+PROVISION_FAILED = Counter(
+    "controller_persistentvolumeclaim_provision_failed_total",
+    "Tries to make a volume that failed, or whose outcome is unknown",
+    ["class", "source"],
+    registry=REGISTRY,
+)
+PROVISION_SECONDS = Histogram(
+    "controller_persistentvolumeclaim_provision_duration_seconds",
+    "Of a try that succeeded",
+    ["class", "source"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+DELETED = Counter("controller_persistentvolume_delete_total", "Volumes deleted", ["class"], registry=REGISTRY)
+DELETE_FAILED = Counter(
+    "controller_persistentvolume_delete_failed_total",
+    "Tries to delete a volume that failed",
+    ["class"],
+    registry=REGISTRY,
+)
+DELETE_SECONDS = Histogram(
+    "controller_persistentvolume_delete_duration_seconds",
+    "Of a try that succeeded",
+    ["class"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+RESIZED = Counter("sutler_volume_resize_total", "Images grown", ["class"], registry=REGISTRY)
+RESIZE_FAILED = Counter(
+    "sutler_volume_resize_failed_total", "Tries to grow an image that failed", ["class"], registry=REGISTRY
+)
+ORPHANS = Gauge(
+    "sutler_orphan_images",
+    "Images made for claims of this Kubernetes cluster that have neither claim nor volume any more",
+    ["cluster", "pool"],
+    registry=REGISTRY,
+)
+IMAGELESS = Gauge(
+    "sutler_volumes_without_image",
+    "PersistentVolumes of ours whose image is gone",
+    ["cluster", "pool"],
+    registry=REGISTRY,
+)
+IN_FLIGHT = Gauge(
+    "sutler_volumes_in_progress",
+    "Images asked for whose PersistentVolume is not known to be there yet",
+    registry=REGISTRY,
+)
+AVAILABLE = Gauge("sutler_pool_available_bytes", "What the pool can still take", ["cluster", "pool"], registry=REGISTRY)
+USED = Gauge(
+    "sutler_pool_used_bytes", "What the pool's data takes, copies included", ["cluster", "pool"], registry=REGISTRY
+)
+QUOTA = Gauge("sutler_pool_quota_bytes", "The pool's quota, if it has one", ["cluster", "pool"], registry=REGISTRY)

@@ -1,0 +1,145 @@
+"""`python -m provisioner volumes`: an RBD image and a PersistentVolume for every claim of our StorageClasses."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from sutler.kube.events import EventRecorder
+from sutler.kube.lease import Elector
+
+from provisioner.ceph.clusters import Clusters, Sources
+from provisioner.ceph.connection import ClusterSettings
+from provisioner.volumes import names
+from provisioner.volumes.controller import Controller
+from provisioner.volumes.expand import Expander
+from provisioner.volumes.provision import Provisioner
+from provisioner.volumes.reconcile import Policy, Reconciler
+from provisioner.volumes.remove import Remover
+from provisioner.volumes.watches import Watches
+from sutler import probes
+from sutler.kube.client import Client, connect
+from sutler.kube.resources import NAMESPACES
+from sutler.process import guard
+from sutler.settings import ProcessSettings, Seconds
+
+
+class VolumesSettings(ProcessSettings):
+    lease_duration: Seconds = 15.0
+    """For how many seconds the lease holds: the longest time without a leader after one was killed."""
+
+    renew_deadline: Seconds = 10.0
+    """After how many seconds without renewing it a leader stops; less than the duration."""
+
+    retry_period: Seconds = 2.0
+    """Seconds between two tries to get or renew the lease."""
+
+    workers: Annotated[int, Field(ge=1, le=256)] = 8
+    """Volumes worked on at a time."""
+
+    ceph_conf: str = Field(default_factory=lambda: os.environ.get("CEPH_CONF", ""))
+    """Path of the ceph.conf. Default: CEPH_CONF, else Ceph's own places. CEPH_ARGS is obeyed, too."""
+
+    ceph_user: str = "admin"
+    """The Ceph user, without "client."."""
+
+    ceph_timeout: Seconds = 15.0
+    """Seconds that an OSD or a monitor has for one operation; Ceph itself would wait for ever."""
+
+    ceph_connect_timeout: Seconds = 10.0
+    """Seconds for connecting to a Ceph cluster."""
+
+    ceph_clusters: Path | None = None
+    """Folder with a mounted Secret for each clusterID: userID, userKey and, without --ceph-csi-config, ceph.conf."""
+
+    ceph_csi_config: Path | None = None
+    """Path of ceph-csi's config.json: clusterIDs and monitors."""
+
+    reconcile_interval: Seconds = 600.0
+    """Seconds between two comparisons of the images with the volumes and claims."""
+
+    orphans: Literal["report", "trash"] = "report"
+    """What becomes of images of ours with neither claim nor volume: report counts and logs them only."""
+
+    orphan_grace: Seconds = 3600.0
+    """Seconds for which an orphan must have existed before it is moved to the trash."""
+
+    orphan_trash_delay: Annotated[int, Field(ge=0)] = 7 * 24 * 3600
+    """Seconds for which an orphan in the trash can be restored at least."""
+
+
+async def main(settings: VolumesSettings) -> None:
+    clusters = Clusters(_sources(settings))
+    async with connect(settings.kubeconfig, settings.context, component=names.COMPONENT) as client:
+        watches = Watches(client)
+        events = EventRecorder(client, names.COMPONENT)
+        elector = Elector(
+            client,
+            names.COMPONENT,
+            settings.namespace,
+            duration=settings.lease_duration,
+            renew_deadline=settings.renew_deadline,
+            retry_period=settings.retry_period,
+        )
+
+        async def lead() -> None:
+            await (await _controller(settings, client, clusters, watches, events, elector=elector)).run()
+
+        await guard(
+            ("probes", probes.serve(settings.probe_host, settings.probe_port, {"watches": watches.not_synced})),
+            ("events", events.run()),
+            ("lease", elector.run(lead)),
+            *watches.tasks(),
+        )
+
+
+async def _controller(
+    settings: VolumesSettings,
+    client: Client,
+    clusters: Clusters,
+    watches: Watches,
+    events: EventRecorder,
+    *,
+    elector: Elector,
+) -> Controller:
+    fenced, fence = client.fenced(elector.check), elector.check
+    # The identity of a Kubernetes cluster, by convention: pools may serve several.
+    kubernetes = (await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"]
+    provisioner = Provisioner(fenced, clusters, events, kubernetes=kubernetes, fence=fence)
+    policy = Policy(
+        interval=settings.reconcile_interval,
+        orphans=settings.orphans,
+        grace=settings.orphan_grace,
+        trash_delay=settings.orphan_trash_delay,
+    )
+    reconciler = Reconciler(
+        fenced,
+        clusters,
+        watches,
+        events,
+        kubernetes=kubernetes,
+        in_progress=provisioner.attempts.__contains__,
+        policy=policy,
+        fence=fence,
+    )
+    return Controller(
+        watches,
+        clusters,
+        events,
+        provisioner=provisioner,
+        expander=Expander(fenced, clusters, events, fence=fence),
+        remover=Remover(fenced, clusters, events, attached=watches.attached, fence=fence),
+        reconciler=reconciler,
+        workers=settings.workers,
+    )
+
+
+def _sources(settings: VolumesSettings) -> Sources:
+    default = ClusterSettings(
+        conf=settings.ceph_conf,
+        user=settings.ceph_user,
+        timeout=settings.ceph_timeout,
+        connect_timeout=settings.ceph_connect_timeout,
+        threads=max(16, settings.workers),
+    )
+    return Sources(default, settings.ceph_clusters, settings.ceph_csi_config)

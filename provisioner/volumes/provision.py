@@ -1,0 +1,193 @@
+"""From a claim to an image to a PersistentVolume. A step that fails, or has an unknown outcome, is done again."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sutler.kube.events import EventRecorder
+
+from provisioner.ceph.clusters import Clusters
+from provisioner.ceph.errors import CephError, OutcomeUnknown, PoolMissing, Unavailable
+from provisioner.ceph.model import ImageSpec
+from provisioner.volumes import claims, metrics, names
+from provisioner.volumes.naming import image_name
+from provisioner.volumes.parameters import VolumeClass
+from provisioner.volumes.views import ClaimView
+from provisioner.volumes.volume import Place, metadata, render
+from sutler.kube.client import Client
+from sutler.kube.errors import AlreadyExists, BadRequest, Forbidden, Invalid, KubeError, NotFound
+from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Json
+
+SOURCE = "rbd"
+LOOK_AGAIN = 3600.0
+"""Seconds until a refused claim is told again: events are forgotten after an hour."""
+STALE = 2.0
+"""Seconds after which what we know of a claim is asked for again before its volume is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An image that was asked for, and may be there, until its PersistentVolume is."""
+
+    request: claims.Request
+    place: Place
+
+
+class Provisioner:
+    def __init__(
+        self, client: Client, clusters: Clusters, events: EventRecorder, *, kubernetes: str, fence: Callable[[], None]
+    ) -> None:
+        """`kubernetes`: the identity of this Kubernetes cluster; `fence`: raises when we may not act any more."""
+        self._client = client
+        self._clusters = clusters
+        self._events = events
+        self._kubernetes = kubernetes
+        self._fence = fence
+        self.attempts: dict[str, Attempt] = {}
+        """By the name of the volume. Kept until the outcome is known, even if the claim is gone."""
+        self.made: set[str] = set()
+        """Volumes that are there and that the watch has not shown yet."""
+        self._refused: dict[str, str] = {}
+
+    async def provision(self, key: str, cls: VolumeClass, now: Callable[[], ClaimView | None]) -> float | None:
+        """Serves the claim that belongs to the volume's name, if it is to be served.
+
+        `key` is the claim's namespace/name, `now` tells what the watch knows of it at this moment.
+        Returns the seconds after which to look again, if that is needed.
+        """
+        namespace, name = key.split("/", 1)
+        claim = await self._client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
+        decision = claims.decide(claim, cls)
+        if isinstance(decision, claims.Leave):
+            return None
+        if isinstance(decision, claims.Refuse):
+            return self._refuse(claim, decision.message)
+        request = decision.request
+        volume = names.volume_name(request.uid)
+        if await self._volume_exists(volume):
+            self._done(volume)
+            return None
+        return await self._attempt(claim, cls, request, now)
+
+    def _refuse(self, claim: Json, message: str) -> float:
+        uid = claim["metadata"]["uid"]
+        if self._refused.get(uid) != message:
+            self._refused[uid] = message
+            self._events.warning(claim, "ProvisioningFailed", message)
+        return LOOK_AGAIN
+
+    async def _attempt(
+        self, claim: Json, cls: VolumeClass, request: claims.Request, now: Callable[[], ClaimView | None]
+    ) -> float | None:
+        started = time.monotonic()
+        image = image_name(cls.template, namespace=request.namespace, claim=request.name, uid=request.uid)
+        place = Place(cls.cluster, cls.pool, cls.namespace, image)
+        volume = names.volume_name(request.uid)
+        earlier = self.attempts.get(volume)
+        if earlier is not None and earlier.place != place:
+            # The class has been made anew since: what may be at the old place is nobody's.
+            await self._remove_image(earlier)
+            self._forget(volume)
+        if volume not in self.attempts:
+            self._events.normal(claim, "Provisioning", f"Making RBD image {place.path} of {request.size} bytes")
+        attempt = Attempt(request, place)
+        self._remember(volume, attempt)
+        try:
+            body = await self._create_image(cls, attempt)
+            view = now()
+            fresh = time.monotonic() - started < STALE and view is not None and view.uid == request.uid
+            if not fresh and not await self._still_wanted(request):
+                await self.clean_up(volume)
+                return None
+            await self._save(attempt, body)
+        except (CephError, KubeError) as error:
+            return self._failed(claim, cls, error)
+        self._done(volume)
+        metrics.PROVISIONED.labels(cls.name, SOURCE).inc()
+        metrics.PROVISION_SECONDS.labels(cls.name, SOURCE).observe(time.monotonic() - started)
+        self._events.normal(claim, "ProvisioningSucceeded", f"Made volume {volume} with RBD image {place.path}")
+        return None
+
+    async def _create_image(self, cls: VolumeClass, attempt: Attempt) -> Json:
+        """Makes the image, and gives back its PersistentVolume to be saved."""
+        request, place = attempt.request, attempt.place
+        cluster = self._clusters.get(place.cluster)
+        spec = ImageSpec(
+            name=place.image,
+            size=request.size,
+            features=cls.features,
+            object_size=cls.object_size,
+            stripe_unit=cls.stripe_unit,
+            stripe_count=cls.stripe_count,
+            data_pool=cls.data_pool,
+            metadata=metadata(request, self._kubernetes),
+        )
+        monitors = await cluster.monitors() if cls.volume_source == "rbd" else ()
+        body = render(request, cls, place, cluster_id=place.cluster or await cluster.fsid(), monitors=monitors)
+        await cluster.pool(place.pool, place.namespace).create(spec, owner=names.OWNER, fence=self._fence)
+        return body
+
+    async def _save(self, attempt: Attempt, body: Json) -> None:
+        volume = body["metadata"]["name"]
+        try:
+            await self._client.create(PERSISTENT_VOLUMES, body)
+        except AlreadyExists:
+            existing = await self._client.get(PERSISTENT_VOLUMES, volume)
+            if existing["spec"].get("claimRef", {}).get("uid") != body["spec"]["claimRef"]["uid"]:
+                raise
+        except (Invalid, BadRequest, Forbidden):
+            # It will not be saved as it is: nothing may stay behind, unless it was saved after all.
+            if not await self._volume_exists(volume):
+                await self._remove_image(attempt)
+            raise
+
+    def _failed(self, claim: Json, cls: VolumeClass, error: CephError | KubeError) -> float | None:
+        metrics.PROVISION_FAILED.labels(cls.name, SOURCE).inc()
+        if isinstance(error, CephError | BadRequest | Invalid | Forbidden):
+            later = "; it is tried again until it is known" if isinstance(error, OutcomeUnknown) else ""
+            self._events.warning(claim, "ProvisioningFailed", f"{error}{later}")
+        if isinstance(error, Unavailable):
+            return error.retry_after
+        raise error
+
+    async def clean_up(self, volume: str) -> None:
+        """Removes the image of an attempt whose claim is gone, unless its volume was saved: then that is deleted."""
+        attempt = self.attempts.get(volume)
+        if attempt is not None and not await self._volume_exists(volume):
+            await self._remove_image(attempt)
+        self._forget(volume)
+
+    async def _remove_image(self, attempt: Attempt) -> None:
+        place = attempt.place
+        pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)
+        with contextlib.suppress(PoolMissing):
+            await pool.remove(place.image, owner=names.OWNER, value=attempt.request.uid, fence=self._fence)
+
+    async def _still_wanted(self, request: claims.Request) -> bool:
+        try:
+            claim = await self._client.get(PERSISTENT_VOLUME_CLAIMS, request.name, request.namespace)
+        except NotFound:
+            return False
+        metadata, volume = claim["metadata"], claim["spec"].get("volumeName")
+        same = metadata["uid"] == request.uid and "deletionTimestamp" not in metadata
+        return same and volume in {None, "", names.volume_name(request.uid)}
+
+    async def _volume_exists(self, volume: str) -> bool:
+        try:
+            await self._client.get(PERSISTENT_VOLUMES, volume)
+        except NotFound:
+            return False
+        return True
+
+    def _remember(self, volume: str, attempt: Attempt) -> None:
+        self.attempts[volume] = attempt
+        metrics.IN_FLIGHT.set(len(self.attempts))
+
+    def _done(self, volume: str) -> None:
+        self.made.add(volume)
+        self._forget(volume)
+
+    def _forget(self, volume: str) -> None:
+        self.attempts.pop(volume, None)
+        metrics.IN_FLIGHT.set(len(self.attempts))

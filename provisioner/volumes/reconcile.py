@@ -1,0 +1,180 @@
+"""Comparing what is in Ceph with what is in Kubernetes, in both directions: what no event will ever tell of.
+
+An image is an orphan when a provisioner was killed between image and PersistentVolume and the claim is gone since. It
+is reported, and moved to the trash only when told to, after a grace time, and if it is provably ours.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from sutler.kube.events import EventRecorder
+
+from provisioner.ceph.clusters import Clusters
+from provisioner.ceph.errors import CephError, ImageMissing
+from provisioner.ceph.model import Listed
+from provisioner.ceph.pool import Pool
+from provisioner.volumes import metrics, names
+from provisioner.volumes.volume import Place
+from provisioner.volumes.watches import Watches
+from sutler import log
+from sutler.kube.client import Client
+from sutler.kube.errors import KubeError, NotFound
+from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+
+_log = log.get(__name__)
+
+Where = tuple[str, str, str]
+"""Cluster, pool, RADOS namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    interval: float
+    """Seconds between two comparisons."""
+    orphans: Literal["report", "trash"]
+    grace: float
+    """Seconds that an orphan must have existed before it is moved to the trash."""
+    trash_delay: int
+    """Seconds that it can be restored then, at least."""
+
+
+class Reconciler:
+    def __init__(
+        self,
+        client: Client,
+        clusters: Clusters,
+        watches: Watches,
+        events: EventRecorder,
+        *,
+        kubernetes: str,
+        in_progress: Callable[[str], bool],
+        policy: Policy,
+        fence: Callable[[], None],
+    ) -> None:
+        """`in_progress`: whether the volume of this name is being made."""
+        self._client = client
+        self._clusters = clusters
+        self._watches = watches
+        self._events = events
+        self._kubernetes = kubernetes
+        self._in_progress = in_progress
+        self._policy = policy
+        self._fence = fence
+        self._foreign: dict[Where, set[str]] = {}
+
+    async def run(self) -> None:
+        while True:
+            await self.compare()
+            await asyncio.sleep(self._policy.interval)
+
+    async def compare(self) -> None:
+        for where in sorted(self._places()):
+            try:
+                pool = self._clusters.get(where[0]).pool(where[1], where[2])
+                await self._compare(where, pool)
+                await self._purge(pool)
+                await self._measure(where, pool)
+            except (CephError, KubeError) as error:
+                # The next comparison is soon enough; nothing waits for this one.
+                _log.warning("pool could not be compared", cluster=where[0], pool=where[1], error=str(error))
+
+    def _places(self) -> set[Where]:
+        classes = [view.parsed for view in self._watches.classes.values() if view.parsed is not None]
+        places = {(cls.cluster, cls.pool, cls.namespace) for cls in classes}
+        return places | {where for view in self._watches.volumes.values() if view and (where := _where(view.place))}
+
+    async def _compare(self, where: Where, pool: Pool) -> None:
+        expected = self._expected(where)
+        listed = await pool.images()
+        there = {image.name for image in listed}
+        known = set(self._expected(where).values()) | set(expected.values())
+        foreign = self._foreign.setdefault(where, set())
+        foreign &= {image.id for image in listed}
+        orphans = [
+            image
+            for image in listed
+            if image.name not in known and image.id not in foreign and await self._is_orphan(pool, image, foreign)
+        ]
+        imageless = [name for name, image in expected.items() if image not in there and await self._still_there(name)]
+        metrics.ORPHANS.labels(where[0], where[1]).set(len(orphans))
+        metrics.IMAGELESS.labels(where[0], where[1]).set(len(imageless))
+        for name in imageless:
+            _log.error("volume without image", volume=name, image=expected[name], pool=where[1])
+        for image in orphans:
+            await self._treat(pool, image)
+
+    def _expected(self, where: Where) -> dict[str, str]:
+        """The images of our volumes there, by the volume's name."""
+        return {
+            name: view.place.image
+            for name, view in self._watches.volumes.items()
+            if view is not None and view.place is not None and not view.ends and _where(view.place) == where
+        }
+
+    async def _is_orphan(self, pool: Pool, image: Listed, foreign: set[str]) -> bool:
+        try:
+            metadata = await pool.metadata(image.id)
+        except ImageMissing:
+            return False  # removed meanwhile, or not whole yet
+        owner = metadata.get(names.OWNER)
+        if owner is None or metadata.get(names.KUBERNETES) != self._kubernetes:
+            foreign.add(image.id)
+            return False
+        volume = names.volume_name(owner)
+        if self._in_progress(volume) or await self._still_there(volume):
+            return False
+        namespace, claim = metadata.get(names.METADATA_NAMESPACE), metadata.get(names.METADATA_CLAIM)
+        return not (namespace and claim and await self._wanted(namespace, claim, owner))
+
+    async def _wanted(self, namespace: str, name: str, uid: str) -> bool:
+        """Whether the claim is there and has no other volume: then the image is for it."""
+        try:
+            claim = await self._client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
+        except NotFound:
+            return False
+        return bool(claim["metadata"]["uid"] == uid and not claim["spec"].get("volumeName"))
+
+    async def _still_there(self, volume: str) -> bool:
+        try:
+            await self._client.get(PERSISTENT_VOLUMES, volume)
+        except NotFound:
+            return False
+        return True
+
+    async def _treat(self, pool: Pool, image: Listed) -> None:
+        _log.warning(
+            "orphan image: neither claim nor volume", image=image.name, pool=pool.name, policy=self._policy.orphans
+        )
+        if self._policy.orphans != "trash":
+            return
+        found = await pool.describe(image.name)
+        if datetime.now(UTC) - found.created < timedelta(seconds=self._policy.grace):
+            return
+        owner = found.metadata[names.OWNER]
+        await pool.trash(image.name, owner=names.OWNER, value=owner, delay=self._policy.trash_delay, fence=self._fence)
+        _log.warning("orphan image moved to the trash", image=image.name, pool=pool.name)
+
+    async def _purge(self, pool: Pool) -> None:
+        """Removes from the trash what we have put there and what nobody has restored in time."""
+        now = datetime.now(UTC)
+        for entry in await pool.trash_list():
+            if entry.until > now:
+                continue
+            with contextlib.suppress(ImageMissing):
+                if (await pool.metadata(entry.id)).get(names.KUBERNETES) == self._kubernetes:
+                    await pool.trash_remove(entry.id, fence=self._fence)
+
+    async def _measure(self, where: Where, pool: Pool) -> None:
+        space = await pool.space()
+        metrics.AVAILABLE.labels(where[0], where[1]).set(space.available)
+        metrics.USED.labels(where[0], where[1]).set(space.used)
+        if space.quota is not None:
+            metrics.QUOTA.labels(where[0], where[1]).set(space.quota)
+
+
+def _where(place: Place | None) -> Where | None:
+    return (place.cluster, place.pool, place.namespace) if place is not None else None

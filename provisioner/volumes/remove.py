@@ -1,0 +1,101 @@
+"""From a released PersistentVolume to nothing: the image, then the PersistentVolume, then our finalizer."""
+
+import contextlib
+import time
+from collections.abc import Callable
+
+from sutler.kube.events import EventRecorder
+
+from provisioner.ceph.clusters import Clusters
+from provisioner.ceph.errors import CephError, PoolMissing, Unavailable
+from provisioner.volumes import deletion, metrics, names
+from sutler.kube.client import Client
+from sutler.kube.errors import Conflict, Invalid, NotFound
+from sutler.kube.resources import PERSISTENT_VOLUMES, Json
+
+TRIES = 3
+"""Of taking the finalizer off, while others change the list, too."""
+
+
+class Remover:
+    def __init__(
+        self,
+        client: Client,
+        clusters: Clusters,
+        events: EventRecorder,
+        *,
+        attached: Callable[[str], bool],
+        fence: Callable[[], None],
+    ) -> None:
+        """`attached`: whether a node has the volume; `fence`: raises when we may not act any more."""
+        self._client = client
+        self._clusters = clusters
+        self._events = events
+        self._attached = attached
+        self._fence = fence
+
+    async def remove(self, name: str) -> float | None:
+        """Deletes the volume with its image, if it is to go. Returns the seconds until another look is needed."""
+        try:
+            volume = await self._client.get(PERSISTENT_VOLUMES, name)
+        except NotFound:
+            return None
+        decision = deletion.decide(volume, attached=self._attached(name))
+        match decision:
+            case deletion.Delete():
+                return await self._delete(volume, decision)
+            case deletion.Release():
+                await self._take_finalizer_off(volume)
+            case deletion.Unclear(message):
+                self._events.warning(volume, "VolumeFailedDelete", message)
+            case deletion.Keep():
+                pass
+        return None
+
+    async def _delete(self, volume: Json, decision: deletion.Delete) -> float | None:
+        started = time.monotonic()
+        cls = volume["spec"].get("storageClassName", "")
+        try:
+            await self._remove_image(decision)
+        except CephError as error:
+            metrics.DELETE_FAILED.labels(cls).inc()
+            self._events.warning(volume, "VolumeFailedDelete", str(error))
+            if isinstance(error, Unavailable):
+                return error.retry_after
+            raise
+        metadata = volume["metadata"]
+        with contextlib.suppress(NotFound):
+            if "deletionTimestamp" not in metadata:
+                await self._client.delete(PERSISTENT_VOLUMES, metadata["name"], uid=metadata["uid"])
+            await self._take_finalizer_off(volume)
+        metrics.DELETED.labels(cls).inc()
+        metrics.DELETE_SECONDS.labels(cls).observe(time.monotonic() - started)
+        return None
+
+    async def _remove_image(self, decision: deletion.Delete) -> None:
+        place = decision.place
+        pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)
+        # A pool that the cluster's map does not hold is gone with all its images.
+        with contextlib.suppress(PoolMissing):
+            if decision.trash_delay is None:
+                await pool.remove(place.image, owner=names.OWNER, value=decision.owner, fence=self._fence)
+            else:
+                await pool.trash(
+                    place.image, owner=names.OWNER, value=decision.owner, delay=decision.trash_delay, fence=self._fence
+                )
+
+    async def _take_finalizer_off(self, volume: Json) -> None:
+        metadata = volume["metadata"]
+        for _ in range(TRIES):
+            if names.FINALIZER not in (volume["metadata"].get("finalizers") or []):
+                return
+            try:
+                patch = deletion.without_finalizer(volume)
+                await self._client.json_patch(PERSISTENT_VOLUMES, metadata["name"], patch)
+            except (Conflict, Invalid):
+                volume = await self._client.get(PERSISTENT_VOLUMES, metadata["name"])
+                if volume["metadata"]["uid"] != metadata["uid"]:
+                    return
+            else:
+                return
+        raise Conflict(409, "Conflict", f"PersistentVolume {metadata['name']}: its finalizers keep changing")

@@ -1,0 +1,88 @@
+"""What is remembered of the objects that we watch: pure. Ten thousand of each must fit into little memory."""
+
+from dataclasses import dataclass
+
+from provisioner.volumes import deletion, names
+from provisioner.volumes.claims import class_of
+from provisioner.volumes.parameters import ClassError, VolumeClass, is_ours, parse_class
+from provisioner.volumes.volume import Place, place_of
+from sutler.kube.resources import Json
+
+
+@dataclass(frozen=True, slots=True)
+class ClassView:
+    uid: str
+    ours: bool
+    parsed: VolumeClass | None = None
+    problem: str | None = None
+    """What is wrong with a class of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimView:
+    uid: str
+    storage_class: str
+    volume: str
+    """spec.volumeName"""
+    deleting: bool
+    version: str
+    grows: bool
+    """Asks for another size than it has."""
+
+    @property
+    def key(self) -> str:
+        """The volume that it has, or the one that it would get."""
+        return self.volume or names.volume_name(self.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeView:
+    """Of a volume of ours."""
+
+    owner: str
+    """The claim's UID."""
+    place: Place | None
+    storage_class: str
+    ends: bool
+    """Released, or being deleted: somebody has to look."""
+
+
+def view_class(obj: Json) -> ClassView:
+    uid = obj["metadata"]["uid"]
+    if not is_ours(obj):
+        return ClassView(uid, ours=False)
+    try:
+        return ClassView(uid, ours=True, parsed=parse_class(obj))
+    except ClassError as error:
+        return ClassView(uid, ours=True, problem=str(error))
+
+
+def view_claim(obj: Json) -> ClaimView:
+    metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
+    wanted = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
+    return ClaimView(
+        uid=metadata["uid"],
+        storage_class=class_of(obj),
+        volume=spec.get("volumeName") or "",
+        deleting="deletionTimestamp" in metadata,
+        version=metadata["resourceVersion"],
+        grows=status.get("phase") == "Bound" and (status.get("capacity") or {}).get("storage") != wanted,
+    )
+
+
+def view_volume(obj: Json) -> VolumeView | None:
+    """None for a volume that is not ours."""
+    if not deletion.is_ours(obj):
+        return None
+    spec, status = obj["spec"], obj.get("status") or {}
+    return VolumeView(
+        owner=(spec.get("claimRef") or {}).get("uid", ""),
+        place=place_of(obj),
+        storage_class=spec.get("storageClassName", ""),
+        ends=status.get("phase") == "Released" or "deletionTimestamp" in obj["metadata"],
+    )
+
+
+def view_attachment(obj: Json) -> str:
+    """The PersistentVolume that is attached; empty for an inline volume."""
+    return str(((obj["spec"].get("source")) or {}).get("persistentVolumeName") or "")

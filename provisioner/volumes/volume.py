@@ -1,0 +1,135 @@
+"""The PersistentVolume for a claim: pure."""
+
+from dataclasses import dataclass
+
+from provisioner.volumes import names
+from provisioner.volumes.claims import Request
+from provisioner.volumes.parameters import VolumeClass
+from sutler.kube.resources import Json
+from sutler.quantity import of_bytes
+
+CSI_DRIVER = "rbd.csi.ceph.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image is."""
+
+    cluster: str
+    """clusterID as the StorageClass gave it; empty: the only one."""
+    pool: str
+    namespace: str
+    image: str
+
+    @property
+    def path(self) -> str:
+        return "/".join(part for part in (self.pool, self.namespace, self.image) if part)
+
+
+def metadata(request: Request, kubernetes: str) -> dict[str, str]:
+    """What the image itself says about whose it is."""
+    return {
+        names.OWNER: request.uid,
+        names.KUBERNETES: kubernetes,
+        names.METADATA_CLAIM: request.name,
+        names.METADATA_NAMESPACE: request.namespace,
+        names.METADATA_VOLUME: names.volume_name(request.uid),
+    }
+
+
+def render(
+    request: Request, cls: VolumeClass, place: Place, *, cluster_id: str, monitors: tuple[str, ...] = ()
+) -> Json:
+    """`cluster_id`: the key in ceph-csi's configuration; `monitors`: needed for volumeSource rbd."""
+    annotations = {
+        names.PROVISIONED_BY: names.PROVISIONER,
+        names.CLUSTER: place.cluster,
+        names.IMAGE: place.path,
+        names.DELETION_POLICY: cls.deletion_policy,
+    }
+    if cls.deletion_policy == "trash":
+        annotations[names.TRASH_DELAY] = str(cls.trash_delay)
+    source = (
+        _csi(request, cls, place, cluster_id) if cls.volume_source == "csi" else _rbd(request, cls, place, monitors)
+    )
+    spec: Json = {
+        "capacity": {"storage": str(of_bytes(request.size, request.notation))},
+        "accessModes": list(request.access_modes),
+        "volumeMode": request.volume_mode,
+        "storageClassName": cls.name,
+        "persistentVolumeReclaimPolicy": cls.reclaim_policy,
+        "claimRef": {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "namespace": request.namespace,
+            "name": request.name,
+            "uid": request.uid,
+            "resourceVersion": request.resource_version,
+        },
+        cls.volume_source: source,
+    }
+    if cls.mount_options:
+        spec["mountOptions"] = list(cls.mount_options)
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {
+            "name": names.volume_name(request.uid),
+            "annotations": annotations,
+            "finalizers": [names.FINALIZER],
+        },
+        "spec": spec,
+    }
+
+
+def _csi(request: Request, cls: VolumeClass, place: Place, cluster_id: str) -> Json:
+    """A static volume: ceph-csi's node plugin maps it by name, and takes the RADOS namespace from its own ConfigMap."""
+    source: Json = {
+        "driver": CSI_DRIVER,
+        "volumeHandle": place.image,
+        "volumeAttributes": {
+            "clusterID": cluster_id,
+            "pool": place.pool,
+            "staticVolume": "true",
+            "imageFeatures": ",".join(cls.features),
+            **dict(cls.options),
+        },
+    }
+    if request.volume_mode == "Filesystem":
+        source["fsType"] = cls.filesystem
+    if cls.secret_name:
+        source["nodeStageSecretRef"] = _secret(request, cls)
+    return source
+
+
+def _rbd(request: Request, cls: VolumeClass, place: Place, monitors: tuple[str, ...]) -> Json:
+    source: Json = {"monitors": list(monitors), "image": place.image, "pool": place.pool, "user": cls.user}
+    if request.volume_mode == "Filesystem":
+        source["fsType"] = cls.filesystem
+    if cls.secret_name:
+        source["secretRef"] = _secret(request, cls)
+    return source
+
+
+def _secret(request: Request, cls: VolumeClass) -> Json:
+    values = {
+        "${pvc.name}": request.name,
+        "${pvc.namespace}": request.namespace,
+        "${pv.name}": names.volume_name(request.uid),
+    }
+    name, namespace = cls.secret_name, cls.secret_namespace
+    for variable, value in values.items():
+        name, namespace = name.replace(variable, value), namespace.replace(variable, value)
+    return {"name": name, "namespace": namespace}
+
+
+def place_of(volume: Json) -> Place | None:
+    """Where the image of a volume of ours is; None if the volume does not say."""
+    annotations = volume["metadata"].get("annotations") or {}
+    parts = annotations.get(names.IMAGE, "").split("/")
+    match parts:
+        case [pool, image]:
+            return Place(annotations.get(names.CLUSTER, ""), pool, "", image)
+        case [pool, namespace, image]:
+            return Place(annotations.get(names.CLUSTER, ""), pool, namespace, image)
+    return None

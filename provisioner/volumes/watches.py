@@ -1,0 +1,114 @@
+"""What the API server tells us, kept small, and which volume each piece of news is about."""
+
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any
+
+from provisioner.volumes import views
+from provisioner.volumes.views import ClaimView, ClassView, VolumeView
+from sutler.kube.client import Client
+from sutler.kube.reflector import Change, Reflector
+from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES, VOLUME_ATTACHMENTS
+
+Listener = Callable[[str], None]
+
+
+class Watches:
+    def __init__(self, client: Client) -> None:
+        self._classes = Reflector(client, STORAGE_CLASSES, keep=views.view_class)
+        self._claims = Reflector(client, PERSISTENT_VOLUME_CLAIMS, keep=views.view_claim)
+        self._volumes = Reflector(client, PERSISTENT_VOLUMES, keep=views.view_volume)
+        self._attachments = Reflector(client, VOLUME_ATTACHMENTS, keep=views.view_attachment)
+        self._reflectors: dict[str, Reflector[Any]] = {
+            "classes": self._classes,
+            "claims": self._claims,
+            "volumes": self._volumes,
+            "attachments": self._attachments,
+        }
+        self._claim_of: dict[str, str] = {}
+        self._attached: Counter[str] = Counter()
+        self._on_volume: Listener | None = None
+        self._on_class: Listener | None = None
+        self._classes.subscribe(self._class_changed)
+        self._claims.subscribe(self._claim_changed)
+        self._volumes.subscribe(self._volume_changed)
+        self._attachments.subscribe(self._attachment_changed)
+
+    def tasks(self) -> list[tuple[str, Coroutine[Any, Any, Any]]]:
+        """What has to run for as long as the process does."""
+        return [(f"watch {name}", reflector.run()) for name, reflector in self._reflectors.items()]
+
+    def listen(self, on_volume: Listener | None, on_class: Listener | None) -> None:
+        """Who is told of every volume about which, or about whose claim, something has changed, and of every class."""
+        self._on_volume, self._on_class = on_volume, on_class
+
+    def not_synced(self) -> str | None:
+        waiting = [name for name, reflector in self._reflectors.items() if not reflector.synced]
+        return f"waiting for the first list of {', '.join(waiting)}" if waiting else None
+
+    async def wait_synced(self) -> None:
+        for reflector in self._reflectors.values():
+            await reflector.wait_synced()
+
+    @property
+    def classes(self) -> Mapping[str, ClassView]:
+        return self._classes.store
+
+    @property
+    def claims(self) -> Mapping[str, ClaimView]:
+        """By namespace/name."""
+        return self._claims.store
+
+    @property
+    def volumes(self) -> Mapping[str, VolumeView | None]:
+        """All of them; None for one that is not ours."""
+        return self._volumes.store
+
+    def claim_of(self, volume: str) -> tuple[str, ClaimView] | None:
+        """The claim that has the volume, or would get one of that name; with its namespace/name."""
+        key = self._claim_of.get(volume)
+        view = self._claims.store.get(key) if key is not None else None
+        return (key, view) if key is not None and view is not None else None
+
+    def attached(self, volume: str) -> bool:
+        return self._attached[volume] > 0
+
+    def everything(self) -> Iterator[str]:
+        """All volumes, and those that claims would get."""
+        yield from list(self._claim_of)
+        yield from (name for name, view in list(self._volumes.store.items()) if view is not None)
+
+    def of_class(self, name: str) -> Iterator[str]:
+        """The volumes that unbound claims of the class would get."""
+        for view in list(self._claims.store.values()):
+            if view.storage_class == name and not view.volume:
+                yield view.key
+
+    def _claim_changed(self, change: Change[ClaimView]) -> None:
+        keys = [view.key for view in (change.old, change.new) if view is not None]
+        if change.old is not None and self._claim_of.get(change.old.key) == change.key:
+            del self._claim_of[change.old.key]
+        if change.new is not None:
+            self._claim_of[change.new.key] = change.key
+        self._tell(keys)
+
+    def _volume_changed(self, change: Change[VolumeView | None]) -> None:
+        self._tell([change.key])
+
+    def _attachment_changed(self, change: Change[str]) -> None:
+        if change.old:
+            self._attached[change.old] -= 1
+            if not self._attached[change.old]:
+                del self._attached[change.old]
+        if change.new:
+            self._attached[change.new] += 1
+        self._tell([volume for volume in (change.old, change.new) if volume])
+
+    def _class_changed(self, change: Change[ClassView]) -> None:
+        if self._on_class is not None:
+            self._on_class(change.key)
+
+    def _tell(self, volumes: list[str]) -> None:
+        if self._on_volume is not None:
+            for volume in dict.fromkeys(volumes):
+                self._on_volume(volume)
