@@ -1,35 +1,46 @@
 """`make demo`, `make up` and `make down`."""
 
 import argparse
+import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from tests.cluster import ClusterError
-from tests.demo import running
+from tests.cluster.detached import Detached, ended_by_term
 from tests.demo.lab import Lab
 from tests.demo.narrator import Narrator, StoryError
 from tests.demo.story import Story
+
+_COMMANDS = {
+    "play": "tell the story and stop everything",
+    "up": "start the cluster with Sutler in it and leave it running",
+    "down": "stop what `up` started",
+    "hold": "be the process that holds it (what `up` starts)",
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.demo", description="Sutler on a real cluster of its own.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("play", help="tell the story and stop everything")
-    for name, text in (("up", "start it and leave it running"), ("down", "stop it"), ("hold", "keep it running here")):
-        commands.add_parser(name, help=text).add_argument("--state", type=Path, required=True)
+    for name, text in _COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        if name != "play":
+            command.add_argument("--state", type=Path, required=True)
     arguments = parser.parse_args()
     narrator = Narrator()
     try:
         if arguments.command == "play":
-            play(narrator)
+            with ended_by_term():
+                play(narrator)
         elif arguments.command == "up":
-            running.up(arguments.state)
+            up(Detached(arguments.state))
         elif arguments.command == "down":
-            running.down(arguments.state)
+            print("Everything is stopped." if Detached(arguments.state).stop() else "Nothing ran.")
         else:
-            running.hold(arguments.state, narrator)
+            hold(Detached(arguments.state), narrator)
     except (ClusterError, StoryError, TimeoutError, subprocess.TimeoutExpired) as error:
         narrator.failed(error)
         return 1
@@ -45,6 +56,22 @@ def play(narrator: Narrator) -> None:
         Story(lab, narrator).play()
         narrator.chapter("Everything is stopped again")
     narrator.say("✓ The story is as it should be, and nothing of it is left running.")
+
+
+def up(detached: Detached) -> None:
+    if detached.lines is None:
+        detached.start([sys.executable, "-m", "tests.demo", "hold", "--state", str(detached.state)])
+    print(f"\nIt runs, and `make down` stops it. Paste these lines, then try kubectl and rbd:\n{detached.lines}")
+
+
+def hold(detached: Detached, narrator: Narrator) -> None:
+    with ended_by_term(), Lab(detached.state, narrator) as lab:
+        lab.install()
+        exports = {**narrator.env, "PATH": f"{Path(sys.executable).parent}:$PATH"}
+        lines = [f"export {name}={value if name == 'PATH' else shlex.quote(value)}" for name, value in exports.items()]
+        detached.ready("\n".join(lines))
+        while True:
+            signal.pause()
 
 
 if __name__ == "__main__":
