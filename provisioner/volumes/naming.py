@@ -16,6 +16,8 @@ def check_template(text: str) -> str:
         rest = rest.replace("{" + field + "}", "")
     if "{uid}" not in text:
         raise ValueError(f"{text!r} does not hold {{uid}}: without it two claims could get one image")
+    if any(text.count("{" + field + "}") > 1 for field in _FIELDS):
+        raise ValueError(f"{text!r} holds a field twice")
     if not _ALLOWED.fullmatch(rest):
         raise ValueError(f"{text!r} may hold {{namespace}}, {{claim}}, {{uid}}, letters, digits, '.', '_' and '-'")
     if len(rest) > LONGEST_NAME // 2:
@@ -26,7 +28,7 @@ def check_template(text: str) -> str:
 def image_name(template: str, *, namespace: str, claim: str, uid: str) -> str:
     """Names that would be too long lose the ends of the claim's and the namespace's name, never any of the UID."""
     room = LONGEST_NAME - len(template.format(namespace="", claim="", uid=uid))
-    if "{namespace}" in template and "{claim}" in template:
-        namespace = namespace[: max(room // 2, room - len(claim))]
-        room -= len(namespace)
-    return template.format(namespace=namespace[:room], claim=claim[:room], uid=uid)
+    if "{namespace}" not in template:
+        return template.format(claim=claim[:room], uid=uid)
+    kept = namespace[: max(room // 2, room - len(claim)) if "{claim}" in template else room]
+    return template.format(namespace=kept, claim=claim[: room - len(kept)], uid=uid)

@@ -53,7 +53,8 @@ def test_quantity_is_read_exactly_and_written_canonically(text: str, value: str,
 @pytest.mark.parametrize(
     "text",
     ["", " ", "1 Gi", " 1Gi", "1Gi ", "Gi", ".", "1..5", "--1", "+", "1K", "1gi", "1GiB", "1Zi", "1e", "1e1.5",
-     "1e99999", "0x10", "1_000", "\u0661Gi", "NaN", "Infinity", "1,5Gi", "8Ei", "9223372036854775808", "1e19", "1" * 200],
+     "1e99999", "0x10", "1_000", "\u0661Gi", "NaN", "Infinity", "1,5Gi", "8Ei", "9223372036854775808", "1e19",
+     "1" * 200],
 )  # fmt: skip
 def test_quantity_that_is_none_is_refused_by_name(text: str) -> None:
     with pytest.raises(QuantityError) as caught:

@@ -1,0 +1,111 @@
+"""The decision table for claims, by name of the case."""
+
+from typing import Any
+
+import pytest
+
+from provisioner.volumes.claims import Leave, Provision, Refuse, decide
+from tests.volumes.objects import UID, claim, parsed
+
+WAITING = parsed(volumeBindingMode="WaitForFirstConsumer")
+OTHER = {"volume.kubernetes.io/storage-provisioner": "rbd.csi.ceph.com"}
+NODE = {"volume.kubernetes.io/selected-node": "node-1"}
+
+
+@pytest.mark.parametrize(
+    ("case", "obj", "cls"),
+    [
+        ("plain", claim(), parsed()),
+        ("named by the old annotation", claim(storageClassName="x", metadata={
+            "annotations": {"volume.beta.kubernetes.io/storage-class": "fast"}}), parsed()),
+        ("given to us by the old annotation", claim(metadata={
+            "annotations": {"volume.beta.kubernetes.io/storage-provisioner": "rbd.sutler.dev"}}), parsed()),
+        ("given to us by both annotations", claim(metadata={"annotations": {
+            "volume.beta.kubernetes.io/storage-provisioner": "rbd.sutler.dev",
+            "volume.kubernetes.io/storage-provisioner": "rbd.sutler.dev"}}), parsed()),
+        ("annotated class of another name", claim(metadata={"annotations": OTHER}), parsed(
+            annotations={"sutler.dev/provision": "rbd"}, provisioner="rbd.csi.ceph.com")),
+        ("no node needed", claim(metadata={"annotations": NODE}), parsed()),
+        ("node selected", claim(metadata={"annotations": NODE}), WAITING),
+        ("block, by many nodes", claim(volumeMode="Block", accessModes=["ReadWriteMany"]), parsed()),
+        ("read by many after being written by one", claim(accessModes=["ReadWriteOnce", "ReadOnlyMany"]), parsed()),
+        ("one Pod only", claim(accessModes=["ReadWriteOncePod"]), parsed()),
+        ("no volumeMode, as from old API servers", claim(volumeMode=None), parsed()),
+        ("empty selector", claim(selector={}), parsed()),
+        ("no status yet", claim(status={}), parsed()),
+        ("another claim's finalizers do not matter", claim(metadata={"finalizers": ["x"]}), parsed()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_claim_is_provisioned(case: str, obj: Any, cls: Any) -> None:
+    decision = decide(obj, cls)
+    assert isinstance(decision, Provision), case
+    assert decision.request.uid == UID
+    assert decision.request.size == 1024**3
+
+
+@pytest.mark.parametrize(
+    ("case", "obj", "cls", "reason"),
+    [
+        ("other class", claim(storageClassName="slow"), parsed(), "another class"),
+        ("no class", claim(storageClassName=""), parsed(), "another class"),
+        ("class changed by the old annotation", claim(metadata={
+            "annotations": {"volume.beta.kubernetes.io/storage-class": "slow"}}), parsed(), "another class"),
+        ("bound", claim(volumeName="pvc-1", status={"phase": "Bound"}), parsed(), "has a volume"),
+        ("names a volume that is not bound yet", claim(volumeName="by-hand"), parsed(), "has a volume"),
+        ("being deleted", claim(metadata={"deletionTimestamp": "2030-01-01T00:00:00Z"}), parsed(), "deleted"),
+        ("lost", claim(status={"phase": "Lost"}), parsed(), "lost"),
+        ("another provisioner's", claim(metadata={"annotations": OTHER}), parsed(), "another provisioner"),
+        ("waits for a Pod", claim(), WAITING, "first Pod"),
+        ("its node was taken back", claim(metadata={
+            "annotations": {"volume.kubernetes.io/selected-node": ""}}), WAITING, "first Pod"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_claim_is_left_alone(case: str, obj: Any, cls: Any, reason: str) -> None:
+    decision = decide(obj, cls)
+    assert isinstance(decision, Leave), case
+    assert reason in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("case", "obj", "says"),
+    [
+        ("shared filesystem", claim(accessModes=["ReadWriteMany"]), "volumeMode Block, or CephFS"),
+        ("shared filesystem among others", claim(accessModes=["ReadWriteOnce", "ReadWriteMany"]), "ReadWriteOnce"),
+        ("only ever read", claim(accessModes=["ReadOnlyMany"]), "nothing to read"),
+        ("selector", claim(selector={"matchLabels": {"a": "b"}}), "leave it away"),
+        ("snapshot", claim(dataSource={"kind": "VolumeSnapshot", "name": "s"}), "VolumeSnapshot s is not served"),
+        ("clone", claim(dataSource={"kind": "PersistentVolumeClaim", "name": "c"}), "PersistentVolumeClaim c"),
+        ("any source", claim(dataSourceRef={"kind": "Backup", "name": "b"}), "Backup b is not served"),
+        ("both sources", claim(dataSource={"kind": "VolumeSnapshot", "name": "s"},
+                               dataSourceRef={"kind": "VolumeSnapshot", "name": "s"}), "VolumeSnapshot s"),
+        ("nothing", claim(size="0"), "more than 0"),
+        ("less than nothing", claim(size="-1Gi"), "more than 0"),
+        ("no quantity", claim(size="much"), "like 10Gi"),
+        ("no size at all", claim(resources={}), "spec.resources.requests.storage"),
+        ("no requests", claim(resources={"requests": None}), "spec.resources.requests.storage"),
+        ("too much", claim(size="8Ei"), "63 bits"),
+        ("too much when rounded up", claim(size="9223372036854775807"), "63 bits"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_impossible_claim_is_refused_with_what_to_do(case: str, obj: Any, says: str) -> None:
+    decision = decide(obj, parsed())
+    assert isinstance(decision, Refuse), case
+    assert says in decision.message
+
+
+def test_nobody_is_told_what_is_wrong_with_a_claim_that_we_do_not_serve() -> None:
+    assert isinstance(decide(claim(storageClassName="slow", accessModes=["ReadWriteMany"]), parsed()), Leave)
+    assert isinstance(decide(claim(accessModes=["ReadWriteMany"]), WAITING), Leave)
+
+
+@pytest.mark.parametrize(
+    ("size", "bytes_"),
+    [("1.5Gi", 1610612736), ("1", 512), ("1G", 10**9), ("100m", 512), ("0.1Gi", 107374592), ("12e6", 12 * 10**6 + 256)],
+)
+def test_size_is_exact_to_the_sector_and_never_less(size: str, bytes_: int) -> None:
+    decision = decide(claim(size=size), parsed())
+    assert isinstance(decision, Provision)
+    assert decision.request.size == bytes_

@@ -1,0 +1,228 @@
+"""The PersistentVolume that is made, whether it is to go, and whether it is to grow."""
+
+from typing import Any
+
+import pytest
+
+from provisioner.volumes import deletion, expansion
+from provisioner.volumes.claims import Provision, Request, decide
+from provisioner.volumes.volume import Place, metadata, place_of, render
+from tests.volumes.objects import UID, claim, parsed, volume
+
+FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
+LEAVING = {"deletionTimestamp": "2030-01-01T00:00:00Z"}
+
+
+def request(**more: Any) -> Request:
+    decision = decide(claim(**more), parsed())
+    assert isinstance(decision, Provision)
+    return decision.request
+
+
+def rendered(cls: Any, **more: Any) -> Any:
+    place = Place(cls.cluster, cls.pool, cls.namespace, f"shop-data-{UID}")
+    return render(request(**more), cls, place, cluster_id="ceph-1", monitors=("10.0.0.1:6789",))
+
+
+def test_volume_for_ceph_csi_is_a_static_one() -> None:
+    cls = parsed(
+        {
+            "csi.storage.k8s.io/node-stage-secret-name": "rbd-${pvc.namespace}",
+            "csi.storage.k8s.io/node-stage-secret-namespace": "ceph-csi",
+            "mapOptions": "krbd:rxbounce",
+        },
+        mountOptions=["discard"],
+    )
+    assert rendered(cls, size="1.5Gi") == {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {
+            "name": f"pvc-{UID}",
+            "annotations": {
+                "pv.kubernetes.io/provisioned-by": "rbd.sutler.dev",
+                "sutler.dev/cluster-id": "",
+                "sutler.dev/image": f"rbd/shop-data-{UID}",
+                "sutler.dev/deletion-policy": "remove",
+            },
+            "finalizers": [FINALIZER],
+        },
+        "spec": {
+            "capacity": {"storage": "1536Mi"},
+            "accessModes": ["ReadWriteOnce"],
+            "volumeMode": "Filesystem",
+            "storageClassName": "fast",
+            "persistentVolumeReclaimPolicy": "Delete",
+            "mountOptions": ["discard"],
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": "shop",
+                "name": "data",
+                "uid": UID,
+                "resourceVersion": "7",
+            },
+            "csi": {
+                "driver": "rbd.csi.ceph.com",
+                "fsType": "ext4",
+                "volumeHandle": f"shop-data-{UID}",
+                "volumeAttributes": {
+                    "clusterID": "ceph-1",
+                    "pool": "rbd",
+                    "staticVolume": "true",
+                    "imageFeatures": "layering",
+                    "mapOptions": "krbd:rxbounce",
+                },
+                "nodeStageSecretRef": {"name": "rbd-shop", "namespace": "ceph-csi"},
+            },
+        },
+    }
+
+
+def test_volume_for_kubernetes_own_plugin_names_the_monitors() -> None:
+    body = rendered(parsed({"volumeSource": "rbd", "userId": "kube"}))
+    assert body["spec"]["rbd"] == {
+        "monitors": ["10.0.0.1:6789"],
+        "image": f"shop-data-{UID}",
+        "pool": "rbd",
+        "user": "kube",
+        "fsType": "ext4",
+    }
+    assert "csi" not in body["spec"]
+
+
+@pytest.mark.parametrize(
+    ("size", "capacity"),
+    [("1.5Gi", "1536Mi"), ("1Gi", "1Gi"), ("1G", "1G"), ("1e9", "1e9"), ("0.1Gi", "104858Ki"), ("500", "512")],
+)
+def test_capacity_is_the_images_size_exactly(size: str, capacity: str) -> None:
+    assert rendered(parsed(), size=size)["spec"]["capacity"] == {"storage": capacity}
+
+
+def test_block_volume_has_no_filesystem() -> None:
+    body = rendered(parsed(), volumeMode="Block", accessModes=["ReadWriteMany"])
+    assert body["spec"]["volumeMode"] == "Block"
+    assert "fsType" not in body["spec"]["csi"]
+
+
+def test_volume_remembers_what_its_deletion_needs() -> None:
+    cls = parsed({"clusterID": "b", "radosNamespace": "tenant", "deletionPolicy": "trash", "trashDelay": "1h"})
+    body = rendered(cls)
+    assert place_of(body) == Place("b", "rbd", "tenant", f"shop-data-{UID}")
+    assert body["metadata"]["annotations"]["sutler.dev/trash-delay"] == "3600"
+
+
+def test_metadata_leads_from_the_image_to_the_claim() -> None:
+    assert metadata(request(), "cluster-uid") == {
+        "sutler.dev/uid": UID,
+        "sutler.dev/kubernetes": "cluster-uid",
+        "csi.storage.k8s.io/pvc/name": "data",
+        "csi.storage.k8s.io/pvc/namespace": "shop",
+        "csi.storage.k8s.io/pv/name": f"pvc-{UID}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("case", "obj", "attached", "kind"),
+    [
+        ("released", volume(), False, deletion.Delete),
+        ("released and deleted by hand", volume(metadata=LEAVING), False, deletion.Delete),
+        ("its annotation of the image is lost", volume(annotations={"sutler.dev/image": ""}), False, deletion.Unclear),
+        ("its claim's UID is lost", volume(claimRef={}), False, deletion.Unclear),
+        ("still attached", volume(), True, deletion.Keep),
+        ("not ours", volume(annotations={"pv.kubernetes.io/provisioned-by": "x"}), False, deletion.Keep),
+        ("made by hand", volume(metadata={"annotations": {}}), False, deletion.Keep),
+        ("no annotations", volume(metadata={"annotations": None}), False, deletion.Keep),
+        ("bound", volume(phase="Bound"), False, deletion.Keep),
+        ("available", volume(phase="Available"), False, deletion.Keep),
+        ("failed", volume(phase="Failed"), False, deletion.Keep),
+        ("bound and deleted by hand", volume(phase="Bound", metadata=LEAVING), False, deletion.Keep),
+        ("retained", volume(persistentVolumeReclaimPolicy="Retain"), False, deletion.Keep),
+        ("recycled", volume(persistentVolumeReclaimPolicy="Recycle"), False, deletion.Keep),
+        ("retained and deleted by hand", volume(persistentVolumeReclaimPolicy="Retain", metadata=LEAVING), False,
+         deletion.Release),
+        ("on its way", volume(metadata=LEAVING | {"finalizers": ["kubernetes.io/pv-protection"]}), False,
+         deletion.Keep),
+        ("without our finalizer, not deleted", volume(metadata={"finalizers": []}), False, deletion.Delete),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_volume_is_deleted_only_when_nothing_needs_it(case: str, obj: Any, attached: bool, kind: type) -> None:
+    assert isinstance(deletion.decide(obj, attached=attached), kind), case
+
+
+@pytest.mark.parametrize(
+    ("annotations", "delay"),
+    [
+        ({}, None),
+        ({"sutler.dev/deletion-policy": "trash", "sutler.dev/trash-delay": "60"}, 60),
+        ({"sutler.dev/deletion-policy": "trash"}, 86400),
+        ({"sutler.dev/deletion-policy": "trash", "sutler.dev/trash-delay": "x"}, 86400),
+    ],
+)
+def test_deletion_needs_no_class(annotations: dict[str, str], delay: int | None) -> None:
+    decision = deletion.decide(volume(annotations=annotations), attached=False)
+    assert decision == deletion.Delete(Place("", "rbd", "", f"shop-data-{UID}"), UID, delay)
+
+
+@pytest.mark.parametrize("finalizers", [[FINALIZER], [FINALIZER, "x"], ["x", FINALIZER]])
+def test_our_finalizer_is_taken_off_where_it_stands(finalizers: list[str]) -> None:
+    patch = deletion.without_finalizer(volume(metadata={"finalizers": finalizers}))
+    path = f"/metadata/finalizers/{finalizers.index(FINALIZER)}"
+    assert patch == [{"op": "test", "path": path, "value": FINALIZER}, {"op": "remove", "path": path}]
+
+
+BOUND = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
+PENDING = BOUND | {"conditions": [{"type": "FileSystemResizePending", "status": "True"}]}
+
+
+@pytest.mark.parametrize(
+    ("case", "obj", "vol", "kind"),
+    [
+        ("asks for more", claim(size="2Gi", status=BOUND), volume(phase="Bound"), expansion.Grow),
+        ("asks for a little more", claim(size="1073741825", status=BOUND), volume(phase="Bound"), expansion.Grow),
+        ("asks for what it has", claim(status=BOUND), volume(phase="Bound"), expansion.Stay),
+        ("asks for less", claim(size="1Mi", status=BOUND), volume(phase="Bound"), expansion.Stay),
+        ("not bound", claim(size="2Gi"), volume(phase="Bound"), expansion.Stay),
+        ("bound to another", claim(size="2Gi", status=BOUND), volume(phase="Bound", claimRef={"uid": "x"}),
+         expansion.Stay),
+        ("not ours", claim(size="2Gi", status=BOUND), volume(annotations={"pv.kubernetes.io/provisioned-by": "x"}),
+         expansion.Stay),
+        ("being deleted", claim(size="2Gi", status=BOUND, metadata=LEAVING), volume(phase="Bound"), expansion.Stay),
+        ("volume being deleted", claim(size="2Gi", status=BOUND), volume(phase="Bound", metadata=LEAVING),
+         expansion.Stay),
+        ("waits for the node", claim(size="2Gi", status=PENDING), volume(phase="Bound", capacity={"storage": "2Gi"}),
+         expansion.Stay),
+        ("grown again while it waits for the node", claim(size="3Gi", status=PENDING), volume(
+            phase="Bound", capacity={"storage": "2Gi"}), expansion.Grow),
+        ("killed after the volume was written", claim(size="2Gi", status=BOUND), volume(
+            phase="Bound", capacity={"storage": "2Gi"}), expansion.Grow),
+        ("too much", claim(size="8Ei", status=BOUND), volume(phase="Bound"), expansion.Refuse),
+        ("image unknown", claim(size="2Gi", status=BOUND), volume(phase="Bound", annotations={"sutler.dev/image": ""}),
+         expansion.Refuse),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_volume_grows_only_when_its_claim_asks(case: str, obj: Any, vol: Any, kind: type) -> None:
+    assert isinstance(expansion.decide(obj, vol), kind), case
+
+
+def test_growth_is_exact_and_knows_how_far_it_got() -> None:
+    first = expansion.decide(claim(size="2.5Gi", status=BOUND), volume(phase="Bound"))
+    assert isinstance(first, expansion.Grow)
+    assert (first.size, first.capacity, first.volume_done) == (2560 * 1024**2, "2560Mi", False)
+    again = expansion.decide(claim(size="2.5Gi", status=BOUND), volume(phase="Bound", capacity={"storage": "2560Mi"}))
+    assert isinstance(again, expansion.Grow)
+    assert again.volume_done
+
+
+def test_grown_filesystem_waits_for_the_node_and_grown_block_device_is_done() -> None:
+    filesystem = claim(size="2Gi", status=BOUND | {"conditions": [{"type": "Resizing"}, {"type": "Other"}]})
+    grow = expansion.decide(filesystem, volume(phase="Bound"))
+    assert isinstance(grow, expansion.Grow)
+    status = expansion.resized(filesystem, grow, "now")["status"]
+    assert [c["type"] for c in status["conditions"]] == ["Other", "FileSystemResizePending"]
+    assert "capacity" not in status
+    block = claim(size="2Gi", volumeMode="Block", status=BOUND)
+    grow = expansion.decide(block, volume(phase="Bound"))
+    assert isinstance(grow, expansion.Grow)
+    assert expansion.resized(block, grow, "now")["status"] == {"conditions": [], "capacity": {"storage": "2Gi"}}
