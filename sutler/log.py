@@ -2,17 +2,25 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any, Literal, TextIO
 
 import structlog
 
+from sutler.errors import SutlerError
+
 Format = Literal["auto", "json", "console"]
 
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 _Event = MutableMapping[str, Any]
 
 # At DEBUG these print bodies of requests and answers, or every step of the event loop.
 _NEVER_BELOW_INFO = ("kubernetes_asyncio", "kubernetes_asyncio.client.rest", "asyncio", "aiohttp")
+
+# Their texts name types, keys and files. Those of others, ValueError above all, may quote what they got.
+_QUOTES_NO_VALUE = (SutlerError, TypeError, AttributeError, NameError, LookupError, AssertionError, OSError)
 
 
 def setup(level: str = "info", format: Format = "auto", stream: TextIO | None = None) -> None:  # noqa: A002 - as the setting
@@ -54,14 +62,29 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
 def _formatter(shared: list[structlog.typing.Processor], *, console: bool, colors: bool) -> logging.Formatter:
     last: list[structlog.typing.Processor]
     if console:
-        # Plain tracebacks: the pretty ones print the values of local variables.
-        last = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
+        last = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_write_traceback)]
     else:
-        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        last = [structlog.processors.ExceptionRenderer(_traceback_of), structlog.processors.JSONRenderer()]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[_without_record, *last],
     )
+
+
+def _write_traceback(stream: TextIO, exc_info: _ExcInfo) -> None:
+    stream.write("\n" + _traceback_of(exc_info))
+
+
+def _traceback_of(exc_info: _ExcInfo) -> str:
+    """Where a defect was, with its text only when that can't quote a value: int("hunter2") would tell the password."""
+    parts: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None:
+        text = f": {error}" if isinstance(error, _QUOTES_NO_VALUE) else ""
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        parts.append("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__ + text + notes)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nwhich came from:\n\n".join(parts)
 
 
 def _without_record(logger: Any, method: str, event: _Event) -> _Event:

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
@@ -17,9 +17,12 @@ from sutler.kube.transport import Call, Transport
 
 __all__ = ["Client", "Json", "Page", "connect"]
 
+T = TypeVar("T")
+
 # Named here, since inside of Client `list` is a method.
 _Objects = list[Json]
 _Query = list[tuple[str, str]]
+Kept = list[T]
 
 # The API server itself gives up after 60 s.
 _SECONDS = 30.0
@@ -88,39 +91,47 @@ class Client:
     ) -> _Objects:
         """All objects, of all namespaces without `namespace`."""
         query = selectors(label_selector, field_selector)
-        for _ in range(_PAGED_TRIES):
-            try:
-                pages = [page async for page in self.pages(resource, namespace, query=query)]
-                return [item for page in pages for item in page.items]
-            except Gone:
-                continue
-        pages = [page async for page in self.pages(resource, namespace, query=query, size=0)]
-        return pages[0].items
+        items, _ = await self.collect(resource, namespace, keep=lambda item: item, query=query)
+        return items
 
-    async def pages(
+    async def collect(
         self,
         resource: Resource,
         namespace: str | None = None,
         *,
+        keep: Callable[[Json], T],
         query: _Query,
-        size: int = _PAGE_SIZE,
         metadata_only: bool = False,
-    ) -> AsyncIterator[Page]:
-        """One list in pieces of `size`, 0 for one piece.
+    ) -> tuple[Kept[T], str]:
+        """What `keep` makes of each object, page by page as they come, and the resourceVersion to watch from."""
+        for size in (_PAGE_SIZE,) * _PAGED_TRIES + (0,):
+            kept: Kept[T] = []
+            version = ""
+            try:
+                async for page in self._pages(resource, namespace, query, size, metadata_only):
+                    kept.extend(keep(item) for item in page.items)
+                    version = version or page.resource_version
+            except Gone:
+                # It took longer than the API server remembers. Pages of two lists don't make one.
+                if not size:
+                    raise
+            else:
+                return kept, version
+        raise AssertionError("the last size returns or raises")
 
-        Raises:
-            Gone: when the list took too long; what came so far is to be thrown away.
-        """
+    async def _pages(
+        self, resource: Resource, namespace: str | None, query: _Query, size: int, metadata_only: bool
+    ) -> AsyncIterator[Page]:
         token = ""
         while True:
             paging = [("limit", str(size))] * bool(size) + [("continue", token)] * bool(token)
             call = _call("GET", resource, namespace, query=[*query, *paging], accept=_accept("List", metadata_only))
             answer = await self._read(call, _LIST_SECONDS)
-            metadata, items = answer.get("metadata") or {}, answer.get("items") or []
+            metadata, items = _list_parts(call, answer)
             for item in items:
                 # The items of a list don't say what they are.
                 item.update(apiVersion=resource.api_version, kind=resource.kind)
-            yield Page(items, metadata.get("resourceVersion", ""))
+            yield Page(items, metadata["resourceVersion"])
             token = metadata.get("continue", "")
             if not token:
                 return
@@ -253,6 +264,14 @@ def _metadata(body: Json) -> Json:
 
 def _accept(kind: str, metadata_only: bool) -> str:
     return _METADATA.format(kind) if metadata_only else "application/json"
+
+
+def _list_parts(call: Call, answer: Json) -> tuple[Json, list[Json]]:
+    """A stranger's empty JSON must not pass for an empty list: somebody would clean up after it."""
+    metadata, items = answer.get("metadata"), answer.get("items")
+    if not isinstance(metadata, dict) or not metadata.get("resourceVersion") or "items" not in answer:
+        raise Unreachable(f"{call.name}: the answer is not a list (a proxy's?)")
+    return metadata, items or []
 
 
 def _decoded(call: Call, body: bytes) -> Json:

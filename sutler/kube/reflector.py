@@ -1,0 +1,233 @@
+"""A copy of the API server's objects in memory, trimmed to what is needed, that heals by itself.
+
+List, then watch from there; whatever ends the watch, go on where it ended; when that is no longer possible, list again
+and tell the subscribers what they have missed, deletions included.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from time import monotonic
+from types import MappingProxyType
+from typing import Generic, NoReturn, TypeVar
+
+from sutler import log
+from sutler.kube import metrics
+from sutler.kube.backoff import Backoff
+from sutler.kube.client import Client, selectors
+from sutler.kube.errors import ApiError, Gone, KubeError
+from sutler.kube.resources import Json, Resource
+from sutler.kube.watch import Event, Lines, Silent, StreamBroken, decode, key_of, read, version_of
+
+_log = log.get(__name__)
+
+T = TypeVar("T")
+
+# API servers send a bookmark about every minute (with jitter up to 75 s), so silence beyond this means nothing good.
+# One that has seen no event of a kind since its start sends none; then a fresh watch each time does no harm.
+_SILENCE = 80.0
+# How long the API server may keep one watch; spread, so that not all of them come back at once.
+_WATCH_SECONDS = (240, 480)
+# A watch that has lived this long was fine, and what comes after starts with a short pause again.
+_STEADY_SECONDS = 10.0
+_BACKOFF = Backoff(first=0.2, most=15.0)
+# The API server refuses to go on from our version again and again: perhaps it can't know that version any more.
+_REFUSALS = 3
+
+
+@dataclass(frozen=True)
+class Change(Generic[T]):
+    """`old` is None for an object that is new to us, `new` for one that is gone."""
+
+    key: str
+    old: T | None
+    new: T | None
+
+
+class _Nothing(Enum):
+    """Why there is nothing to remember: nothing new, nothing readable."""
+
+    NEW = auto()
+    READABLE = auto()
+
+
+@dataclass(frozen=True)
+class _Seen(Generic[T]):
+    key: str
+    version: str
+    kept: T | _Nothing
+
+
+class Reflector(Generic[T]):
+    """Objects of one resource under "namespace/name" (or "name"), as `keep` trims them.
+
+    An object that `keep` fails on is logged and stays as it was known before, or unknown; the others are not held up.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        *,
+        keep: Callable[[Json], T],
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        metadata_only: bool = False,
+        silence: float = _SILENCE,
+    ) -> None:
+        """As in Client.list.
+
+        Args:
+            client: which API server.
+            resource: what.
+            keep: makes what is stored out of the whole object, which is thrown away.
+            namespace: None for all.
+            label_selector: None for all.
+            field_selector: None for all.
+            metadata_only: fetch no more than the metadata of the objects.
+            silence: seconds without a byte after which the connection is given up.
+        """
+        self._client = client
+        self._resource = resource
+        self._keep = keep
+        self._namespace = namespace
+        self._query = selectors(label_selector, field_selector)
+        self._metadata_only = metadata_only
+        self._silence = silence
+        self._subscribers: list[Callable[[Change[T]], None]] = []
+        self._objects: dict[str, T] = {}
+        self._versions: dict[str, str] = {}
+        self._version = ""
+        self._synced = asyncio.Event()
+        self.store: Mapping[str, T] = MappingProxyType(self._objects)
+        self._last_event = metrics.REFLECTOR_LAST_EVENT.labels(resource.plural)
+        self._held = metrics.REFLECTOR_OBJECTS.labels(resource.plural)
+        self._lists = metrics.REFLECTOR_LISTS.labels(resource.plural)
+
+    @property
+    def synced(self) -> bool:
+        """Whether everything has been listed once. It stays so, also while the API server is away."""
+        return self._synced.is_set()
+
+    async def wait_synced(self) -> None:
+        await self._synced.wait()
+
+    def subscribe(self, on_change: Callable[[Change[T]], None]) -> None:
+        """Have `on_change` called for each change, when the store has it already; before `run`. It must not block."""
+        self._subscribers.append(on_change)
+
+    async def run(self) -> NoReturn:
+        failures = 0
+        while True:
+            began = monotonic()
+            try:
+                if not self._version:
+                    await self._list()
+                await self._watch()
+            except KubeError as error:
+                self._tell(error)
+                if isinstance(error, Gone | StreamBroken) or (isinstance(error, ApiError) and failures >= _REFUSALS):
+                    self._version = ""
+            failures = 1 if monotonic() - began > _STEADY_SECONDS else failures + 1
+            await asyncio.sleep(_BACKOFF.delay(failures))
+
+    async def _list(self) -> None:
+        listed, version = await self._client.collect(
+            self._resource, self._namespace, keep=self._seen, query=self._query, metadata_only=self._metadata_only
+        )
+        self._lists.inc()
+        self._heard()
+        present = {one.key for one in listed}
+        for key in [key for key in self._objects if key not in present]:
+            self._forget(key)
+        for one in listed:
+            if not isinstance(one.kept, _Nothing):
+                self._remember(one.key, one.version, one.kept)
+        self._version = version
+        self._synced.set()
+
+    async def _watch(self) -> None:
+        query = [
+            *self._query,
+            ("resourceVersion", self._version),
+            ("allowWatchBookmarks", "true"),
+            ("timeoutSeconds", str(random.randint(*_WATCH_SECONDS))),  # noqa: S311 - no secret
+        ]
+        watch = self._client.watch(self._resource, self._namespace, query=query, metadata_only=self._metadata_only)
+        async with watch as reader:
+            self._heard()
+            lines = Lines()
+            while chunk := await read(reader, self._silence):
+                self._heard()
+                for line in lines.feed(chunk):
+                    self._take(decode(line))
+
+    def _take(self, event: Event) -> None:
+        version = version_of(event.object)
+        if _goes_back(self._version, version):
+            raise StreamBroken(f"resourceVersion {version} came after {self._version}")
+        if event.type == "DELETED":
+            self._forget(key_of(event.object))
+        elif event.type in {"ADDED", "MODIFIED"}:
+            event.object.update(apiVersion=self._resource.api_version, kind=self._resource.kind)
+            self._look_at(event.object)
+        self._version = version or self._version
+
+    def _look_at(self, obj: Json) -> None:
+        one = self._seen(obj)
+        if not isinstance(one.kept, _Nothing):
+            self._remember(one.key, one.version, one.kept)
+
+    def _seen(self, obj: Json) -> _Seen[T]:
+        key, version = key_of(obj), version_of(obj)
+        if self._versions.get(key) == version:
+            return _Seen(key, version, _Nothing.NEW)
+        try:
+            return _Seen(key, version, self._keep(obj))
+        except Exception:  # noqa: BLE001 - one poisoned object must not hide the others
+            _log.exception("an object can't be read; what was known of it stays", **self._name(key))
+            return _Seen(key, version, _Nothing.READABLE)
+
+    def _remember(self, key: str, version: str, kept: T) -> None:
+        old = self._objects.get(key)
+        self._objects[key] = kept
+        self._versions[key] = version
+        self._changed(Change(key, old, kept))
+
+    def _forget(self, key: str) -> None:
+        self._versions.pop(key, None)
+        if key in self._objects:
+            self._changed(Change(key, self._objects.pop(key), None))
+
+    def _changed(self, change: Change[T]) -> None:
+        self._held.set(len(self._objects))
+        for on_change in self._subscribers:
+            try:
+                on_change(change)
+            except Exception:  # noqa: BLE001 - the store must go on following
+                _log.exception("a subscriber failed", **self._name(change.key))
+
+    def _heard(self) -> None:
+        self._last_event.set_to_current_time()
+
+    def _name(self, key: str = "") -> dict[str, str]:
+        return {"resource": self._resource.plural} | ({"key": key} if key else {})
+
+    def _tell(self, error: KubeError) -> None:
+        if isinstance(error, Silent):
+            _log.debug("watch renewed", reason=str(error), **self._name())
+        elif isinstance(error, Gone):
+            _log.info("watch renewed", reason=str(error), **self._name())
+        else:
+            _log.warning("watch interrupted", error=str(error), **self._name())
+
+
+def _goes_back(last: str, now: str) -> bool:
+    """Whether a stream has jumped back: events out of order, or an etcd restored from a backup.
+
+    Versions are numbers for everything kept in etcd; where they are not, nothing can be said.
+    """
+    return last.isdecimal() and now.isdecimal() and int(now) < int(last)
