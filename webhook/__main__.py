@@ -1,0 +1,58 @@
+"""`python -m webhook`: the admission webhook of Sutler."""
+
+import asyncio
+import sys
+from functools import partial
+
+from certs.serving import ServingCertificate
+from sutler import probes, process
+from sutler.kube.client import connect
+from webhook.server import Admission
+from webhook.serving import drain, listening
+from webhook.settings import WebhookSettings
+from webhook.state import State
+from webhook.watch import Watch
+
+
+async def serve(settings: WebhookSettings) -> None:
+    async with connect(settings.kubeconfig, settings.context, component="webhook") as client:
+        state = State(excluded=frozenset((settings.namespace, *settings.excluded_namespaces)))
+        watch = Watch(client, state)
+        dns_names, ips = settings.certificate_names()
+        certificate = ServingCertificate(
+            client,
+            namespace=settings.namespace,
+            secret_name=settings.certificate_secret,
+            dns_names=dns_names,
+            ips=ips,
+            webhook_configuration=settings.webhook_configuration,
+        )
+        checks = {
+            "certificate": certificate.ready,
+            "state": watch.not_ready,
+            "process": lambda: "stopping" if state.stopping else None,
+        }
+        admission = Admission(state)
+        async with listening(admission, settings.host, settings.port, certificate.context):
+            # Outlives the other tasks: while we stop, whoever asks is told so.
+            probing = asyncio.create_task(probes.serve(settings.probe_host, settings.probe_port, checks))
+            try:
+                await process.guard(("probes", _watched(probing)), ("certificate", certificate.run()), *watch.tasks())
+            except asyncio.CancelledError:
+                await drain(admission, settings.quiet, settings.stop_seconds)
+                raise
+            finally:
+                probing.cancel()
+
+
+async def _watched(task: "asyncio.Task[None]") -> None:
+    await asyncio.shield(task)
+
+
+def main() -> int:
+    settings = WebhookSettings.from_arguments(sys.argv[1:], program="python -m webhook")
+    return process.run(partial(serve, settings), settings=settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""What is to be done about one Pod. Pure: request and state in, decision out."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import NamedTuple
+
+from sutler.registry import ImageError, Mapping, Mode, parse_image
+from webhook.patch import add_secrets
+from webhook.review import Pod, PodSpec, Request, Response, ReviewError
+from webhook.state import EXCLUDE_LABEL, UNRESTRICTED, Labels, State
+
+_LONGEST_WARNING = 120  # what kubectl shows without wrapping, and what the API asks for
+_MOST_WARNINGS = 5
+
+
+class Outcome(StrEnum):
+    """What became of a request; the values of a metric's label."""
+
+    INJECTED = "injected"
+    PRESENT = "present"  # the Pod names all that it needs already
+    UNMATCHED = "unmatched"
+    OBSERVED = "observed"
+    RESTRICTED = "restricted"  # the ServiceAccount would have the Pod refused
+    OPTED_OUT = "opted_out"
+    EXCLUDED = "excluded"  # the namespace is
+    MIRROR = "mirror"
+    UPDATE = "update"  # too late to inject, at most a warning
+    IGNORED = "ignored"  # not about a Pod's images at all
+
+
+class Decision(NamedTuple):
+    outcome: Outcome
+    response: Response
+    mappings: tuple[str, ...] = ()
+    """Those that matched, by name."""
+
+
+class _Wanted(NamedTuple):
+    """What the Pod's images need."""
+
+    inject: dict[str, Mapping]
+    """By pull secret, in the order of the images."""
+    observe: dict[str, Mapping]
+    warnings: list[str]
+
+
+def decide(request: Request, labels: Labels | None, state: State) -> Decision:
+    """`labels` are the namespace's, None if nobody knows them. Raises ReviewError for what can't be answered."""
+    resource = request.resource
+    if resource is None or resource.resource != "pods" or resource.group:
+        return _left_alone(request, Outcome.IGNORED, "sutler: this webhook is for Pods only, mend its configuration")
+    if request.operation not in {"CREATE", "UPDATE"} or request.sub_resource not in {None, "", "ephemeralcontainers"}:
+        return _left_alone(request, Outcome.IGNORED)
+    pod = request.object
+    if pod is None or pod.spec is None:
+        raise ReviewError("request.object is missing" if pod is None else "request.object.spec is missing")
+    skipped = _skipped(pod, request.namespace or "", labels, state)
+    if skipped:
+        return _left_alone(request, skipped)
+    if request.operation == "UPDATE" or request.sub_resource:
+        return _update(request, pod.spec, labels, state)
+    return _create(request, pod.spec, labels, state)
+
+
+def _left_alone(request: Request, outcome: Outcome, *warnings: str) -> Decision:
+    audit = None if outcome is Outcome.IGNORED else {"skipped": outcome.value}
+    return Decision(outcome, Response(request.uid, warnings=list(warnings) or None, audit_annotations=audit))
+
+
+def _skipped(pod: Pod, namespace: str, labels: Labels | None, state: State) -> Outcome | None:
+    metadata = pod.metadata
+    if metadata:
+        annotations = metadata.annotations
+        if annotations and annotations.mirror is not None:
+            return Outcome.MIRROR  # the API server refuses mirror Pods that name a Secret
+        if (annotations and annotations.inject == "false") or (metadata.labels and metadata.labels.inject == "false"):
+            return Outcome.OPTED_OUT
+    if namespace in state.excluded or (labels and labels.get(EXCLUDE_LABEL) == "true"):
+        return Outcome.EXCLUDED
+    return None
+
+
+def _create(request: Request, spec: PodSpec, labels: Labels | None, state: State) -> Decision:
+    wanted = _wanted(spec.images(), request.namespace or "", labels, state)
+    if not wanted.inject and not wanted.observe:
+        return Decision(Outcome.UNMATCHED, Response(request.uid, warnings=_told(wanted.warnings)))
+    present = spec.secrets()
+    missing = [name for name in wanted.inject if name not in present]
+    add = tuple(_permitted(missing, request.namespace or "", spec.service_account_name or "default", wanted, state))
+    for mapping in wanted.inject.values():
+        if mapping.name in state.troubles and mapping.secret in missing:
+            wanted.warnings.append(f"sutler: pull secret {mapping.secret}: {state.troubles[mapping.name]}")
+    response = Response(
+        request.uid,
+        patch=add_secrets(spec.image_pull_secrets, add) if add else None,
+        patch_type="JSONPatch" if add else None,
+        warnings=_told(wanted.warnings),
+        audit_annotations=_audit(wanted, add, present),
+    )
+    return Decision(_outcome(wanted, missing, add), response, _names(wanted))
+
+
+def _outcome(wanted: _Wanted, missing: list[str], add: tuple[str, ...]) -> Outcome:
+    if add:
+        return Outcome.INJECTED
+    if missing:
+        return Outcome.RESTRICTED
+    return Outcome.PRESENT if wanted.inject else Outcome.OBSERVED
+
+
+def _update(request: Request, spec: PodSpec, labels: Labels | None, state: State) -> Decision:
+    """ImagePullSecrets can't change any more: say so to whoever brings in an image that needs another one."""
+    old = request.old_pod().spec
+    known = set(old.images()) if old else set()
+    present = spec.secrets()
+    wanted = _wanted((image for image in spec.images() if image not in known), request.namespace or "", labels, state)
+    wanted.warnings.extend(
+        f"sutler: pull secret {name} (mapping {mapping.name}) can't be added to a Pod that exists, create it again"
+        for name, mapping in wanted.inject.items()
+        if name not in present
+    )
+    return Decision(Outcome.UPDATE, Response(request.uid, warnings=_told(wanted.warnings)), _names(wanted))
+
+
+def _wanted(images: Iterable[str], namespace: str, labels: Labels | None, state: State) -> _Wanted:
+    wanted = _Wanted({}, {}, [])
+    unknown = False
+    for text in dict.fromkeys(images):
+        try:
+            found = state.index.lookup(parse_image(text))
+        except ImageError as error:
+            wanted.warnings.append(f"sutler: {error}")
+            continue
+        for mapping in found:
+            if not mapping.selector.requirements or (labels is not None and mapping.selector.matches(labels)):
+                into = wanted.inject if mapping.mode is Mode.INJECT else wanted.observe
+                into.setdefault(mapping.secret, mapping)
+            else:
+                unknown = unknown or labels is None
+    if unknown:
+        wanted.warnings.append(
+            f"sutler: the labels of namespace {namespace} could not be read, a pull secret may be missing"
+        )
+    return wanted
+
+
+def _permitted(names: list[str], namespace: str, account: str, wanted: _Wanted, state: State) -> list[str]:
+    """Those that the ServiceAccount does not have the Pod refused for."""
+    if not names:
+        return names
+    allowed = state.accounts.get(f"{namespace}/{account}", UNRESTRICTED).allowed
+    if allowed is None:
+        return names
+    refused = [name for name in names if name not in allowed]
+    if refused:
+        wanted.warnings.append(
+            f"sutler: ServiceAccount {account} does not list pull secret {', '.join(refused)}, not added"
+        )
+    return [name for name in names if name in allowed]
+
+
+def _names(wanted: _Wanted) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(mapping.name for found in (wanted.inject, wanted.observe) for mapping in found.values()))
+
+
+def _audit(wanted: _Wanted, add: tuple[str, ...], present: set[str]) -> dict[str, str]:
+    """For the audit log: each pull secret with the mapping that asked for it, under what became of it."""
+    kinds: dict[str, list[str]] = {}
+    for name, mapping in wanted.inject.items():
+        kind = "injected" if name in add else "present" if name in present else "restricted"
+        kinds.setdefault(kind, []).append(f"{name} (mapping {mapping.name})")
+    for name, mapping in wanted.observe.items():
+        kinds.setdefault("observed", []).append(f"{name} (mapping {mapping.name})")
+    return {kind: ", ".join(which) for kind, which in kinds.items()}
+
+
+def _told(warnings: list[str]) -> list[str] | None:
+    if not warnings:
+        return None
+    if len(warnings) > _MOST_WARNINGS:
+        rest = len(warnings) - _MOST_WARNINGS + 1
+        warnings = [*warnings[: _MOST_WARNINGS - 1], f"sutler: {rest} more warnings like these"]
+    return [text if len(text) <= _LONGEST_WARNING else f"{text[: _LONGEST_WARNING - 3]}..." for text in warnings]

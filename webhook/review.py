@@ -1,0 +1,145 @@
+"""AdmissionReview v1, of which only the fields that are read get decoded; everything else is skipped over.
+
+The types mirror the API one to one. Whatever may be null there may be None here.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType, field
+
+from sutler.errors import SutlerError
+
+API_VERSION = "admission.k8s.io/v1"
+
+
+class ReviewError(SutlerError):
+    """What came is no AdmissionReview that can be answered; the text says what is wrong with it."""
+
+
+class Annotations(Struct, gc=False):
+    inject: str | None = field(name="sutler.dev/inject", default=None)
+    mirror: str | None = field(name="kubernetes.io/config.mirror", default=None)
+
+
+class Labels(Struct, gc=False):
+    inject: str | None = field(name="sutler.dev/inject", default=None)
+
+
+class Metadata(Struct, gc=False):
+    annotations: Annotations | None = None
+    labels: Labels | None = None
+
+
+class Container(Struct, gc=False):
+    image: str | None = None
+
+
+class ImageSource(Struct, gc=False):
+    reference: str | None = None
+
+
+class Volume(Struct, gc=False):
+    image: ImageSource | None = None
+
+
+class SecretReference(Struct, gc=False):
+    name: str | None = None
+
+
+class PodSpec(Struct, gc=False, rename="camel"):
+    containers: list[Container | None] | None = None
+    init_containers: list[Container | None] | None = None
+    ephemeral_containers: list[Container | None] | None = None
+    volumes: list[Volume | None] | None = None
+    image_pull_secrets: list[SecretReference | None] | None = None
+    service_account_name: str | None = None
+
+    def images(self) -> Iterator[str]:
+        """Everything that the kubelet pulls for the Pod."""
+        for containers in (self.init_containers, self.containers, self.ephemeral_containers):
+            for container in containers or ():
+                if container and container.image:
+                    yield container.image
+        for volume in self.volumes or ():
+            if volume and volume.image and volume.image.reference:
+                yield volume.image.reference
+
+    def secrets(self) -> set[str]:
+        return {reference.name for reference in self.image_pull_secrets or () if reference and reference.name}
+
+
+class Pod(Struct, gc=False):
+    metadata: Metadata | None = None
+    spec: PodSpec | None = None
+
+
+class GroupVersionResource(Struct, gc=False):
+    group: str = ""
+    resource: str = ""
+
+
+class Request(Struct, gc=False, rename="camel"):
+    uid: str = ""
+    operation: str = ""
+    namespace: str | None = None
+    resource: GroupVersionResource | None = None
+    sub_resource: str | None = None
+    object: Pod | None = None
+    old_object: Raw | UnsetType = UNSET
+
+    def old_pod(self) -> Pod:
+        return (_pod.decode(self.old_object) if self.old_object else None) or Pod()
+
+
+class Review(Struct, gc=False, rename="camel"):
+    api_version: str = ""
+    kind: str = ""
+    request: Request | None = None
+
+
+class Response(Struct, gc=False, omit_defaults=True, rename="camel"):
+    """Never anything but allowed. `patch` and `patch_type` come together or not at all."""
+
+    uid: str
+    allowed: bool = msgspec.field(default_factory=lambda: True)  # a plain default would be left out
+    patch: bytes | None = None  # base64 in JSON
+    patch_type: str | None = None
+    warnings: list[str] | None = None
+    audit_annotations: dict[str, str] | None = None
+
+
+class Answer(Struct, gc=False, rename="camel"):
+    response: Response
+    api_version: str = API_VERSION
+    kind: str = "AdmissionReview"
+
+
+_review = msgspec.json.Decoder(Review)
+_pod = msgspec.json.Decoder(Pod | None)
+_encoder = msgspec.json.Encoder()
+
+
+def decode(body: bytes) -> Request:
+    """Raises ReviewError."""
+    try:
+        review = _review.decode(body)
+    except msgspec.ValidationError as error:
+        raise ReviewError(f"not an AdmissionReview of a Pod: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ReviewError(f"the body is not JSON: {error}" if body else "the body is empty") from None
+    request = review.request
+    if review.kind != "AdmissionReview" or review.api_version != API_VERSION:
+        raise ReviewError(
+            f"expected kind AdmissionReview of {API_VERSION}, got {review.kind[:60]!r} of {review.api_version[:60]!r} "
+            "(admissionReviewVersions in the webhook configuration must be [v1])"
+        )
+    if request is None:
+        raise ReviewError("request is missing")
+    if not request.uid:
+        raise ReviewError("request.uid is missing")
+    return request
+
+
+def encode(response: Response) -> bytes:
+    return _encoder.encode(Answer(response))

@@ -1,0 +1,68 @@
+"""Listens, and stops without losing a request."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import perf_counter
+
+from aiohttp import web
+
+from sutler import log
+from sutler.errors import SutlerError
+from webhook.server import Admission, make_app
+
+KEEP_ALIVE_SECONDS = 300.0
+"""Longer than the 90 s for which the API server keeps an idle connection: were we to close first, a request that meets
+the closing connection would fail and not be tried again."""
+HANDSHAKE_SECONDS = 10.0
+BACKLOG = 1024
+
+_log = log.get(__name__)
+
+
+class ListenError(SutlerError):
+    pass
+
+
+@asynccontextmanager
+async def listening(admission: Admission, host: str, port: int, context: ssl.SSLContext) -> AsyncIterator[None]:
+    """Serve until the block is left, then close what is still open."""
+    # The parser must not unpack what it will be refused for.
+    runner = web.AppRunner(
+        make_app(admission), access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS, auto_decompress=False
+    )
+    await runner.setup()
+    try:
+        server = await _listen(runner, host, port, context)
+        _log.info("serving", host=host, port=port)
+        try:
+            yield
+        finally:
+            server.close()
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int, context: ssl.SSLContext) -> asyncio.Server:
+    if runner.server is None:
+        raise AssertionError  # it is there from setup() on
+    try:
+        return await asyncio.get_running_loop().create_server(
+            runner.server, host, port, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS, backlog=BACKLOG
+        )
+    except OSError as error:
+        raise ListenError(f"can't listen on --host {host} --port {port}: {error.strerror or error}") from error
+
+
+async def drain(admission: Admission, quiet: float, deadline: float) -> None:
+    """Answer on, and ask clients to leave, until none has come for `quiet` seconds or `deadline` is over."""
+    admission.state.stopping = True
+    begin = perf_counter()
+    _log.info("stopping", quiet=quiet, deadline=deadline)
+    while (now := perf_counter()) < begin + deadline:
+        rest = max(admission.last_request, begin) + quiet - now
+        if rest <= 0 and not admission.busy:
+            return
+        await asyncio.sleep(max(min(rest, begin + deadline - now), 0.05))
+    _log.warning("requests still came at the deadline")

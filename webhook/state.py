@@ -1,0 +1,58 @@
+"""What the webhook decides by: mappings, labels of namespaces, ServiceAccounts that restrict their Pods' secrets."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sutler.registry import MappingIndex
+from sutler.registry.mapping import Mapping as RegistryMapping
+
+EXCLUDE_LABEL = "sutler.dev/exclude"
+ENFORCE_ANNOTATION = "kubernetes.io/enforce-mountable-secrets"
+_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))  # what Go's ParseBool takes for it
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A ServiceAccount. `allowed` are the only pull secrets that its Pods may name; None: they may name any."""
+
+    allowed: frozenset[str] | None = None
+
+
+UNRESTRICTED = Account()  # one for all of them: there may be tens of thousands
+
+
+def keep_account(obj: dict[str, Any]) -> Account:
+    annotations = obj["metadata"].get("annotations") or {}
+    if annotations.get(ENFORCE_ANNOTATION) not in _TRUE:
+        return UNRESTRICTED
+    return Account(frozenset(reference.get("name", "") for reference in obj.get("imagePullSecrets") or ()))
+
+
+async def _unknown(_namespace: str) -> Labels | None:
+    return None
+
+
+@dataclass(slots=True)
+class State:
+    """Read at every request. What it holds is swapped whole or kept up to date by a reflector, never half changed."""
+
+    index: MappingIndex = field(default_factory=MappingIndex)
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    """By mapping: why its Secret can't be brought into any namespace."""
+    namespaces: Mapping[str, Labels] = field(default_factory=dict)
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    """By namespace/name."""
+    excluded: frozenset[str] = frozenset()
+    """Namespaces that are left alone whatever they are labelled."""
+    ask_namespace: Callable[[str], Awaitable[Labels | None]] = _unknown
+    """For one that is too new to be known: ask the API server."""
+    not_ready: Callable[[], str | None] = lambda: None
+    stopping: bool = False
+
+    @classmethod
+    def fixed(cls, mappings: Iterable[RegistryMapping], namespaces: Mapping[str, Labels]) -> "State":
+        """Without any API server."""
+        return cls(index=MappingIndex(mappings), namespaces=namespaces)

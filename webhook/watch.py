@@ -1,0 +1,117 @@
+"""Keeps the state up to date with the API server. While that is away, the last known state goes on deciding."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from time import perf_counter
+from typing import Any, NoReturn
+
+from sutler import log
+from sutler.kube.client import Client, Json
+from sutler.kube.errors import KubeError
+from sutler.kube.reflector import Change, Reflector
+from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SERVICE_ACCOUNTS
+from sutler.registry import MappingError, MappingIndex, parse_mapping
+from sutler.registry.mapping import Mapping as RegistryMapping
+from webhook import metrics
+from webhook.state import Account, Labels, State, keep_account
+
+_ASK_SECONDS = 1.0  # of the three that the API server waits for us
+_SETTLE_SECONDS = 0.05
+
+_log = log.get(__name__)
+
+KeptMapping = tuple[RegistryMapping | MappingError, str]
+"""What it says or why it can't be used, and why its Secret can't be brought into any namespace ("" if it can)."""
+
+
+class Watch:
+    def __init__(self, client: Client, state: State) -> None:
+        self._client = client
+        self._state = state
+        self._dirty = asyncio.Event()
+        self._compiled = False
+        self._mappings: Reflector[KeptMapping] = Reflector(client, REGISTRY_MAPPINGS, keep=keep_mapping)
+        self._mappings.subscribe(self._changed)
+        self._namespaces: Reflector[Labels] = Reflector(client, NAMESPACES, keep=keep_labels, metadata_only=True)
+        self._accounts: Reflector[Account] = Reflector(client, SERVICE_ACCOUNTS, keep=keep_account)
+        state.namespaces = self._namespaces.store
+        state.accounts = self._accounts.store
+        state.ask_namespace = self._ask_namespace
+        state.not_ready = self.not_ready
+
+    def not_ready(self) -> str | None:
+        """Nothing can be decided before everything has been seen once."""
+        if self._compiled and self._namespaces.synced and self._accounts.synced:
+            return None
+        seen = {
+            "mappings": self._compiled,
+            "namespaces": self._namespaces.synced,
+            "service accounts": self._accounts.synced,
+        }
+        return f"not seen yet: {', '.join(what for what, done in seen.items() if not done)}"
+
+    def tasks(self) -> list[tuple[str, Coroutine[Any, Any, NoReturn]]]:
+        return [
+            ("mappings", self._mappings.run()),
+            ("namespaces", self._namespaces.run()),
+            ("service accounts", self._accounts.run()),
+            ("index", self._compile()),
+        ]
+
+    def _changed(self, change: Change[KeptMapping]) -> None:
+        if change.old == change.new:
+            return  # its status moved, nothing that we read
+        if change.new is None:
+            metrics.forget_mapping(change.key)
+        elif isinstance(change.new[0], MappingError):
+            _log.warning("a mapping is not used", mapping=change.key, problems=change.new[0].problems)
+        self._dirty.set()
+
+    async def _compile(self) -> NoReturn:
+        await self._mappings.wait_synced()
+        while True:
+            begin = perf_counter()
+            self._dirty.clear()
+            kept = list(self._mappings.store.values())
+            usable = [mapping for mapping, _ in kept if isinstance(mapping, RegistryMapping)]
+            # Ten thousand mappings take a moment: requests are answered by the old index meanwhile.
+            self._state.index = await asyncio.to_thread(MappingIndex, usable)
+            self._state.troubles = {mapping.name: trouble for mapping, trouble in kept if trouble}
+            self._compiled = True
+            metrics.MAPPINGS.labels("true").set(len(usable))
+            metrics.MAPPINGS.labels("false").set(len(kept) - len(usable))
+            # One change counts at once; of many that come together most are compiled together.
+            await asyncio.sleep(max(_SETTLE_SECONDS, perf_counter() - begin))
+            await self._dirty.wait()
+
+    async def _ask_namespace(self, name: str) -> Labels | None:
+        """One that was created a moment ago. A list of one, since listing is what we may do anyway."""
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                found = await self._client.list(NAMESPACES, field_selector=f"metadata.name={name}")
+        except (KubeError, TimeoutError) as error:
+            _log.warning("a new namespace could not be read", namespace=name, error=str(error) or "it took too long")
+            return None
+        return keep_labels(found[0]) if found else None
+
+
+def keep_mapping(obj: Json) -> KeptMapping:
+    try:
+        return parse_mapping(obj), _trouble(obj)
+    except MappingError as error:
+        return error, ""
+
+
+def keep_labels(obj: Json) -> Labels:
+    labels: Mapping[str, str] = obj["metadata"].get("labels") or {}
+    return labels
+
+
+def _trouble(obj: Json) -> str:
+    """What the secrets controller found wrong with the source: then no namespace can have a new copy."""
+    for condition in (obj.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Ready" and condition.get("status") == "False":
+            reason = str(condition.get("reason", ""))
+            if reason.startswith("Source"):
+                return f"{reason}: {condition.get('message', '')}"
+    return ""
