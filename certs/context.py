@@ -1,0 +1,85 @@
+"""The TLS context of a server whose certificate changes while it runs."""
+
+import os
+import ssl
+import time
+
+from prometheus_client import Counter, Gauge
+
+from certs import issue
+from certs.issue import CertificateError, Pair
+from sutler import log
+from sutler.metrics import REGISTRY
+
+EXPIRY = Gauge(
+    "sutler_certificate_expiry_timestamp_seconds",
+    "When the certificate that is being served expires.",
+    registry=REGISTRY,
+)
+RELOAD_FAILURES = Counter(
+    "sutler_certificate_reload_failures_total",
+    "Certificates that could not be loaded; the one before goes on being served.",
+    registry=REGISTRY,
+)
+
+_log = log.get(__name__)
+
+
+class LiveContext:
+    """Give `context` to the server once; `load` changes what new connections get, open ones stay as they are."""
+
+    def __init__(self) -> None:
+        self.context = _new_context()
+        self._loaded: Pair | None = None
+        self._refused: Pair | None = None
+        self._expires = 0.0
+
+    def load(self, pair: Pair) -> None:
+        """Serves this pair from now on, or, if it is torn or unreadable, goes on with the one before."""
+        if pair in (self._loaded, self._refused):
+            return
+        try:
+            certificate = issue.read_certificate(pair.certificate)
+            # A pair whose halves don't match raises and leaves the context without any: never try it on the live one.
+            _load(_new_context(), pair)
+        except (CertificateError, ssl.SSLError) as error:
+            self._refused = pair
+            RELOAD_FAILURES.inc()
+            _log.warning("certificate not usable, the one before stays", reason=_reason(error))
+            return
+        _load(self.context, pair)
+        self._loaded, self._refused = pair, None
+        self._expires = certificate.not_valid_after_utc.timestamp()
+        EXPIRY.set(self._expires)
+        _log.info("certificate loaded", expires=certificate.not_valid_after_utc.isoformat())
+
+    def problem(self) -> str | None:
+        """Why no client would accept what is served; None if all is well."""
+        if self._loaded is None:
+            return "no certificate is loaded"
+        if time.time() >= self._expires:
+            return "the certificate has expired"
+        return None
+
+
+def _new_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _load(context: ssl.SSLContext, pair: Pair) -> None:
+    """OpenSSL takes paths only. Memory files need no writable file system and leave no key on a disk."""
+    certificate, key = os.memfd_create("certificate"), os.memfd_create("key")
+    try:
+        os.write(certificate, pair.certificate)
+        os.write(key, pair.key)
+        # Without a password OpenSSL would ask the terminal for that of an encrypted key, and wait.
+        context.load_cert_chain(f"/proc/self/fd/{certificate}", f"/proc/self/fd/{key}", password="")
+    finally:
+        os.close(certificate)
+        os.close(key)
+
+
+def _reason(error: Exception) -> str:
+    return (error.reason or str(error)) if isinstance(error, ssl.SSLError) else str(error)

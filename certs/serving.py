@@ -1,0 +1,118 @@
+"""The serving certificate of a running webhook: made, kept, published and renewed by the webhook itself."""
+
+import asyncio
+import datetime as dt
+import ssl
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+from certs import issue
+from certs.contents import Contents, next_step
+from certs.context import LiveContext
+from certs.issue import CertificateError, Names
+from certs.publish import Published, publish
+from certs.store import Store
+from sutler import log
+from sutler.kube.client import Client
+from sutler.kube.errors import KubeError
+
+RETRY_INTERVAL = 2.0
+"""Seconds until the next look while something is wrong."""
+
+_log = log.get(__name__)
+
+
+class ServingCertificate:
+    """Give `context` to the HTTPS server and keep `run()` running beside it.
+
+    Args:
+        client: With the right to get and update the Secret, and to get and patch the webhook configuration.
+        namespace: Sutler's own.
+        secret_name: The Secret that all replicas share.
+        dns_names: What the API server will call the webhook by: `<service>.<namespace>.svc`, or a URL's host.
+        ips: The same, for a URL with an address.
+        webhook_configuration: The MutatingWebhookConfiguration whose caBundle is kept up to date.
+        poll_interval: Seconds between two looks at the Secret, the configuration and the clock. A new CA is used after
+            it has been seen in the configuration for at least this long, so that every API server has seen it too.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        namespace: str,
+        secret_name: str,
+        dns_names: Sequence[str],
+        ips: Sequence[str],
+        webhook_configuration: str = "sutler-webhook",
+        poll_interval: float = 10.0,
+    ) -> None:
+        self._client = client
+        self._store = Store(client, namespace, secret_name)
+        self._names = Names(tuple(dns_names), tuple(ips))
+        self._configuration = webhook_configuration
+        self._poll_interval = poll_interval
+        self._live = LiveContext()
+        self._published = False
+        self._seen: tuple[bytes, float] | None = None
+        self._problem: str | None = None
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return self._live.context
+
+    def ready(self) -> str | None:
+        """Why the API server could not call the webhook; None if it can.
+
+        Once it could, only an expired certificate changes that: the API server may be away without harm.
+        """
+        because = f" ({self._problem})" if self._problem else ""
+        if problem := self._live.problem():
+            return problem + because
+        if not self._published:
+            return f"the CA is not in MutatingWebhookConfiguration {self._configuration} yet{because}"
+        return None
+
+    async def run(self) -> NoReturn:
+        while True:
+            problem = await self._round()
+            if problem and problem != self._problem:
+                _log.warning("certificate not up to date, will go on trying", reason=problem)
+            self._problem = problem
+            await asyncio.sleep(min(self._poll_interval, RETRY_INTERVAL) if problem else self._poll_interval)
+
+    async def _round(self) -> str | None:
+        """One look, at most one step. Returns what went wrong."""
+        try:
+            contents = await self._store.read()
+            now = dt.datetime.now(dt.UTC)
+            if step := next_step(contents, self._names, now, trusted=self._trusted(contents)):
+                _log.info("certificate changes", why=step.why)
+                contents = await self._store.write(step.contents)
+        except KubeError as error:
+            return str(error)
+        # Whatever comes of publishing, a renewed leaf is served.
+        self._live.load(contents.leaf)
+        try:
+            await self._publish(contents.authorities)
+        except (KubeError, CertificateError) as error:
+            return str(error)
+        return None
+
+    def _trusted(self, contents: Contents) -> bool:
+        """Whether this very bundle has been in the webhook configuration for long enough."""
+        if self._seen is None or self._seen[0] != contents.authorities:
+            return False
+        return time.monotonic() - self._seen[1] >= self._poll_interval
+
+    async def _publish(self, bundle: bytes) -> None:
+        issue.read_bundle(bundle)  # never publish what another hand garbled; the next round repairs it
+        outcome = await publish(self._client, self._configuration, bundle)
+        if outcome is Published.WRITTEN:
+            _log.info("CA published", configuration=self._configuration)
+        if outcome is Published.ABSENT and not self._published:
+            _log.warning("no webhook configuration to publish the CA in", configuration=self._configuration)
+        if outcome is Published.WRITTEN or self._seen is None or self._seen[0] != bundle:
+            self._seen = (bundle, time.monotonic())
+        self._published = True

@@ -1,0 +1,1 @@
+"""Copies of pull secrets in the namespaces that mappings select."""

@@ -1,0 +1,192 @@
+"""Watches mappings, sources, namespaces and copies, and has every copy looked at that a change may concern."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from sutler.kube.events import EventRecorder
+from sutler.kube.reflector import Change, Reflector
+
+from provisioner.secrets.content import Source, keep_source
+from provisioner.secrets.copies import SELECTOR, Copy, keep_copy
+from provisioner.secrets.decide import decide
+from provisioner.secrets.report import Reporter
+from provisioner.secrets.status import Obstacle
+from provisioner.secrets.world import Copies, Declared, Namespace, World, keep_mapping, keep_namespace
+from provisioner.secrets.write import Writer
+from sutler.kube.client import Client
+from sutler.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, LeaseLost, NotFound
+from sutler.kube.queue import WorkQueue
+from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SECRETS
+
+RESYNC = 600.0
+"""Seconds after which everything is looked at again, in memory, whatever the watches showed."""
+
+LOOK_AGAIN = 0.5
+"""Seconds until a copy is looked at again that was not as the watch had shown it so far."""
+
+FOREIGN_LEAST, FOREIGN_MOST = 10.0, 300.0
+"""Seconds until the next look at a foreign Secret in the way, which no watch shows: as long as it has been there,
+within these bounds."""
+
+
+class Queues:
+    """What is to be looked at, for as long as the lease is held."""
+
+    def __init__(self, workers: int) -> None:
+        self.copies = WorkQueue("secret-copies", workers=workers)
+        # A new namespace's first Pod is about to be created; it does not wait behind a rotation of a thousand copies.
+        self.urgent = WorkQueue("secret-copies-of-new-namespaces", workers=max(1, workers // 4))
+        self.mappings = WorkQueue("mapping-statuses", workers=1)
+
+
+class Controller:
+    """`reflectors` run always; `lead` while this process holds the lease.
+
+    Args:
+        client: For reading.
+        writing: The same behind the lease: it refuses to write once that is lost.
+        events: Where what happens to a mapping is told.
+        namespace: Sutler's own, which holds the sources.
+        workers: How many copies are written at a time.
+    """
+
+    def __init__(self, client: Client, writing: Client, events: EventRecorder, *, namespace: str, workers: int) -> None:
+        self._mappings = Reflector[Declared](client, REGISTRY_MAPPINGS, keep=keep_mapping)
+        self._namespaces = Reflector[Namespace](client, NAMESPACES, keep=keep_namespace, metadata_only=True)
+        self._sources = Reflector[Source](client, SECRETS, keep=keep_source, namespace=namespace)
+        self._secrets = Reflector[Copy](client, SECRETS, keep=keep_copy, label_selector=SELECTOR)
+        self.reflectors: dict[str, Reflector[Any]] = {
+            "mappings": self._mappings,
+            "namespaces": self._namespaces,
+            "sources": self._sources,
+            "copies": self._secrets,
+        }
+        copies = Copies(self._secrets.store)
+        self._world = World(namespace, self._mappings.store, self._namespaces.store, self._sources.store, copies)
+        self._writer = Writer(writing, copies)
+        self._obstacles: dict[str, Obstacle] = {}
+        self._reporter = Reporter(writing, events, self._world, self._obstacles)
+        self._workers = workers
+        self._queues: Queues | None = None
+        self._mappings.subscribe(self._mapping_changed)
+        self._namespaces.subscribe(self._namespace_changed)
+        self._sources.subscribe(self._source_changed)
+        self._secrets.subscribe(self._copy_changed)
+
+    def ready(self) -> str | None:
+        waiting = [name for name, reflector in self.reflectors.items() if not reflector.synced]
+        return f"waiting for the first list of {', '.join(waiting)}" if waiting else None
+
+    async def lead(self) -> None:
+        for reflector in self.reflectors.values():
+            await reflector.wait_synced()
+        self._obstacles.clear()
+        queues = self._queues = Queues(self._workers)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(queues.copies.run(self._handle))
+                tasks.create_task(queues.urgent.run(self._handle))
+                tasks.create_task(queues.mappings.run(self._reporter.handle))
+                tasks.create_task(self._resync(queues))
+        finally:
+            self._queues = None
+
+    async def _resync(self, queues: Queues) -> NoReturn:
+        while True:
+            for target in {*self._world.copies.targets(), *self._wanted()}:
+                queues.copies.add(target)
+            for mapping in self._world.mappings:
+                queues.mappings.add(mapping)
+            await asyncio.sleep(RESYNC)
+
+    def _wanted(self) -> Iterable[str]:
+        for declared in self._world.mappings.values():
+            if mapping := declared.copying:
+                yield from (f"{namespace}/{mapping.secret}" for namespace in self._world.selected(mapping))
+
+    async def _handle(self, target: str) -> float | None:
+        """Brings one copy to where it should be. Returns the seconds until the next look, if one is due anyhow."""
+        try:
+            obstacle = await self._writer.apply(target, decide(self._world, target))
+        except LeaseLost:
+            raise
+        except (AlreadyExists, Conflict, NotFound):
+            return LOOK_AGAIN
+        except KubeError as error:
+            if isinstance(error, Forbidden) and "being terminated" in error.message:
+                return LOOK_AGAIN  # the watch is about to show that the namespace is going
+            self._met(target, Obstacle(str(error)))
+            raise
+        self._met(target, obstacle)
+        if obstacle is None:
+            return None
+        return min(FOREIGN_MOST, max(FOREIGN_LEAST, time.monotonic() - self._obstacles[target].since))
+
+    def _met(self, target: str, obstacle: Obstacle | None) -> None:
+        """Remembers what is in the way of a copy, or that nothing is any more."""
+        before = self._obstacles.get(target)
+        if obstacle is None:
+            self._obstacles.pop(target, None)
+        else:
+            lasting = before is not None and before.foreign == obstacle.foreign
+            self._obstacles[target] = replace(obstacle, since=before.since) if before and lasting else obstacle
+        if before != obstacle:
+            self._report_on_secret(target.partition("/")[2])
+
+    def _mapping_changed(self, change: Change[Declared]) -> None:
+        self._world.mapping_changed(change.key, change.old, change.new)
+        self._reporter.mapping_changed(change.key)
+        if self._queues is None:
+            return
+        if change.new is not None:
+            self._queues.mappings.add(change.key)
+            if change.new.same_spec(change.old):
+                return
+        for declared in (change.old, change.new):
+            if declared and declared.mapping:
+                self._look_at_selected(declared.mapping.secret, self._world.selected(declared.mapping))
+                # The others that want the same Secret gain or lose a rival.
+                self._report_on_secret(declared.mapping.secret)
+        for target in self._world.copies.of(change.key):
+            self._queues.copies.add(target)
+
+    def _namespace_changed(self, change: Change[Namespace]) -> None:
+        if self._queues is None:
+            return
+        queue = self._queues.urgent if change.old is None else self._queues.copies
+        for name, declared in self._world.mappings.items():
+            mapping = declared.mapping
+            seen = [namespace for namespace in (change.old, change.new) if namespace is not None]
+            if mapping and any(mapping.selector.matches(namespace.labels) for namespace in seen):
+                queue.add(f"{change.key}/{mapping.secret}")
+                self._queues.mappings.add(name)
+
+    def _source_changed(self, change: Change[Source]) -> None:
+        if self._queues is None:
+            return
+        secret = change.key.partition("/")[2]
+        for name, declared in self._world.mappings.items():
+            if declared.mapping and declared.mapping.copy_from == secret:
+                self._look_at_selected(declared.mapping.secret, self._world.selected(declared.mapping))
+                self._queues.mappings.add(name)
+
+    def _copy_changed(self, change: Change[Copy]) -> None:
+        self._world.copies.shown(change.key, change.old, change.new)
+        if self._queues is None:
+            return
+        self._queues.copies.add(change.key)
+        self._report_on_secret(change.key.partition("/")[2])
+
+    def _look_at_selected(self, secret: str, namespaces: Iterable[str]) -> None:
+        if self._queues is not None:
+            for namespace in namespaces:
+                self._queues.copies.add(f"{namespace}/{secret}")
+
+    def _report_on_secret(self, secret: str) -> None:
+        """The status of every mapping that makes Secrets of this name may have changed."""
+        if self._queues is not None:
+            for mapping in self._world.with_secret(secret):
+                self._queues.mappings.add(mapping)

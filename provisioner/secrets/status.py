@@ -1,0 +1,155 @@
+"""What a mapping's status says. Pure: from the world and the obstacles met, to the object's `status`."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from provisioner.secrets.content import Problem, Usable
+from provisioner.secrets.decide import right
+from provisioner.secrets.world import Declared, World
+from sutler.kube.resources import Json
+from sutler.registry import mapping as registry
+from sutler.registry.mapping import Mode
+
+NAMED = 3
+"""At most so many Secrets are named in one message."""
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a copy could not be made."""
+
+    message: str
+    foreign: bool = False
+    """A Secret that is not Sutler's has its name."""
+    since: float = field(default_factory=time.monotonic, compare=False)
+
+
+@dataclass
+class Survey:
+    """How far the copies of one mapping are."""
+
+    selected: int = 0
+    synced: int = 0
+    conflicts: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def pending(self) -> int:
+        return self.selected - self.synced - len(self.conflicts) - len(self.failures)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A condition in the making."""
+
+    holds: bool
+    reason: str
+    message: str
+
+
+def survey(world: World, mapping: registry.Mapping, obstacles: Mapping[str, Obstacle]) -> Survey:
+    usable = world.content(mapping) if mapping.copy_from else None
+    found = Survey()
+    for namespace in world.selected(mapping):
+        target = f"{namespace}/{mapping.secret}"
+        found.selected += 1
+        copy = world.copies.get(target)
+        if namespace == world.own_namespace and mapping.secret == mapping.copy_from:
+            found.synced += 1  # the source itself
+        elif isinstance(usable, Usable) and copy and not copy.foreign and right(copy, mapping.name, usable.content):
+            found.synced += 1
+        elif mapping.copy_from is None or mapping.mode is Mode.OBSERVE:
+            continue
+        elif (obstacle := obstacles.get(target)) and obstacle.foreign:
+            found.conflicts.append(f"{target} {obstacle.message}")
+        elif rival := _rival(world, mapping, target):
+            found.conflicts.append(f"{target} {rival}")
+        elif obstacle:
+            found.failures.append(f"{target}: {obstacle.message}")
+    return found
+
+
+def _rival(world: World, mapping: registry.Mapping, target: str) -> str:
+    """Whose the place is, if not this mapping's."""
+    if world.is_source(target):
+        return "is a source that mappings copy from"
+    owner = world.owner(target)
+    if owner is not None and owner.name != mapping.name:
+        return f"belongs to mapping {owner.name}"
+    copy = world.copies.get(target)
+    if owner is None and copy is not None:
+        return f"belongs to mapping {copy.mapping}, which leaves its copies as they are for now"
+    return ""
+
+
+def judge(world: World, declared: Declared, found: Survey) -> Verdict:  # noqa: PLR0911 - a list of cases
+    """The first thing that is wrong, the most fundamental first."""
+    mapping = declared.mapping
+    if mapping is None:
+        return Verdict(False, "Invalid", f"{declared.problem}. Copies that exist stay as they are.")
+    if mapping.copy_from is None:
+        return Verdict(True, "ReferenceOnly", f"Pods refer to Secret {mapping.secret}; nothing is copied.")
+    usable = world.content(mapping)
+    if isinstance(usable, Problem):
+        stay = f" The {found.selected} selected namespaces keep the copies that they have." if found.selected else ""
+        return Verdict(False, usable.reason, f"{usable.message}.{stay}")
+    notes = f" Not used by the kubelet: {'; '.join(usable.notes)}." if usable.notes else ""
+    if mapping.mode is Mode.OBSERVE:
+        return Verdict(True, "Observing", f"{found.selected} namespaces would get a copy; nothing is changed.{notes}")
+    if found.conflicts:
+        return Verdict(False, "Conflict", f"{_conflicts(mapping, found)}{notes}")
+    if found.failures:
+        return Verdict(False, "CopyFailed", f"{_some(found.failures)}. It will be tried again.{notes}")
+    if found.pending:
+        return Verdict(
+            False,
+            "Copying",
+            f"{found.synced} of {found.selected} namespaces have their copy, the others follow.{notes}",
+        )
+    return Verdict(True, "Synced", f"All {found.selected} selected namespaces have their copy.{notes}")
+
+
+def status_of(declared: Declared, found: Survey, verdict: Verdict, now: str) -> Json:
+    """The whole `status`. Times change only when a condition does."""
+    conditions = [_condition(declared, "Ready", verdict, now)]
+    if found.conflicts and declared.mapping:
+        conditions.append(
+            _condition(declared, "Conflict", Verdict(True, "ForeignSecret", _conflicts(declared.mapping, found)), now)
+        )
+    status: Json = {"observedGeneration": declared.generation, "conditions": conditions}
+    if declared.mapping:
+        status["namespaces"] = {"selected": found.selected, "synced": found.synced}
+        if declared.mapping.copy_from is None:
+            del status["namespaces"]["synced"]
+    return status
+
+
+def ready_reason(status: Json) -> str:
+    """The reason of the Ready condition in a stored status, for telling a transition from a repetition."""
+    return next((c.get("reason", "") for c in status.get("conditions") or [] if c.get("type") == "Ready"), "")
+
+
+def _condition(declared: Declared, kind: str, verdict: Verdict, now: str) -> Json:
+    status = "True" if verdict.holds else "False"
+    before: Json = next((c for c in declared.status.get("conditions") or [] if c.get("type") == kind), {})
+    return {
+        "type": kind,
+        "status": status,
+        "reason": verdict.reason,
+        "message": verdict.message,
+        "observedGeneration": declared.generation,
+        "lastTransitionTime": before.get("lastTransitionTime", now) if before.get("status") == status else now,
+    }
+
+
+def _conflicts(mapping: registry.Mapping, found: Survey) -> str:
+    return (
+        f"{_some(found.conflicts)}. Secrets that are not this mapping's are never touched: remove or rename them, "
+        f"or give the mapping another spec.pullSecret.name than {mapping.secret}."
+    )
+
+
+def _some(texts: Sequence[str]) -> str:
+    named = "; ".join(sorted(texts)[:NAMED])
+    return named if len(texts) <= NAMED else f"{named}; and {len(texts) - NAMED} more"

@@ -1,0 +1,186 @@
+"""All that the decisions about copies rest on, in memory: mappings, sources, namespaces and the copies themselves."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from provisioner.secrets.content import Problem, Source, Usable, content_of
+from provisioner.secrets.copies import Copy
+from sutler.kube.resources import Json
+from sutler.registry import mapping as registry
+from sutler.registry.mapping import MappingError, Mode
+
+RECENT = 30.0
+"""Seconds for which our own write counts before the watch has shown it. Only a watch that was cut needs longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    labels: Mapping[str, str]
+    terminating: bool
+
+
+def keep_namespace(namespace: Json) -> Namespace:
+    metadata = namespace["metadata"]
+    return Namespace(metadata.get("labels") or {}, "deletionTimestamp" in metadata)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A RegistryMapping object."""
+
+    name: str
+    uid: str
+    generation: int
+    mapping: registry.Mapping | None
+    """What it says; None if that is impossible, `problem` tells why."""
+    problem: str = ""
+    status: Json = field(default_factory=dict)
+
+    def same_spec(self, other: "Declared | None") -> bool:
+        return other is not None and (self.mapping, self.problem) == (other.mapping, other.problem)
+
+    @property
+    def copying(self) -> registry.Mapping | None:
+        """The mapping, if it is one that makes copies now."""
+        mapping = self.mapping
+        return mapping if mapping and mapping.copy_from and mapping.mode is Mode.INJECT else None
+
+    @property
+    def hands_off(self) -> bool:
+        """Whether its copies stay as they are, right or wrong: it only observes, or nobody knows what it means."""
+        return self.mapping is None or self.mapping.mode is Mode.OBSERVE
+
+
+def keep_mapping(found: Json) -> Declared:
+    metadata = found["metadata"]
+    mapping, problem = None, ""
+    try:
+        mapping = registry.parse_mapping(found)
+    except MappingError as error:
+        problem = "; ".join(error.problems)
+    return Declared(
+        metadata["name"], metadata["uid"], metadata.get("generation", 0), mapping, problem, found.get("status") or {}
+    )
+
+
+class Copies:
+    """The copies as the watch shows them, ahead of which come our own writes that it has not shown yet."""
+
+    def __init__(self, watched: Mapping[str, Copy]) -> None:
+        self._watched = watched
+        self._recent: dict[str, tuple[Copy | None, float]] = {}
+
+    def get(self, target: str) -> Copy | None:
+        recent = self._recent.get(target)
+        if recent is None:
+            return self._watched.get(target)
+        copy, until = recent
+        if time.monotonic() < until:
+            return copy
+        del self._recent[target]
+        return self._watched.get(target)
+
+    def wrote(self, target: str, copy: Copy | None) -> None:
+        """We made it so: the copy that the API server answered with, or None if we deleted it."""
+        self._recent[target] = (copy, time.monotonic() + RECENT)
+
+    def shown(self, target: str, old: Copy | None, new: Copy | None) -> None:
+        """The watch showed a change. Unless that is older than our write, the write is remembered no longer."""
+        wrote, _ = self._recent.get(target, (None, 0.0))
+        if wrote is not None:
+            if new is None and old is not None and old.uid != wrote.uid:
+                return
+            if new is not None and _older(new.version, wrote.version):
+                return
+        self._recent.pop(target, None)
+
+    def of(self, mapping: str) -> Iterator[str]:
+        return (target for target, copy in self._watched.items() if copy.mapping == mapping)
+
+    def targets(self) -> Iterator[str]:
+        return iter(self._watched)
+
+
+class World:
+    """The stores of the reflectors, and the few indexes over them."""
+
+    def __init__(
+        self,
+        own_namespace: str,
+        mappings: Mapping[str, Declared],
+        namespaces: Mapping[str, Namespace],
+        sources: Mapping[str, Source],
+        copies: Copies,
+    ) -> None:
+        self.own_namespace = own_namespace
+        self.mappings = mappings
+        self.namespaces = namespaces
+        self.copies = copies
+        self._sources = sources
+        self._by_secret: dict[str, set[str]] = defaultdict(set)
+        self._contents: dict[str, tuple[registry.Mapping, Source | None, Usable | Problem]] = {}
+        for name, declared in mappings.items():
+            self.mapping_changed(name, None, declared)
+
+    def mapping_changed(self, name: str, old: Declared | None, new: Declared | None) -> None:
+        if old and old.mapping:
+            self._by_secret[old.mapping.secret].discard(name)
+        if new and new.mapping:
+            self._by_secret[new.mapping.secret].add(name)
+        if new is None:
+            self._contents.pop(name, None)
+
+    def with_secret(self, name: str) -> Iterable[str]:
+        """The mappings whose copies have this name."""
+        return self._by_secret.get(name, ())
+
+    def open(self, namespace: str) -> bool:
+        """Whether things can be made in it."""
+        found = self.namespaces.get(namespace)
+        return found is not None and not found.terminating
+
+    def selected(self, mapping: registry.Mapping) -> Iterator[str]:
+        return (
+            name
+            for name, namespace in self.namespaces.items()
+            if not namespace.terminating and mapping.selector.matches(namespace.labels)
+        )
+
+    def is_source(self, target: str) -> bool:
+        """Whether it is what some mapping copies from: never to be touched, whatever labels it bears."""
+        namespace, name = target.split("/")
+        return namespace == self.own_namespace and any(
+            declared.mapping is not None and declared.mapping.copy_from == name for declared in self.mappings.values()
+        )
+
+    def owner(self, target: str) -> registry.Mapping | None:
+        """The mapping whose copy belongs there: of several that want it the one that has it, else the first by name."""
+        namespace, name = target.split("/")
+        copy = self.copies.get(target)
+        if copy and not copy.foreign and (has := self.mappings.get(copy.mapping)) and has.hands_off:
+            return None
+        labels = self.namespaces[namespace].labels
+        wanting = {
+            candidate: mapping
+            for candidate in self._by_secret.get(name, ())
+            if (mapping := self.mappings[candidate].copying) and mapping.selector.matches(labels)
+        }
+        if copy and copy.mapping in wanting:
+            return wanting[copy.mapping]
+        return wanting[min(wanting)] if wanting else None
+
+    def content(self, mapping: registry.Mapping) -> Usable | Problem:
+        """What the mapping's copies hold. Worked out once for each version of mapping and source."""
+        source = self._sources.get(f"{self.own_namespace}/{mapping.copy_from}")
+        if (known := self._contents.get(mapping.name)) and known[0] == mapping and known[1] is source:
+            return known[2]
+        content = content_of(mapping, source)
+        self._contents[mapping.name] = (mapping, source, content)
+        return content
+
+
+def _older(version: str, than: str) -> bool:
+    """Resource versions are numbers on every API server; one that is not is never called older."""
+    return version.isdecimal() and than.isdecimal() and int(version) < int(than)

@@ -1,0 +1,77 @@
+"""Carries out what was decided about a copy: one request each, two where a Secret has to be made anew."""
+
+from typing import assert_never
+
+from prometheus_client import Counter
+
+from provisioner.secrets.copies import Content, Copy, body, keep_copy, patch
+from provisioner.secrets.decide import Action, Blocked, Create, Delete, Nothing, Patch, Recreate
+from provisioner.secrets.status import Obstacle
+from provisioner.secrets.world import Copies
+from sutler.kube.client import Client
+from sutler.kube.errors import AlreadyExists, NotFound
+from sutler.kube.resources import SECRETS
+from sutler.metrics import REGISTRY
+
+WRITES = Counter("sutler_secret_copy_writes_total", "Copies of pull secrets written.", ["operation"], registry=REGISTRY)
+
+FOREIGN = "exists and is not Sutler's"
+
+
+class Writer:
+    """Every write tells the API server which state of the object it is meant for, so that a late one does nothing."""
+
+    def __init__(self, client: Client, copies: Copies) -> None:
+        self._client = client
+        self._copies = copies
+
+    async def apply(self, target: str, action: Action) -> Obstacle | None:
+        """Raises Conflict or NotFound where the world is not as it was thought to be; look again then."""
+        match action:
+            case Nothing():
+                return None
+            case Blocked():
+                return Obstacle(FOREIGN, foreign=True)
+            case Create(mapping, content):
+                return await self._create(target, mapping, content)
+            case Patch(mapping, content, copy):
+                await self._patch(target, mapping, content, copy)
+            case Recreate(mapping, content, copy):
+                await self._delete(target, copy)
+                return await self._create(target, mapping, content)
+            case Delete(copy):
+                await self._delete(target, copy)
+            case _:
+                assert_never(action)
+        return None
+
+    async def _create(self, target: str, mapping: str, content: Content) -> Obstacle | None:
+        namespace, name = target.split("/")
+        try:
+            made = await self._client.create(SECRETS, body(target, mapping, content), namespace)
+        except AlreadyExists:
+            found = keep_copy(await self._client.get(SECRETS, name, namespace))
+            if found.foreign:
+                return Obstacle(FOREIGN, foreign=True)
+            self._copies.wrote(target, found)
+            raise
+        self._copies.wrote(target, keep_copy(made))
+        WRITES.labels("create").inc()
+        return None
+
+    async def _patch(self, target: str, mapping: str, content: Content, copy: Copy) -> None:
+        namespace, name = target.split("/")
+        operations = patch(target, mapping, content, copy)
+        made = await self._client.json_patch(SECRETS, name, operations, namespace)
+        self._copies.wrote(target, keep_copy(made))
+        WRITES.labels("patch").inc()
+
+    async def _delete(self, target: str, copy: Copy) -> None:
+        namespace, name = target.split("/")
+        try:
+            await self._client.delete(SECRETS, name, namespace, uid=copy.uid, resource_version=copy.version)
+        except NotFound:
+            pass  # somebody was faster
+        else:
+            WRITES.labels("delete").inc()
+        self._copies.wrote(target, None)

@@ -1,0 +1,115 @@
+import datetime as dt
+import ipaddress
+import ssl
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from certs import issue
+from certs.context import LiveContext
+from certs.issue import CertificateError, Names
+
+NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
+NAMES = Names(("sutler-webhook.sutler-system.svc",), ("127.0.0.1", "::1"))
+
+
+def test_leaf_names_everything_it_is_for() -> None:
+    leaf = issue.read_certificate(issue.new_leaf(issue.new_authority(NOW), NAMES, NOW).certificate)
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["sutler-webhook.sutler-system.svc"]
+    assert names.get_values_for_type(x509.IPAddress) == [ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")]
+    assert issue.covers(leaf, NAMES)
+    assert not issue.covers(leaf, Names(("other.sutler-system.svc",)))
+
+
+def test_leaf_is_p256_and_signed_by_its_authority_only() -> None:
+    authority, other = issue.new_authority(NOW), issue.new_authority(NOW)
+    leaf = issue.read_certificate(issue.new_leaf(authority, NAMES, NOW).certificate)
+    key = leaf.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert key.curve.name == "secp256r1"
+    assert issue.signed_by(leaf, issue.read_certificate(authority.certificate))
+    assert not issue.signed_by(leaf, issue.read_certificate(other.certificate))
+
+
+def test_certificates_are_valid_for_a_clock_that_is_behind() -> None:
+    leaf = issue.read_certificate(issue.new_leaf(issue.new_authority(NOW), NAMES, NOW).certificate)
+    assert issue.valid(leaf, NOW - dt.timedelta(minutes=59))
+    assert not issue.valid(leaf, NOW - dt.timedelta(minutes=61))
+    assert not issue.valid(leaf, NOW + issue.LEAF_LIFETIME)
+
+
+def test_leaf_never_outlives_its_authority() -> None:
+    authority = issue.new_authority(NOW)
+    late = NOW + issue.AUTHORITY_LIFETIME - dt.timedelta(days=1)
+    leaf = issue.read_certificate(issue.new_leaf(authority, NAMES, late).certificate)
+    assert leaf.not_valid_after_utc == NOW + issue.AUTHORITY_LIFETIME
+
+
+@pytest.mark.parametrize(
+    ("after", "due"),
+    [
+        (dt.timedelta(0), False),
+        (dt.timedelta(days=4), False),
+        (dt.timedelta(days=5), True),
+        (dt.timedelta(days=400), True),
+        (dt.timedelta(days=-1), True),  # the clock was set back: nobody would accept it yet
+    ],
+)
+def test_renewal_is_due_after_two_thirds_of_the_life(after: dt.timedelta, due: bool) -> None:
+    leaf = issue.read_certificate(issue.new_leaf(issue.new_authority(NOW), NAMES, NOW).certificate)
+    assert issue.due(leaf, NOW + after) is due
+
+
+def test_a_client_that_trusts_the_authority_accepts_the_leaf() -> None:
+    authority = issue.new_authority(NOW)
+    live = LiveContext()
+    live.load(issue.new_leaf(authority, NAMES, NOW))
+    client = ssl.create_default_context(cadata=authority.certificate.decode())
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    assert handshake(live.context, client, "sutler-webhook.sutler-system.svc") == "TLSv1.3"
+    assert handshake(live.context, client, "127.0.0.1") == "TLSv1.3"
+    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        handshake(live.context, client, "elsewhere.sutler-system.svc")
+
+
+def test_tls_older_than_1_2_is_refused() -> None:
+    authority = issue.new_authority(NOW)
+    live = LiveContext()
+    live.load(issue.new_leaf(authority, NAMES, NOW))
+    assert live.context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"", b"garbage", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_unreadable_certificate_is_an_error_of_ours(garbage: bytes) -> None:
+    with pytest.raises(CertificateError, match="not a PEM certificate"):
+        issue.read_certificate(garbage)
+
+
+def test_key_never_shows_in_an_error_or_a_repr() -> None:
+    pair = issue.new_authority(NOW)
+    assert b"PRIVATE" in pair.key
+    assert "PRIVATE" not in repr(pair)
+    torn = pair.key[: len(pair.key) // 2]
+    with pytest.raises(CertificateError) as caught:
+        issue.read_key(torn)
+    assert "BEGIN" not in str(caught.value)
+
+
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> str | None:
+    """A whole handshake in memory. Returns the TLS version."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client_side = client.wrap_bio(to_client, to_server, server_hostname=name)
+    server_side = server.wrap_bio(to_server, to_client, server_side=True)
+    done: set[ssl.SSLObject] = set()
+    while len(done) < 2:
+        for side in (client_side, server_side):
+            try:
+                side.do_handshake()
+                done.add(side)
+            except ssl.SSLWantReadError:
+                pass
+    return client_side.version()
