@@ -13,6 +13,9 @@ from pathlib import Path
 from tests.cluster import kernel
 
 ROOT = Path("/sys/fs/cgroup")
+_VERSION_1 = {"cpu", "cpuacct", "cpuset", "memory"}
+_VERSION_2 = {"cpu", "cpuset", "memory", "pids"}
+_HANDED_ON = "cgroup.subtree_control"
 _REMOVAL_SECONDS = 5.0
 
 
@@ -56,8 +59,8 @@ def lacking(hierarchies: list[Hierarchy]) -> list[str]:
     """The controllers that a kubelet needs and this machine does not offer."""
     if hierarchies[0].controllers:
         offered = {one for hierarchy in hierarchies for one in hierarchy.controllers.split(",")}
-        return sorted({"cpu", "cpuacct", "cpuset", "memory"} - offered)
-    return sorted({"cpu", "cpuset", "memory", "pids"} - set((ROOT / "cgroup.controllers").read_text().split()))
+        return sorted(_VERSION_1 - offered)
+    return sorted(_VERSION_2.difference((ROOT / "cgroup.controllers").read_text().split()))
 
 
 def mount_all(hierarchies: list[Hierarchy]) -> None:
@@ -109,8 +112,9 @@ def make_room_for_controllers() -> None:
 
 
 def _hand_on_controllers(cgroup: Path) -> None:
-    for controller in (cgroup / "cgroup.controllers").read_text().split():
-        (cgroup / "cgroup.subtree_control").write_text(f"+{controller}")
+    offered, handed_on = ((cgroup / name).read_text().split() for name in ("cgroup.controllers", _HANDED_ON))
+    for controller in sorted(_VERSION_2.intersection(offered).difference(handed_on)):
+        (cgroup / _HANDED_ON).write_text(f"+{controller}")
 
 
 def remove(subtree: Path) -> None:

@@ -1,13 +1,14 @@
 """A real node: kube-scheduler, containerd and kubelet, in a room of their own that leaves nothing behind."""
 
 import contextlib
+import secrets
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.cluster import binaries, images, machine, nodeconfig
+from tests.cluster import binaries, cgroups, images, machine, nodeconfig
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.cluster.flags import BRIDGE_ADDRESS
@@ -48,13 +49,13 @@ class Node:
     ) -> None:
         self.name = nodeconfig.NODE
         self.state = state.absolute()
-        self.cgroup = f"sutler-{place.name}"
+        self.cgroup = f"sutler-node-{secrets.token_hex(4)}"
         self._control_plane = control_plane
         self._place = place
         self._registries = registries
         self._archives = archives
         self._proxy = proxy
-        self._started: list[Process] = []
+        self._undo = contextlib.ExitStack()
 
     @staticmethod
     def missing() -> list[str]:
@@ -73,7 +74,8 @@ class Node:
         try:
             self._write_files()
             self._make_bridge()
-            self._start_processes()
+            self._start_room()
+            self._start_scheduler()
             self._import_images()
             self.room.until(self._ready, "the node to be Ready", 60)
         except BaseException:
@@ -81,15 +83,8 @@ class Node:
             raise
 
     def stop(self) -> None:
-        """Delete the node's Pods, end its processes, and take its bridge away."""
-        if not self._started:
-            return
-        self.scheduler.stop()
-        self._delete_pods()
-        for process in reversed(self._started):
-            process.stop(_ROOM_GRACE)
-        self._started.clear()
-        self._ip("link", "delete", nodeconfig.BRIDGE)
+        """End the scheduler, delete the node's Pods, end its processes, and take its cgroups and its bridge away."""
+        self._undo.close()
 
     def import_image(self, archive: Path) -> None:
         """Make the images of a docker-archive known to the node, under the names written in it."""
@@ -151,16 +146,24 @@ class Node:
             servers.append(Server(proxy, self._log("kube-proxy")))
         return servers
 
-    def _start_processes(self) -> None:
-        flags = nodeconfig.scheduler_flags(self._control_plane.kubeconfig, minor=self._binaries.minor)
-        scheduler = self._binaries.path("kube-scheduler")
-        self.scheduler = self._start("scheduler", [scheduler, *flags])
-        self.room = self._start("room", [*machine.ROOM, self.state / "room.json"])
+    def _start_room(self) -> None:
+        self._undo.callback(self._remove_cgroups)
+        argv = [*machine.ROOM, str(self.state / "room.json")]
+        log = Path(self._log("room"))
+        self.room = Process.started(argv, place=self._place, log=log, cwd=machine.REPOSITORY)
+        self._undo.callback(self.room.stop, _ROOM_GRACE)
+        self._undo.callback(self._delete_pods)
 
-    def _start(self, name: str, argv: Sequence[str | Path]) -> Process:
-        process = Process.started(argv, place=self._place, log=Path(self._log(name)), cwd=machine.REPOSITORY)
-        self._started.append(process)
-        return process
+    def _remove_cgroups(self) -> None:
+        """The room's keeper does that, unless it was killed."""
+        for subtree in cgroups.existing(self.cgroup):
+            cgroups.remove(subtree)
+
+    def _start_scheduler(self) -> None:
+        flags = nodeconfig.scheduler_flags(self._control_plane.kubeconfig, minor=self._binaries.minor)
+        argv = [str(self._binaries.path("kube-scheduler")), *flags]
+        self.scheduler = Process.started(argv, place=self._place, log=Path(self._log("scheduler")))
+        self._undo.callback(self.scheduler.stop)
 
     def _import_images(self) -> None:
         pause = images.write_image(self.state / "pause.tar", nodeconfig.PAUSE_IMAGE, command=images.PAUSE)
@@ -178,6 +181,8 @@ class Node:
 
     def _delete_pods(self) -> None:
         """As far as the API server still answers: what is left ends with the room."""
+        if not self._control_plane.ready():
+            return
         pods = ["delete", "pods", "--all-namespaces", f"--field-selector=spec.nodeName={self.name}"]
         try:
             with contextlib.suppress(ClusterError):
@@ -190,6 +195,7 @@ class Node:
     def _make_bridge(self) -> None:
         """The Pods' bridge. The node's address is on it: the kubelet accepts no loopback address as its own."""
         self._ip("link", "add", nodeconfig.BRIDGE, "type", "bridge")
+        self._undo.callback(self._ip, "link", "delete", nodeconfig.BRIDGE)
         self._ip("address", "add", f"{BRIDGE_ADDRESS}/16", "dev", nodeconfig.BRIDGE)
         self._ip("link", "set", nodeconfig.BRIDGE, "up")
 

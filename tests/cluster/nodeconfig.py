@@ -60,16 +60,22 @@ disabled_plugins = [
 
 def registry_hosts(host: str, port: int) -> str:
     """A hosts.toml of containerd's: the registry of this name speaks plain HTTP on this port."""
+    url = f"http://{_name(host)}:{port}"
     return f"""\
-server = "http://{host}:{port}"
-[host."http://{host}:{port}"]
+server = "{url}"
+[host."{url}"]
   capabilities = ["pull", "resolve"]
 """
 
 
 def host_names(registries: Iterable[str]) -> str:
     """The node's /etc/hosts, which finds every registry on this machine."""
-    return "".join(f"127.0.0.1 {name}\n" for name in ("localhost", *registries))
+    return "".join(f"127.0.0.1 {_name(host)}\n" for host in ("localhost", *registries))
+
+
+def _name(host: str) -> str:
+    """Without the port that image names may have, too."""
+    return host.partition(":")[0]
 
 
 def cni() -> str:

@@ -1,5 +1,6 @@
 """The seed's story on a real node: an image from a private registry, with and without its pull secret."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import ControlPlane, Place, Registry, cgroups, images, wait_for
+from tests.cluster import ClusterError, ControlPlane, Place, Registry, cgroups, images, wait_for
 from tests.cluster.node import Node
 
 HOST = "registry.cn-hangzhou.aliyuncs.com"
@@ -129,6 +130,28 @@ def test_pod_of_an_imported_image_reaches_the_api_server_at_its_service(
     wait_running(control_plane, namespace, pod)
     connect = "nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null && echo reached"
     assert control_plane.kubectl("exec", pod, "-n", namespace, "--", "sh", "-c", connect) == "reached\n"
+
+
+def test_api_server_reaches_a_pod_through_its_service(control_plane: ControlPlane, namespace: str) -> None:
+    """As it must for a webhook that is registered by Service."""
+    pod = run_pod(control_plane, namespace, "sutler.test/extra:1", policy="Never")
+    wait_running(control_plane, namespace, pod)
+    control_plane.kubectl("label", "pod", pod, "-n", namespace, "app=served")
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "served"},
+        "spec": {"selector": {"app": "served"}, "ports": [{"port": 80, "targetPort": 8080}]},
+    }
+    control_plane.kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(service))
+
+    def answer() -> str | None:
+        path = f"/api/v1/namespaces/{namespace}/services/served:80/proxy/"
+        with contextlib.suppress(ClusterError):  # no endpoints yet
+            return control_plane.kubectl("get", "--raw", path)
+        return None
+
+    assert wait_for(answer, "the Service to have endpoints") == "it works\n"
 
 
 def test_stopped_node_leaves_nothing_behind(node: Node, control_plane: ControlPlane, place: Place) -> None:
