@@ -6,9 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from sutler.kube.events import EventRecorder
-from sutler.kube.reflector import Change, Reflector
-
 from provisioner.secrets.content import Source, keep_source
 from provisioner.secrets.copies import SELECTOR, Copy, keep_copy
 from provisioner.secrets.decide import decide
@@ -18,7 +15,9 @@ from provisioner.secrets.world import Copies, Declared, Namespace, World, keep_m
 from provisioner.secrets.write import Writer
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, LeaseLost, NotFound
+from sutler.kube.events import EventRecorder
 from sutler.kube.queue import WorkQueue
+from sutler.kube.reflector import Change, Reflector
 from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SECRETS
 
 RESYNC = 600.0

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from provisioner.secrets.content import Problem, Source, Usable, content_of
@@ -68,8 +68,9 @@ def keep_mapping(found: Json) -> Declared:
 class Copies:
     """The copies as the watch shows them, ahead of which come our own writes that it has not shown yet."""
 
-    def __init__(self, watched: Mapping[str, Copy]) -> None:
+    def __init__(self, watched: Mapping[str, Copy], clock: Callable[[], float] = time.monotonic) -> None:
         self._watched = watched
+        self._clock = clock
         self._recent: dict[str, tuple[Copy | None, float]] = {}
 
     def get(self, target: str) -> Copy | None:
@@ -77,14 +78,14 @@ class Copies:
         if recent is None:
             return self._watched.get(target)
         copy, until = recent
-        if time.monotonic() < until:
+        if self._clock() < until:
             return copy
         del self._recent[target]
         return self._watched.get(target)
 
     def wrote(self, target: str, copy: Copy | None) -> None:
         """We made it so: the copy that the API server answered with, or None if we deleted it."""
-        self._recent[target] = (copy, time.monotonic() + RECENT)
+        self._recent[target] = (copy, self._clock() + RECENT)
 
     def shown(self, target: str, old: Copy | None, new: Copy | None) -> None:
         """The watch showed a change. Unless that is older than our write, the write is remembered no longer."""

@@ -1,5 +1,6 @@
 """Carries out what was decided about a copy: one request each, two where a Secret has to be made anew."""
 
+from contextlib import suppress
 from typing import assert_never
 
 from prometheus_client import Counter
@@ -8,12 +9,15 @@ from provisioner.secrets.copies import Content, Copy, body, keep_copy, patch
 from provisioner.secrets.decide import Action, Blocked, Create, Delete, Nothing, Patch, Recreate
 from provisioner.secrets.status import Obstacle
 from provisioner.secrets.world import Copies
+from sutler import log
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, NotFound
 from sutler.kube.resources import SECRETS
 from sutler.metrics import REGISTRY
 
 WRITES = Counter("sutler_secret_copy_writes_total", "Copies of pull secrets written.", ["operation"], registry=REGISTRY)
+
+_log = log.get(__name__)
 
 FOREIGN = "exists and is not Sutler's"
 
@@ -55,23 +59,22 @@ class Writer:
                 return Obstacle(FOREIGN, foreign=True)
             self._copies.wrote(target, found)
             raise
-        self._copies.wrote(target, keep_copy(made))
-        WRITES.labels("create").inc()
+        self._wrote("create", target, keep_copy(made))
         return None
 
     async def _patch(self, target: str, mapping: str, content: Content, copy: Copy) -> None:
         namespace, name = target.split("/")
         operations = patch(target, mapping, content, copy)
         made = await self._client.json_patch(SECRETS, name, operations, namespace)
-        self._copies.wrote(target, keep_copy(made))
-        WRITES.labels("patch").inc()
+        self._wrote("patch", target, keep_copy(made))
 
     async def _delete(self, target: str, copy: Copy) -> None:
         namespace, name = target.split("/")
-        try:
+        with suppress(NotFound):  # somebody was faster
             await self._client.delete(SECRETS, name, namespace, uid=copy.uid, resource_version=copy.version)
-        except NotFound:
-            pass  # somebody was faster
-        else:
-            WRITES.labels("delete").inc()
-        self._copies.wrote(target, None)
+        self._wrote("delete", target, None)
+
+    def _wrote(self, operation: str, target: str, copy: Copy | None) -> None:
+        self._copies.wrote(target, copy)
+        WRITES.labels(operation).inc()
+        _log.debug("copy", operation=operation, secret=target)

@@ -1,0 +1,113 @@
+"""What a source Secret gives, and what a mapping's owner is told when it gives nothing."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from provisioner.secrets.content import Problem, Usable, content_of, keep_source
+from provisioner.secrets.world import keep_mapping
+from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON
+from tests.secrets import objects
+from tests.secrets.objects import Json, auth, config
+
+CANARY = "canary-4711"
+
+
+def outcome(source: Json | None, *registries: str) -> Usable | Problem:
+    mapping = keep_mapping(objects.mapping("pull", registries=registries or ("quay.io",))).mapping
+    assert mapping is not None
+    return content_of(mapping, keep_source(source) if source else None)
+
+
+def document(content: Any) -> dict[str, str]:
+    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return {".dockerconfigjson": base64.b64encode(raw).decode()}
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+PROBLEMS: dict[str, tuple[Json | None, str, str]] = {
+    "missing": (None, "SourceMissing", "source is not in Sutler's namespace"),
+    "wrong type": (objects.secret("source", config(), "Opaque"), "SourceInvalid", "its type is"),
+    "key absent": (objects.secret("source", {}), "SourceInvalid", "no key .dockerconfigjson"),
+    "emptied": (objects.secret("source", {".dockerconfigjson": ""}), "SourceInvalid", "no key .dockerconfigjson"),
+    "not JSON": (objects.secret("source", document(CANARY.encode())), "SourceInvalid", "is not JSON"),
+    "not an object": (objects.secret("source", document([CANARY])), "SourceInvalid", "not a JSON object"),
+    "no credentials": (objects.secret("source", document({"auths": {}})), "SourceInvalid", "holds no credentials"),
+    "auth is no base64": (
+        objects.secret("source", document({"auths": {"quay.io": {"auth": f"!{CANARY}!"}}})),
+        "SourceInvalid",
+        "auth is not base64",
+    ),
+    "auth without a colon": (
+        objects.secret("source", document({"auths": {"quay.io": {"auth": encoded(CANARY)}}})),
+        "SourceInvalid",
+        "not the base64 of USER:PASSWORD",
+    ),
+    "of other registries only": (
+        objects.secret("source", config(ghcr__io=auth("u", CANARY))),
+        "SourceUnusable",
+        "has no credentials for quay.io; it has: ghcr.io",
+    ),
+    "credential helpers only": (
+        objects.secret("source", document({"credHelpers": {"quay.io": "ecr-login"}})),
+        "SourceUnusable",
+        "the kubelet has no credential helpers",
+    ),
+    "identity token only": (
+        objects.secret("source", document({"auths": {"quay.io": {"identitytoken": CANARY}}})),
+        "SourceUnusable",
+        "identitytoken, which the kubelet does not use",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PROBLEMS)
+def test_source_that_gives_nothing_is_told_why_and_never_what(case: str) -> None:
+    source, reason, text = PROBLEMS[case]
+    problem = outcome(source)
+    assert isinstance(problem, Problem)
+    assert problem.reason == reason
+    assert text in problem.message
+    assert CANARY not in problem.message
+    assert encoded(CANARY) not in problem.message
+
+
+def test_only_the_entries_that_the_registries_can_use_are_copied() -> None:
+    everything = config(quay__io=auth("a", "1"), ghcr__io=auth("b", "2"), **{"quay__io/other": auth("c", "3")})
+    usable = outcome(objects.secret("source", everything), "quay.io/acme", "ghcr.io")
+    assert isinstance(usable, Usable)
+    assert json.loads(usable.content.value)["auths"].keys() == {"quay.io", "ghcr.io"}
+
+
+def test_the_legacy_type_stays_what_it_is() -> None:
+    usable = outcome(objects.secret("source", config(DOCKERCFG, quay__io=auth("u", "p")), DOCKERCFG))
+    assert isinstance(usable, Usable)
+    assert (usable.content.type, usable.content.key) == (DOCKERCFG, ".dockercfg")
+    assert json.loads(usable.content.value) == {"quay.io": {"auth": auth("u", "p")}}
+
+
+def test_what_the_kubelet_ignores_is_noted_beside_what_it_uses() -> None:
+    mixed = {"auths": {"quay.io": {"auth": auth("u", "p")}}, "credsStore": "desktop"}
+    usable = outcome(objects.secret("source", document(mixed)))
+    assert isinstance(usable, Usable)
+    assert len(usable.notes) == 1
+    assert "credsStore" in usable.notes[0]
+
+
+def test_of_secrets_that_are_no_pull_secrets_nothing_is_kept() -> None:
+    kept = keep_source(objects.secret("sutler-webhook-certificate", {"ca.key": encoded(CANARY)}, "Opaque"))
+    assert kept.data == {}
+    assert CANARY not in repr(keep_source(objects.secret("source", config(quay__io=CANARY))))
+
+
+def test_content_shows_no_secret_in_its_repr() -> None:
+    usable = outcome(objects.secret("source", config(quay__io=auth("u", CANARY))))
+    assert isinstance(usable, Usable)
+    assert usable.content.type == DOCKERCONFIGJSON
+    assert CANARY not in repr(usable)
+    assert auth("u", CANARY) not in repr(usable)

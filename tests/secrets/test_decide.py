@@ -1,0 +1,190 @@
+"""What is done with one copy, for each state of the world."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from provisioner.secrets.content import Source, Usable, keep_source
+from provisioner.secrets.copies import MANAGED_BY, MAPPING, PLACE, Copy, body, keep_copy, patch
+from provisioner.secrets.decide import Action, Blocked, Create, Delete, Nothing, Patch, Recreate, decide
+from provisioner.secrets.world import Copies, Declared, Namespace, World, keep_mapping, keep_namespace
+from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON
+from tests.secrets import objects
+from tests.secrets.objects import Json, auth, config
+
+TARGET = "team-a/pull"
+ROTATED = objects.secret("source", config(quay__io=auth("u", "new")))
+SOURCE = objects.secret("source", config(quay__io=auth("u", "p"), ghcr__io=auth("v", "q")))
+LEGACY = objects.secret("source", config(DOCKERCFG, quay__io=auth("u", "p")), DOCKERCFG)
+BROKEN = objects.secret("source", {".dockerconfigjson": "e30="})
+
+
+def made(source: Json = SOURCE, name: str = "pull", target: str = TARGET, **metadata: Any) -> Json:
+    """The copy as the controller makes it, with what the API server adds."""
+    declared = keep_mapping(objects.mapping(name, secret="pull")).mapping
+    assert declared is not None
+    world = World(objects.OWN, {}, {}, {f"{objects.OWN}/source": keep_source(source)}, Copies({}))
+    usable = world.content(declared)
+    assert isinstance(usable, Usable)
+    copy = body(target, name, usable.content)
+    copy["metadata"] |= {"uid": "uid", "resourceVersion": "7", **metadata}
+    return copy
+
+
+def changed(copy: Json, **fields: Any) -> Json:
+    return {**copy, **fields}
+
+
+def foreign() -> Json:
+    return changed(made(), metadata={"name": "pull", "namespace": "team-a", "uid": "uid", "resourceVersion": "7"})
+
+
+@dataclass
+class Case:
+    expected: type[Action]
+    mappings: list[Json] = field(default_factory=lambda: [objects.mapping("pull")])
+    source: Json | None = field(default_factory=lambda: SOURCE)
+    copy: Json | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    terminating: bool = False
+    known_namespace: bool = True
+    target: str = TARGET
+
+
+TEAM_A = {"matchLabels": {"team": "a"}}
+OTHER = objects.mapping("other", secret="pull")
+
+CASES: dict[str, Case] = {
+    "nothing there, wanted": Case(Create),
+    "nothing there, nobody wants it": Case(Nothing, mappings=[]),
+    "right": Case(Nothing, copy=made()),
+    "source rotated": Case(Patch, source=ROTATED, copy=made()),
+    "source changed its type": Case(Recreate, source=LEGACY, copy=made()),
+    "source missing, nothing there": Case(Nothing, source=None),
+    "source missing, copy there": Case(Nothing, source=None, copy=made()),
+    "source broken, copy there": Case(Nothing, source=BROKEN, copy=made()),
+    "source has nothing for the registries": Case(
+        Nothing, mappings=[objects.mapping("pull", registries=("gcr.io",))], copy=made()
+    ),
+    "source broken, namespace not selected any more": Case(
+        Delete, source=BROKEN, mappings=[objects.mapping("pull", selector=TEAM_A)], copy=made()
+    ),
+    "data edited": Case(Patch, copy=changed(made(), data=config(quay__io=auth("x", "y")))),
+    "data emptied": Case(Patch, copy=changed(made(), data=None)),
+    "a key added": Case(Patch, copy=changed(made(), data={**made()["data"], "extra": "eA=="})),
+    "made immutable, right": Case(Nothing, copy=changed(made(), immutable=True)),
+    "made immutable, source rotated": Case(Recreate, source=ROTATED, copy=changed(made(), immutable=True)),
+    "other people's labels on it": Case(
+        Nothing, copy=made(labels={MANAGED_BY: "sutler", MAPPING: "pull", "team": "a"})
+    ),
+    "its place not noted yet": Case(Patch, copy=made(annotations={})),
+    "copied on by hand from another namespace": Case(Blocked, copy=made(annotations={PLACE: "team-b/pull"})),
+    "copied on by hand, nobody wants it": Case(Nothing, mappings=[], copy=made(annotations={PLACE: "team-b/pull"})),
+    "namespace selected": Case(Create, mappings=[objects.mapping("pull", selector=TEAM_A)], labels={"team": "a"}),
+    "namespace not selected": Case(Nothing, mappings=[objects.mapping("pull", selector=TEAM_A)]),
+    "namespace not selected any more": Case(Delete, mappings=[objects.mapping("pull", selector=TEAM_A)], copy=made()),
+    "namespace terminating, nothing there": Case(Nothing, terminating=True),
+    "namespace terminating, copy there": Case(Nothing, terminating=True, mappings=[], copy=made()),
+    "namespace unknown": Case(Nothing, known_namespace=False),
+    "mapping gone": Case(Delete, mappings=[], copy=made()),
+    "mapping makes another name now": Case(Delete, mappings=[objects.mapping("pull", secret="new")], copy=made()),
+    "mapping copies no more": Case(Delete, mappings=[objects.mapping("pull", copy_from=None)], copy=made()),
+    "mapping without copyFrom": Case(Nothing, mappings=[objects.mapping("pull", copy_from=None)]),
+    "mapping observes": Case(Nothing, mappings=[objects.mapping("pull", mode="Observe")]),
+    "mapping observes, copy there and stale": Case(
+        Nothing, mappings=[objects.mapping("pull", mode="Observe")], source=ROTATED, copy=made()
+    ),
+    "mapping observes and does not select it, copy there": Case(
+        Nothing, mappings=[objects.mapping("pull", mode="Observe", selector=TEAM_A)], copy=made()
+    ),
+    "mapping impossible": Case(Nothing, mappings=[objects.mapping("pull", registries=("quay.io/*",))]),
+    "mapping impossible, copy there": Case(
+        Nothing, mappings=[objects.mapping("pull", registries=("quay.io/*",))], copy=made()
+    ),
+    "two want it, nothing there": Case(Create, mappings=[objects.mapping("pull"), OTHER]),
+    "two want it, one has it": Case(Nothing, mappings=[objects.mapping("pull"), OTHER], copy=made()),
+    "another takes over where the first is gone": Case(Patch, mappings=[OTHER], copy=made()),
+    "another wants it, the first only observes": Case(
+        Nothing, mappings=[objects.mapping("pull", mode="Observe"), OTHER], copy=made()
+    ),
+    "it is a source": Case(
+        Nothing,
+        mappings=[objects.mapping("pull", secret="source")],
+        target=f"{objects.OWN}/source",
+    ),
+    "it is a source that bears our labels": Case(
+        Nothing,
+        mappings=[objects.mapping("else", secret="else", copy_from="source")],
+        target=f"{objects.OWN}/source",
+        copy=made(target=f"{objects.OWN}/source", name="gone"),
+    ),
+}
+
+
+def world(case: Case) -> World:
+    namespace, name = case.target.split("/")
+    terminating = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if case.terminating else {}
+    found = keep_namespace({"metadata": {"name": namespace, "labels": case.labels, **terminating}})
+    sources: dict[str, Source] = {}
+    if case.source is not None:
+        sources[f"{objects.OWN}/source"] = keep_source(case.source)
+    copies: dict[str, Copy] = {}
+    if case.copy is not None:
+        case.copy["metadata"]["name"] = name
+        copies[case.target] = keep_copy(case.copy)
+    declared: dict[str, Declared] = {one["metadata"]["name"]: keep_mapping(one) for one in case.mappings}
+    namespaces: dict[str, Namespace] = {namespace: found} if case.known_namespace else {}
+    return World(objects.OWN, declared, namespaces, sources, Copies(copies))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_decision(name: str) -> None:
+    case = CASES[name]
+    assert isinstance(decide(world(case), case.target), case.expected)
+
+
+def test_of_two_mappings_the_first_by_name_gets_an_empty_place() -> None:
+    action = decide(world(CASES["two want it, nothing there"]), TARGET)
+    assert isinstance(action, Create)
+    assert action.mapping == "other"
+
+
+def test_of_two_mappings_the_one_that_has_the_copy_keeps_it() -> None:
+    case = Case(Patch, mappings=[objects.mapping("pull"), OTHER], source=ROTATED, copy=made())
+    action = decide(world(case), TARGET)
+    assert isinstance(action, Patch)
+    assert action.mapping == "pull"
+
+
+def test_a_secret_without_our_labels_is_foreign() -> None:
+    assert keep_copy(foreign()).foreign
+    assert not keep_copy(made()).foreign
+
+
+@pytest.mark.parametrize(
+    "labels", [{}, {MANAGED_BY: "sutler"}, {MAPPING: "pull"}, {MANAGED_BY: "helm", MAPPING: "pull"}]
+)
+def test_half_of_our_labels_make_no_copy(labels: dict[str, str]) -> None:
+    assert keep_copy(made(labels=labels)).foreign
+
+
+def test_copy_holds_only_what_the_registries_can_use_and_the_same_bytes_each_time() -> None:
+    copy = made()
+    assert objects.auths(copy) == {"quay.io": {"auth": auth("u", "p")}}
+    assert copy["type"] == DOCKERCONFIGJSON
+    swapped = objects.secret("source", config(ghcr__io=auth("v", "q"), quay__io=auth("u", "p")))
+    assert made(swapped) == copy
+
+
+def test_patch_replaces_the_data_and_leaves_other_labels_alone() -> None:
+    stale = made(labels={MANAGED_BY: "sutler", MAPPING: "pull", "team": "a"}, annotations={"note": "x"})
+    action = decide(world(Case(Patch, source=ROTATED, copy=stale)), TARGET)
+    assert isinstance(action, Patch)
+    operations = patch(TARGET, action.mapping, action.content, action.copy)
+    assert operations == [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "add", "path": "/metadata/labels/sutler.dev~1mapping", "value": "pull"},
+        {"op": "add", "path": "/data", "value": made(ROTATED)["data"]},
+        {"op": "add", "path": "/metadata/annotations/sutler.dev~1copy", "value": TARGET},
+    ]

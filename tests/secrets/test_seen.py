@@ -1,0 +1,50 @@
+"""Our own writes count at once, until the watch has caught up with them."""
+
+from dataclasses import replace
+
+import pytest
+
+from provisioner.secrets.copies import Copy
+from provisioner.secrets.world import RECENT, Copies
+
+TARGET = "team-a/pull"
+OLD = Copy(
+    mapping="pull", uid="one", version="5", type="t", fingerprint=b"", immutable=False, annotated=True, placed=True,
+    foreign=False,
+)  # fmt: skip
+OURS = replace(OLD, version="7")
+LATER = replace(OLD, version="9")
+
+
+def test_our_write_counts_before_the_watch_shows_it() -> None:
+    copies = Copies({TARGET: OLD})
+    assert copies.get(TARGET) == OLD
+    copies.wrote(TARGET, OURS)
+    assert copies.get(TARGET) == OURS
+    copies.wrote(TARGET, None)
+    assert copies.get(TARGET) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (OLD, OURS, OLD),  # our write itself: the store is right again
+        (OLD, LATER, OLD),  # somebody wrote after us
+        (OLD, None, OLD),  # somebody deleted it
+        (None, replace(OLD, version="6"), OURS),  # from before our write
+        (replace(OLD, uid="zero"), None, OURS),  # the deletion of the one before
+    ],
+)
+def test_the_watch_ends_what_it_has_overtaken(old: Copy | None, new: Copy | None, expected: Copy) -> None:
+    copies = Copies({TARGET: OLD})
+    copies.wrote(TARGET, OURS)
+    copies.shown(TARGET, old, new)
+    assert copies.get(TARGET) == expected
+
+
+def test_our_write_is_forgotten_when_the_watch_never_shows_it() -> None:
+    now = [100.0]
+    copies = Copies({TARGET: OLD}, clock=lambda: now[0])
+    copies.wrote(TARGET, OURS)
+    now[0] += RECENT
+    assert copies.get(TARGET) == OLD

@@ -1,0 +1,159 @@
+"""What a mapping's status says of each state of the world."""
+
+from typing import Any
+
+import pytest
+
+from provisioner.secrets.content import keep_source
+from provisioner.secrets.copies import Copy, body, keep_copy
+from provisioner.secrets.status import Obstacle, Survey, judge, ready_reason, status_of, survey
+from provisioner.secrets.world import Copies, World, keep_mapping, keep_namespace
+from tests.secrets import objects
+from tests.secrets.objects import Json, auth, config
+
+SOURCE = objects.secret("source", config(quay__io=auth("u", "p")))
+SPACES = ("team-a", "team-b", "team-c", "team-d")
+NOW = "2026-02-03T04:05:06Z"
+
+
+def world(*mappings: Json, copied: tuple[str, ...] = (), source: Json | None = SOURCE, owner: str = "pull") -> World:
+    """Four namespaces, of which `copied` have what the mapping `owner` puts into them."""
+    declared = {one["metadata"]["name"]: keep_mapping(one) for one in mappings}
+    namespaces = {name: keep_namespace({"metadata": {"name": name}}) for name in SPACES}
+    sources = {f"{objects.OWN}/source": keep_source(source)} if source else {}
+    copies: dict[str, Copy] = {}
+    made = World(objects.OWN, declared, namespaces, sources, Copies(copies))
+    for namespace in copied:
+        copies[f"{namespace}/pull"] = copy_of(made, namespace, owner)
+    return made
+
+
+def copy_of(made: World, namespace: str, owner: str) -> Copy:
+    mapping = made.mappings[owner].mapping
+    assert mapping is not None
+    usable = made.content(mapping)
+    assert not hasattr(usable, "reason")
+    whole = body(f"{namespace}/pull", owner, usable.content)
+    whole["metadata"] |= {"uid": "uid", "resourceVersion": "7"}
+    return keep_copy(whole)
+
+
+def status(made: World, name: str = "pull", **obstacles: Obstacle) -> Json:
+    declared = made.mappings[name]
+    by_target = {f"{namespace.replace('_', '-')}/pull": obstacle for namespace, obstacle in obstacles.items()}
+    found = survey(made, declared.mapping, by_target) if declared.mapping else Survey()
+    return status_of(declared, found, judge(made, declared, found), NOW)
+
+
+def condition(told: Json, kind: str = "Ready") -> Json:
+    found: Json = next((one for one in told["conditions"] if one["type"] == kind), {})
+    return found
+
+
+def pull(**changes: Any) -> Json:
+    return objects.mapping("pull", **changes)
+
+
+FOREIGN = Obstacle("exists and is not Sutler's", foreign=True)
+
+
+def test_all_copied_is_ready() -> None:
+    told = status(world(pull(), copied=SPACES))
+    assert told == {
+        "observedGeneration": 1,
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": "True",
+                "reason": "Synced",
+                "message": "All 4 selected namespaces have their copy.",
+                "observedGeneration": 1,
+                "lastTransitionTime": NOW,
+            }
+        ],
+        "namespaces": {"selected": 4, "synced": 4},
+    }
+
+
+def test_copies_on_their_way_are_counted() -> None:
+    told = status(world(pull(), copied=SPACES[:1]))
+    assert condition(told)["reason"] == "Copying"
+    assert condition(told)["status"] == "False"
+    assert told["namespaces"] == {"selected": 4, "synced": 1}
+
+
+def test_foreign_secrets_in_the_way_are_named_but_not_all_of_them() -> None:
+    told = status(world(pull()), team_a=FOREIGN, team_b=FOREIGN, team_c=FOREIGN, team_d=FOREIGN)
+    assert condition(told)["reason"] == "Conflict"
+    assert "team-a/pull exists and is not Sutler's" in condition(told)["message"]
+    assert "and 1 more" in condition(told)["message"]
+    assert "team-d" not in condition(told)["message"]
+    assert condition(told, "Conflict")["status"] == "True"
+    assert condition(told, "Conflict")["message"] == condition(told)["message"]
+
+
+def test_conflict_condition_is_there_only_while_there_is_one() -> None:
+    assert condition(status(world(pull(), copied=SPACES)), "Conflict") == {}
+
+
+def test_failures_are_told_with_their_cause() -> None:
+    told = status(world(pull(), copied=SPACES[1:]), team_a=Obstacle("exceeded quota"))
+    assert condition(told)["reason"] == "CopyFailed"
+    assert condition(told)["message"] == "team-a/pull: exceeded quota. It will be tried again."
+
+
+def test_an_obstacle_that_is_over_does_not_count() -> None:
+    told = status(world(pull(), copied=SPACES), team_a=Obstacle("exceeded quota"))
+    assert condition(told)["reason"] == "Synced"
+
+
+def test_missing_source_says_what_becomes_of_the_copies() -> None:
+    told = status(world(pull(), source=None))
+    assert condition(told)["reason"] == "SourceMissing"
+    assert "keep the copies that they have" in condition(told)["message"]
+
+
+def test_impossible_mapping_says_what_is_wrong_with_it() -> None:
+    told = status(world(pull(registries=("quay.io/*",))))
+    assert condition(told)["reason"] == "Invalid"
+    assert "spec.registries[0]" in condition(told)["message"]
+    assert "namespaces" not in told
+
+
+def test_observing_mapping_is_ready_and_changes_nothing() -> None:
+    told = status(world(pull(mode="Observe")))
+    assert (condition(told)["status"], condition(told)["reason"]) == ("True", "Observing")
+    assert told["namespaces"] == {"selected": 4, "synced": 0}
+
+
+def test_mapping_that_copies_nothing_is_ready() -> None:
+    told = status(world(pull(copy_from=None)))
+    assert (condition(told)["status"], condition(told)["reason"]) == ("True", "ReferenceOnly")
+    assert told["namespaces"] == {"selected": 4}
+
+
+def test_two_mappings_with_one_secret_name_each_other() -> None:
+    other = objects.mapping("other", secret="pull")
+    told = status(world(pull(), other, copied=SPACES), "other")
+    assert condition(told)["reason"] == "Conflict"
+    assert "team-a/pull belongs to mapping pull" in condition(told)["message"]
+    assert condition(status(world(pull(), other, copied=SPACES)))["reason"] == "Synced"
+
+
+@pytest.mark.parametrize(("before", "since"), [("True", "2025-01-01T00:00:00Z"), ("False", NOW)])
+def test_transition_time_changes_with_the_status_only(before: str, since: str) -> None:
+    old = {"type": "Ready", "status": before, "reason": "X", "lastTransitionTime": "2025-01-01T00:00:00Z"}
+    told = status(world(pull() | {"status": {"conditions": [old]}}, copied=SPACES))
+    assert condition(told)["lastTransitionTime"] == since
+
+
+def test_namespaces_that_are_going_are_not_selected() -> None:
+    made = world(pull(), copied=SPACES[1:])
+    assert isinstance(made.namespaces, dict)
+    made.namespaces["team-a"] = keep_namespace({"metadata": {"name": "team-a", "deletionTimestamp": NOW}})
+    assert status(made)["namespaces"] == {"selected": 3, "synced": 3}
+
+
+def test_reason_of_a_stored_status_is_found_or_empty() -> None:
+    assert ready_reason(status(world(pull(), copied=SPACES))) == "Synced"
+    assert ready_reason({}) == ""
