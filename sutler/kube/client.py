@@ -79,7 +79,7 @@ class Client:
         return self._transport.host
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
-        return await self._read(_call("GET", resource, namespace, name))
+        return await self._read(_call("GET", resource, namespace, name), _SECONDS)
 
     async def list(
         self,
@@ -217,7 +217,7 @@ class Client:
             self._check()
         return _decoded(call, await self._transport.send(call, _SECONDS, self._check))
 
-    async def _read(self, call: Call, seconds: float = _SECONDS) -> Json:
+    async def _read(self, call: Call, seconds: float) -> Json:
         """A read is safe to repeat: a server that asks for a moment's patience gets it here."""
         for _ in range(_READ_TRIES - 1):
             try:

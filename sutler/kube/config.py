@@ -21,10 +21,11 @@ _NO_KEY = re.compile(r"Invalid kube-config file\. Expected (?:key|object with na
 
 @dataclass(frozen=True)
 class Source:
-    """Where the configuration comes from. No `kubeconfig`: from the Pod's service account."""
+    """Where the configuration comes from. No `kubeconfig`: from the Pod's service account, mounted at `account`."""
 
     kubeconfig: str | None
     context: str | None = None
+    account: Path = _ACCOUNT
 
     def __str__(self) -> str:
         if self.kubeconfig is None:
@@ -32,12 +33,14 @@ class Source:
         return f"kubeconfig {self.kubeconfig}" + (f", context {self.context}" if self.context else "")
 
 
-def find_source(kubeconfig: str | None, context: str | None, environ: Mapping[str, str] = os.environ) -> Source:
+def find_source(
+    kubeconfig: str | None, context: str | None, environ: Mapping[str, str] = os.environ, account: Path = _ACCOUNT
+) -> Source:
     """The kubeconfig that was named, else KUBECONFIG, else the Pod's service account, else ~/.kube/config."""
     if named := kubeconfig or environ.get("KUBECONFIG"):
         return Source(named, context)
-    if environ.get("KUBERNETES_SERVICE_HOST") and (_ACCOUNT / "token").exists():
-        return Source(None)
+    if environ.get("KUBERNETES_SERVICE_HOST") and (account / "token").exists():
+        return Source(None, account=account)
     return Source(str(Path("~/.kube/config").expanduser()), context)
 
 
@@ -53,7 +56,11 @@ async def read(source: Source) -> Any:
     configuration.disable_strict_ssl_verification = True
     try:
         if source.kubeconfig is None:
-            library.load_incluster_config(client_configuration=configuration)
+            library.load_incluster_config(
+                client_configuration=configuration,
+                token_filename=str(source.account / "token"),
+                cert_filename=str(source.account / "ca.crt"),
+            )
         else:
             _must_exist(source.kubeconfig)
             await library.load_kube_config(

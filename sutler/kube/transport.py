@@ -203,6 +203,6 @@ def _plainly(error: BaseException) -> str:
         return f"no connection: {error.os_error.strerror or type(error.os_error).__name__}"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer was cut"
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
+    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionError):
         return "the connection was closed without an answer"
     return f"no usable answer ({type(error).__name__})"

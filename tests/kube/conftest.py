@@ -1,0 +1,27 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from sutler.kube import Client, connect
+from tests.cluster import ControlPlane
+from tests.kube.proxy import FaultyProxy
+
+
+@pytest.fixture
+async def client(control_plane: ControlPlane) -> AsyncIterator[Client]:
+    async with connect(str(control_plane.kubeconfig), component="test") as client:
+        yield client
+
+
+@pytest.fixture
+def proxy(control_plane: ControlPlane, tmp_path: Path) -> Iterator[FaultyProxy]:
+    with FaultyProxy(control_plane.kubeconfig, tmp_path) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def proxied(proxy: FaultyProxy) -> AsyncIterator[Client]:
+    """A client whose every request goes through `proxy`."""
+    async with connect(str(proxy.kubeconfig), component="test") as client:
+        yield client
