@@ -46,6 +46,10 @@ mon warn on pool no redundancy = false
 auth allow insecure global id reclaim = false
 osd crush chooseleaf type = 0
 
+[client]
+# Any number of clients at once: none may listen under the daemons' fixed names.
+admin socket =
+
 [mon]
 mon data = {state}/mon
 mon data avail crit = 1
@@ -113,6 +117,10 @@ class Ceph:
     def rbd(self, *args: str, input: str | None = None, timeout: float = 30) -> str:  # noqa: A002 - as in subprocess.run
         """Run `rbd` as the administrator and return what it prints; ClusterError when it fails."""
         return self._run(["rbd", *args], input, timeout)
+
+    def wait_for_manager(self) -> None:
+        """Statistics come from the manager, which takes seconds longer than all else: `start` does not wait for it."""
+        self.mgr.until(lambda: json.loads(self.ceph("mgr", "stat", "-f", "json"))["available"], "the manager", 60)
 
     def pool(self, name: str) -> str:
         """Make a pool for RBD images."""
