@@ -8,8 +8,6 @@ side.
 import asyncio
 from enum import Enum
 
-from sutler.kube.events import EventRecorder
-
 from provisioner.ceph.clusters import Clusters
 from provisioner.volumes.expand import Expander
 from provisioner.volumes.parameters import VolumeClass
@@ -19,11 +17,9 @@ from provisioner.volumes.remove import Remover
 from provisioner.volumes.views import ClaimView
 from provisioner.volumes.watches import Watches
 from sutler.kube.errors import NotFound
+from sutler.kube.events import EventRecorder
 from sutler.kube.queue import WorkQueue
 from sutler.kube.resources import STORAGE_CLASSES
-
-SETTLE = 3.0
-"""Seconds that running Ceph calls get to come back before the lease is given up."""
 
 
 class Due(Enum):
@@ -48,7 +44,9 @@ class Controller:
         remover: Remover,
         reconciler: Reconciler,
         workers: int,
+        settle: float,
     ) -> None:
+        """`settle`: for how many seconds running Ceph calls are waited for before the lease is given up."""
         self._watches = watches
         self._clusters = clusters
         self._events = events
@@ -57,6 +55,7 @@ class Controller:
         self._remover = remover
         self._reconciler = reconciler
         self._queue = WorkQueue("volumes", workers=workers)
+        self._settle = settle
         self._reported: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -73,7 +72,7 @@ class Controller:
                 group.create_task(self._reconciler.run(), name="reconcile")
         finally:
             self._watches.listen(None, None)
-            await self._clusters.settle(SETTLE)
+            await self._clusters.settle(self._settle)
 
     def _consider(self, volume: str) -> None:
         """Queues it, if there is something to do. Most news is not about anything that we have to do."""

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
-from sutler.kube.events import EventRecorder
-from sutler.kube.lease import Elector
 
 from provisioner.ceph.clusters import Clusters, Sources
 from provisioner.ceph.connection import ClusterSettings
@@ -19,6 +17,8 @@ from provisioner.volumes.remove import Remover
 from provisioner.volumes.watches import Watches
 from sutler import probes
 from sutler.kube.client import Client, connect
+from sutler.kube.events import EventRecorder
+from sutler.kube.lease import Elector
 from sutler.kube.resources import NAMESPACES
 from sutler.process import guard
 from sutler.settings import ProcessSettings, Seconds
@@ -131,6 +131,8 @@ async def _controller(
         remover=Remover(fenced, clusters, events, attached=watches.attached, fence=fence),
         reconciler=reconciler,
         workers=settings.workers,
+        # Another may lead after the whole difference.
+        settle=(settings.lease_duration - settings.renew_deadline) / 2,
     )
 
 
