@@ -19,6 +19,8 @@ from tests.cluster.sutler import SutlerProcess
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 NAMESPACE = "sutler-system"
 _NEEDS_AN_IMAGE = {"Deployment", "Service", "PodDisruptionBudget"}
+# Shorter than by default, so that after a kill the next one takes over within seconds.
+_LEASE = ("--lease-duration", "6", "--renew-deadline", "4", "--retry-period", "1")
 _WEBHOOK = "MutatingWebhookConfiguration"
 
 
@@ -37,8 +39,8 @@ class Installation:
         try:
             self.apply()
             self.webhook = self.run("webhook", "webhook")
-            self.secrets = self.run("secrets", "provisioner", "secrets")
-            self.volumes = self.run("volumes", "provisioner", "volumes", "--ceph-conf", str(self._ceph.conf))
+            self.secrets = self.run("secrets", "provisioner", "secrets", *_LEASE)
+            self.volumes = self.run("volumes", "provisioner", "volumes", "--ceph-conf", str(self._ceph.conf), *_LEASE)
         except BaseException:
             self.stop()
             raise

@@ -77,6 +77,8 @@ def test_pods_of_controllers_get_theirs(control_plane: ControlPlane, mapping: st
         template["spec"]["restartPolicy"] = "Never"
     else:
         spec["selector"] = {"matchLabels": {"app": kind.lower()}}
+    if kind == "StatefulSet":
+        spec["serviceName"] = "work"
     version = "batch/v1" if kind == "Job" else "apps/v1"
     create(control_plane, namespace, {"apiVersion": version, "kind": kind, "metadata": {"name": "work"}, "spec": spec})
     select = f"-l=app={kind.lower()}"
