@@ -1,0 +1,312 @@
+"""The webhook's certificate against a real API server, with the rights of the webhook's own account."""
+
+import asyncio
+import base64
+import datetime as dt
+import json
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs import issue
+from certs.contents import Contents, next_step
+from certs.issue import Names
+from certs.serving import ServingCertificate
+from sutler.kube.client import Client, connect
+from tests.cluster import ControlPlane, wait_for_async
+from tests.conftest import REPOSITORY
+
+Json = dict[str, Any]
+
+HOST = "sutler-webhook.sutler-system.svc"
+NAMES = Names((HOST,))
+SECRET = "sutler-webhook-certificate"
+POLL = 0.2
+
+
+@pytest.fixture(scope="module")
+def account(control_plane: ControlPlane) -> Path:
+    """A kubeconfig with the webhook's rights and no others."""
+    base = REPOSITORY / "manifests" / "base"
+    for file in ("namespace.yaml", "webhook-rbac.yaml"):
+        control_plane.kubectl("apply", "-f", str(base / file))
+    return control_plane.kubeconfig_for("sutler-system", "sutler-webhook")
+
+
+@dataclass
+class Stored:
+    """The two objects that hold the certificate and the CA."""
+
+    control_plane: ControlPlane
+
+    def secret(self) -> Json:
+        found: Json = self.control_plane.kubectl_json("get", "secret", SECRET, "-n", "sutler-system")
+        return found
+
+    def contents(self) -> Contents:
+        data = self.secret().get("data") or {}
+        return Contents.from_data({key: base64.b64decode(value) for key, value in data.items()})
+
+    def put(self, contents: Contents) -> None:
+        self.patch({key: base64.b64encode(value).decode() for key, value in contents.to_data().items()})
+
+    def patch(self, data: dict[str, str] | None) -> None:
+        self.control_plane.kubectl(
+            "patch", "secret", SECRET, "-n", "sutler-system", "--type=merge", "-p", json.dumps({"data": data})
+        )
+
+    def configuration(self) -> Json:
+        found: Json = self.control_plane.kubectl_json("get", "mutatingwebhookconfiguration", "sutler-webhook")
+        return found
+
+    def bundles(self) -> list[bytes]:
+        webhooks = self.configuration()["webhooks"]
+        return [base64.b64decode(webhook["clientConfig"].get("caBundle", "")) for webhook in webhooks]
+
+
+def configuration() -> Json:
+    """Two webhooks, to see that both are served. They select nothing: no Pod of another test waits for them."""
+    nothing = {"matchLabels": {"sutler.dev/none": secrets.token_hex(4)}}
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "sutler-webhook", "labels": {"keep": "me"}},
+        "webhooks": [
+            {
+                "name": f"{name}.sutler.dev",
+                "clientConfig": {"url": "https://127.0.0.1:9/mutate"},
+                "admissionReviewVersions": ["v1"],
+                "sideEffects": "None",
+                "failurePolicy": "Ignore",
+                "namespaceSelector": nothing,
+            }
+            for name in ("inject", "warn")
+        ],
+    }
+
+
+@pytest.fixture
+def stored(control_plane: ControlPlane, account: Path) -> Iterator[Stored]:  # noqa: ARG001 - its namespace
+    """As the manifests leave it: an empty Secret, a configuration without a CA."""
+    control_plane.kubectl("apply", "-f", str(REPOSITORY / "manifests" / "base" / "certificate.yaml"))
+    control_plane.kubectl("create", "-f", "-", input=json.dumps(configuration()))
+    yield Stored(control_plane)
+    control_plane.kubectl("delete", "mutatingwebhookconfiguration", "sutler-webhook", "--ignore-not-found")
+    control_plane.kubectl("delete", "secret", SECRET, "-n", "sutler-system", "--ignore-not-found")
+
+
+@pytest.fixture
+async def client(account: Path) -> AsyncIterator[Client]:
+    async with connect(str(account), component="test") as connected:
+        yield connected
+
+
+@asynccontextmanager
+async def serving(client: Client) -> AsyncIterator[ServingCertificate]:
+    """One replica's certificate, kept up to date until the end of the block."""
+    certificate = ServingCertificate(
+        client, namespace="sutler-system", secret_name=SECRET, dns_names=[HOST], ips=[], poll_interval=POLL
+    )
+    running = asyncio.create_task(certificate.run())
+    try:
+        yield certificate
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    async def ask() -> bool:
+        return await asyncio.to_thread(condition)
+
+    await wait_for_async(ask, what)
+
+
+def served(certificate: ServingCertificate) -> bytes:
+    """What a client gets to see, DER."""
+    leaf = handshake(certificate.context, unverified())
+    assert leaf is not None
+    return leaf
+
+
+def unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def trusting(bundle: bytes) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=bundle.decode())
+
+
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> bytes | None:
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client_side = client.wrap_bio(to_client, to_server, server_hostname=HOST)
+    server_side = server.wrap_bio(to_server, to_client, server_side=True)
+    done: set[ssl.SSLObject] = set()
+    while len(done) < 2:
+        for side in (client_side, server_side):
+            try:
+                side.do_handshake()
+                done.add(side)
+            except ssl.SSLWantReadError:
+                pass
+    return client_side.getpeercert(binary_form=True)
+
+
+async def test_first_start_makes_publishes_and_serves(stored: Stored, client: Client) -> None:
+    before = stored.configuration()
+    async with serving(client) as certificate:
+        assert certificate.ready() == "no certificate is loaded"
+        await until(lambda: certificate.ready() is None, "the certificate to be served")
+        bundles = stored.bundles()
+        assert bundles == [stored.contents().authorities] * 2
+        handshake(certificate.context, trusting(bundles[0]))
+    after = stored.configuration()
+    for webhook in after["webhooks"]:
+        del webhook["clientConfig"]["caBundle"]
+    for one in (before, after):
+        for noise in ("resourceVersion", "generation", "managedFields"):
+            one["metadata"].pop(noise, None)
+    assert after == before, "something else than caBundle was changed"
+
+
+async def test_two_replicas_agree_on_one_certificate(stored: Stored, client: Client) -> None:
+    async with serving(client) as one, serving(client) as other:
+        await until(lambda: one.ready() is None and other.ready() is None, "both to be ready")
+        leaf = issue.read_certificate(stored.contents().leaf.certificate)
+        await until(lambda: served(one) == served(other), "both to serve the same")
+        assert served(one) == leaf.public_bytes(Encoding.DER)
+        version = stored.secret()["metadata"]["resourceVersion"]
+        await asyncio.sleep(4 * POLL)  # several more rounds of both
+        assert stored.secret()["metadata"]["resourceVersion"] == version
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        None,
+        {"tls.crt": None},
+        {"tls.key": base64.b64encode(b"garbage").decode()},
+        {"ca.crt": ""},
+        {"ca.key": base64.b64encode(issue.new_authority(dt.datetime.now(dt.UTC)).key).decode()},
+    ],
+    ids=["emptied", "certificate gone", "key garbled", "CA emptied", "key of another CA"],
+)
+async def test_damaged_secret_is_repaired_while_the_old_pair_serves(
+    stored: Stored, client: Client, damage: dict[str, str] | None
+) -> None:
+    async with serving(client) as certificate:
+        await until(lambda: certificate.ready() is None, "the certificate to be served")
+        stored.patch(damage)
+        assert served(certificate)
+
+        def repaired() -> bool:
+            contents = stored.contents()
+            now = dt.datetime.now(dt.UTC)
+            return bool(contents.leaf.certificate) and next_step(contents, NAMES, now, trusted=False) is None
+
+        await until(repaired, "the Secret to be whole again")
+        await until(lambda: stored.bundles() == [stored.contents().authorities] * 2, "the CA to be published")
+        await until(lambda: verifies(certificate, stored.bundles()[0]), "the served certificate to be trusted")
+        assert certificate.ready() is None
+
+
+async def test_deleted_secret_needs_the_manifests_but_stops_nothing(
+    control_plane: ControlPlane, stored: Stored, client: Client
+) -> None:
+    """The webhook's account may not create Secrets; what it holds in memory goes on being served."""
+    async with serving(client) as certificate:
+        await until(lambda: certificate.ready() is None, "the certificate to be served")
+        control_plane.kubectl("delete", "secret", SECRET, "-n", "sutler-system")
+        await asyncio.sleep(2 * POLL)
+        assert certificate.ready() is None
+        assert served(certificate)
+        control_plane.kubectl("apply", "-f", str(REPOSITORY / "manifests" / "base" / "certificate.yaml"))
+        await until(lambda: bool(stored.contents().leaf.certificate), "a new certificate")
+        await until(lambda: verifies(certificate, stored.bundles()[0]), "the served certificate to be trusted")
+
+
+async def test_ca_that_somebody_removes_is_published_again(stored: Stored, client: Client) -> None:
+    async with serving(client) as certificate:
+        await until(lambda: certificate.ready() is None, "the certificate to be served")
+        remove = [{"op": "remove", "path": "/webhooks/1/clientConfig/caBundle"}]
+        stored.control_plane.kubectl(
+            "patch", "mutatingwebhookconfiguration", "sutler-webhook", "--type=json", "-p", json.dumps(remove)
+        )
+        await until(lambda: stored.bundles() == [stored.contents().authorities] * 2, "both webhooks to trust it")
+
+
+async def test_without_a_configuration_it_is_ready_and_publishes_when_there_is_one(
+    control_plane: ControlPlane, stored: Stored, client: Client
+) -> None:
+    control_plane.kubectl("delete", "mutatingwebhookconfiguration", "sutler-webhook")
+    async with serving(client) as certificate:
+        await until(lambda: certificate.ready() is None, "the certificate to be served")
+        control_plane.kubectl("create", "-f", "-", input=json.dumps(configuration()))
+        await until(lambda: stored.bundles() == [stored.contents().authorities] * 2, "the CA to be published")
+
+
+async def test_change_of_ca_is_trusted_at_every_moment(stored: Stored, client: Client) -> None:
+    """Watched as the API server would: at no look is a leaf served that the published bundle does not vouch for."""
+    long_ago = dt.datetime.now(dt.UTC) - dt.timedelta(days=250)
+    old = issue.new_authority(long_ago)
+    stored.put(Contents(old.certificate, old.key, issue.new_leaf(old, NAMES, dt.datetime.now(dt.UTC))))
+    old_leaf = issue.read_certificate(stored.contents().leaf.certificate)
+    async with serving(client) as certificate:
+        await until(lambda: certificate.ready() is None, "the certificate to be served")
+
+        def switched() -> bool:
+            bundle = stored.bundles()[0]
+            assert verifies(certificate, bundle), "a leaf was served that was not trusted"
+            return served(certificate) != old_leaf.public_bytes(Encoding.DER)
+
+        await until(switched, "the leaf of the new CA")
+        bundle = issue.read_bundle(stored.bundles()[0])
+        assert len(bundle) == 2
+        assert bundle[1] == issue.read_certificate(old.certificate)
+        new_leaf = issue.read_certificate(stored.contents().leaf.certificate)
+        assert issue.signed_by(new_leaf, bundle[0])
+
+
+async def test_certificate_stays_served_while_the_api_server_hangs(stored: Stored, client: Client) -> None:
+    async with serving(client) as certificate:
+        await until(lambda: certificate.ready() is None, "the certificate to be served")
+        bundle = stored.bundles()[0]
+        stored.control_plane.pause()
+        try:
+            await asyncio.sleep(5 * POLL)
+            assert certificate.ready() is None
+            assert verifies(certificate, bundle)
+        finally:
+            stored.control_plane.resume()
+        stored.patch(None)
+        await until(lambda: bool(stored.contents().leaf.certificate), "it to go on when the API server does")
+
+
+async def test_missing_right_is_told_by_readiness(control_plane: ControlPlane, stored: Stored) -> None:
+    control_plane.kubectl("create", "serviceaccount", "nobody", "-n", "sutler-system")
+    try:
+        powerless = control_plane.kubeconfig_for("sutler-system", "nobody")
+        async with connect(str(powerless), component="test") as client, serving(client) as certificate:
+            await until(lambda: "403 Forbidden" in (certificate.ready() or ""), "the reason")
+            assert SECRET in (certificate.ready() or "")
+    finally:
+        control_plane.kubectl("delete", "serviceaccount", "nobody", "-n", "sutler-system")
+    assert stored.contents() == Contents()
+
+
+def verifies(certificate: ServingCertificate, bundle: bytes) -> bool:
+    try:
+        handshake(certificate.context, trusting(bundle))
+    except ssl.SSLCertVerificationError:
+        return False
+    return True
