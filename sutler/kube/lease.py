@@ -117,11 +117,13 @@ class Elector:
         renewal = asyncio.create_task(self._renew_until_lost(), name=f"renewal of lease {self._name}")
         try:
             await asyncio.wait({work, renewal}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
+            if work.done() and clock() < self._may_act_until:
                 work.result()
                 raise KubeError(f"the work under lease {self._name} has ended by itself")
+            # Work that fails from here on most likely fails because of this.
             _log.warning("lease lost", lease=self._name)
-            renewal.result()
+            if renewal.done():
+                renewal.result()
         finally:
             renewal.cancel()
             await self._end(work)

@@ -1,3 +1,4 @@
+import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -25,3 +26,13 @@ async def proxied(proxy: FaultyProxy) -> AsyncIterator[Client]:
     """A client whose every request goes through `proxy`."""
     async with connect(str(proxy.kubeconfig), component="test") as client:
         yield client
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """For tests that set up logging as a process does."""
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    yield
+    root.handlers, _ = before
+    root.setLevel(before[1])
