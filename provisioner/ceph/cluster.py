@@ -10,7 +10,7 @@ from provisioner.ceph.errors import DISCONNECTED, CephError, OutcomeUnknown, Una
 from provisioner.ceph.health import Health
 from provisioner.ceph.metrics import observe
 from provisioner.ceph.pool import Pool
-from provisioner.ceph.threads import Threads
+from provisioner.ceph.threads import Running, Threads
 
 T = TypeVar("T")
 
@@ -27,9 +27,10 @@ class Cluster:
         self.settings = settings
         self.name = settings.name
         what = f"Ceph cluster {settings.name}"
-        self._quick = Threads(what, size=settings.threads, patience=PATIENCE)
+        running = Running()
+        self._quick = Threads(what, running, size=settings.threads, patience=PATIENCE)
         # Removing is slow by nature (every object, one by one): it must not look like a hang, nor be in anybody's way.
-        self._slow = Threads(f"{what}, removals", size=settings.removals, patience=SLOW)
+        self._slow = Threads(f"{what}, removals", running, size=settings.removals, patience=SLOW)
         self._connecting = asyncio.Lock()
         self._connection: Connection | None = None
         self._reachable = Health(f"Ceph cluster {settings.name}", probe=settings.connect_timeout)
@@ -114,3 +115,9 @@ class Cluster:
     async def settle(self, seconds: float) -> bool:
         """Waits until no call runs any more; False when some still do after `seconds`."""
         return all(await asyncio.gather(self._quick.settle(seconds), self._slow.settle(seconds)))
+
+    async def close(self) -> None:
+        """Disconnects when no call runs any more; with one that hangs the connection is left to the process's end."""
+        connection, self._connection = self._connection, None
+        if connection is not None and await self.settle(self.settings.timeout):
+            await self._quick.call("closing", connection.close, deadline=self.settings.timeout)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,22 +36,26 @@ class Connection:
         """Connects; blocks for `connect_timeout` at most."""
         self._settings = settings
         self._ioctxs: dict[tuple[int, str], Any] = {}
+        self._prepared: set[tuple[int, str]] = set()
         self._lock = threading.Lock()
         self.rados = self._connect()
 
     def _connect(self) -> Any:
         settings = self._settings
         target = f"to Ceph cluster {settings.name} as client.{settings.user}"
-        limits = {
+        options = {
             "rados_osd_op_timeout": f"{settings.timeout:g}",
             "rados_mon_op_timeout": f"{settings.timeout:g}",
             "client_mount_timeout": f"{settings.connect_timeout:g}",
+            # What Ceph would print between our lines is in the errors that it returns.
+            "log_to_stderr": "false",
+            "err_to_stderr": "false",
         }
         try:
             with translated("connecting", target):
                 handle = rados.Rados(conffile=None if settings.monitors else settings.conf, rados_id=settings.user)
                 handle.conf_parse_env()  # CEPH_ARGS
-                for option, value in (limits | self._access()).items():
+                for option, value in (options | self._access()).items():
                     handle.conf_set(option, value)
                 handle.connect()
         except Missing as error:
@@ -84,6 +89,15 @@ class Connection:
                 # Without it creating and removing wait for ever while the pool is full.
                 ioctx.set_osdmap_full_try()
                 self._ioctxs[number, namespace] = ioctx
+        return ioctx
+
+    def prepared(self, pool: str, namespace: str, prepare: Callable[[Any], None]) -> Any:
+        """`ioctx`, after `prepare` has been called with it once."""
+        ioctx = self.ioctx(pool, namespace)
+        key = (ioctx.get_pool_id(), namespace)
+        if key not in self._prepared:
+            prepare(ioctx)
+            self._prepared.add(key)
         return ioctx
 
     def fsid(self) -> str:

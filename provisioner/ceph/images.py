@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from provisioner.ceph import metadata as wire
-from provisioner.ceph.binding import rbd
-from provisioner.ceph.errors import ImageMissing, ImageTaken, InUse, Missing, NamespaceMissing, translated
+from provisioner.ceph.binding import rados, rbd
+from provisioner.ceph.errors import ImageMissing, ImageTaken, InUse, Missing, NamespaceMissing, NoSpace, translated
 from provisioner.ceph.model import Image, ImageSpec, Listed, Trashed, feature_names
 
 Fence = Callable[[], None]
@@ -35,6 +35,17 @@ def create(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> None:
             _LIBRBD.remove(ioctx, spec.name)
         _create(ioctx, spec, target)
     _set_metadata(ioctx, identity(ioctx, spec.name), spec.metadata, target)
+
+
+def prepare(ioctx: Any) -> None:
+    """Makes the trash's object. Every removal goes through it, and in a full pool it could not be made any more."""
+    with (
+        contextlib.suppress(NoSpace),
+        translated("preparing", f"pool {_where(ioctx)}"),
+        rados.WriteOpCtx() as operation,
+    ):
+        operation.new(0)  # no error if it is there
+        ioctx.operate_write_op(operation, "rbd_trash")
 
 
 def _create(ioctx: Any, spec: ImageSpec, target: str) -> None:
@@ -141,10 +152,15 @@ def removable(ioctx: Any, name: str, owner: str, value: str) -> Image | None:
 
 def remove(ioctx: Any, name: str, owner: str, value: str, fence: Fence) -> None:
     """Removes the image at once. One that is gone is a success, and a half-removed one is cleaned up."""
-    removable(ioctx, name, owner, value)
+    found = removable(ioctx, name, owner, value)
     fence()
-    with contextlib.suppress(Missing), _translated("removing", f"image {_where(ioctx)}/{name}"):
-        _LIBRBD.remove(ioctx, name)
+    target = f"image {_where(ioctx)}/{name}"
+    try:
+        with _translated("removing", target):
+            _LIBRBD.remove(ioctx, name)
+    except ImageMissing:
+        if found is not None:
+            _require_gone(ioctx, name, target)
 
 
 def trash(ioctx: Any, name: str, owner: str, value: str, fence: Fence, *, delay: int) -> None:
@@ -152,8 +168,21 @@ def trash(ioctx: Any, name: str, owner: str, value: str, fence: Fence, *, delay:
     if removable(ioctx, name, owner, value) is None:
         return
     fence()
-    with contextlib.suppress(Missing), _translated("moving to the trash", f"image {_where(ioctx)}/{name}"):
-        _LIBRBD.trash_move(ioctx, name, delay)
+    target = f"image {_where(ioctx)}/{name}"
+    try:
+        with _translated("moving to the trash", target):
+            _LIBRBD.trash_move(ioctx, name, delay)
+    except ImageMissing:
+        _require_gone(ioctx, name, target)
+
+
+def _require_gone(ioctx: Any, name: str, target: str) -> None:
+    """Librbd says "no such file" of much, for example of a trash that a full pool has no room for."""
+    try:
+        identity(ioctx, name)
+    except ImageMissing:
+        return
+    raise NoSpace(f"removing {target}: it is still there: is the pool full or over its quota?")
 
 
 def trash_listing(ioctx: Any) -> list[Trashed]:

@@ -25,7 +25,7 @@ class Pool:
 
     async def create(self, spec: ImageSpec, *, owner: str, fence: Fence) -> None:
         def work(connection: Connection) -> None:
-            ioctx = connection.ioctx(self.name, self.namespace)
+            ioctx = connection.prepared(self.name, self.namespace, images.prepare)
             try:
                 images.create(ioctx, spec, owner, fence)
             except ImageMissing:
@@ -44,7 +44,12 @@ class Pool:
         return await self._do("metadata", lambda ioctx: images.metadata_of(ioctx, identifier))
 
     async def images(self) -> list[Listed]:
-        return await self._do("list", images.listing)
+        def work(connection: Connection) -> list[Listed]:
+            found = images.listing(connection.ioctx(self.name, self.namespace))
+            # To librbd a pool that has just been deleted is one without images.
+            return found or images.listing(connection.ioctx(self.name, self.namespace))
+
+        return await self._cluster.run("list", work, pool=self.name)
 
     async def resize(self, name: str, size: int, *, fence: Fence) -> int:
         return await self._do("resize", lambda ioctx: images.resize(ioctx, name, size, fence), name)

@@ -18,8 +18,25 @@ from provisioner.ceph.errors import OutcomeUnknown, Unavailable
 T = TypeVar("T")
 
 
+class Running:
+    """What is being worked on, by key, since when: one for all the threads that may touch the same things."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def refuse_twice(self, key: str) -> None:
+        if key in self._since:
+            raise Unavailable(f"{key}: an earlier call has not come back from Ceph yet")
+
+    def begin(self, key: str) -> None:
+        self._since[key] = time.monotonic()
+
+    def end(self, key: str) -> None:
+        del self._since[key]
+
+
 class Threads:
-    def __init__(self, name: str, *, size: int, patience: float) -> None:
+    def __init__(self, name: str, running: Running, *, size: int, patience: float) -> None:
         """Runs up to `size` calls at a time.
 
         While they are all busy, and one has been for `patience` seconds, Ceph is taken to hang, and further calls fail
@@ -31,7 +48,8 @@ class Threads:
         self._free = asyncio.Semaphore(size)
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._started = 0
-        self._running: dict[str, tuple[float, asyncio.Future[None]]] = {}
+        self._keys = running
+        self._calls: dict[asyncio.Future[None], float] = {}
 
     async def call(self, key: str, work: Callable[[], T], *, deadline: float) -> T:
         """Runs `work` in a thread. `key` names what it touches: two calls with one key never run side by side.
@@ -39,10 +57,10 @@ class Threads:
         Raises OutcomeUnknown after `deadline` seconds; the call itself goes on, and until it returns every other call
         with its key fails as Unavailable.
         """
-        self._refuse_if_stuck(key)
+        self._keys.refuse_twice(key)
         await self._slot()
         try:
-            self._refuse_if_stuck(key)
+            self._keys.refuse_twice(key)
         except Unavailable:
             self._free.release()
             raise
@@ -57,7 +75,7 @@ class Threads:
             try:
                 await asyncio.wait_for(self._free.acquire(), self._patience)
             except TimeoutError:
-                oldest = min((started for started, _ in self._running.values()), default=time.monotonic())
+                oldest = min(self._calls.values(), default=time.monotonic())
                 if time.monotonic() - oldest >= self._patience:
                     raise Unavailable(f"{self._name}: all {self._size} calls at a time are waiting for Ceph") from None
             else:
@@ -65,23 +83,20 @@ class Threads:
 
     async def settle(self, seconds: float) -> bool:
         """Waits until no call runs any more; False when some still do after `seconds`."""
-        running = [done for _, done in self._running.values()]
-        if running:
-            await asyncio.wait(running, timeout=seconds)
-        return not self._running
-
-    def _refuse_if_stuck(self, key: str) -> None:
-        if key in self._running:
-            raise Unavailable(f"{self._name}: {key}: an earlier call has not come back from Ceph yet")
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=seconds)
+        return not self._calls
 
     def _start(self, key: str, work: Callable[[], T]) -> "asyncio.Future[T]":
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         done: asyncio.Future[None] = loop.create_future()
-        self._running[key] = (time.monotonic(), done)
+        self._keys.begin(key)
+        self._calls[done] = time.monotonic()
 
         def finish(result: T | None, error: BaseException | None) -> None:
-            del self._running[key]
+            self._keys.end(key)
+            del self._calls[done]
             done.set_result(None)
             self._free.release()
             if answer.cancelled():
@@ -101,7 +116,7 @@ class Threads:
             with contextlib.suppress(RuntimeError):  # the loop is gone: so is everybody who could wait
                 loop.call_soon_threadsafe(finish, result, failure)
 
-        if self._started < min(self._size, len(self._running)):
+        if self._started < min(self._size, len(self._calls)):
             self._started += 1
             threading.Thread(target=self._serve, name=f"ceph-{self._name}-{self._started}", daemon=True).start()
         self._jobs.put(job)

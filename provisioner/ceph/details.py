@@ -1,0 +1,61 @@
+"""All there is to know of one image, as a blocking call: its header, and what only an open image tells."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from provisioner.ceph import directory, snapshots
+from provisioner.ceph.binding import rbd
+from provisioner.ceph.connection import Connection
+from provisioner.ceph.directory import Entry
+from provisioner.ceph.errors import Missing, translated
+from provisioner.ceph.headers import Header
+from provisioner.ceph.snapshots import Snapshot
+from provisioner.ceph.where import image, image_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    entry: Entry
+    header: Header
+    data_pool: str | None
+    watchers: tuple[str, ...]
+    snapshots: tuple[Snapshot, ...]
+    parent: str | None
+    """pool/[namespace/]image@snapshot"""
+
+
+def show(connection: Connection, ioctx: Any, name: str) -> Details:
+    found = directory.header(ioctx, name)
+    # A read-write open is itself a watcher.
+    with image_errors("opening", image(ioctx, name)), rbd.Image(ioctx, name, read_only=True) as opened:
+        return Details(
+            entry=Entry(name, found.id, found, directory.used(ioctx, found)),
+            header=found,
+            data_pool=pool_name(connection, found.data_pool),
+            watchers=tuple(watcher["addr"] for watcher in opened.watchers_list()),
+            snapshots=tuple(snapshots.of_opened(opened)) if found.snapshots else (),
+            parent=_parent(opened) if found.is_clone else None,
+        )
+
+
+def made(connection: Connection, ioctx: Any, name: str) -> Details:
+    """The same of an image that was just made: nobody can have opened, cloned or filled it yet."""
+    found = directory.header(ioctx, name)
+    used = 0 if found.map_usable else None
+    return Details(Entry(name, found.id, found, used), found, pool_name(connection, found.data_pool), (), (), None)
+
+
+def pool_name(connection: Connection, number: int | None) -> str | None:
+    if number is None:
+        return None
+    try:
+        with translated("looking up", f"pool {number}"):
+            return str(connection.rados.pool_reverse_lookup(number))
+    except Missing:
+        return f"(deleted pool {number})"
+
+
+def _parent(opened: Any) -> str:
+    parent = opened.get_parent_image_spec()
+    place = "/".join(part for part in (parent["pool_name"], parent["pool_namespace"], parent["image_name"]) if part)
+    return f"{place}@{parent['snap_name']}"

@@ -1,0 +1,171 @@
+"""Images of a pool in pieces, as blocking calls: thousands of images, and no more read than one page needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provisioner.ceph import headers, metadata
+from provisioner.ceph.binding import rados
+from provisioner.ceph.errors import CephError, ImageMissing, Missing, from_errno, translated
+from provisioner.ceph.headers import Header
+from provisioner.ceph.where import image, image_errors, place
+
+_DIRECTORY = "rbd_directory"
+_OBJECT_MAP = "rbd_object_map."
+_NAME = "name_"
+_MOST_KEYS = 1000
+"""Keys of one header in one reading; more (hundreds of snapshots) take more readings."""
+_LONGEST_MAP = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    name: str
+    id: str
+    header: Header | None
+    """None: there is a name and no image; a creation or a removal stopped half-way."""
+    used: int | None
+    """Bytes of the objects that exist; None where no object map counts them."""
+
+
+def page(ioctx: Any, prefix: str, after: str, limit: int) -> list[Entry]:
+    """Up to `limit` images in the order of their names, the first one after `after`."""
+    with translated("listing", f"the images of {place(ioctx)}"):
+        try:
+            found = _omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME + prefix, limit)
+        except Missing:
+            return []  # the first image makes the directory
+        named = [(key.removeprefix(_NAME), headers.decode_text(value)) for key, value in found]
+        read = _headers(ioctx, named)
+        used = _used(ioctx, read)
+    return [
+        Entry(name, identifier, header, used.get(identifier))
+        for (name, identifier), header in zip(named, read, strict=True)
+    ]
+
+
+def count(ioctx: Any) -> int:
+    """Of the names; the whole directory is read for it."""
+    total, after = 0, ""
+    while found := names(ioctx, after):
+        total, after = total + len(found), found[-1]
+    return total
+
+
+def names(ioctx: Any, after: str = "", most: int = _MOST_KEYS) -> list[str]:
+    with translated("listing", f"the images of {place(ioctx)}"):
+        try:
+            found = _omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME, most)
+        except Missing:
+            return []
+    return [key.removeprefix(_NAME) for key, _ in found]
+
+
+def known(ioctx: Any, name: str) -> bool:
+    """Whether the directory has this very name, with an image or without one."""
+    with translated("listing", f"the images of {place(ioctx)}"):
+        try:
+            # The first key with this beginning is the name itself, if that is there.
+            return any(key == _NAME + name for key, _ in _omap(ioctx, _DIRECTORY, "", _NAME + name, 1))
+        except Missing:
+            return False
+
+
+def header(ioctx: Any, name: str) -> Header:
+    """Raises ImageMissing for a name without an image, too."""
+    target = image(ioctx, name)
+    with image_errors("looking up", target):
+        identifier = metadata.decode_text(ioctx.read(metadata.IDENTITY + name))
+        found = header_by_id(ioctx, identifier, name)
+    if found is None:
+        raise ImageMissing(
+            f"{target} is not whole: its creation or removal stopped half-way; delete it or create it again"
+        )
+    return found
+
+
+def header_by_id(ioctx: Any, identifier: str, name: str = "") -> Header | None:
+    """None when there is none. Images in the trash have no other way to it."""
+    items: dict[str, bytes] = {}
+    try:
+        while (
+            len(more := _omap(ioctx, metadata.HEADER + identifier, max(items, default=""), "", _MOST_KEYS))
+            == _MOST_KEYS
+        ):
+            items.update(more)
+    except Missing:
+        return None
+    return headers.decode(identifier, name, {**items, **dict(more)})
+
+
+def used(ioctx: Any, found: Header) -> int | None:
+    return _used(ioctx, [found]).get(found.id)
+
+
+def _omap(ioctx: Any, oid: str, after: str, prefix: str, most: int) -> list[tuple[str, bytes]]:
+    with translated("reading", oid), rados.ReadOpCtx() as operation:
+        found, _ = ioctx.get_omap_vals(operation, after, prefix, most)
+        ioctx.operate_read_op(operation, oid)
+        return list(found)
+
+
+def _headers(ioctx: Any, named: Sequence[tuple[str, str]]) -> list[Header | None]:
+    """All at once: they wait for each other's answers, not one after the other."""
+    started = []
+    try:
+        for _, identifier in named:
+            operation = ioctx.create_read_op()
+            found, _ = ioctx.get_omap_vals(operation, "", "", _MOST_KEYS)
+            started.append((operation, found, ioctx.operate_aio_read_op(operation, metadata.HEADER + identifier)))
+        return [
+            _finished(ioctx, name, identifier, found, completion)
+            for (name, identifier), (_, found, completion) in zip(named, started, strict=True)
+        ]
+    finally:
+        for operation, _, completion in started:
+            completion.wait_for_complete()
+            ioctx.release_read_op(operation)
+
+
+def _finished(ioctx: Any, name: str, identifier: str, found: Any, completion: Any) -> Header | None:
+    completion.wait_for_complete()
+    try:
+        _check(completion.get_return_value(), f"reading the header of {image(ioctx, name)}")
+    except Missing:
+        return None
+    items = dict(found)
+    if len(items) == _MOST_KEYS:
+        return header_by_id(ioctx, identifier, name)
+    return headers.decode(identifier, name, items)
+
+
+def _used(ioctx: Any, found: Sequence[Header | None]) -> dict[str, int]:
+    counted = [one for one in found if one is not None and one.map_usable]
+    maps: dict[str, bytes] = {}
+
+    def keep(identifier: str) -> Any:
+        return lambda _, data: maps.__setitem__(identifier, data)
+
+    started = [
+        ioctx.aio_execute(_OBJECT_MAP + one.id, metadata.CLASS, "object_map_load", b"", _map_length(one), keep(one.id))
+        for one in counted
+    ]
+    for completion in started:
+        completion.wait_for_complete_and_cb()
+    usable = {}
+    for one, completion in zip(counted, started, strict=True):
+        if completion.get_return_value() >= 0 and maps.get(one.id):
+            usable[one.id] = min(headers.objects_present(maps[one.id]) * one.object_size, one.size)
+    return usable
+
+
+def _map_length(found: Header) -> int:
+    """Two bits an object, and a checksum of four bytes for every 4 KiB of them."""
+    objects = -(-found.size // found.object_size)
+    return min(objects // 2 + 4096, _LONGEST_MAP)
+
+
+def _check(code: int, what: str) -> None:
+    if code < 0:
+        error: CephError = from_errno(-code, what, "")
+        raise error

@@ -1,0 +1,239 @@
+"""Changes of images that people ask for by name, as blocking calls. What a claim's image needs is in `images`.
+
+Work that goes on for long and loses data on its way (removing, rolling back, shrinking) is first written down in the
+image's metadata. Whoever looks after a crash sees that the image is not whole, and what to do about it.
+"""
+
+import contextlib
+import errno
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from provisioner.ceph import directory, metadata
+from provisioner.ceph.binding import rbd
+from provisioner.ceph.errors import BadRequest, CephError, ImageMissing, ImageTaken, InUse, Missing
+from provisioner.ceph.headers import Header
+from provisioner.ceph.model import ImageSpec
+from provisioner.ceph.where import image, image_errors, some
+
+_LIBRBD = rbd.RBD()
+
+UNFINISHED = "sutler.dev/unfinished"
+"""Metadata key: what was begun and not finished, as a word of `Work` and the operation's identifier."""
+
+
+class Work(StrEnum):
+    REMOVE = "remove"
+    ROLLBACK = "rollback"
+    SHRINK = "shrink"
+
+
+_WAY_OUT = {
+    Work.REMOVE: "its removal was begun and some of its data is gone; delete it again",
+    Work.ROLLBACK: "rolling it back was begun, it is neither the old nor the new; roll it back again",
+    Work.SHRINK: "shrinking it was begun and data at its end is gone; shrink it again",
+}
+
+_SETTLED = 1.0
+"""Seconds after which a name without an image is what a crash left, and not somebody's creation under way."""
+
+Progress = Callable[[float], None]
+"""Told the done part, 0 to 1; raises Cancelled to stop."""
+
+
+class Cancelled(CephError):  # noqa: N818 - named after what happened, as all of them
+    """Stopped because it was asked to, half-way."""
+
+
+class Changed(CephError):  # noqa: N818
+    """The image is not any more what the caller has seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What has to be true right before a change."""
+
+    check: Callable[[Header], None] = lambda _: None
+    """Raises when the image must not be touched."""
+
+    def pass_(self, ioctx: Any, name: str, finishes: tuple[Work, ...] = ()) -> Header:
+        """The image's header, if nothing was begun and left unfinished but what this change `finishes`."""
+        found = directory.header(ioctx, name)
+        self.check(found)
+        require_whole(image(ioctx, name), found, finishes)
+        return found
+
+
+def unfinished(found: Header) -> str | None:
+    """What was begun with the image and what to do about it, in words."""
+    word = found.metadata.get(UNFINISHED, "").partition(" ")[0]
+    if not word:
+        return None
+    return _WAY_OUT[Work(word)] if word in set(Work) else f"{word} was begun"
+
+
+def require_whole(target: str, found: Header, finishes: tuple[Work, ...] = ()) -> None:
+    what = unfinished(found)
+    if what and found.metadata[UNFINISHED].partition(" ")[0] not in finishes:
+        raise InUse(f"{target} is not whole: {what}", code=errno.EBUSY)
+
+
+def create(ioctx: Any, spec: ImageSpec) -> None:
+    target = image(ioctx, spec.name)
+    try:
+        _create(ioctx, spec, target)
+    except ImageTaken:
+        if not _debris(ioctx, spec.name):
+            raise
+        with contextlib.suppress(ImageMissing), image_errors("cleaning up", target):
+            _LIBRBD.remove(ioctx, spec.name)
+        _create(ioctx, spec, target)
+
+
+def _create(ioctx: Any, spec: ImageSpec, target: str) -> None:
+    with image_errors("creating", target):
+        _LIBRBD.create(
+            ioctx, spec.name, spec.size, order=spec.order, old_format=False, features=spec.feature_bits,
+            stripe_unit=spec.stripe_unit, stripe_count=spec.stripe_count, data_pool=spec.data_pool,
+        )  # fmt: skip
+
+
+def _debris(ioctx: Any, name: str) -> bool:
+    for pause in (_SETTLED, 0.0):
+        try:
+            directory.header(ioctx, name)
+        except ImageMissing:
+            time.sleep(pause)
+        else:
+            return False
+    return True
+
+
+def grow(ioctx: Any, name: str, size: int, guard: Guard) -> None:
+    found = guard.pass_(ioctx, name)
+    if size < found.size:
+        raise BadRequest(
+            f"{image(ioctx, name)} has {found.size} bytes, more than {size}: making it smaller destroys what lies "
+            'behind; say "shrink": true if that is meant',
+            code=errno.EINVAL,
+        )
+    with image_errors("resizing", image(ioctx, name)), rbd.Image(ioctx, name) as opened:
+        opened.resize(size, allow_shrink=False)
+
+
+def shrink(ioctx: Any, name: str, size: int, guard: Guard, operation: str) -> None:
+    found = guard.pass_(ioctx, name, (Work.SHRINK,))
+    refuse_if_watched(ioctx, name)
+    what = image_errors("resizing", image(ioctx, name))
+    with marked(ioctx, found.id, Work.SHRINK, operation), what, rbd.Image(ioctx, name) as opened:
+        opened.resize(size, allow_shrink=True)
+
+
+def rename(ioctx: Any, name: str, new: str, guard: Guard) -> None:
+    guard.pass_(ioctx, name)
+    refuse_if_watched(ioctx, name)
+    with image_errors("renaming", f"{image(ioctx, name)} to {new}"):
+        _LIBRBD.rename(ioctx, name, new)
+
+
+def check_removable(ioctx: Any, name: str, guard: Guard) -> Header | None:
+    """None: there is no image, only the name. Raises InUse with what is in the way."""
+    try:
+        found = guard.pass_(ioctx, name, tuple(Work))
+    except ImageMissing:
+        if directory.known(ioctx, name):
+            return None
+        raise
+    if found.snapshots:
+        explain_snapshots(ioctx, name)
+    return found
+
+
+def remove(ioctx: Any, name: str, found: Header | None, progress: Progress, operation: str) -> None:
+    """Removes the image with its data; begins only if nobody uses it."""
+    target = image(ioctx, name)
+    if found is not None:
+        refuse_if_watched(ioctx, name)
+        mark(ioctx, found.id, Work.REMOVE, operation)
+    with contextlib.suppress(ImageMissing), cancellable("removing", target, progress) as callback:
+        _LIBRBD.remove(ioctx, name, on_progress=callback)
+
+
+def flatten(ioctx: Any, name: str, guard: Guard, progress: Progress) -> None:
+    """Copies what a clone shares with its parent; stopping it half-way loses nothing."""
+    found = guard.pass_(ioctx, name)
+    target = image(ioctx, name)
+    if not found.is_clone:
+        raise BadRequest(f"{target} is not a clone: it has no parent to part from", code=errno.EINVAL)
+    with cancellable("flattening", target, progress) as callback, rbd.Image(ioctx, name) as opened:
+        opened.flatten(on_progress=callback)
+
+
+def refuse_if_watched(ioctx: Any, name: str) -> None:
+    target = image(ioctx, name)
+    with image_errors("opening", target), rbd.Image(ioctx, name, read_only=True) as opened:
+        watchers = tuple(watcher["addr"] for watcher in opened.watchers_list())
+    if watchers:
+        raise InUse(f"{target} is in use at {some(watchers)}: unmap it there first", code=errno.EBUSY)
+
+
+def explain_snapshots(ioctx: Any, name: str) -> None:
+    """Raises InUse with the names of its snapshots and clones."""
+    target = image(ioctx, name)
+    with image_errors("opening", target), rbd.Image(ioctx, name, read_only=True) as opened:
+        snapshots = tuple(snapshot["name"] for snapshot in opened.list_snaps())
+        children = tuple(f"{child['pool']}/{child['image']}" for child in opened.list_children2())
+    if children:
+        raise InUse(
+            f"{target} is kept: clones depend on it: {some(children)}; flatten or delete them first",
+            code=errno.ENOTEMPTY,
+        )
+    if snapshots:
+        raise InUse(f"{target} is kept: it has snapshots: {some(snapshots)}; delete them first", code=errno.ENOTEMPTY)
+
+
+def mark(ioctx: Any, identifier: str, work: Work, operation: str) -> None:
+    with image_errors("writing the metadata of", f"image id {identifier}"):
+        text = metadata.encode_map({UNFINISHED: f"{work} {operation}"})
+        ioctx.execute(metadata.HEADER + identifier, metadata.CLASS, "metadata_set", text)
+
+
+@contextlib.contextmanager
+def marked(ioctx: Any, identifier: str, work: Work, operation: str) -> Iterator[None]:
+    """Stays marked when what is inside fails: nobody knows how far it came."""
+    mark(ioctx, identifier, work, operation)
+    yield
+    unmark(ioctx, identifier)
+
+
+def unmark(ioctx: Any, identifier: str) -> None:
+    with contextlib.suppress(Missing), image_errors("writing the metadata of", f"image id {identifier}"):
+        key = UNFINISHED.encode()
+        ioctx.execute(
+            metadata.HEADER + identifier, metadata.CLASS, "metadata_remove", len(key).to_bytes(4, "little") + key
+        )
+
+
+@contextlib.contextmanager
+def cancellable(operation: str, target: str, progress: Progress) -> Iterator[Callable[[int, int], int]]:
+    """Gives librbd its progress callback, which stops the work with a negative number."""
+    stopped: list[CephError] = []
+
+    def callback(done: int, total: int) -> int:
+        try:
+            progress(done / total if total else 0.0)
+        except Cancelled as error:
+            stopped.append(error)
+            return -errno.ECANCELED
+        return 0
+
+    try:
+        with image_errors(operation, target):
+            yield callback
+    except CephError as error:
+        if stopped and error.code == errno.ECANCELED:
+            raise Cancelled(f"{operation} {target} was stopped half-way: {stopped[0]}", code=errno.ECANCELED) from None
+        raise

@@ -1,0 +1,155 @@
+"""Snapshots and clones, as blocking calls."""
+
+import errno
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from provisioner.ceph import directory
+from provisioner.ceph.binding import rbd
+from provisioner.ceph.editing import Guard, Work, marked, refuse_if_watched
+from provisioner.ceph.errors import BadRequest, ImageTaken, InUse, Missing, translated
+from provisioner.ceph.model import ImageSpec
+from provisioner.ceph.where import image, image_errors, some
+
+_LIBRBD = rbd.RBD()
+_USER = 0
+"""librbd's namespace of the snapshots that people make; the others are its own."""
+
+
+class SnapshotMissing(Missing):
+    pass
+
+
+class SnapshotTaken(ImageTaken):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    name: str
+    id: int
+    size: int
+    created: datetime
+    protected: bool
+    children: tuple[str, ...]
+    """Clones, as pool/[namespace/]image."""
+
+
+def listing(ioctx: Any, name: str) -> list[Snapshot]:
+    directory.header(ioctx, name)
+    with (
+        image_errors("listing", f"the snapshots of {image(ioctx, name)}"),
+        rbd.Image(ioctx, name, read_only=True) as opened,
+    ):
+        return of_opened(opened)
+
+
+def of_opened(opened: Any) -> list[Snapshot]:
+    found = [snapshot for snapshot in opened.list_snaps() if snapshot["namespace"] == _USER]
+    return [
+        Snapshot(
+            name=snapshot["name"],
+            id=snapshot["id"],
+            size=snapshot["size"],
+            created=opened.get_snap_timestamp(snapshot["id"]).replace(tzinfo=UTC),
+            protected=bool(opened.is_protected_snap(snapshot["name"])),
+            children=_children(opened, snapshot["name"]),
+        )
+        for snapshot in found
+    ]
+
+
+def _children(opened: Any, snapshot: str) -> tuple[str, ...]:
+    opened.set_snap(snapshot)
+    try:
+        return tuple(
+            "/".join(part for part in (child["pool"], child["pool_namespace"], child["image"]) if part)
+            for child in opened.list_children2()
+        )
+    finally:
+        opened.set_snap(None)
+
+
+def create(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
+    guard.pass_(ioctx, name)
+    target = _target(ioctx, name, snapshot)
+    try:
+        with image_errors("creating", target), rbd.Image(ioctx, name) as opened:
+            opened.create_snap(snapshot)
+    except ImageTaken as error:
+        raise SnapshotTaken(str(error), code=error.code) from error.__cause__
+
+
+def protect(ioctx: Any, name: str, snapshot: str, guard: Guard, *, protected: bool) -> None:
+    """Protecting what is protected already is a success, and so the other way round."""
+    guard.pass_(ioctx, name)
+    found = require(ioctx, name, snapshot)
+    if found.protected == protected:
+        return
+    if not protected and found.children:
+        raise InUse(
+            f"{_target(ioctx, name, snapshot)} stays protected: clones depend on it: {some(found.children)}; "
+            "flatten or delete them first",
+            code=errno.EBUSY,
+        )
+    operation = "protecting" if protected else "unprotecting"
+    with translated(operation, _target(ioctx, name, snapshot)), rbd.Image(ioctx, name) as opened:
+        (opened.protect_snap if protected else opened.unprotect_snap)(snapshot)
+
+
+def delete(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
+    guard.pass_(ioctx, name)
+    found = require(ioctx, name, snapshot)
+    target = _target(ioctx, name, snapshot)
+    if found.children:
+        raise InUse(
+            f"{target} is kept: clones depend on it: {some(found.children)}; flatten or delete them first",
+            code=errno.EBUSY,
+        )
+    if found.protected:
+        raise InUse(f'{target} is kept: it is protected; set "protected": false first', code=errno.EBUSY)
+    with translated("deleting", target), rbd.Image(ioctx, name) as opened:
+        opened.remove_snap(snapshot)
+
+
+def rollback(ioctx: Any, name: str, snapshot: str, guard: Guard, operation: str) -> None:
+    """Copies the snapshot over the image. Half of it is neither: the image stays marked until it is done."""
+    found = guard.pass_(ioctx, name, (Work.ROLLBACK,))
+    require(ioctx, name, snapshot)
+    refuse_if_watched(ioctx, name)
+    what = translated("rolling back to", _target(ioctx, name, snapshot))
+    with marked(ioctx, found.id, Work.ROLLBACK, operation), what, rbd.Image(ioctx, name) as opened:
+        opened.rollback_to_snap(snapshot)
+
+
+def clone(parent: Any, name: str, snapshot: str, child: Any, spec: ImageSpec, *, guard: Guard) -> None:
+    """Protects the snapshot where this Ceph's clones need that."""
+    guard.pass_(parent, name)
+    found = require(parent, name, snapshot)
+    try:
+        _clone(parent, name, snapshot, child, spec)
+    except BadRequest:
+        if found.protected:
+            raise
+        protect(parent, name, snapshot, guard, protected=True)
+        _clone(parent, name, snapshot, child, spec)
+
+
+def _clone(parent: Any, name: str, snapshot: str, child: Any, spec: ImageSpec) -> None:
+    with image_errors("cloning", f"{_target(parent, name, snapshot)} to {image(child, spec.name)}"):
+        _LIBRBD.clone(
+            parent, name, snapshot, child, spec.name, features=spec.feature_bits, order=spec.order,
+            stripe_unit=spec.stripe_unit, stripe_count=spec.stripe_count, data_pool=spec.data_pool,
+        )  # fmt: skip
+
+
+def require(ioctx: Any, name: str, snapshot: str) -> Snapshot:
+    for one in listing(ioctx, name):
+        if one.name == snapshot:
+            return one
+    raise SnapshotMissing(f"{_target(ioctx, name, snapshot)} does not exist", code=errno.ENOENT)
+
+
+def _target(ioctx: Any, name: str, snapshot: str) -> str:
+    return f"snapshot {image(ioctx, name).removeprefix('image ')}@{snapshot}"

@@ -1,0 +1,30 @@
+"""How error texts call an image, and "does not exist" said of the image."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from provisioner.ceph.errors import ImageMissing, Missing, translated
+
+
+def place(ioctx: Any) -> str:
+    name, namespace = ioctx.get_pool_name(), ioctx.get_namespace()
+    return f"{name}/{namespace}" if namespace else str(name)
+
+
+def image(ioctx: Any, name: str) -> str:
+    return f"image {place(ioctx)}/{name}"
+
+
+@contextlib.contextmanager
+def image_errors(operation: str, target: str) -> Iterator[None]:
+    try:
+        with translated(operation, target):
+            yield
+    except Missing as error:
+        raise ImageMissing(str(error), code=error.code) from error.__cause__
+
+
+def some(names: tuple[str, ...], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

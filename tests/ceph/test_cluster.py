@@ -1,0 +1,196 @@
+"""Clusters that hang, are away, refuse us, or are several."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.clusters import Clusters, Sources
+from provisioner.ceph.connection import ClusterSettings
+from provisioner.ceph.errors import BadRequest, CephError, Denied, OutcomeUnknown, Unavailable
+from provisioner.ceph.pool import Pool
+from tests.ceph.test_images import OWNER, SPEC, create, open_gate
+from tests.cluster import Ceph, wait_for_async
+
+
+@pytest.fixture
+def frozen(ceph: Ceph) -> Iterator[Ceph]:
+    """An OSD that answers nothing; may be resumed by the test."""
+    ceph.osd.freeze()
+    yield ceph
+    ceph.osd.resume()
+
+
+async def failure(call: object) -> tuple[CephError, float]:
+    started = time.monotonic()
+    with pytest.raises(CephError) as caught:
+        await call  # type: ignore[misc] # any of the adapter's coroutines
+    return caught.value, time.monotonic() - started
+
+
+async def test_hanging_osd_ends_every_call_and_all_heals(images: Pool, ceph: Ceph) -> None:
+    await create(images)
+    ceph.osd.freeze()
+    try:
+        error, took = await failure(create(images, replace(SPEC, name="late")))
+        assert isinstance(error, OutcomeUnknown)
+        assert "Ceph did not answer in time (ETIMEDOUT, 110)" in str(error)
+        assert took < 5
+        # Known to hang: nobody else waits.
+        error, took = await failure(images.images())
+        assert isinstance(error, Unavailable)
+        assert took < 0.1
+    finally:
+        ceph.osd.resume()
+
+    async def again() -> bool:
+        try:
+            await create(images, replace(SPEC, name="late"))
+        except CephError:
+            return False
+        return True
+
+    await wait_for_async(again, "the create to be repeated with success", 30)
+    assert sorted(i.name for i in await images.images()) == sorted(["late", SPEC.name])
+
+
+async def test_hanging_pool_does_not_fill_all_threads_for_long(
+    settings: ClusterSettings, pool: str, frozen: Ceph
+) -> None:
+    cluster = Cluster(replace(settings, threads=4, timeout=8))
+    images = cluster.pool(pool)
+    started = time.monotonic()
+    calls = [failure(create(images, replace(SPEC, name=f"i{n}"))) for n in range(12)]
+    errors = [error for error, _ in await asyncio.gather(*calls)]
+    assert time.monotonic() - started < 12
+    assert {type(error) for error in errors} == {OutcomeUnknown, Unavailable}
+    assert sum(isinstance(error, OutcomeUnknown) for error in errors) <= 5
+    frozen.osd.resume()
+    assert await cluster.settle(10)
+    await cluster.close()
+
+
+async def test_two_calls_never_change_one_image_side_by_side(
+    settings: ClusterSettings, pool: str, frozen: Ceph
+) -> None:
+    cluster = Cluster(settings)
+    images = cluster.pool(pool)
+    first = asyncio.create_task(failure(create(images)))
+    await asyncio.sleep(0.5)  # for the call to be in its thread: there it stays for the 3 s of its time-out
+    error, took = await failure(images.remove(SPEC.name, owner=OWNER, value="x", fence=open_gate))
+    assert isinstance(error, Unavailable)
+    assert took < 0.5
+    await first
+    frozen.osd.resume()
+    await cluster.close()
+
+
+async def test_absent_monitor_is_told_in_time(nowhere: Path) -> None:
+    cluster = Cluster(ClusterSettings(name="far", conf=str(nowhere), connect_timeout=2))
+    error, took = await failure(cluster.fsid())
+    assert isinstance(error, Unavailable)
+    assert "Ceph cluster far as client.admin: no monitor answers" in str(error)
+    assert took < 4
+    error, took = await failure(cluster.pool("rbd").images())
+    assert isinstance(error, Unavailable)
+    assert took < 0.1
+
+
+async def test_unknown_user_and_missing_configuration_are_told_apart_from_absence(settings: ClusterSettings) -> None:
+    error, _ = await failure(Cluster(replace(settings, user="nobody")).fsid())
+    assert isinstance(error, Denied)
+    assert "client.nobody" in str(error)
+    error, _ = await failure(Cluster(replace(settings, conf="/does/not/exist")).fsid())
+    assert isinstance(error, Denied)
+    assert "/does/not/exist" in str(error)
+
+
+async def test_user_without_rights_is_told_to_check_its_caps(ceph: Ceph, settings: ClusterSettings, pool: str) -> None:
+    key = json.loads(ceph.ceph("auth", "get-or-create", "client.reader", "mon", "profile rbd", "-f", "json"))[0]["key"]
+    cluster = Cluster(replace(settings, user="reader", key=key))
+    error, _ = await failure(create(cluster.pool(pool)))
+    assert isinstance(error, Denied)
+    assert "check its caps" in str(error)
+    assert key not in str(error)
+    assert key not in repr(cluster.settings)
+    await cluster.close()
+
+
+async def test_user_with_the_documented_caps_can_do_everything(
+    ceph: Ceph, settings: ClusterSettings, pool: str
+) -> None:
+    caps = ["mon", "profile rbd", "osd", f"profile rbd pool={pool}", "mgr", f"profile rbd pool={pool}"]
+    key = json.loads(ceph.ceph("auth", "get-or-create", "client.sutler", *caps, "-f", "json"))[0]["key"]
+    cluster = Cluster(replace(settings, user="sutler", key=key))
+    images = cluster.pool(pool)
+    await create(images)
+    await images.resize(SPEC.name, 2**31, fence=open_gate)
+    await images.trash(SPEC.name, owner=OWNER, value=SPEC.metadata[OWNER], delay=0, fence=open_gate)
+    (entry,) = await images.trash_list()
+    await images.trash_remove(entry.id, fence=open_gate)
+    assert (await images.space()).available > 0
+    await cluster.close()
+
+
+async def test_blocklisted_client_connects_anew(cluster: Cluster, images: Pool, ceph: Ceph) -> None:
+    await create(images)
+    address = await cluster.run("address", lambda connection: str(connection.rados.get_addrs()))
+    ceph.ceph("osd", "blocklist", "add", address.removeprefix("v2:").split(",")[0].strip("[]"))
+
+    async def healed() -> bool:
+        try:
+            await create(images, replace(SPEC, name="second"))
+        except CephError:
+            return False
+        return True
+
+    await wait_for_async(healed, "a new connection", 30)
+
+
+def folder(root: Path, name: str, files: dict[str, str]) -> Path:
+    for file, text in files.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        (root / name / file).write_text(text)
+    return root
+
+
+async def test_clusters_are_found_as_ceph_csi_keeps_them(ceph: Ceph, tmp_path: Path, pool: str) -> None:
+    monitor = next(line.split("= ")[1] for line in ceph.conf.read_text().splitlines() if line.startswith("mon host"))
+    key = json.loads(ceph.ceph("auth", "get-key", "client.admin", "-f", "json"))["key"]
+    config = tmp_path / "config.json"
+    config.write_text(
+        json.dumps([{"clusterID": "b", "monitors": [monitor.strip("[]").split(",")[1].removeprefix("v1:")]}])
+    )
+    secrets = folder(tmp_path / "keys", "b", {"userID": "admin\n", "userKey": f"{key}\n"})
+    folder(secrets, "c", {"ceph.conf": ceph.conf.read_text()})
+    clusters = Clusters(Sources(ClusterSettings(conf=os.devnull), secrets, config))
+    for name in ("b", "c"):
+        await create(clusters.get(name).pool(pool), replace(SPEC, name=f"in-{name}"))
+    with pytest.raises(BadRequest, match="clusterID d is not configured: known are b, c"):
+        clusters.get("d")
+    assert len(await clusters.get("b").pool(pool).images()) == 2
+    await clusters.get("b").close()
+    await clusters.get("c").close()
+
+
+async def test_single_cluster_is_meant_by_any_id() -> None:
+    clusters = Clusters(Sources(ClusterSettings(conf="x")))
+    assert clusters.get("").settings.conf == clusters.get("anything").settings.conf == "x"
+
+
+def test_configuration_that_is_none_is_said(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"clusterID": "b"}')
+    for sources, says in [
+        (Sources(ClusterSettings(), None, config), "is not ceph-csi's config.json"),
+        (Sources(ClusterSettings(), None, tmp_path / "no.json"), "does not exist"),
+        (Sources(ClusterSettings(), tmp_path / "no"), "does not exist"),
+    ]:
+        with pytest.raises(BadRequest, match=says):
+            Clusters(sources).get("b")

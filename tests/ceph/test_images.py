@@ -1,0 +1,217 @@
+"""Images through the adapter, in a real Ceph."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.errors import (
+    BadRequest,
+    ImageMissing,
+    ImageTaken,
+    InUse,
+    NamespaceMissing,
+    NoSpace,
+    PoolMissing,
+)
+from provisioner.ceph.model import ImageSpec
+from provisioner.ceph.pool import Pool
+from sutler.errors import SutlerError
+from tests.cluster import Ceph, wait_for
+
+OWNER = "sutler.dev/uid"
+UID = "6f1f6a2e-8c1d-4a2b-9a63-0d2f8d9f1c11"
+SPEC = ImageSpec(f"shop-data-{UID}", 1610612736, metadata={OWNER: UID, "note": "für dich"})
+
+
+def open_gate() -> None:
+    """A fence that lets everything through."""
+
+
+class FencedError(SutlerError):
+    pass
+
+
+def closed_gate() -> None:
+    raise FencedError("not ours any more")
+
+
+async def create(pool: Pool, spec: ImageSpec = SPEC) -> None:
+    await pool.create(spec, owner=OWNER, fence=open_gate)
+
+
+async def remove(pool: Pool, name: str = SPEC.name, value: str = UID) -> None:
+    await pool.remove(name, owner=OWNER, value=value, fence=open_gate)
+
+
+async def test_image_is_made_exactly_as_asked_for(images: Pool) -> None:
+    features = ("layering", "exclusive-lock", "object-map", "fast-diff")
+    await create(images, replace(SPEC, features=features, object_size=2**23))
+    found = await images.describe(SPEC.name)
+    assert (found.size, found.object_size) == (1610612736, 2**23)
+    assert set(found.features) == set(features)
+    assert dict(found.metadata) == dict(SPEC.metadata)
+    assert (found.watchers, found.snapshots, found.children) == ((), (), ())
+    assert [(i.name, i.id) for i in await images.images()] == [(SPEC.name, found.id)]
+
+
+async def test_making_it_again_changes_nothing(images: Pool) -> None:
+    await create(images)
+    before = await images.describe(SPEC.name)
+    await create(images)
+    assert await images.describe(SPEC.name) == before
+
+
+async def test_what_rbd_writes_as_metadata_is_what_we_read_and_the_other_way_round(images: Pool, ceph: Ceph) -> None:
+    await create(images)
+    ceph.rbd("image-meta", "set", f"{images.name}/{SPEC.name}", "from", "rbd")
+    assert (await images.describe(SPEC.name)).metadata["from"] == "rbd"
+    assert ceph.rbd("image-meta", "get", f"{images.name}/{SPEC.name}", "note").strip() == "für dich"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"size": 1024}, "exists with 1610612736 bytes instead of 1024"),
+        ({"metadata": {OWNER: "somebody"}}, f"belongs to {UID}"),
+    ],
+)
+async def test_image_of_another_is_never_taken(images: Pool, change: dict[str, object], says: str) -> None:
+    await create(images)
+    with pytest.raises(ImageTaken, match=says):
+        await create(images, replace(SPEC, **change))  # type: ignore[arg-type] # a table of fields of several types
+
+
+async def test_image_without_owner_is_finished_only_under_a_name_that_holds_the_owner(images: Pool, ceph: Ceph) -> None:
+    other = replace(SPEC, name="backup")
+    for name in (SPEC.name, other.name):
+        ceph.rbd("create", f"{images.name}/{name}", "--size", f"{SPEC.size}B")
+    await create(images)
+    assert (await images.describe(SPEC.name)).metadata[OWNER] == UID
+    with pytest.raises(ImageTaken, match="is not ours"):
+        await create(images, other)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"object_size": 2**30}, BadRequest, "4 KiB to 32 MiB (EDOM, 33)"),
+        ({"name": "x" * 5000}, BadRequest, "too long (ENAMETOOLONG, 36)"),
+        ({"data_pool": "nope"}, PoolMissing, "pool nope does not exist"),
+        ({"stripe_unit": 3000, "stripe_count": 2}, BadRequest, "(EINVAL, 22)"),
+    ],
+)
+async def test_what_ceph_does_not_take_is_said_in_words(
+    images: Pool, change: dict[str, object], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error) as caught:
+        await create(images, replace(SPEC, **change))  # type: ignore[arg-type] # a table of fields of several types
+    assert says in str(caught.value)
+    assert len(str(caught.value)) < 600
+    assert await images.images() == []
+
+
+async def test_missing_pool_and_namespace_are_told_apart_from_a_missing_image(cluster: Cluster, pool: str) -> None:
+    with pytest.raises(PoolMissing, match="pool nope does not exist"):
+        await create(cluster.pool("nope"))
+    with pytest.raises(NamespaceMissing, match=f"namespace tenant does not exist in pool {pool}"):
+        await create(cluster.pool(pool, "tenant"))
+    with pytest.raises(ImageMissing, match=f"{pool}/x: it does not exist"):
+        await cluster.pool(pool).describe("x")
+    assert not await cluster.pool("nope").exists()
+    assert await cluster.pool(pool).exists()
+
+
+async def test_pool_that_was_made_anew_is_found(cluster: Cluster, pool: str, ceph: Ceph) -> None:
+    images = cluster.pool(pool)
+    await create(images)
+    ceph.remove_pool(pool)
+    with pytest.raises(PoolMissing):
+        await images.images()
+    ceph.pool(pool)
+    await create(images)
+    assert len(await images.images()) == 1
+
+
+async def test_removed_image_is_gone_and_removing_it_again_is_no_error(images: Pool) -> None:
+    await create(images)
+    await remove(images)
+    await remove(images)
+    assert await images.images() == []
+
+
+async def test_image_is_removed_for_its_owner_only(images: Pool, ceph: Ceph) -> None:
+    await create(images)
+    ceph.rbd("create", f"{images.name}/foreign", "--size", "1M")
+    with pytest.raises(ImageTaken, match="is not this volume's image"):
+        await remove(images, value="somebody")
+    with pytest.raises(ImageTaken, match="has no sutler"):
+        await remove(images, name="foreign")
+    assert len(await images.images()) == 2
+
+
+async def test_image_with_a_snapshot_is_neither_removed_nor_trashed(images: Pool, ceph: Ceph) -> None:
+    await create(images)
+    ceph.rbd("snap", "create", f"{images.name}/{SPEC.name}@nightly")
+    with pytest.raises(InUse, match="nightly"):
+        await remove(images)
+    with pytest.raises(InUse, match="nightly"):
+        await images.trash(SPEC.name, owner=OWNER, value=UID, delay=0, fence=open_gate)
+    assert len(await images.images()) == 1
+
+
+async def test_trashed_image_can_be_restored(images: Pool) -> None:
+    await create(images)
+    await images.trash(SPEC.name, owner=OWNER, value=UID, delay=60, fence=open_gate)
+    (entry,) = await images.trash_list()
+    assert (entry.name, entry.until > entry.deleted) == (SPEC.name, True)
+    assert (await images.metadata(entry.id))[OWNER] == UID
+    await images.trash_restore(entry.id, SPEC.name, fence=open_gate)
+    assert (await images.describe(SPEC.name)).id == entry.id
+
+
+async def test_image_grows_and_never_shrinks(images: Pool) -> None:
+    await create(images)
+    assert await images.resize(SPEC.name, 2**31, fence=open_gate) == 2**31
+    assert await images.resize(SPEC.name, 2**30, fence=open_gate) == 2**31
+
+
+async def test_nothing_is_changed_behind_a_closed_fence(images: Pool) -> None:
+    with pytest.raises(FencedError):
+        await images.create(SPEC, owner=OWNER, fence=closed_gate)
+    assert await images.images() == []
+    await create(images)
+    for change in (
+        images.remove(SPEC.name, owner=OWNER, value=UID, fence=closed_gate),
+        images.trash(SPEC.name, owner=OWNER, value=UID, delay=0, fence=closed_gate),
+        images.resize(SPEC.name, 2**31, fence=closed_gate),
+    ):
+        with pytest.raises(FencedError):
+            await change
+    assert (await images.describe(SPEC.name)).size == SPEC.size
+
+
+async def test_full_pool_fails_at_once_and_can_still_be_emptied(images: Pool, ceph: Ceph) -> None:
+    await create(images)
+    ceph.ceph("osd", "pool", "set-quota", images.name, "max_objects", "1")
+    wait_for(lambda: "full" in ceph.ceph("osd", "pool", "ls", "detail"), "the pool to be full", 60)
+    assert (await images.space()).quota is None
+    with pytest.raises(NoSpace, match="EDQUOT"):
+        await create(images, replace(SPEC, name=f"second-{UID}"))
+    await remove(images)
+    assert await images.images() == []
+
+
+async def test_one_create_costs_at_most_eight_osd_operations(images: Pool, ceph: Ceph) -> None:
+    await create(images, replace(SPEC, name="first"))  # what only a new pool and a new connection need
+
+    def operations() -> int:
+        counters = ceph.ceph("daemon", str(ceph.state / "osd.0.asok"), "perf", "dump", "osd")
+        return int(json.loads(counters)["osd"]["op"])
+
+    before = operations()
+    await asyncio.gather(*(create(images, replace(SPEC, name=f"image-{n}")) for n in range(20)))
+    cost = (operations() - before) / 20
+    assert cost <= 8, cost
