@@ -57,13 +57,15 @@ class Transport:
         self._user_agent = f"sutler-{component}"
         self._configuration: Any = None
         self._rest: Any = None
+        self._tls_files: tuple[bytes | None, ...] = ()
         self._renewing = asyncio.Lock()
         self._renewed_at = 0.0
         self.host = ""
 
     async def open(self) -> None:
         self._configuration = await config.read(self._source)
-        self._rest = self._rest_client()
+        self._tls_files = config.tls_files(self._configuration)
+        self._rest = self._rest_client(self._configuration)
         self.host = urlsplit(self._configuration.host).netloc
 
     async def close(self) -> None:
@@ -150,18 +152,18 @@ class Transport:
             self._renewed_at = monotonic()
             try:
                 fresh = await config.read(self._source)
-                same_tls = config.tls_files(fresh) == config.tls_files(self._configuration)
+                tls_files = config.tls_files(fresh)
+                rest = self._rest if tls_files == self._tls_files else self._rest_client(fresh)
             except (ConfigError, OSError):
                 return False
-            self._configuration = fresh
-            if not same_tls:
-                old, self._rest = self._rest, self._rest_client()
+            old, self._configuration, self._tls_files, self._rest = self._rest, fresh, tls_files, rest
+            if rest is not old:
                 await old.close()
             return True
 
-    def _rest_client(self) -> Any:
+    def _rest_client(self, configuration: Any) -> Any:
         try:
-            rest = config.library.RESTClientObject(self._configuration)
+            rest = config.library.RESTClientObject(configuration)
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"{self._source}: the certificates in it can't be used: {shortened(str(error))}"
@@ -198,7 +200,9 @@ class _explained:  # noqa: N801 - used as a statement; contextlib's generator wo
 def _plainly(error: BaseException) -> str:
     """Without the library's own wording, which may quote headers of a broken answer."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not trusted: {shortened(str(error.certificate_error))}"
+        cause = error.certificate_error
+        why = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else str(cause)
+        return f"its certificate is not trusted: {shortened(why)}"
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"no connection: {error.os_error.strerror or type(error.os_error).__name__}"
     if isinstance(error, aiohttp.ClientPayloadError):
