@@ -1,0 +1,63 @@
+"""Two controllers that both believe to lead: no lease holds them apart here. The API server's preconditions must do."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from provisioner.secrets.controller import Controller
+from sutler.kube.client import connect
+from sutler.kube.events import EventRecorder
+from tests.cluster import ControlPlane
+from tests.secrets.conftest import Cluster
+from tests.secrets.objects import OWN, auth, config
+
+SPACES = 12
+
+
+@pytest.fixture
+async def controllers(account: Path) -> AsyncIterator[list[Controller]]:
+    async with AsyncExitStack() as stack:
+        running: list[asyncio.Task[None]] = []
+        made = []
+        for number in range(2):
+            client = await stack.enter_async_context(connect(str(account), component=f"race-{number}"))
+            controller = Controller(client, client, EventRecorder(client, "test"), namespace=OWN, workers=4)
+            running += [asyncio.ensure_future(one.run()) for one in controller.reflectors.values()]
+            running.append(asyncio.ensure_future(controller.lead()))
+            made.append(controller)
+        yield made
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+
+
+async def test_two_leaders_end_with_the_same_copies_and_rest(
+    control_plane: ControlPlane, controllers: list[Controller]
+) -> None:
+    cluster = Cluster(control_plane)
+    try:
+        await asyncio.to_thread(race, cluster)
+    finally:
+        await asyncio.to_thread(cluster.clean)
+    assert [controller.ready() for controller in controllers] == [None, None]
+
+
+def race(cluster: Cluster) -> None:
+    spaces = [cluster.namespace(f"n{number}") for number in range(SPACES)]
+    mapping = cluster.mapping("pull", copy_from=cluster.source("source", config(quay__io=auth("u", "0"))))
+    for turn in range(1, 4):
+        assert cluster.told(mapping, "Synced", 30)["namespaces"] == {"selected": SPACES, "synced": SPACES}
+        cluster.source("source", config(quay__io=auth("u", str(turn))))
+        for namespace in spaces[turn::4]:
+            cluster.kubectl("delete", "secret", mapping, "-n", namespace, "--wait=false")
+        for namespace in spaces:
+            cluster.rotated(namespace, mapping, {"quay.io": {"auth": auth("u", str(turn))}})
+    before = [cluster.copied(namespace, mapping) for namespace in spaces]
+    cluster.told(cluster.mapping("probe", copy_from=cluster.source("source2", config(quay__io="dTpw"))), "Synced", 30)
+    assert [cluster.copied(namespace, mapping) for namespace in spaces] == before, "they go on writing"
+    cluster.unmap(mapping)
+    for namespace in spaces:
+        cluster.gone(namespace, mapping)
