@@ -1,5 +1,6 @@
 """Which API server is meant, and what is said when that can't be found out."""
 
+import traceback
 from pathlib import Path
 from typing import Any
 
