@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from sutler.registry import ImageError, Mapping, Mode, parse_image
 from webhook.patch import add_secrets
-from webhook.review import Pod, PodSpec, Request, Response, ReviewError
-from webhook.state import EXCLUDE_LABEL, UNRESTRICTED, Labels, State
+from webhook.review import Pod, Request, ReviewError, Verdict
+from webhook.state import EXCLUDE_LABEL, Account, Labels, State
 
-_LONGEST_WARNING = 120  # what kubectl shows without wrapping, and what the API asks for
+_LONGEST_WARNING = 120  # the API asks for no more
 _MOST_WARNINGS = 5
 
 
@@ -30,9 +30,20 @@ class Outcome(StrEnum):
 
 class Decision(NamedTuple):
     outcome: Outcome
-    response: Response
+    verdict: Verdict
     mappings: tuple[str, ...] = ()
     """Those that matched, by name."""
+
+
+class Facts(NamedTuple):
+    """All of a new Pod that a decision depends on. Equal facts get equal decisions while the state is the same."""
+
+    namespace: str
+    account: str
+    """Of the ServiceAccount, the name."""
+    images: tuple[str, ...]
+    secrets: tuple[str, ...] | None
+    """None for no entry in imagePullSecrets."""
 
 
 class _Wanted(NamedTuple):
@@ -46,25 +57,55 @@ class _Wanted(NamedTuple):
 
 def decide(request: Request, labels: Labels | None, state: State) -> Decision:
     """`labels` are the namespace's, None if nobody knows them. Raises ReviewError for what can't be answered."""
-    resource = request.resource
+    facts = read(request, labels, state)
+    if isinstance(facts, Decision):
+        return facts
+    return inject(facts, labels, state.account(facts.namespace, facts.account), state)
+
+
+def read(request: Request, labels: Labels | None, state: State) -> Facts | Decision:
+    """The facts of a Pod that may need pull secrets; of any other request the decision. Raises ReviewError."""
+    resource, operation = request.resource, request.operation
     if resource is None or resource.resource != "pods" or resource.group:
-        return _left_alone(request, Outcome.IGNORED, "sutler: this webhook is for Pods only, mend its configuration")
-    if request.operation not in {"CREATE", "UPDATE"} or request.sub_resource not in {None, "", "ephemeralcontainers"}:
-        return _left_alone(request, Outcome.IGNORED)
+        return _left_alone(Outcome.IGNORED, "sutler: this webhook is for Pods only, mend its configuration")
+    if operation not in {"CREATE", "UPDATE"} or request.sub_resource not in {None, "", "ephemeralcontainers"}:
+        return _left_alone(Outcome.IGNORED)
     pod = request.object
     if pod is None or pod.spec is None:
         raise ReviewError("request.object is missing" if pod is None else "request.object.spec is missing")
-    skipped = _skipped(pod, request.namespace or "", labels, state)
+    namespace = request.namespace or ""
+    skipped = _skipped(pod, namespace, labels, state)
     if skipped:
-        return _left_alone(request, skipped)
-    if request.operation == "UPDATE" or request.sub_resource:
-        return _update(request, pod.spec, labels, state)
-    return _create(request, pod.spec, labels, state)
+        return _left_alone(skipped)
+    spec = pod.spec
+    facts = Facts(namespace, spec.service_account_name or "default", spec.images(), spec.secrets())
+    if operation == "UPDATE" or request.sub_resource:
+        old = request.old_pod().spec
+        return _too_late(facts, set(old.images()) if old else set(), labels, state)
+    return facts
 
 
-def _left_alone(request: Request, outcome: Outcome, *warnings: str) -> Decision:
+def inject(facts: Facts, labels: Labels | None, account: Account, state: State) -> Decision:
+    """What a new Pod gets."""
+    wanted = _wanted(facts.images, facts.namespace, labels, state)
+    if not wanted.inject and not wanted.observe:
+        return Decision(Outcome.UNMATCHED, Verdict(warnings=_told(wanted.warnings)))
+    present = facts.secrets or ()
+    missing = [name for name in wanted.inject if name not in present]
+    add = tuple(name for name in missing if account.allowed is None or name in account.allowed)
+    _warn(wanted, facts, missing, add, state)
+    verdict = Verdict(
+        patch=add_secrets(facts.secrets, add) if add else None,
+        patch_type="JSONPatch" if add else None,
+        warnings=_told(wanted.warnings),
+        audit_annotations=_audit(wanted, add, present),
+    )
+    return Decision(_outcome(wanted, missing, add), verdict, _names(wanted))
+
+
+def _left_alone(outcome: Outcome, *warnings: str) -> Decision:
     audit = None if outcome is Outcome.IGNORED else {"skipped": outcome.value}
-    return Decision(outcome, Response(request.uid, warnings=list(warnings) or None, audit_annotations=audit))
+    return Decision(outcome, Verdict(warnings=list(warnings) or None, audit_annotations=audit))
 
 
 def _skipped(pod: Pod, namespace: str, labels: Labels | None, state: State) -> Outcome | None:
@@ -80,52 +121,22 @@ def _skipped(pod: Pod, namespace: str, labels: Labels | None, state: State) -> O
     return None
 
 
-def _create(request: Request, spec: PodSpec, labels: Labels | None, state: State) -> Decision:
-    wanted = _wanted(spec.images(), request.namespace or "", labels, state)
-    if not wanted.inject and not wanted.observe:
-        return Decision(Outcome.UNMATCHED, Response(request.uid, warnings=_told(wanted.warnings)))
-    present = spec.secrets()
-    missing = [name for name in wanted.inject if name not in present]
-    add = tuple(_permitted(missing, request.namespace or "", spec.service_account_name or "default", wanted, state))
-    for mapping in wanted.inject.values():
-        if mapping.name in state.troubles and mapping.secret in missing:
-            wanted.warnings.append(f"sutler: pull secret {mapping.secret}: {state.troubles[mapping.name]}")
-    response = Response(
-        request.uid,
-        patch=add_secrets(spec.image_pull_secrets, add) if add else None,
-        patch_type="JSONPatch" if add else None,
-        warnings=_told(wanted.warnings),
-        audit_annotations=_audit(wanted, add, present),
-    )
-    return Decision(_outcome(wanted, missing, add), response, _names(wanted))
-
-
-def _outcome(wanted: _Wanted, missing: list[str], add: tuple[str, ...]) -> Outcome:
-    if add:
-        return Outcome.INJECTED
-    if missing:
-        return Outcome.RESTRICTED
-    return Outcome.PRESENT if wanted.inject else Outcome.OBSERVED
-
-
-def _update(request: Request, spec: PodSpec, labels: Labels | None, state: State) -> Decision:
+def _too_late(facts: Facts, known: set[str], labels: Labels | None, state: State) -> Decision:
     """ImagePullSecrets can't change any more: say so to whoever brings in an image that needs another one."""
-    old = request.old_pod().spec
-    known = set(old.images()) if old else set()
-    present = spec.secrets()
-    wanted = _wanted((image for image in spec.images() if image not in known), request.namespace or "", labels, state)
+    images = [image for image in facts.images if image not in known]
+    wanted = _wanted(images, facts.namespace, labels, state)
     wanted.warnings.extend(
         f"sutler: pull secret {name} (mapping {mapping.name}) can't be added to a Pod that exists, create it again"
         for name, mapping in wanted.inject.items()
-        if name not in present
+        if name not in (facts.secrets or ())
     )
-    return Decision(Outcome.UPDATE, Response(request.uid, warnings=_told(wanted.warnings)), _names(wanted))
+    return Decision(Outcome.UPDATE, Verdict(warnings=_told(wanted.warnings)), _names(wanted))
 
 
 def _wanted(images: Iterable[str], namespace: str, labels: Labels | None, state: State) -> _Wanted:
     wanted = _Wanted({}, {}, [])
     unknown = False
-    for text in dict.fromkeys(images):
+    for text in images:
         try:
             found = state.index.lookup(parse_image(text))
         except ImageError as error:
@@ -138,32 +149,34 @@ def _wanted(images: Iterable[str], namespace: str, labels: Labels | None, state:
             else:
                 unknown = unknown or labels is None
     if unknown:
-        wanted.warnings.append(
-            f"sutler: the labels of namespace {namespace} could not be read, a pull secret may be missing"
-        )
+        wanted.warnings.append(f"sutler: namespace {namespace} could not be read, a pull secret may be missing")
     return wanted
 
 
-def _permitted(names: list[str], namespace: str, account: str, wanted: _Wanted, state: State) -> list[str]:
-    """Those that the ServiceAccount does not have the Pod refused for."""
-    if not names:
-        return names
-    allowed = state.accounts.get(f"{namespace}/{account}", UNRESTRICTED).allowed
-    if allowed is None:
-        return names
-    refused = [name for name in names if name not in allowed]
+def _warn(wanted: _Wanted, facts: Facts, missing: list[str], add: tuple[str, ...], state: State) -> None:
+    """What whoever creates the Pod would want to know."""
+    refused = ", ".join(name for name in missing if name not in add)
     if refused:
-        wanted.warnings.append(
-            f"sutler: ServiceAccount {account} does not list pull secret {', '.join(refused)}, not added"
-        )
-    return [name for name in names if name in allowed]
+        wanted.warnings.append(f"sutler: ServiceAccount {facts.account} does not list pull secret {refused}, not added")
+    for name in add:
+        trouble = state.troubles.get(wanted.inject[name].name)
+        if trouble:
+            wanted.warnings.append(f"sutler: pull secret {name}: {trouble}")
+
+
+def _outcome(wanted: _Wanted, missing: list[str], add: tuple[str, ...]) -> Outcome:
+    if add:
+        return Outcome.INJECTED
+    if missing:
+        return Outcome.RESTRICTED
+    return Outcome.PRESENT if wanted.inject else Outcome.OBSERVED
 
 
 def _names(wanted: _Wanted) -> tuple[str, ...]:
     return tuple(dict.fromkeys(mapping.name for found in (wanted.inject, wanted.observe) for mapping in found.values()))
 
 
-def _audit(wanted: _Wanted, add: tuple[str, ...], present: set[str]) -> dict[str, str]:
+def _audit(wanted: _Wanted, add: tuple[str, ...], present: tuple[str, ...]) -> dict[str, str]:
     """For the audit log: each pull secret with the mapping that asked for it, under what became of it."""
     kinds: dict[str, list[str]] = {}
     for name, mapping in wanted.inject.items():

@@ -17,7 +17,7 @@ BAD_REQUEST, OVERLOADED, NOT_READY, ERROR = (
     _REQUESTS.labels(outcome) for outcome in ("bad_request", "overloaded", "not_ready", "error")
 )
 DECIDED = {outcome: _REQUESTS.labels(outcome.value) for outcome in Outcome}
-"""Made ready: looking a label up costs more than counting."""
+"""Made ready: to look a label up costs more than to count."""
 
 DURATION = Histogram(
     "sutler_admission_duration_seconds",

@@ -1,9 +1,8 @@
 """AdmissionReview v1, of which only the fields that are read get decoded; everything else is skipped over.
 
-The types mirror the API one to one. Whatever may be null there may be None here.
+The types mirror the API one to one, in the order in which the API server writes fields (they are found faster so).
+Whatever may be null there may be None here.
 """
-
-from collections.abc import Iterator
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
@@ -27,8 +26,8 @@ class Labels(Struct, gc=False):
 
 
 class Metadata(Struct, gc=False):
-    annotations: Annotations | None = None
     labels: Labels | None = None
+    annotations: Annotations | None = None
 
 
 class Container(Struct, gc=False):
@@ -48,25 +47,28 @@ class SecretReference(Struct, gc=False):
 
 
 class PodSpec(Struct, gc=False, rename="camel"):
-    containers: list[Container | None] | None = None
-    init_containers: list[Container | None] | None = None
-    ephemeral_containers: list[Container | None] | None = None
     volumes: list[Volume | None] | None = None
-    image_pull_secrets: list[SecretReference | None] | None = None
+    init_containers: list[Container | None] | None = None
+    containers: list[Container | None] | None = None
+    ephemeral_containers: list[Container | None] | None = None
     service_account_name: str | None = None
+    image_pull_secrets: list[SecretReference | None] | None = None
 
-    def images(self) -> Iterator[str]:
-        """Everything that the kubelet pulls for the Pod."""
+    def images(self) -> tuple[str, ...]:
+        """Everything that the kubelet pulls for the Pod, each once."""
+        found = []
         for containers in (self.init_containers, self.containers, self.ephemeral_containers):
-            for container in containers or ():
-                if container and container.image:
-                    yield container.image
-        for volume in self.volumes or ():
-            if volume and volume.image and volume.image.reference:
-                yield volume.image.reference
+            if containers:
+                found += [container.image for container in containers if container and container.image]
+        if self.volumes:
+            found += [volume.image.reference or "" for volume in self.volumes if volume and volume.image]
+        return tuple(dict.fromkeys(filter(None, found)))
 
-    def secrets(self) -> set[str]:
-        return {reference.name for reference in self.image_pull_secrets or () if reference and reference.name}
+    def secrets(self) -> tuple[str, ...] | None:
+        """Names, "" for an entry without one; None for a Pod without any entry."""
+        if not self.image_pull_secrets:
+            return None
+        return tuple((reference and reference.name) or "" for reference in self.image_pull_secrets)
 
 
 class Pod(Struct, gc=False):
@@ -81,10 +83,10 @@ class GroupVersionResource(Struct, gc=False):
 
 class Request(Struct, gc=False, rename="camel"):
     uid: str = ""
-    operation: str = ""
-    namespace: str | None = None
     resource: GroupVersionResource | None = None
     sub_resource: str | None = None
+    namespace: str | None = None
+    operation: str = ""
     object: Pod | None = None
     old_object: Raw | UnsetType = UNSET
 
@@ -93,31 +95,25 @@ class Request(Struct, gc=False, rename="camel"):
 
 
 class Review(Struct, gc=False, rename="camel"):
-    api_version: str = ""
     kind: str = ""
+    api_version: str = ""
     request: Request | None = None
 
 
-class Response(Struct, gc=False, omit_defaults=True, rename="camel"):
-    """Never anything but allowed. `patch` and `patch_type` come together or not at all."""
+class Verdict(Struct, gc=False, omit_defaults=True, rename="camel"):
+    """A response without its uid. Never anything but allowed; `patch` and `patch_type` come together or not at all."""
 
-    uid: str
-    allowed: bool = msgspec.field(default_factory=lambda: True)  # a plain default would be left out
+    allowed: bool = field(default_factory=lambda: True)  # a plain default would be left out
     patch: bytes | None = None  # base64 in JSON
     patch_type: str | None = None
     warnings: list[str] | None = None
     audit_annotations: dict[str, str] | None = None
 
 
-class Answer(Struct, gc=False, rename="camel"):
-    response: Response
-    api_version: str = API_VERSION
-    kind: str = "AdmissionReview"
-
-
 _review = msgspec.json.Decoder(Review)
 _pod = msgspec.json.Decoder(Pod | None)
 _encoder = msgspec.json.Encoder()
+_HEAD = b'{"apiVersion":"%b","kind":"AdmissionReview","response":{"uid":' % API_VERSION.encode()
 
 
 def decode(body: bytes) -> Request:
@@ -141,5 +137,11 @@ def decode(body: bytes) -> Request:
     return request
 
 
-def encode(response: Response) -> bytes:
-    return _encoder.encode(Answer(response))
+def encode(verdict: Verdict) -> bytes:
+    """All of an answer but its beginning: see `answer`."""
+    return b"," + _encoder.encode(verdict)[1:] + b"}"
+
+
+def answer(uid: str, encoded: bytes) -> bytes:
+    """The whole answer to the request with this uid."""
+    return _HEAD + _encoder.encode(uid) + encoded

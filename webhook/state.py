@@ -52,6 +52,9 @@ class State:
     not_ready: Callable[[], str | None] = lambda: None
     stopping: bool = False
 
+    def account(self, namespace: str, name: str) -> Account:
+        return self.accounts.get(f"{namespace}/{name}", UNRESTRICTED)
+
     @classmethod
     def fixed(cls, mappings: Iterable[RegistryMapping], namespaces: Mapping[str, Labels]) -> "State":
         """Without any API server."""

@@ -1,0 +1,96 @@
+"""Requests as the API server sends them, and what comes of them."""
+
+import base64
+import copy
+import json
+from typing import Any
+
+import jsonpatch
+
+from sutler.registry import LabelSelector, Mapping, Mode
+from webhook.decide import Decision, Outcome, decide
+from webhook.review import answer, decode, encode
+from webhook.state import Labels, State
+
+Json = dict[str, Any]
+
+QUAY = Mapping("quay", ("quay.io/acme",), "quay-secret", LabelSelector())
+GHCR = Mapping("ghcr", ("ghcr.io",), "ghcr-secret", LabelSelector())
+BLUE = Mapping("blue", ("blue.example.com",), "blue-secret", LabelSelector.parse({"matchLabels": {"team": "blue"}}))
+WATCHED = Mapping("watched", ("watched.io",), "watched-secret", LabelSelector(), mode=Mode.OBSERVE)
+MAPPINGS = (QUAY, GHCR, BLUE, WATCHED)
+
+
+def state(*mappings: Mapping, **namespaces: Labels) -> State:
+    return State.fixed(mappings or MAPPINGS, namespaces or {"default": {}})
+
+
+def pod(*images: str, **spec: Any) -> Json:
+    spec = {
+        "serviceAccountName": "default",
+        "containers": [{"name": f"c{position}", "image": image} for position, image in enumerate(images)],
+        "future": {"field": [1, 2.5, None]},
+    } | spec
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "app-", "labels": {"app": "app"}, "annotations": {"note": "x"}},
+        "spec": spec,
+        "status": {},
+    }
+
+
+def request(obj: Any, **fields: Any) -> Json:
+    return {
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "requestKind": {"group": "", "version": "v1", "kind": "Pod"},
+        "requestResource": {"group": "", "version": "v1", "resource": "pods"},
+        "namespace": "default",
+        "operation": "CREATE",
+        "userInfo": {"username": "admin", "groups": ["system:masters"]},
+        "object": obj,
+        "oldObject": None,
+        "dryRun": False,
+        "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
+        **fields,
+    }
+
+
+def body(obj: Any, **fields: Any) -> bytes:
+    review = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request(obj, **fields)}
+    return json.dumps(review).encode()
+
+
+def decided(obj: Any, state: State, **fields: Any) -> Decision:
+    decoded = decode(body(obj, **fields))
+    return decide(decoded, state.namespaces.get(decoded.namespace or ""), state)
+
+
+def response_to(obj: Any, state: State, **fields: Any) -> Json:
+    """What the API server gets, checked for what must be true of every answer."""
+    found = decided(obj, state, **fields)
+    sent = json.loads(answer("uid-1", encode(found.verdict)))
+    assert sent["apiVersion"] == "admission.k8s.io/v1"
+    assert sent["kind"] == "AdmissionReview"
+    response: Json = sent["response"]
+    assert response["uid"] == "uid-1"
+    assert response["allowed"] is True
+    assert ("patch" in response) == (response.get("patchType") == "JSONPatch")
+    assert ("patch" in response) == (found.outcome is Outcome.INJECTED)
+    assert all(len(warning) <= 120 for warning in response.get("warnings", []))
+    assert len(response.get("warnings", [])) <= 5
+    return response
+
+
+def patched(obj: Json, response: Json) -> Json:
+    """The object after an independent implementation has applied the patch."""
+    if "patch" not in response:
+        return obj
+    after: Json = jsonpatch.apply_patch(copy.deepcopy(obj), json.loads(base64.b64decode(response["patch"])))
+    return after
+
+
+def secrets_after(obj: Json, state: State, **fields: Any) -> Any:
+    return patched(obj, response_to(obj, state, **fields))["spec"].get("imagePullSecrets")

@@ -1,0 +1,312 @@
+"""The server over real TLS: statuses, connections, limits, and how it stops."""
+
+import asyncio
+import gzip
+import io
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sutler.metrics import REGISTRY
+from tests.cluster import wait_for_async
+from tests.webhook.pods import GHCR, QUAY, body, pod, state
+from webhook import server as server_module
+from webhook.memo import Memo
+from webhook.review import decode
+from webhook.server import LARGEST_BODY, Admission
+from webhook.serving import drain, listening
+from webhook.state import Account, Labels, State
+
+APP = "quay.io/acme/app:1"
+Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass
+class Running:
+    admission: Admission
+    session: aiohttp.ClientSession
+    port: int
+    context: ssl.SSLContext
+
+    @property
+    def state(self) -> State:
+        return self.admission.state
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}/mutate"
+
+    async def post(self, content: bytes, **headers: str) -> tuple[int, str]:
+        async with self.session.post(
+            f"{self.url}?timeout=3s", data=io.BytesIO(content), headers=JSON | headers
+        ) as response:
+            return response.status, await response.text()
+
+    async def raw(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("localhost", self.port, ssl=self.context)
+
+
+@pytest.fixture
+async def running(contexts: Contexts) -> AsyncIterator[Running]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    admission = Admission(state())
+    async with (
+        listening(admission, "127.0.0.1", port, contexts[0]),
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1])) as session,
+    ):
+        yield Running(admission, session, port, contexts[1])
+
+
+def head_of(length: int) -> bytes:
+    lines = ("POST /mutate HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {length}", "", "")
+    return "\r\n".join(lines).encode()
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    async def asked() -> bool:
+        return condition()
+
+    await wait_for_async(asked, what, 5)
+
+
+def count(outcome: str) -> float:
+    return REGISTRY.get_sample_value("sutler_admission_requests_total", {"outcome": outcome}) or 0.0
+
+
+async def test_review_is_answered_and_counted(running: Running) -> None:
+    before, matches = count("injected"), REGISTRY.get_sample_value("sutler_mapping_matches_total", {"mapping": "quay"})
+    status, text = await running.post(body(pod(APP)))
+    assert status == 200
+    response = json.loads(text)["response"]
+    assert response["uid"] == "705ab4f5-6393-11e8-b7cc-42010a800002"
+    assert response["patchType"] == "JSONPatch"
+    assert count("injected") == before + 1
+    assert REGISTRY.get_sample_value("sutler_mapping_matches_total", {"mapping": "quay"}) == (matches or 0) + 1
+
+
+async def test_connection_is_kept_and_used_again(running: Running) -> None:
+    reader, writer = await running.raw()
+    for _ in range(3):
+        content = body(pod(APP))
+        head = head_of(len(content))
+        writer.write(head + content)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"Connection: close" not in answer
+        length = int(answer.partition(b"Content-Length: ")[2].split(b"\r\n")[0])
+        await reader.readexactly(length)
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("megabytes", [1, 3, 7])
+async def test_large_reviews_are_answered(running: Running, megabytes: int) -> None:
+    large = pod(APP)
+    large["metadata"]["annotations"]["padding"] = "x" * (megabytes * 1024**2)
+    status, text = await running.post(body(large))
+    assert status == 200
+    assert "patch" in json.loads(text)["response"]
+
+
+async def test_body_of_exactly_the_limit_is_read_and_one_byte_more_is_not(running: Running) -> None:
+    content = body(pod(APP))
+    full = content + b" " * (LARGEST_BODY - len(content))
+    assert (await running.post(full))[0] == 200
+    status, text = await running.post(full + b" ")
+    assert (status, text) == (413, f"the body is larger than {LARGEST_BODY} bytes\n")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield full
+        yield b" "
+
+    async with running.session.post(running.url, data=chunks(), headers=JSON) as response:
+        assert response.status == 413
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "reason"),
+    [
+        (b"not json", {}, 400, "not JSON"),
+        (b"", {}, 400, "the body is empty"),
+        (b"{}", {}, 400, "expected kind AdmissionReview"),
+        (b'{"x":' * 100_000, {}, 400, "not JSON"),
+        (body(pod(APP)).replace(b"/v1", b"/v1beta1", 1), {}, 400, "admissionReviewVersions"),
+        (body(pod(APP)), {"Content-Type": "text/plain"}, 415, "must be application/json, not text/plain"),
+        (body(pod(APP)), {"Content-Type": "application/yaml"}, 415, "must be application/json"),
+        (gzip.compress(body(pod(APP))), {"Content-Encoding": "gzip"}, 415, "uncompressed"),
+    ],
+)
+async def test_bad_input_gets_a_status_and_the_reason(
+    running: Running, content: bytes, headers: dict[str, str], status: int, reason: str
+) -> None:
+    before = count("bad_request")
+    found, text = await running.post(content, **headers)
+    assert found == status
+    assert reason in text
+    assert "Traceback" not in text
+    assert count("bad_request") == before + 1
+    assert (await running.post(body(pod(APP))))[0] == 200
+
+
+async def test_content_type_with_a_charset_is_json(running: Running) -> None:
+    assert (await running.post(body(pod(APP)), **{"Content-Type": "application/json; charset=utf-8"}))[0] == 200
+
+
+async def test_other_paths_and_methods_are_refused(running: Running) -> None:
+    async with running.session.get(running.url) as response:
+        assert response.status == 405
+    async with running.session.post(running.url.replace("mutate", "other"), data=b"{}") as response:
+        assert response.status == 404
+
+
+async def test_not_ready_asks_the_api_server_to_come_again(running: Running) -> None:
+    running.state.not_ready = lambda: "not seen yet: mappings"
+    async with running.session.post(running.url, data=body(pod(APP)), headers=JSON) as response:
+        assert response.status == 503
+        assert response.headers["Retry-After"] == "1"
+        assert response.headers["Connection"] == "close"
+        assert await response.text() == "not ready: not seen yet: mappings\n"
+
+
+async def test_too_much_at_once_asks_the_api_server_to_come_again(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MOST_REQUESTS", 1)
+    _, writer = await running.raw()
+    writer.write(head_of(100) + b"half")
+    await until(lambda: running.admission.busy, "a request to be in work")
+    async with running.session.post(running.url, data=body(pod(APP)), headers=JSON) as response:
+        assert response.status == 503
+        assert response.headers["Retry-After"] == "1"
+    writer.close()
+    await until(lambda: not running.admission.busy, "no request to be in work")
+    assert (await running.post(body(pod(APP))))[0] == 200
+
+
+async def test_defect_is_an_internal_error_without_a_traceback(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("canary-p4ssw0rd")
+
+    monkeypatch.setattr(Memo, "decide", fail)
+    status, text = await running.post(body(pod(APP)))
+    assert (status, text) == (500, "internal error, see the webhook's log\n")
+
+
+async def test_slow_and_half_open_connections_do_not_hold_up_the_others(running: Running) -> None:
+    slow = [await running.raw() for _ in range(200)]
+    for position, (_, writer) in enumerate(slow):
+        head = head_of(5000) + b"{"
+        writer.write(head[: len(head) - position])
+    async with asyncio.timeout(5):
+        for _ in range(50):
+            assert (await running.post(body(pod(APP))))[0] == 200
+    for _, writer in slow:
+        writer.close()
+
+
+async def test_body_that_does_not_come_is_given_up(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "BODY_SECONDS", 0.1)
+    reader, writer = await running.raw()
+    writer.write(head_of(100) + b"half")
+    async with asyncio.timeout(5):
+        answer = await reader.readuntil(b" s\n")
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"the body did not come within 0.1 s" in answer
+    writer.close()
+
+
+async def test_namespace_too_new_to_be_known_is_asked_for_once_per_request(running: Running) -> None:
+    asked = []
+
+    async def ask(name: str) -> Labels | None:
+        asked.append(name)
+        return {"team": "blue"}
+
+    running.state.ask_namespace = ask
+    status, text = await running.post(body(pod("blue.example.com/app"), namespace="new"))
+    assert status == 200
+    assert "patch" in json.loads(text)["response"]
+    assert asked == ["new"]
+
+
+async def test_stopping_server_answers_on_asks_clients_to_leave_and_ends_when_it_is_quiet(running: Running) -> None:
+    draining = asyncio.create_task(drain(running.admission, quiet=0.5, deadline=10))
+    await until(lambda: running.state.stopping, "the server to be stopping")
+    async with running.session.post(running.url, data=body(pod(APP)), headers=JSON) as response:
+        assert response.status == 200
+        assert response.headers["Connection"] == "close"
+    assert not draining.done()
+    async with asyncio.timeout(5):
+        await draining
+
+
+async def test_stopping_server_finishes_a_body_that_is_half_sent(running: Running) -> None:
+    content = body(pod(APP))
+    reader, writer = await running.raw()
+    head = head_of(len(content))
+    writer.write(head + content[:100])
+    await until(lambda: running.admission.busy, "a request to be in work")
+    draining = asyncio.create_task(drain(running.admission, quiet=0.01, deadline=10))
+    await until(lambda: running.state.stopping, "the server to be stopping")
+    writer.write(content[100:])
+    async with asyncio.timeout(5):
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        await draining
+    writer.close()
+
+
+async def test_stopping_server_ends_at_the_deadline(running: Running) -> None:
+    async def keep_asking() -> None:
+        while True:
+            await running.post(body(pod(APP)))
+
+    asking = asyncio.create_task(keep_asking())
+    async with asyncio.timeout(5):
+        await drain(running.admission, quiet=60, deadline=0.3)
+    asking.cancel()
+
+
+def test_memo_sees_every_change_of_what_it_decided_by() -> None:
+    known = state(QUAY, default={"team": "blue"})
+    memo = Memo(known)
+
+    def patches(image: str) -> bool:
+        return b'"patch"' in memo.decide(decode(body(pod(image))), known.namespaces["default"]).encoded
+
+    assert patches(APP)
+    assert patches(APP)
+    assert not patches("ghcr.io/x")
+    known.index = State.fixed([GHCR], {}).index
+    assert not patches(APP)
+    assert patches("ghcr.io/x")
+    known.namespaces = {"default": {"sutler.dev/exclude": "true"}}
+    assert not patches("ghcr.io/x")
+    known.namespaces = {"default": {}}
+    assert patches("ghcr.io/x")
+
+    known.accounts = {"default/default": Account(frozenset())}
+    assert not patches("ghcr.io/x")
+
+
+IMAGES = st.lists(st.sampled_from((APP, "ghcr.io/x", "nginx", "blue.example.com/x", "watched.io/x", "BAD")), max_size=3)
+SHARED = state(default={}, blue={"team": "blue"})
+MEMO = Memo(SHARED)
+
+
+@given(IMAGES, st.sampled_from(("default", "blue", "unknown")), st.sampled_from((None, [], [{"name": "quay-secret"}])))
+def test_memo_answers_as_if_it_remembered_nothing(images: list[str], namespace: str, own: Any) -> None:
+    decoded = decode(body(pod(*images, imagePullSecrets=own), namespace=namespace))
+    labels = SHARED.namespaces.get(namespace)
+    assert MEMO.decide(decoded, labels).encoded == Memo(SHARED).decide(decoded, labels).encoded
