@@ -11,7 +11,7 @@ from typing import Self
 from tests.cluster import binaries, cgroups, images, machine, nodeconfig
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.errors import ClusterError
-from tests.cluster.flags import BRIDGE_ADDRESS
+from tests.cluster.flags import BRIDGE_ADDRESS, SERVICE_RANGE
 from tests.cluster.place import Place
 from tests.cluster.process import Process
 from tests.cluster.room import Room, Server
@@ -198,6 +198,8 @@ class Node:
         self._undo.callback(self._ip, "link", "delete", nodeconfig.BRIDGE)
         self._ip("address", "add", f"{BRIDGE_ADDRESS}/16", "dev", nodeconfig.BRIDGE)
         self._ip("link", "set", nodeconfig.BRIDGE, "up")
+        # For kube-proxy: a packet to a Service has to have a route before its address is translated.
+        self._ip("route", "add", SERVICE_RANGE, "dev", nodeconfig.BRIDGE)
 
     def _ip(self, *arguments: str) -> None:
         command = [*self._place.prefix, "ip", *arguments]

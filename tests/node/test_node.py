@@ -4,97 +4,18 @@ import contextlib
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cluster import ClusterError, ControlPlane, Place, Registry, cgroups, images, wait_for
+from tests.cluster import ClusterError, ControlPlane, Place, cgroups, wait_for
 from tests.cluster.node import Node
+from tests.node.pods import create, make_secret, run_pod, wait_reason, wait_running
 
 HOST = "registry.cn-hangzhou.aliyuncs.com"
 OTHER_HOST = "registry.example.com"
 
 pytestmark = pytest.mark.usefixtures("able_machine", "node")
-
-
-@pytest.fixture(scope="module")
-def place() -> Iterator[Place]:
-    with Place.namespace() as place:
-        yield place
-
-
-@pytest.fixture(scope="module")
-def control_plane(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    started = ControlPlane(tmp_path_factory.mktemp("kubernetes"), place)
-    started.start()
-    yield started
-    started.stop()
-
-
-@pytest.fixture(scope="module")
-def registries(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
-    """Two private registries, each with a user that the other one doesn't know."""
-    archive = images.write_image(tmp_path_factory.mktemp("images") / "application.tar")
-    users = {HOST: {"UserName": "Password"}, OTHER_HOST: {"Other": "Secret"}}
-    started = {host: Registry(tmp_path_factory.mktemp(host), place, known) for host, known in users.items()}
-    try:
-        for registry in started.values():
-            registry.start()
-            registry.push("xxxx/rbd-rest-api:latest", archive)
-        yield {host: registry.port for host, registry in started.items()}
-    finally:
-        for registry in started.values():
-            registry.stop()
-
-
-@pytest.fixture(scope="module")
-def node(
-    control_plane: ControlPlane, registries: dict[str, int], place: Place, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Node]:
-    extra = images.write_image(tmp_path_factory.mktemp("extra") / "extra.tar", "sutler.test/extra:1")
-    state = tmp_path_factory.mktemp("node")
-    with Node(control_plane, state, place, registries=registries, archives=[extra], proxy=True) as node:
-        yield node
-
-
-def run_pod(control_plane: ControlPlane, namespace: str, image: str, *secrets: str, policy: str = "Always") -> str:
-    name = image.rpartition("/")[2].partition(":")[0]
-    spec = {
-        "containers": [{"name": "application", "image": image, "imagePullPolicy": policy}],
-        "imagePullSecrets": [{"name": secret} for secret in secrets],
-    }
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-    control_plane.kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(pod))
-    return name
-
-
-def make_secret(control_plane: ControlPlane, namespace: str, server: str, user: str, password: str) -> str:
-    control_plane.kubectl(
-        *("create", "secret", "docker-registry", user.lower(), "-n", namespace, f"--docker-server={server}"),
-        *(f"--docker-username={user}", f"--docker-password={password}"),
-    )
-    return user.lower()
-
-
-def container_state(control_plane: ControlPlane, namespace: str, pod: str) -> dict[str, Any]:
-    status = control_plane.kubectl_json("get", "pod", pod, "-n", namespace)["status"]
-    statuses = status.get("containerStatuses", [{"state": {}}])
-    state: dict[str, Any] = statuses[0]["state"]
-    return state
-
-
-def wait_running(control_plane: ControlPlane, namespace: str, pod: str) -> None:
-    wait_for(lambda: "running" in container_state(control_plane, namespace, pod), f"Pod {pod} to run", 60)
-
-
-def wait_reason(control_plane: ControlPlane, namespace: str, pod: str, reason: str) -> str:
-    def message() -> str | None:
-        waiting = container_state(control_plane, namespace, pod).get("waiting", {})
-        return waiting.get("message") or reason if waiting.get("reason") == reason else None
-
-    return wait_for(message, f"Pod {pod} in {reason}", 60)
 
 
 def test_pod_without_a_secret_fails_to_pull_and_backs_off(control_plane: ControlPlane, namespace: str) -> None:
@@ -105,22 +26,22 @@ def test_pod_without_a_secret_fails_to_pull_and_backs_off(control_plane: Control
 
 
 def test_pod_with_the_secret_of_its_repository_runs(control_plane: ControlPlane, namespace: str) -> None:
-    secret = make_secret(control_plane, namespace, f"{HOST}/xxxx/rbd-rest-api", "UserName", "Password")
-    pod = run_pod(control_plane, namespace, f"{HOST}/xxxx/rbd-rest-api:latest", secret)
+    make_secret(
+        control_plane, namespace, "key", server=f"{HOST}/xxxx/rbd-rest-api", user="UserName", password="Password"
+    )
+    pod = run_pod(control_plane, namespace, f"{HOST}/xxxx/rbd-rest-api:latest", "key")
     wait_running(control_plane, namespace, pod)
-    said = control_plane.kubectl(*("exec", pod, "-n", namespace, "--", "wget", "-q", "-O-", "http://127.0.0.1:8080/"))
+    said = control_plane.kubectl("exec", pod, "-n", namespace, "--", "wget", "-q", "-O-", "http://127.0.0.1:8080/")
     assert said == "it works\n"
 
 
 def test_secret_of_one_registry_does_not_open_the_other(control_plane: ControlPlane, namespace: str) -> None:
-    secret = make_secret(control_plane, namespace, OTHER_HOST, "UserName", "Password")
-    refused = run_pod(control_plane, namespace, f"{OTHER_HOST}/xxxx/rbd-rest-api:latest", secret)
+    make_secret(control_plane, namespace, "wrong", server=OTHER_HOST, user="UserName", password="Password")
+    make_secret(control_plane, namespace, "right", server=OTHER_HOST, user="Other", password="Secret")
+    refused = run_pod(control_plane, namespace, f"{OTHER_HOST}/xxxx/rbd-rest-api:latest", "wrong")
     wait_reason(control_plane, namespace, refused, "ErrImagePull")
-    control_plane.kubectl("delete", "pod", refused, "-n", namespace, "--force", "--grace-period=0")
-    right = make_secret(control_plane, namespace, OTHER_HOST, "Other", "Secret")
-    wait_running(
-        control_plane, namespace, run_pod(control_plane, namespace, f"{OTHER_HOST}/xxxx/rbd-rest-api:latest", right)
-    )
+    admitted = run_pod(control_plane, namespace, f"{OTHER_HOST}/xxxx/test:latest", "right")
+    wait_running(control_plane, namespace, admitted)
 
 
 def test_pod_of_an_imported_image_reaches_the_api_server_at_its_service(
@@ -137,13 +58,12 @@ def test_api_server_reaches_a_pod_through_its_service(control_plane: ControlPlan
     pod = run_pod(control_plane, namespace, "sutler.test/extra:1", policy="Never")
     wait_running(control_plane, namespace, pod)
     control_plane.kubectl("label", "pod", pod, "-n", namespace, "app=served")
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "served"},
-        "spec": {"selector": {"app": "served"}, "ports": [{"port": 80, "targetPort": 8080}]},
-    }
-    control_plane.kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(service))
+    spec = {"selector": {"app": "served"}, "ports": [{"port": 80, "targetPort": 8080}]}
+    create(
+        control_plane,
+        namespace,
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "served"}, "spec": spec},
+    )
 
     def answer() -> str | None:
         path = f"/api/v1/namespaces/{namespace}/services/served:80/proxy/"

@@ -1,0 +1,107 @@
+"""The manifests as they are, on a real node: Sutler as Pods, its webhook by Service, each with its own account."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Ceph, ClusterError, ControlPlane, Place, wait_for
+from tests.cluster.sutler_image import write_sutler_image
+from tests.node.pods import create, make_secret, run_pod, wait_running
+
+HOST = "registry.cn-hangzhou.aliyuncs.com"
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+OWN = "sutler-system"
+POOL = "rbd"
+# The test's Ceph answers on the loopback address alone; the Pod has to be where that is.
+BESIDE_CEPH = {"spec": {"replicas": 1, "template": {"spec": {"hostNetwork": True}}}}
+START_SECONDS = 120
+
+pytestmark = [pytest.mark.usefixtures("able_machine", "node", "sutler"), pytest.mark.timeout(400)]
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return [write_sutler_image(tmp_path_factory.mktemp("sutler") / "sutler.tar")]
+
+
+@pytest.fixture(scope="module")
+def ceph(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
+    started = Ceph(tmp_path_factory.mktemp("ceph"), place)
+    started.start()
+    started.pool(POOL)
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def sutler(control_plane: ControlPlane, ceph: Ceph) -> None:
+    """Installed as the README says, with a mapping, a StorageClass and what they need."""
+    control_plane.kubectl("apply", "-f", str(MANIFESTS / "crds"))
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(MANIFESTS / "crds"))
+    # Before the webhook, so that each of its Pods knows them when it is ready.
+    control_plane.kubectl("apply", "-f", str(MANIFESTS / "examples" / "mappings.yaml"))
+    control_plane.kubectl("apply", "-k", str(MANIFESTS / "base"))
+    control_plane.kubectl("patch", "deployment", "sutler-volumes", "-n", OWN, "-p", json.dumps(BESIDE_CEPH))
+    control_plane.kubectl("create", "secret", "generic", "sutler-ceph", "-n", OWN, *ceph_files(ceph))
+    make_secret(control_plane, OWN, "aliyun-credentials", server=f"{HOST}/xxxx", user="UserName", password="Password")
+    for deployment in ("sutler-webhook", "sutler-secrets", "sutler-volumes"):
+        wait_available(control_plane, deployment)
+
+
+def wait_available(control_plane: ControlPlane, deployment: str) -> None:
+    """Wait for all of its Pods; a failure shows what they said."""
+    wait = ["rollout", "status", f"deployment/{deployment}", "-n", OWN, f"--timeout={START_SECONDS}s"]
+    try:
+        control_plane.kubectl(*wait, timeout=START_SECONDS + 10)
+    except ClusterError as error:
+        component = ["-n", OWN, "-l", f"app.kubernetes.io/component={deployment.removeprefix('sutler-')}"]
+        said = [control_plane.kubectl(*what, *component) for what in (["get", "pods"], ["logs"], ["describe", "pods"])]
+        pytest.fail("\n".join([str(error), *said]), pytrace=False)
+
+
+def ceph_files(ceph: Ceph) -> list[str]:
+    """The configuration, and the keyring of a user who may do no more than the README says."""
+    conf, keyring = ceph.state / "in-cluster.conf", ceph.state / "in-cluster.keyring"
+    conf.write_text(ceph.conf.read_text().replace(f"keyring = {ceph.state}/keyring", "keyring = /etc/ceph/keyring"))
+    allowed = ["mon", "profile rbd", "osd", f"profile rbd pool={POOL}", "mgr", f"profile rbd pool={POOL}"]
+    keyring.write_text(ceph.ceph("auth", "get-or-create", "client.sutler", *allowed))
+    return [f"--from-file=ceph.conf={conf}", f"--from-file=keyring={keyring}"]
+
+
+def test_pod_of_a_private_registry_runs_without_naming_a_secret(control_plane: ControlPlane, namespace: str) -> None:
+    def copied() -> bool:
+        return bool(control_plane.kubectl("get", "secret", "aliyun-hangzhou", "-n", namespace, "--ignore-not-found"))
+
+    wait_for(copied, "the copy of the pull secret")
+    pod = run_pod(control_plane, namespace, f"{HOST}/xxxx/rbd-rest-api:latest")
+    spec = control_plane.kubectl_json("get", "pod", pod, "-n", namespace)["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "aliyun-hangzhou"}]
+    wait_running(control_plane, namespace, pod)
+
+
+def test_claim_is_bound_to_a_real_image(control_plane: ControlPlane, ceph: Ceph, namespace: str) -> None:
+    name = {"metadata": {"name": "rbd"}}
+    storage_class = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        **name,
+        "provisioner": "rbd.sutler.dev",
+        "parameters": {"clusterID": "ceph", "pool": POOL},
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        **name,
+        "spec": {
+            "storageClassName": "rbd",
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    create(control_plane, namespace, storage_class, claim)
+    phase = ["get", "pvc", "rbd", "-n", namespace, "-o", "jsonpath={.status.phase}"]
+    wait_for(lambda: control_plane.kubectl(*phase) == "Bound", "the claim to be Bound", 60)
+    (image,) = ceph.rbd("ls", POOL).split()
+    assert json.loads(ceph.rbd("info", f"{POOL}/{image}", "--format", "json"))["size"] == 1 << 30
