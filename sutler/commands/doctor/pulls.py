@@ -1,0 +1,145 @@
+"""Why Pods can't pull their images. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sutler.commands.doctor.finding import Finding, problem
+from sutler.commands.doctor.snapshot import Failure, Patient, Snapshot
+from sutler.commands.explain.decide import Explanation, Match, PullSecret, explain_as_it_is
+from sutler.registry import Image, Mapping, MappingIndex
+
+_LONGEST = 200
+
+
+class Cause(NamedTuple):
+    why: str
+    fix: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A Pod and one image that it waits for."""
+
+    seen: Snapshot
+    patient: Patient
+    failure: Failure
+    found: Explanation
+
+    @property
+    def kubectl(self) -> str:
+        return f"kubectl -n {self.patient.pod.namespace}"
+
+    @property
+    def said(self) -> str:
+        """The kubelet's words, for the end of a sentence."""
+        return f" ({_shortened(self.failure.message)})" if self.failure.message else ""
+
+    def because(self, why: str, *fix: str) -> Cause:
+        return Cause(f"can't pull {self.failure.image}: {why}", fix)
+
+    def mapping_of(self, secret: str) -> Mapping | None:
+        return next((match.mapping for match in self.found.matches if match.mapping.secret == secret), None)
+
+
+def pulls(seen: Snapshot) -> Iterator[Finding]:
+    """One finding for each cause: a hundred Pods of a Deployment have one."""
+    index = MappingIndex(seen.world.mappings)
+    groups: dict[tuple[str, str, str], list[tuple[Patient, Cause]]] = {}
+    for patient in seen.patients:
+        found = {each.use.image: each for each in explain_as_it_is(patient.pod, seen.world, index)}
+        for failure in patient.failures:
+            cause = _cause(_Case(seen, patient, failure, found[failure.image]))
+            key = (patient.pod.namespace, patient.owner or patient.name, cause.why)
+            groups.setdefault(key, []).append((patient, cause))
+    for (namespace, owner, why), group in groups.items():
+        patient, cause = group[0]
+        more = f" (and {len(group) - 1} more of {owner})" if len(group) > 1 else ""
+        yield problem(f"Pod {namespace}/{patient.name}{more}", why, *cause.fix)
+
+
+def _cause(case: _Case) -> Cause:
+    """The first thing that is wrong on the way from the image to the registry."""
+    found = case.found
+    if found.image is None:
+        return Cause(f"has an image that nobody can pull: {'; '.join(found.problems)}", ())
+    has = case.patient.pod.pull_secrets
+    lacking = [match for match in found.matches if not match.withheld and match.mapping.secret not in has]
+    if lacking:
+        return _came_too_early(case, lacking)
+    for secret in found.secrets:
+        if secret.held.config is None and not secret.held.unknown:
+            return _missing(case, secret) if secret.held.missing else _unusable(case, secret)
+    if found.tries:
+        return _turned_away(case)
+    return _uncovered(case, found.image)
+
+
+def _came_too_early(case: _Case, lacking: Sequence[Match]) -> Cause:
+    mapping = lacking[0].mapping
+    if case.seen.created(mapping.name) > case.patient.created:
+        why = f"it is older than mapping {mapping.name}, and a Pod gets its pull secrets when it is created"
+    else:
+        why = f"it lacks pull secret {mapping.secret} of mapping {mapping.name}: created while the webhook was away"
+    if case.patient.owner:
+        return case.because(
+            why, f"{case.kubectl} delete pod {case.patient.name}   ({case.patient.owner} makes it anew)"
+        )
+    return case.because(why, f"{case.kubectl} get pod {case.patient.name} -o yaml | kubectl replace --force -f -")
+
+
+def _unusable(case: _Case, secret: PullSecret) -> Cause:
+    why = f"its pull secret {secret.name} can't be used: {secret.held.problem}"
+    return case.because(why, f"{case.kubectl} describe secret {secret.name}")
+
+
+def _missing(case: _Case, secret: PullSecret) -> Cause:
+    name, mapping, own = secret.name, case.mapping_of(secret.name), case.seen.world.own_namespace
+    if mapping is None:
+        return case.because(f"its pull secret {name} does not exist", f"{case.kubectl} get secrets")
+    look = f"kubectl describe registrymapping {mapping.name}"
+    if mapping.copy_from is None:
+        return case.because(f"Secret {name} does not exist, and mapping {mapping.name} copies none", look)
+    if case.seen.world.secret(own, mapping.copy_from).missing:
+        why = f"Secret {name} does not exist, nor does its source {own}/{mapping.copy_from}"
+        return case.because(why, _add(mapping))
+    return case.because(f"Secret {name} of mapping {mapping.name} has not been copied here", look)
+
+
+def _turned_away(case: _Case) -> Cause:
+    first = case.found.tries[0]
+    if not case.failure.refused:
+        return case.because(
+            f"there is a credential, {first.key} of Secret {first.secret}, and yet{case.said or ' it fails'}"
+        )
+    why = f"the registry refuses the credential {first.key} of Secret {first.secret}{case.said}"
+    mapping = case.mapping_of(first.secret)
+    if mapping is None:
+        return case.because(why, f"{case.kubectl} describe secret {first.secret}")
+    check = f"sutler registry check {mapping.name} --image {case.failure.image}"
+    return case.because(why, check, f"{_add(mapping)}   (a new password)")
+
+
+def _uncovered(case: _Case, image: Image) -> Cause:
+    found, explain = case.found, f"sutler explain {case.failure.image} -n {case.patient.pod.namespace}"
+    if found.matches:
+        match = found.matches[0]
+        why = f"mapping {match.mapping.name} matches, but {match.withheld or 'no key of its Secret does'}"
+        return case.because(f"{why}{case.said}", explain)
+    near = next((miss for miss in found.misses if not miss.near.elsewhere), None)
+    if near:
+        write = f", write {near.near.write}" if near.near.write else ""
+        why = f"nothing matches, but the {near.owner}, {near.near.text}, nearly does: {near.near.why}{write}"
+        return case.because(f"{why}{case.said}", explain)
+    server = "/".join(image.name.split("/")[:2])
+    why = f"no mapping is for it, so it is pulled without a credential{case.said}"
+    return case.because(why, f"sutler registry add {server} --username NAME --password-stdin")
+
+
+def _add(mapping: Mapping) -> str:
+    return f"sutler registry add {mapping.registries[0]} --name {mapping.name} --username NAME --password-stdin"
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

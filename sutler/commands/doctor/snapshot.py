@@ -1,0 +1,117 @@
+"""A cluster as the doctor sees it, and reading it into that. Reading only."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sutler.commands.pods import Pod, read_pod
+from sutler.commands.world import World
+
+Json = dict[str, Any]
+
+FAILING = frozenset(
+    ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable", "ImageInspectError")
+)
+"""What a kubelet calls a container that waits for its image."""
+
+_refused = re.compile(
+    r"\b(401|403|unauthorized|denied|forbidden|authentication required|authorization failed|no basic auth)\b",
+    re.IGNORECASE,
+).search
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that a Pod waits for."""
+
+    image: str
+    reason: str
+    message: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether it is the registry that says no, as far as its words tell."""
+        return bool(_refused(self.message))
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A Pod that can't pull."""
+
+    pod: Pod
+    name: str
+    created: str
+    owner: str
+    """Kind and name of what makes it anew when it is deleted; empty: nobody does."""
+    failures: tuple[Failure, ...]
+
+
+@dataclass
+class Snapshot:
+    world: World
+    mappings: list[Json] = field(default_factory=list)
+    pods: list[Pod] = field(default_factory=list)
+    """Those that run or will."""
+    patients: list[Patient] = field(default_factory=list)
+    secrets: dict[str, set[tuple[str, bool]]] = field(default_factory=dict)
+    """By name of a pull secret: the namespaces that have it, and whether it is Sutler's there."""
+    terminating: set[str] = field(default_factory=set)
+    registered: bool = True
+    trusted: bool = True
+    """Whether the API server has been told the webhook's CA."""
+    copier_seen: str | None = None
+    """When the secrets controller last renewed its lease; empty: never; None: nobody looked."""
+    now: str = ""
+    namespace: str | None = None
+    """The only namespace that was looked at; None: all were."""
+    unseen: list[str] = field(default_factory=list)
+    """What could not be looked at, and why."""
+
+    def created(self, mapping: str) -> str:
+        found = (obj["metadata"] for obj in self.mappings if obj["metadata"]["name"] == mapping)
+        return next((str(metadata.get("creationTimestamp", "")) for metadata in found), "")
+
+
+def read_patient(obj: Json, messages: Sequence[str] = ()) -> Patient | None:
+    """None for a Pod that has its images. `messages` are those of its events, the newest last."""
+    failures = tuple(_failures(obj, messages))
+    if not failures:
+        return None
+    metadata = obj["metadata"]
+    owner = next((owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")), None)
+    return Patient(
+        read_pod(obj, ""),
+        metadata["name"],
+        metadata.get("creationTimestamp", ""),
+        f"{owner['kind']} {owner['name']}" if owner else "",
+        failures,
+    )
+
+
+def is_over(obj: Json) -> bool:
+    return (obj.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def _failures(obj: Json, messages: Sequence[str]) -> Iterator[Failure]:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    seen = set()
+    for containers, statuses in (
+        ("initContainers", "initContainerStatuses"),
+        ("containers", "containerStatuses"),
+        ("ephemeralContainers", "ephemeralContainerStatuses"),
+    ):
+        images = {container.get("name"): container.get("image") for container in spec.get(containers) or []}
+        for each in status.get(statuses) or []:
+            waiting = (each.get("state") or {}).get("waiting") or {}
+            image = images.get(each.get("name"))
+            if waiting.get("reason") in FAILING and image and image not in seen:
+                seen.add(image)
+                yield Failure(image, waiting["reason"], _message(image, waiting.get("message") or "", messages))
+
+
+def _message(image: str, message: str, events: Sequence[str]) -> str:
+    """The kubelet's own words. While it backs off it says no more than that, but its last event does."""
+    if message and not message.startswith("Back-off"):
+        return message
+    return next((event for event in reversed(events) if image in event and not event.startswith("Back-off")), message)

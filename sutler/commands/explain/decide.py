@@ -1,0 +1,178 @@
+"""From Pods and what is known to which keys the kubelet tries, and why not others. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sutler.commands.pods import Pod, Use
+from sutler.commands.world import NAMESPACE_NAME, Held, World
+from sutler.registry import Image, ImageError, Mapping, MappingIndex, Mode, parse_image
+from sutler.registry.explain import (
+    NearMiss,
+    Try,
+    matching_pattern,
+    near_miss_of_key,
+    near_miss_of_registry,
+    registry_matches,
+    tries,
+)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A mapping that is for the image."""
+
+    mapping: Mapping
+    registry: str
+    """The entry by which it matches."""
+    withheld: str
+    """Why its Secret is not injected all the same; empty: it is."""
+
+
+@dataclass(frozen=True)
+class PullSecret:
+    """One of the Pod's pull secrets, as it will be when it runs."""
+
+    name: str
+    origin: str
+    held: Held
+
+
+@dataclass(frozen=True)
+class Miss:
+    owner: str
+    """Whose key or registry it is."""
+    near: NearMiss
+
+
+@dataclass
+class Explanation:
+    pod: Pod
+    use: Use
+    image: Image | None = None
+    matches: list[Match] = field(default_factory=list)
+    secrets: list[PullSecret] = field(default_factory=list)
+    tries: list[Try] = field(default_factory=list)
+    misses: list[Miss] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def explain(pod: Pod, world: World) -> list[Explanation]:
+    """For a Pod that is created now: one for each image. All its pull secrets may serve any of them."""
+    found = _matches(pod, world, MappingIndex(world.mappings))
+    own, origin = _own(pod, world)
+    secrets = [PullSecret(name, origin, world.secret(pod.namespace, name)) for name in own]
+    for match in (match for each in found for match in each.matches if not match.withheld):
+        mapping = match.mapping
+        if mapping.secret not in {secret.name for secret in secrets}:
+            there = world.copy(mapping, pod.namespace)
+            secrets.append(PullSecret(mapping.secret, f"mapping {mapping.name}", there))
+    return _judged(found, secrets, world)
+
+
+def explain_as_it_is(pod: Pod, world: World, index: MappingIndex) -> list[Explanation]:
+    """For a Pod that exists: its pull secrets can't change any more."""
+    secrets = [PullSecret(name, "the Pod", world.secret(pod.namespace, name)) for name in pod.pull_secrets]
+    return _judged(_matches(pod, world, index), secrets, world)
+
+
+def _matches(pod: Pod, world: World, index: MappingIndex) -> list[Explanation]:
+    left_alone = _left_alone(pod, world)
+    return [_matched(pod, use, world, index, left_alone) for use in pod.images]
+
+
+def _judged(found: list[Explanation], secrets: list[PullSecret], world: World) -> list[Explanation]:
+    for each in found:
+        if each.image:
+            each.secrets = secrets
+            _judge(each, each.image, world)
+    return found
+
+
+def _matched(pod: Pod, use: Use, world: World, index: MappingIndex, left_alone: str) -> Explanation:
+    try:
+        image = parse_image(use.image)
+    except ImageError as error:
+        return Explanation(pod, use, problems=[str(error)])
+    matches = []
+    for mapping in index.lookup(image):
+        pattern = matching_pattern(mapping, image)
+        withheld = left_alone or _withheld(mapping, pod, world)
+        matches.append(Match(mapping, pattern.text if pattern else "", withheld))
+    return Explanation(pod, use, image, matches)
+
+
+def _left_alone(pod: Pod, world: World) -> str:
+    if pod.left_alone:
+        return pod.left_alone
+    if world.excluded(pod.namespace):
+        return f"Pods of namespace {pod.namespace} are not sent to Sutler"
+    return ""
+
+
+def _withheld(mapping: Mapping, pod: Pod, world: World) -> str:
+    namespace, account = pod.namespace, world.account(pod.namespace, pod.account)
+    if not mapping.selector.matches(world.labels(namespace)):
+        if namespace not in world.namespaces and any(
+            requirement.key != NAMESPACE_NAME for requirement in mapping.selector.requirements
+        ):
+            return (
+                f"it selects namespaces by labels, and the labels of {namespace} are not known (give its Namespace too)"
+            )
+        return f"it does not select namespace {namespace}"
+    if mapping.mode is Mode.OBSERVE:
+        return "its mode is Observe"
+    if account.enforces and mapping.secret not in account.pull_secrets:
+        return f"ServiceAccount {pod.account} refuses Pods with pull secrets that it does not list"
+    return ""
+
+
+def _own(pod: Pod, world: World) -> tuple[tuple[str, ...], str]:
+    """Those that a Pod has before Sutler sees it: its own, or if it has none its ServiceAccount's."""
+    if pod.pull_secrets:
+        return tuple(dict.fromkeys(pod.pull_secrets)), "the Pod itself"
+    return world.account(pod.namespace, pod.account).pull_secrets, f"ServiceAccount {pod.account}"
+
+
+def _judge(found: Explanation, image: Image, world: World) -> None:
+    found.tries = tries(image, [(secret.name, secret.held.keys) for secret in found.secrets])
+    found.misses = [*_missed_keys(found, image), *_missed_registries(found, image, world)]
+    found.problems = [
+        f"Secret {secret.name} in namespace {found.pod.namespace} ({secret.origin}): {secret.held.problem}"
+        for secret in found.secrets
+        if secret.held.config is None and not secret.held.unknown
+    ]
+    if found.tries or any(secret.held.unknown for secret in found.secrets):
+        return
+    if any(not match.withheld for match in found.matches) and not found.problems:
+        found.problems.append(
+            "none of the keys in the Pod's pull secrets is for this image: it is pulled without credentials"
+        )
+    elif any(not miss.near.elsewhere for miss in found.misses):
+        found.problems.append("nothing matches, though something nearly does: it is pulled without credentials")
+
+
+def _missed_keys(found: Explanation, image: Image) -> Iterator[Miss]:
+    tried = {each.key for each in found.tries}
+    for secret in found.secrets:
+        for key in secret.held.keys:
+            near = None if key in tried else near_miss_of_key(key, image)
+            if near:
+                yield Miss(f"key of Secret {secret.name}", near)
+
+
+def _missed_registries(found: Explanation, image: Image, world: World) -> Iterator[Miss]:
+    matched = {match.mapping.name for match in found.matches}
+    for mapping in world.mappings:
+        for text in () if mapping.name in matched else mapping.registries:
+            near = near_miss_of_registry(text, image)
+            if near:
+                yield Miss(f"registry of mapping {mapping.name}", near)
+    for broken in world.broken:
+        for text in broken.registries:
+            near = near_miss_of_registry(text, image)
+            if registry_matches(text, image):
+                near = NearMiss(text, "it matches, but something else in its mapping is wrong", "")
+            if near:
+                yield Miss(
+                    f"registry of mapping {broken.name}, which can't be used ({'; '.join(broken.problems)})", near
+                )

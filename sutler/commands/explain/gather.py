@@ -1,0 +1,90 @@
+"""What a cluster knows about some Pods: mappings, their namespaces and ServiceAccounts, and the Secrets that matter."""
+
+from collections.abc import Iterable
+
+from sutler.commands.explain.decide import explain
+from sutler.commands.pods import Pod
+from sutler.commands.world import Account, Held, World, held
+from sutler.kube.client import Client, Json
+from sutler.kube.errors import Forbidden, NotFound
+from sutler.kube.resources import (
+    MUTATING_WEBHOOK_CONFIGURATIONS,
+    NAMESPACES,
+    REGISTRY_MAPPINGS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Resource,
+)
+from sutler.output import RefusedError
+from sutler.registry.selector import LabelSelector
+
+CONFIGURATION = "sutler-webhook"
+NOT_INSTALLED = (
+    "this cluster does not know RegistryMappings: Sutler is not installed in it (kubectl apply -f manifests/crds is "
+    "the first step), or --context is another cluster"
+)
+
+
+async def gather(client: Client, own_namespace: str, pods: Iterable[Pod]) -> World:
+    world = World(own_namespace, unseen="you may not read Secrets there, or it was not looked for")
+    for obj in await mappings(client):
+        world.add_mapping(obj)
+    world.covered = await covered(client)
+    pods = list(pods)
+    for namespace in {pod.namespace for pod in pods}:
+        found = await _permitted(client, NAMESPACES, namespace)
+        if found:
+            world.add_namespace(found)
+    for namespace, account in {(pod.namespace, pod.account) for pod in pods}:
+        found = await _permitted(client, SERVICE_ACCOUNTS, account, namespace)
+        world.accounts[namespace, account] = Account()
+        if found:
+            world.add_account(found)
+    for namespace, name in _needed(pods, world):
+        world.secrets[namespace, name] = await _secret(client, namespace, name)
+    return world
+
+
+async def mappings(client: Client) -> list[Json]:
+    try:
+        return await client.list(REGISTRY_MAPPINGS)
+    except NotFound as error:
+        raise RefusedError(NOT_INSTALLED) from error
+
+
+async def covered(client: Client) -> LabelSelector | None:
+    """The namespaces that the webhook is registered for; None: nobody knows, or it is not registered."""
+    found = await _permitted(client, MUTATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
+    hooks = (found or {}).get("webhooks") or []
+    return LabelSelector.parse(hooks[0].get("namespaceSelector") or {}) if hooks else None
+
+
+def _needed(pods: Iterable[Pod], world: World) -> set[tuple[str, str]]:
+    """The Secrets that the explanation will speak of, and the sources of copies."""
+    needed = set()
+    for pod in pods:
+        for found in explain(pod, world):
+            needed |= {(pod.namespace, secret.name) for secret in found.secrets}
+            needed |= {
+                (world.own_namespace, match.mapping.copy_from)
+                for match in found.matches
+                if match.mapping.copy_from and not match.withheld
+            }
+    return needed
+
+
+async def _permitted(client: Client, resource: Resource, name: str, namespace: str | None = None) -> Json | None:
+    """None where it is not there, or not for us: an explanation with less in it is better than none."""
+    try:
+        return await client.get(resource, name, namespace)
+    except (NotFound, Forbidden):
+        return None
+
+
+async def _secret(client: Client, namespace: str, name: str) -> Held:
+    try:
+        return held(await client.get(SECRETS, name, namespace))
+    except NotFound:
+        return Held(None, "it does not exist", missing=True)
+    except Forbidden:
+        return Held(None, f"you may not read Secrets in namespace {namespace}", unknown=True)

@@ -1,0 +1,110 @@
+"""How an explanation is shown. Keys and names only: even a user name may be a credential (tokens often are)."""
+
+from typing import Any
+
+from sutler.commands.explain.decide import Explanation, Match, Miss, PullSecret
+from sutler.registry.explain import Try
+
+_INDENT = 14
+
+
+def as_json(found: Explanation) -> dict[str, Any]:
+    return {
+        "image": found.use.image,
+        "name": found.image.name if found.image else None,
+        "pod": found.pod.what or None,
+        "where": found.use.where or None,
+        "namespace": found.pod.namespace,
+        "mappings": [
+            {
+                "name": match.mapping.name,
+                "registry": match.registry,
+                "secret": match.mapping.secret,
+                "injected": not match.withheld,
+                "why": match.withheld or None,
+            }
+            for match in found.matches
+        ],
+        "pullSecrets": [
+            {
+                "name": secret.name,
+                "origin": secret.origin,
+                "state": _state(secret),
+                "why": secret.held.problem or secret.held.note or None,
+                "keys": list(secret.held.keys),
+            }
+            for secret in found.secrets
+        ],
+        "tries": [
+            {"key": each.key, "secret": each.secret, "fallback": each.fallback, "note": each.note or None}
+            for each in found.tries
+        ],
+        "nearMisses": [
+            {"of": miss.owner, "text": miss.near.text, "why": miss.near.why, "write": miss.near.write or None}
+            for miss in found.misses
+        ],
+        "problems": found.problems,
+    }
+
+
+def as_text(found: Explanation) -> str:
+    lines = [found.use.image]
+    place = f"namespace {found.pod.namespace}"
+    lines += _section(
+        "for", [f"{found.use.where} of {found.pod.what}, {place}" if found.pod.what else f"a Pod in {place}"]
+    )
+    if found.image:
+        lines += _section("read as", [found.image.name])
+        lines += _section("mappings", [_match(match) for match in found.matches] or ["none matches"])
+        lines += _section("pull secrets", [_secret(secret) for secret in found.secrets] or ["none"])
+        lines += _section(
+            "tried", [f"{n}. {_try(each)}" for n, each in enumerate(found.tries, 1)] or [_nothing_tried(found)]
+        )
+        lines += _section("near misses", [_miss(miss) for miss in found.misses])
+    lines += _section("problem", found.problems)
+    return "\n".join(lines)
+
+
+def _section(name: str, items: list[str]) -> list[str]:
+    return [f"  {name if not n else '':<{_INDENT}}{item}" for n, item in enumerate(items)]
+
+
+def _match(match: Match) -> str:
+    what = f"{match.mapping.name}, by {match.registry}"
+    if match.withheld:
+        return f"{what}: not injected, {match.withheld}"
+    return f"{what}: Secret {match.mapping.secret} is injected"
+
+
+def _secret(secret: PullSecret) -> str:
+    state = {"ok": "", "missing": " is missing", "unusable": " can't be used", "unknown": " is not known"}[
+        _state(secret)
+    ]
+    why = f": {secret.held.problem}" if secret.held.problem else ""
+    note = f" ({secret.held.note})" if secret.held.note else ""
+    return f"{secret.name}, from {secret.origin}{state}{why}{note}"
+
+
+def _state(secret: PullSecret) -> str:
+    if secret.held.config:
+        return "ok"
+    if secret.held.unknown:
+        return "unknown"
+    return "missing" if secret.held.missing else "unusable"
+
+
+def _try(each: Try) -> str:
+    fallback = " (Docker Hub's own key, since nothing else matches)" if each.fallback else ""
+    note = f": {each.note}" if each.note else ""
+    return f"{each.key} of {each.secret}{fallback}{note}"
+
+
+def _nothing_tried(found: Explanation) -> str:
+    if any(secret.held.unknown for secret in found.secrets):
+        return "not known, without the Secrets' keys"
+    return "nothing: it is pulled without credentials, which does for public images only"
+
+
+def _miss(miss: Miss) -> str:
+    write = f"; write {miss.near.write}" if miss.near.write else ""
+    return f"{miss.owner}, {miss.near.text}: {miss.near.why}{write}"

@@ -1,0 +1,97 @@
+"""Pods, and what makes Pods, read for what pulling images needs. Pure.
+
+Files and other people's objects come in here, so that nothing is taken for granted about their shape.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Json = Mapping[str, Any]
+
+INJECT = "sutler.dev/inject"
+MIRROR = "kubernetes.io/config.mirror"
+
+_TEMPLATES: dict[str, tuple[str, ...]] = {
+    "Pod": (),
+    "PodTemplate": ("template",),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    **dict.fromkeys(
+        ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job"), ("spec", "template")
+    ),
+}
+"""Where each kind that makes Pods keeps what they are made from."""
+
+KINDS = frozenset(_TEMPLATES)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """An image, and which part of the Pod has it."""
+
+    image: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    what: str
+    """Kind and name; empty for an image that was asked about by itself."""
+    namespace: str
+    images: tuple[Use, ...]
+    pull_secrets: tuple[str, ...] = ()
+    account: str = "default"
+    left_alone: str = ""
+    """Why Sutler does not touch it, in words."""
+
+
+def read_pod(obj: Json, default_namespace: str) -> Pod:
+    """From an object whose kind is one of KINDS."""
+    kind, metadata = str(obj.get("kind")), _mapping(obj, "metadata")
+    template: Json = obj
+    for step in _TEMPLATES[kind]:
+        template = _mapping(template, step)
+    spec = _mapping(template, "spec")
+    return Pod(
+        what=f"{kind} {metadata.get('name') or metadata.get('generateName') or '(no name)'}",
+        namespace=str(metadata.get("namespace") or default_namespace),
+        images=tuple(_images(spec)),
+        pull_secrets=tuple(str(secret["name"]) for secret in _items(spec, "imagePullSecrets") if secret.get("name")),
+        account=str(spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"),
+        left_alone=_left_alone(_mapping(template, "metadata")),
+    )
+
+
+def _images(spec: Json) -> Iterator[Use]:
+    for field, word in (
+        ("initContainers", "init container"),
+        ("containers", "container"),
+        ("ephemeralContainers", "ephemeral container"),
+    ):
+        for container in _items(spec, field):
+            if container.get("image"):
+                yield Use(str(container["image"]), f"{word} {container.get('name')}")
+    for volume in _items(spec, "volumes"):
+        reference = _mapping(volume, "image").get("reference")
+        if reference:
+            yield Use(str(reference), f"image volume {volume.get('name')}")
+
+
+def _left_alone(metadata: Json) -> str:
+    annotations, labels = _mapping(metadata, "annotations"), _mapping(metadata, "labels")
+    if MIRROR in annotations:
+        return "it mirrors a static Pod of a node, which may not refer to Secrets"
+    for word, values in (("label", labels), ("annotation", annotations)):
+        if values.get(INJECT) == "false":
+            return f'it opts out by the {word} {INJECT}: "false"'
+    return ""
+
+
+def _mapping(obj: Json, field: str) -> Json:
+    value = obj.get(field)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _items(obj: Json, field: str) -> Iterator[Json]:
+    value = obj.get(field)
+    return (item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else iter(())

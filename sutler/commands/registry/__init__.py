@@ -1,0 +1,243 @@
+"""`sutler registry`: which registries use which credential.
+
+Each command's work is in a module of its own, imported when it is called for: with it comes the Kubernetes client.
+"""
+
+# ruff: noqa: PLC0415 - see above
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sutler.commands.options import OWN_NAMESPACE, Cluster, Context, Kubeconfig, Output, OwnNamespace
+from sutler.commands.registry import listing
+from sutler.commands.registry.importing import Import, read_config
+from sutler.commands.registry.plan import Wanted
+from sutler.commands.registry.selectors import parse_selector
+from sutler.commands.registry.servers import UnusableServerError, server_of_key
+from sutler.output import EXIT_CODES, Exit, Format, UsageError, emit
+
+if TYPE_CHECKING:
+    from sutler.commands.registry.adding import Added
+    from sutler.kube.client import Client
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Say which registries use which credential, in which namespaces; see whether the credentials work.",
+)
+
+Namespaces = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SELECTOR",
+        help="Namespaces that may use it, by their labels as in kubectl: team=a,"
+        " 'kubernetes.io/metadata.name in (x,y)'.  [default: every namespace]",
+    ),
+]
+
+ADD_EXAMPLES = """\b
+Examples:
+  sutler registry add quay.io/acme --username robot
+  vault read -field=password acme | sutler registry add quay.io/acme --username robot --password-stdin
+  sutler registry add docker.io/acme --username acme --password-stdin --namespaces team=acme < password.txt"""
+
+
+@app.command(epilog=f"{ADD_EXAMPLES}\n\n{EXIT_CODES}")
+def add(
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="HOST[:PORT][/PATH], such as quay.io/acme.")],
+    *,
+    username: Annotated[str, typer.Option("--username", "-u", metavar="NAME", help="Who logs in.")],
+    password_stdin: Annotated[
+        bool,
+        typer.Option("--password-stdin", help="Read the password from standard input. Without this it is asked for."),
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What to call the mapping and the pull secret.  [default: after SERVER]"),
+    ] = None,
+    namespaces: Namespaces = None,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    own_namespace: OwnNamespace = OWN_NAMESPACE,
+) -> None:
+    """Add a registry, or give it a new password.
+
+    Makes a Secret with the credential in Sutler's own namespace and a RegistryMapping that copies it. From then on
+    every Pod with an image of SERVER gets it, in the namespaces that are selected.
+
+    Called again for the same SERVER it replaces user name and password: that is how one rotates. Copies follow at once.
+    """
+    selector = None if namespaces is None else parse_selector(namespaces)
+    wanted = Wanted(_server(server), username.encode(), _password(from_stdin=password_stdin), name, selector)
+    added = _add(Cluster(kubeconfig, context, own_namespace), [wanted])
+    emit(added[0].as_json(), output, f"{added[0].as_text()}\n  Try it: sutler registry check {added[0].target.name}")
+
+
+@app.command("import", epilog=EXIT_CODES)
+def import_config(
+    file: Annotated[
+        str, typer.Argument(metavar="CONFIG.JSON", help="~/.docker/config.json or .dockercfg; - for stdin.")
+    ],
+    *,
+    namespaces: Namespaces = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be brought, and bring nothing.")] = False,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    own_namespace: OwnNamespace = OWN_NAMESPACE,
+) -> None:
+    """Bring the registries of a docker config into the cluster.
+
+    Each is brought as `sutler registry add` would. What can't be brought is told: passwords that a credential helper
+    keeps (credHelpers, credsStore), tokens that only docker can use, keys that no image can match. Then the exit status
+    is 1, with the others brought all the same.
+    """
+    selector = None if namespaces is None else parse_selector(namespaces)
+    found = read_config(_text(file), file)
+    wanted = [Wanted(each.server, each.entry.username, each.entry.password, None, selector) for each in found.bring]
+    added = [] if dry_run or not wanted else _add(Cluster(kubeconfig, context, own_namespace), wanted)
+    emit(_import_json(found, added), output, _import_text(found, added))
+    if found.leave:
+        raise typer.Exit(Exit.PROBLEM)
+
+
+@app.command("list", epilog=EXIT_CODES)
+def list_registries(
+    *,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    own_namespace: OwnNamespace = OWN_NAMESPACE,
+) -> None:
+    """List the registries, and whether their Secrets are in place."""
+    from sutler.commands.explain.gather import mappings
+
+    rows = [listing.as_json(mapping) for mapping in Cluster(kubeconfig, context, own_namespace).run(mappings)]
+    emit(rows, output, listing.as_text(rows))
+
+
+@app.command(epilog=EXIT_CODES)
+def check(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Mappings to check.  [default: all]", show_default=False),
+    ] = None,
+    *,
+    image: Annotated[
+        str | None, typer.Option(metavar="IMAGE", help="Also look whether this image could be pulled.")
+    ] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--namespace", "-n", metavar="NAME", help="Check the Secret in this namespace.  [default: the source]"
+        ),
+    ] = None,
+    plain_http: Annotated[
+        bool, typer.Option("--plain-http", help="The registry speaks HTTP without TLS. Sends passwords in the clear.")
+    ] = False,
+    ca_file: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Certificates (PEM) that registries may also be signed by.")
+    ] = None,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    own_namespace: OwnNamespace = OWN_NAMESPACE,
+) -> None:
+    """Log in to the registries with the stored credentials.
+
+    It does what a node does: GET /v2/, then Basic authentication or the Bearer token flow. The registry must be
+    reachable from this machine. No credential is printed, and none is sent without TLS unless --plain-http says so (or
+    the registry is on this machine).
+    """
+    from sutler.commands.registry import checking
+
+    wish = checking.Wish(names or [], image, namespace, plain_http, ca_file)
+    cluster = Cluster(kubeconfig, context, own_namespace)
+    found = cluster.run(lambda client: checking.check(client, wish, own_namespace))
+    emit([each.as_json() for each in found], output, checking.as_text(found))
+    if any(each.works is False for each in found):
+        raise typer.Exit(Exit.PROBLEM)
+
+
+@app.command(epilog=EXIT_CODES)
+def remove(
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Mappings, as `sutler registry list` names them.")],
+    *,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    own_namespace: OwnNamespace = OWN_NAMESPACE,
+) -> None:
+    """Take registries away: their mappings and their Secrets.
+
+    The copies in the namespaces go with them. Secrets that `sutler registry add` did not make stay.
+    """
+    from sutler.commands.registry import removing
+
+    cluster = Cluster(kubeconfig, context, own_namespace)
+    removed = cluster.run(lambda client: removing.remove(client, names, own_namespace))
+    emit([each.as_json() for each in removed], output, "\n".join(each.as_text() for each in removed))
+
+
+def _add(cluster: Cluster, wanted: list[Wanted]) -> "list[Added]":
+    from sutler.commands.explain.gather import mappings
+    from sutler.commands.registry.adding import add as put
+
+    async def work(client: "Client") -> "list[Added]":
+        known = await mappings(client)
+        return [await put(client, each, known, cluster.own_namespace) for each in wanted]
+
+    return cluster.run(work)
+
+
+def _server(text: str) -> str:
+    try:
+        return server_of_key(text).text
+    except UnusableServerError as error:
+        raise UsageError(str(error)) from error
+
+
+def _password(*, from_stdin: bool) -> bytes:
+    """Never from the command line: every user of a machine can read that."""
+    if from_stdin:
+        password = sys.stdin.buffer.read().rstrip(b"\r\n")
+    elif sys.stdin.isatty():
+        password = str(typer.prompt("Password", hide_input=True, err=True)).encode()
+    else:
+        raise UsageError(
+            "there is no terminal to ask for the password: pass it on standard input with --password-stdin"
+        )
+    if not password:
+        raise UsageError("the password is empty")
+    return password
+
+
+def _text(file: str) -> str:
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text()
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise UsageError(f"{file}: it is not text") from None
+
+
+def _import_json(found: Import, added: "list[Added]") -> dict[str, object]:
+    return {
+        "found": [{"key": each.entry.key, "server": each.server, "note": each.note or None} for each in found.bring],
+        "added": [each.as_json() for each in added],
+        "left": [{"key": each.key, "why": each.why} for each in found.leave],
+    }
+
+
+def _import_text(found: Import, added: "list[Added]") -> str:
+    lines = [each.as_text() for each in added] or [f"{each.server}: can be brought" for each in found.bring]
+    lines += [f"  Note: {each.note}" for each in found.bring if each.note]
+    lines += [f"{each.key}: left out, {each.why}" for each in found.leave]
+    if found.leave:
+        lines.append("  For those: sutler registry add SERVER --username NAME --password-stdin")
+    return "\n".join(lines) or "There are no registries in it."

@@ -1,0 +1,154 @@
+"""What is known about mappings, namespaces and Secrets, from files or from a cluster. Pure."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sutler.registry import MappingError, parse_mapping
+from sutler.registry.dockerconfig import DockerConfig, SourceError, parse_secret, usable_entries
+from sutler.registry.mapping import Mapping as RegistryMapping
+from sutler.registry.selector import LabelSelector
+
+Json = Mapping[str, Any]
+
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+EXCLUDE = "sutler.dev/exclude"
+ENFORCES = "kubernetes.io/enforce-mountable-secrets"
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")  # to the API server
+CLUSTERS_OWN = frozenset(("kube-system", "kube-node-lease"))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A pull secret as far as it is known."""
+
+    config: DockerConfig | None
+    problem: str = ""
+    """Why there is no config."""
+    missing: bool = False
+    """It is known not to be there."""
+    unknown: bool = False
+    """Nobody could look."""
+    note: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(entry.key for entry in self.config.entries) if self.config else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A mapping that can't be used."""
+
+    name: str
+    problems: tuple[str, ...]
+    registries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    pull_secrets: tuple[str, ...] = ()
+    enforces: bool = False
+    """Whether it refuses Pods with pull secrets other than these."""
+
+
+@dataclass
+class World:
+    own_namespace: str
+    mappings: list[RegistryMapping] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    namespaces: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Labels of those that are known."""
+    secrets: dict[tuple[str, str], Held] = field(default_factory=dict)
+    """By namespace and name. In files the namespace may be missing: then it is empty, and any fits."""
+    accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
+    covered: LabelSelector | None = None
+    """Namespaces whose Pods the API server sends to the webhook; None: as Sutler's own manifests say."""
+    unseen: str = "it is not among the files"
+    """Why a Secret that is not here is not here."""
+
+    def add_mapping(self, obj: Json) -> None:
+        try:
+            self.mappings.append(parse_mapping(dict(obj)))
+        except MappingError as error:
+            spec = obj.get("spec")
+            registries = spec.get("registries") if isinstance(spec, Mapping) else None
+            texts = tuple(map(str, registries)) if isinstance(registries, list) else ()
+            self.broken.append(Broken(error.name, tuple(error.problems), texts))
+
+    def add_secret(self, obj: Json) -> None:
+        self.secrets[_key(obj)] = held(obj)
+
+    def add_account(self, obj: Json) -> None:
+        names = [secret.get("name") for secret in obj.get("imagePullSecrets") or [] if isinstance(secret, Mapping)]
+        enforces = (_metadata(obj).get("annotations") or {}).get(ENFORCES) in _TRUE
+        self.accounts[_key(obj)] = Account(tuple(str(name) for name in names if name), enforces)
+
+    def add_namespace(self, obj: Json) -> None:
+        metadata = _metadata(obj)
+        self.namespaces[str(metadata.get("name"))] = metadata.get("labels") or {}
+
+    def labels(self, namespace: str) -> Mapping[str, str]:
+        """Of a namespace nobody showed only its name is known, which every cluster since 1.21 has as a label."""
+        return self.namespaces.get(namespace, {NAMESPACE_NAME: namespace})
+
+    def account(self, namespace: str, name: str) -> Account:
+        return self.accounts.get((namespace, name)) or self.accounts.get(("", name)) or Account()
+
+    def excluded(self, namespace: str) -> bool:
+        """Whether Pods there never come to the webhook."""
+        labels = self.labels(namespace)
+        if self.covered is not None:
+            return not self.covered.matches(labels)
+        return namespace in CLUSTERS_OWN | {self.own_namespace} or labels.get(EXCLUDE) == "true"
+
+    def secret(self, namespace: str, name: str) -> Held:
+        known = self.secrets.get((namespace, name)) or self.secrets.get(("", name))
+        return known or Held(None, self.unseen, unknown=True)
+
+    def copy(self, mapping: RegistryMapping, namespace: str) -> Held:
+        """The mapping's Secret in the namespace, or what its copy will hold as soon as it is there."""
+        there = self.secret(namespace, mapping.secret)
+        if mapping.copy_from is None or not (there.missing or there.unknown):
+            return there
+        source = self.secret(self.own_namespace, mapping.copy_from)
+        if source.config is None:
+            return (
+                there
+                if source.unknown
+                else Held(None, f"its source {mapping.copy_from}: {source.problem}", missing=True)
+            )
+        entries = usable_entries(source.config, mapping.registries)
+        config = DockerConfig(source.config.type, entries, source.config.ignored)
+        note = "not there yet" if there.missing else ""
+        return Held(config, note=f"{note + '; ' if note else ''}as copied from {mapping.copy_from}")
+
+
+def held(secret: Json) -> Held:
+    """What a Secret object says; never what its credentials are."""
+    data: dict[str, bytes] = {}
+    encoded, plain = secret.get("data") or {}, secret.get("stringData") or {}
+    if not isinstance(encoded, Mapping) or not isinstance(plain, Mapping):
+        return Held(None, "its data is not an object")
+    for name, value in encoded.items():
+        try:
+            data[name] = base64.b64decode(str(value).replace("\n", ""), validate=True)
+        except (binascii.Error, ValueError):
+            return Held(None, f"its data[{name}] is not base64")
+    data |= {name: str(value).encode() for name, value in plain.items()}
+    try:
+        return Held(parse_secret(str(secret.get("type") or "Opaque"), data))
+    except SourceError as error:
+        return Held(None, str(error))
+
+
+def _metadata(obj: Json) -> Json:
+    metadata = obj.get("metadata")
+    return metadata if isinstance(metadata, Mapping) else {}
+
+
+def _key(obj: Json) -> tuple[str, str]:
+    metadata = _metadata(obj)
+    return str(metadata.get("namespace") or ""), str(metadata.get("name") or "")

@@ -1,0 +1,82 @@
+"""What commands print: text for people, JSON and YAML for programs, and how a command ends."""
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from sutler.errors import SutlerError
+
+
+class Exit(IntEnum):
+    """What a command's exit status means."""
+
+    FINE = 0
+    PROBLEM = 1
+    USAGE = 2
+    CLUSTER = 3
+
+
+EXIT_CODES = """\b
+Exit status:
+  0  all is well
+  1  a problem was found, or what was asked for was refused
+  2  wrong usage: an option, a file or a name that can't be understood
+  3  the cluster can't be reached, or does not let us in"""
+"""For the end of every --help; the first line keeps the others from being joined."""
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class UsageError(SutlerError):
+    """What was typed, or a file that was named, makes no sense."""
+
+    exit_code = Exit.USAGE
+
+
+class RefusedError(SutlerError):
+    """What was asked for would harm something, so nothing was done."""
+
+    exit_code = Exit.PROBLEM
+
+
+def emit(value: Any, form: Format, text: str) -> None:
+    """Print a result: `value` for programs, `text` for people."""
+    if form is Format.JSON:
+        text = json.dumps(value, indent=2)
+    elif form is Format.YAML:
+        import yaml  # noqa: PLC0415 - 20 ms that only -o yaml needs
+
+        text = yaml.safe_dump(value, sort_keys=False)
+    say(text)
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{harmless(text.rstrip())}\n")
+
+
+def complain(text: str) -> None:
+    """To standard error, so that it is seen and never parsed."""
+    sys.stderr.write(f"{harmless(text)}\n")
+
+
+def harmless(text: str) -> str:
+    """Texts come out of objects that anybody may have written: none of them gets to steer the terminal."""
+    return "".join(
+        "?" if character != "\n" and unicodedata.category(character) == "Cc" else character for character in text
+    )
+
+
+def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as kubectl prints it: no lines, no colours, easily cut by awk."""
+    lines = [headings, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
+    return "\n".join(
+        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

@@ -1,0 +1,255 @@
+"""add, import, list, remove: each as it is typed, on a real API server, seen with kubectl."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Sutler
+from tests.cluster import ControlPlane
+
+ADD = ("registry", "add", "quay.io/acme", "--username", "UserName", "--password-stdin")
+
+
+def source(control_plane: ControlPlane, namespace: str, name: str) -> dict[str, Any]:
+    """The docker config in a source Secret."""
+    secret = control_plane.kubectl_json("get", "secret", name, "-n", namespace)
+    assert secret["type"] == "kubernetes.io/dockerconfigjson"
+    config: dict[str, Any] = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
+    return config
+
+
+def test_add_makes_the_secret_and_the_mapping(sutler: Sutler, control_plane: ControlPlane, namespace: str) -> None:
+    ran = sutler(*ADD, "-o", "json", stdin="Password\n")
+    assert ran.status == 0, ran.err
+    assert ran.json["changes"] == {"secret": "created", "mapping": "created"}
+    mapping = control_plane.kubectl_json("get", "regmap", "quay-io-acme")
+    assert mapping["spec"] == {
+        "registries": ["quay.io/acme"],
+        "pullSecret": {"name": "quay-io-acme", "copyFrom": "quay-io-acme-credentials"},
+        "namespaceSelector": {},
+        "mode": "Inject",
+    }
+    auths = source(control_plane, namespace, "quay-io-acme-credentials")["auths"]
+    assert auths == {"quay.io/acme": {"auth": "VXNlck5hbWU6UGFzc3dvcmQ="}}
+
+
+def test_add_says_for_which_namespaces(sutler: Sutler) -> None:
+    assert "every namespace" in sutler(*ADD, stdin="Password").out
+
+
+def test_add_again_changes_nothing_or_rotates(sutler: Sutler, control_plane: ControlPlane, namespace: str) -> None:
+    sutler(*ADD, "--namespaces", "team=a", stdin="Password")
+    again = sutler(*ADD, "-o", "json", stdin="Password")
+    assert again.json["changes"] == {"secret": "unchanged", "mapping": "unchanged"}
+    rotated = sutler(*ADD, "-o", "json", stdin="hunter2")
+    assert rotated.json["changes"] == {"secret": "changed", "mapping": "unchanged"}
+    assert rotated.json["namespaceSelector"] == {"matchLabels": {"team": "a"}}
+    auth = source(control_plane, namespace, "quay-io-acme-credentials")["auths"]["quay.io/acme"]["auth"]
+    assert base64.b64decode(auth) == b"UserName:hunter2"
+
+
+def test_rotation_in_a_secret_of_several_registries_leaves_the_others(
+    sutler: Sutler, control_plane: ControlPlane, namespace: str
+) -> None:
+    """The Secret was made by hand, in the old form, and a mapping copies it."""
+    old = json.dumps({"https://quay.io/acme": {"auth": "YTpi"}, "ghcr.io": {"auth": "YzpkOmU="}})
+    control_plane.kubectl(
+        "create",
+        "secret",
+        "generic",
+        "by-hand",
+        "-n",
+        namespace,
+        "--type=kubernetes.io/dockercfg",
+        f"--from-literal=.dockercfg={old}",
+    )
+    spec = {
+        "registries": ["quay.io/acme", "ghcr.io"],
+        "pullSecret": {"name": "pull", "copyFrom": "by-hand"},
+        "namespaceSelector": {},
+    }
+    mapping = {
+        "apiVersion": "sutler.dev/v1alpha1",
+        "kind": "RegistryMapping",
+        "metadata": {"name": "two"},
+        "spec": spec,
+    }
+    control_plane.kubectl("create", "-f", "-", input=json.dumps(mapping))
+    ran = sutler(*ADD, "-o", "json", stdin="Password")
+    assert (ran.json["mapping"], ran.json["pullSecret"]) == ("two", "pull")
+    secret = control_plane.kubectl_json("get", "secret", "by-hand", "-n", namespace)
+    assert secret["type"] == "kubernetes.io/dockercfg"
+    assert json.loads(base64.b64decode(secret["data"][".dockercfg"])) == {
+        "ghcr.io": {"auth": "YzpkOmU="},
+        "quay.io/acme": {"auth": "VXNlck5hbWU6UGFzc3dvcmQ="},
+    }
+
+
+def test_add_changes_namespaces_only_when_the_mapping_is_named(sutler: Sutler, control_plane: ControlPlane) -> None:
+    sutler(*ADD, "--namespaces", "team=a,stage", stdin="Password")
+    refused = sutler(*ADD, "--namespaces", "team=b", stdin="Password")
+    assert refused.status == 1
+    assert "--name quay-io-acme" in refused.err
+    named = sutler(*ADD, "--namespaces", "team notin (c,d)", "--name", "quay-io-acme", stdin="Password")
+    assert named.status == 0, named.err
+    selector = control_plane.kubectl_json("get", "regmap", "quay-io-acme")["spec"]["namespaceSelector"]
+    assert selector == {"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["c", "d"]}]}
+
+
+def test_add_never_overwrites_what_is_somebody_elses(
+    sutler: Sutler, control_plane: ControlPlane, namespace: str
+) -> None:
+    control_plane.kubectl(
+        "create", "secret", "generic", "quay-io-acme-credentials", "-n", namespace, "--from-literal=a=b"
+    )
+    ran = sutler(*ADD, stdin="Password")
+    assert ran.status == 1
+    assert "in the way" in ran.err
+    assert control_plane.kubectl("get", "regmap", "-o", "name") == ""
+    taken = sutler(
+        "registry", "add", "ghcr.io", "--name", "mine", "--username", "u", "--password-stdin", stdin="hunter2"
+    )
+    assert taken.status == 0, taken.err
+    other = sutler(
+        "registry", "add", "quay.io", "--name", "mine", "--username", "u", "--password-stdin", stdin="hunter2"
+    )
+    assert other.status == 1
+    assert "mapping mine is for ghcr.io" in other.err
+
+
+def test_add_tells_when_no_namespace_is_selected(sutler: Sutler) -> None:
+    ran = sutler(*ADD, "--namespaces", "team-a", stdin="Password")
+    assert ran.status == 0, ran.err
+    assert "(0 now)" in ran.out
+    assert "kubernetes.io/metadata.name in" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("server", "stdin", "said"),
+    [
+        ("quay.io/acme", "", "the password is empty"),
+        ("quay.io/acme/*", "hunter2", "globs work in the host only"),
+        ("quay.io:x", "hunter2", "port"),
+        ("quay", "hunter2", "docker.io/quay"),
+    ],
+)
+def test_add_with_nonsense_is_wrong_usage(offline: Sutler, server: str, stdin: str, said: str) -> None:
+    ran = offline("registry", "add", server, "--username", "u", "--password-stdin", stdin=stdin)
+    assert ran.status == 2
+    assert said in ran.err
+
+
+def test_add_without_a_terminal_wants_the_password_on_standard_input(offline: Sutler) -> None:
+    ran = offline("registry", "add", "quay.io", "--username", "u")
+    assert ran.status == 2
+    assert "--password-stdin" in ran.err
+
+
+def test_import_brings_what_it_can_and_tells_the_rest(
+    sutler: Sutler, control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(
+        json.dumps(
+            {
+                "auths": {
+                    "https://index.docker.io/v1/": {"auth": "VXNlck5hbWU6UGFzc3dvcmQ="},
+                    "GHCR.io/acme/": {"username": "u", "password": "hunter2"},
+                    "quay.io": {},
+                    "token.example.com": {"identitytoken": "s3cr3t-t0ken"},
+                },
+                "credHelpers": {"gcr.io": "gcloud"},
+                "HttpHeaders": {"User-Agent": "docker"},
+            }
+        )
+    )
+    dry = sutler("registry", "import", str(config), "--dry-run")
+    assert dry.status == 1
+    assert control_plane.kubectl("get", "regmap", "-o", "name") == ""
+    ran = sutler("registry", "import", str(config), "-o", "json")
+    assert ran.status == 1, "something was left out"
+    assert [each["server"] for each in ran.json["added"]] == ["docker.io", "ghcr.io/acme"]
+    left = {each["key"]: each["why"] for each in ran.json["left"]}
+    assert set(left) == {"quay.io", "token.example.com", "gcr.io"}
+    assert "docker-credential-gcloud" in left["gcr.io"]
+    assert "token" in left["token.example.com"]
+    assert source(control_plane, namespace, "docker-io-credentials")["auths"].keys() == {"docker.io"}
+    assert source(control_plane, namespace, "ghcr-io-acme-credentials")["auths"].keys() == {"ghcr.io/acme"}
+    again = sutler("registry", "import", str(config), "-o", "json")
+    assert all(set(each["changes"].values()) == {"unchanged"} for each in again.json["added"])
+
+
+def test_import_takes_the_old_form_on_standard_input(sutler: Sutler) -> None:
+    old = json.dumps({"registry.cn-hangzhou.aliyuncs.com/xxxx": {"auth": "VXNlck5hbWU6UGFzc3dvcmQ=", "email": "a@b.c"}})
+    ran = sutler("registry", "import", "-", "-o", "json", stdin=old)
+    assert ran.status == 0, ran.err
+    assert ran.json["added"][0]["mapping"] == "registry-cn-hangzhou-aliyuncs-com-xxxx"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "not JSON"),
+        ('{"auths": {"a.b": {"auth": "hunter2"}}', "not JSON"),
+        ('{"auths": {"a.b": {"auth": "hunter2"}}}', "not the base64 of USER:PASSWORD"),
+        ("[]", "not a JSON object"),
+        ('{"auths": []}', "not an object"),
+    ],
+)
+def test_import_of_a_broken_file_brings_nothing(offline: Sutler, content: str, said: str) -> None:
+    ran = offline("registry", "import", "-", stdin=content)
+    assert ran.status == 2
+    assert said in ran.err
+
+
+def test_list_shows_registries_and_their_state(sutler: Sutler) -> None:
+    assert "No registries yet" in sutler("registry", "list").out
+    sutler(*ADD, "--namespaces", "team in (a,b)", stdin="Password")
+    listed = sutler("registry", "list")
+    assert listed.status == 0
+    heading, row = listed.out.splitlines()
+    assert heading.startswith("NAME")
+    assert row.split()[:4] == ["quay-io-acme", "quay.io/acme", "quay-io-acme", "quay-io-acme-credentials"]
+    assert "team in (a,b)" in row
+    assert sutler("registry", "list", "-o", "json").json[0]["namespaceSelector"]["matchExpressions"][0]["key"] == "team"
+
+
+def test_remove_takes_the_mapping_and_the_secret_that_add_made(
+    sutler: Sutler, control_plane: ControlPlane, namespace: str
+) -> None:
+    sutler(*ADD, stdin="Password")
+    ran = sutler("registry", "remove", "quay-io-acme")
+    assert ran.status == 0, ran.err
+    assert control_plane.kubectl("get", "regmap", "-o", "name") == ""
+    assert "credentials" not in control_plane.kubectl("get", "secret", "-n", namespace, "-o", "name")
+
+
+def test_remove_leaves_secrets_of_others_and_shared_ones(
+    sutler: Sutler, control_plane: ControlPlane, namespace: str
+) -> None:
+    sutler(*ADD, stdin="Password")
+    mapping = control_plane.kubectl_json("get", "regmap", "quay-io-acme")
+    mapping["metadata"] = {"name": "second"}
+    control_plane.kubectl("create", "-f", "-", input=json.dumps(mapping))
+    first = sutler("registry", "remove", "quay-io-acme")
+    assert "second copies it too" in first.out
+    second = sutler("registry", "remove", "second")
+    assert "this command did not make it" in second.out, "it was made for the other mapping"
+    assert "quay-io-acme-credentials" in control_plane.kubectl("get", "secret", "-n", namespace, "-o", "name")
+
+
+def test_remove_of_an_unknown_name_removes_nothing(sutler: Sutler, control_plane: ControlPlane) -> None:
+    sutler(*ADD, stdin="Password")
+    ran = sutler("registry", "remove", "quay-io-acme", "typo")
+    assert ran.status == 1
+    assert "there is: quay-io-acme" in ran.err
+    assert "quay-io-acme" in control_plane.kubectl("get", "regmap", "-o", "name")
+
+
+def test_cluster_that_is_away_is_status_3(offline: Sutler) -> None:
+    ran = offline("registry", "list")
+    assert ran.status == 3
+    assert "does not exist" in ran.err
