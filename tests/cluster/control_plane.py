@@ -60,7 +60,7 @@ class ControlPlane:
         self.wait_ready()
 
     def wait_ready(self) -> None:
-        self.apiserver.until(self.ready, "the API server's /readyz", 60)
+        self.apiserver.until(self.ready, "the API server's /readyz", 60, needs=[self.etcd])
 
     def pause(self) -> None:
         """Freeze the API server: connections stay open and nothing is answered."""

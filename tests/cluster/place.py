@@ -37,6 +37,15 @@ class Place:
     def namespace() -> "Place":
         return _Namespace()
 
+    @staticmethod
+    def why_no_namespace() -> str:
+        """What keeps `namespace()` from working here; empty when nothing does."""
+        try:
+            Place.namespace().close()
+        except ClusterError as error:
+            return str(error)
+        return ""
+
     def port(self) -> int:
         """A port that is nobody else's until `close()`, not even while its server restarts."""
         return self.ports(1)[0]
@@ -84,7 +93,7 @@ class _Namespace(Place):
     def __init__(self) -> None:
         super().__init__()
         if os.geteuid() != 0:
-            raise ClusterError("a network namespace can be made by root only; run as root, or leave out the node")
+            raise ClusterError("a network namespace is made by root only: run as root, or go without a node")
         from tests.cluster.process import Process  # noqa: PLC0415 - a Process runs in a Place, and this Place in a Process
 
         ours, theirs = socket.socketpair()

@@ -106,12 +106,15 @@ class Process:
         self.stop(grace=0)
         self._popen = _SPAWNER.submit(self._fork).result()
 
-    def until(self, condition: Callable[[], T | None], what: str, timeout: float = 30.0) -> T:
-        """`wait_for`, given up at once with the log's end when the process dies meanwhile."""
+    def until(
+        self, condition: Callable[[], T | None], what: str, timeout: float = 30.0, needs: Sequence["Process"] = ()
+    ) -> T:
+        """`wait_for`, given up at once with the log's end when the process, or one that it `needs`, dies meanwhile."""
 
         def alive_and_true() -> T | None:
-            if not self.alive:
-                raise ClusterError(f"{self.name} ended while waiting for {what}; {self.log} ends with:\n{self.tail()}")
+            for one in (*needs, self):
+                if not one.alive:
+                    raise ClusterError(f"{one.name} ended while waiting for {what}; {one.log} ends with:\n{one.tail()}")
             return condition()
 
         try:

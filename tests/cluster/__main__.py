@@ -1,0 +1,117 @@
+"""`python -m tests.cluster`: a cluster without Sutler in it, to try things on."""
+
+import argparse
+import contextlib
+import shlex
+import signal
+import sys
+import time
+from pathlib import Path
+
+from tests.cluster import Ceph, ClusterError, ControlPlane, Place, Registry, binaries
+from tests.cluster.detached import Detached, ended_by_term
+from tests.cluster.node import Node
+
+_USERS = {"UserName": "Password"}
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    try:
+        if arguments.command == "build":
+            binaries.ensured(*binaries.CONTROL_PLANE, *(binaries.NODE if arguments.node is not False else ()))
+        elif arguments.command == "hold":
+            hold(Detached(arguments.state), wants_node=arguments.node)
+        elif arguments.command == "up":
+            up(Detached(arguments.state), wants_node=arguments.node)
+        elif arguments.command == "down":
+            print("Everything is stopped." if Detached(arguments.state).stop() else "Nothing ran.")
+        else:
+            return status(Detached(arguments.state))
+    except (ClusterError, TimeoutError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; everything is stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def up(detached: Detached, *, wants_node: bool | None) -> None:
+    if detached.lines is None:
+        node = {True: ["--node"], False: ["--no-node"], None: []}[wants_node]
+        detached.start([sys.executable, "-m", "tests.cluster", "hold", "--state", str(detached.state), *node])
+    print(detached.lines)
+
+
+def status(detached: Detached) -> int:
+    """Exit status 0: it runs; 3: it does not (as systemctl says it)."""
+    if detached.lines is None:
+        print("starting" if detached.holder() else "not running")
+        return 3
+    print(f"running, held by process {detached.holder()}\n{detached.lines}")
+    return 0
+
+
+def hold(detached: Detached, *, wants_node: bool | None) -> None:
+    """Be the process that has started everything and ends it at TERM."""
+    with ended_by_term(), contextlib.ExitStack() as stack:
+        detached.ready(_start(stack, detached.state, with_node=_can_have_node(wants_node)))
+        while True:
+            signal.pause()
+
+
+def _can_have_node(wanted: bool | None) -> bool:
+    """None: if the machine can."""
+    lacks = [] if wanted is False else Node.missing()
+    if lacks and wanted:
+        raise ClusterError("this machine can't run a node; it lacks " + "; ".join(lacks))
+    for lack in lacks:
+        print(f"no node: {lack}", flush=True)
+    return wanted is not False and not lacks
+
+
+def _start(stack: contextlib.ExitStack, state: Path, *, with_node: bool) -> str:
+    """Start everything, give its end to `stack`, and return what a user needs to know."""
+    began = time.monotonic()
+    place = stack.enter_context(Place.namespace() if with_node else Place.host())
+    control_plane = ControlPlane(state / "kubernetes", place)
+    ceph = Ceph(state / "ceph", place)
+    registry = Registry(state / "registry", place, _USERS)
+    parts: list[ControlPlane | Ceph | Registry | Node] = [control_plane, ceph, registry]
+    if with_node:
+        parts.append(Node(control_plane, state / "node", place, registries={}))
+    for part in parts:
+        part.start()
+        stack.callback(part.stop)
+        print(f"{time.monotonic() - began:5.1f} s  {type(part).__name__} runs", flush=True)
+    exports = {"KUBECONFIG": control_plane.kubeconfig, "CEPH_CONF": ceph.conf}
+    user, password = next(iter(_USERS.items()))
+    lines = [f"export {name}={shlex.quote(str(value))}" for name, value in exports.items()]
+    lines.append(f"# registry: {registry.host}, user {user}, password {password}")
+    if place.prefix:
+        lines.append(f"# inside its network: {shlex.join(place.prefix)} COMMAND")
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    texts = {
+        "up": "start it, leave it running, print the lines to paste",
+        "down": "stop it and remove its directory",
+        "status": "say whether it runs",
+        "hold": "be the process that holds it (what `up` starts)",
+        "build": "only build the Kubernetes binaries into the cache",
+    }
+    for name, text in texts.items():
+        command = commands.add_parser(name, help=text)
+        if name != "build":
+            command.add_argument("--state", type=Path, required=True)
+        if name not in {"down", "status"}:
+            command.add_argument("--node", action=argparse.BooleanOptionalAction, help="default: if the machine can")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

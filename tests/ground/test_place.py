@@ -1,0 +1,84 @@
+"""A place keeps ports apart, and a namespace keeps everything apart."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Place, Process, probe
+
+SERVER = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1"]
+
+
+def test_ports_of_many_places_are_never_the_same() -> None:
+    places = [Place.host() for _ in range(20)]
+    ports = [port for place in places for port in place.ports(12)]
+    for place in places:
+        place.close()
+    assert len(set(ports)) == len(ports) == 240
+
+
+def test_port_is_kept_while_its_server_restarts(tmp_path: Path) -> None:
+    with Place.host() as place:
+        port = place.port()
+        server = Process.started([*SERVER, str(port)], place=place, log=tmp_path / "log", cwd=tmp_path)
+        for _ in range(2):
+            server.until(lambda: probe.get(f"http://127.0.0.1:{port}/")[0] == 200, "an answer")
+            server.restart()
+        server.stop()
+
+
+@pytest.fixture
+def namespace_place() -> Place:
+    if Place.why_no_namespace():
+        pytest.skip(Place.why_no_namespace())
+    return Place.namespace()
+
+
+def test_namespace_has_no_way_out(namespace_place: Place) -> None:
+    with namespace_place as place:
+        devices = _inside(place, "ip", "-brief", "link").split("\n")
+        routes = _inside(place, "ip", "route", "show", "table", "all", "scope", "global")
+    assert [line.split()[0] for line in devices if line] == ["lo"]
+    assert "default" not in routes
+
+
+def test_forwarded_port_is_the_same_outside_and_inside(namespace_place: Place, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"x" * 5_000_000)
+    with namespace_place as place:
+        port = place.port()
+        server = Process.started([*SERVER, str(port)], place=place, log=tmp_path / "log", cwd=tmp_path)
+        assert probe.get(f"http://127.0.0.1:{port}/")[0] == 0, "the host must not reach what is not forwarded"
+        place.forward(port)
+        status, text = server.until(lambda: _answer(f"http://127.0.0.1:{port}/large"), "an answer")
+        assert (status, len(text)) == (200, 5_000_000)
+        server.stop()
+        assert probe.get(f"http://127.0.0.1:{port}/large")[0] == 0
+
+
+def test_two_namespaces_have_the_same_port_each(tmp_path: Path) -> None:
+    if Place.why_no_namespace():
+        pytest.skip(Place.why_no_namespace())
+    with Place.namespace() as one, Place.namespace() as other:
+        servers = [
+            Process.started([*SERVER, "5000"], place=place, log=tmp_path / place.name, cwd=tmp_path)
+            for place in (one, other)
+        ]
+        for server in servers:
+            server.until(_serves(server), "port 5000 to be its own")
+            server.stop()
+
+
+def _serves(server: Process) -> Callable[[], bool]:
+    return lambda: "Serving HTTP" in server.log_text()
+
+
+def _answer(url: str) -> tuple[int, str] | None:
+    answer = probe.get(url)
+    return answer if answer[0] else None
+
+
+def _inside(place: Place, *command: str) -> str:
+    return subprocess.run([*place.prefix, *command], capture_output=True, text=True, timeout=10, check=True).stdout
