@@ -38,7 +38,7 @@ format: venv ## Format the code
 	@$(VENV)/bin/ruff format .
 
 bench: venv ## Measure speed, as ratios to a bare server within one run
-	@$(PYTHON) -m tests.bench
+	@for bench in tests/*/bench_*.py; do echo "== $$bench"; $(PYTHON) -m "$$(echo "$${bench%.py}" | tr / .)" || exit 1; done
 
 lock: venv ## Pin the newest versions that pyproject.toml allows into constraints.txt
 	@$(PYTHON) -m pip install --quiet pip-tools
