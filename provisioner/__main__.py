@@ -1,14 +1,15 @@
 # ruff: noqa: T201 - usage, before there is a log
-"""`python -m provisioner secrets` and `python -m provisioner volumes`: one process, one privilege."""
+"""`python -m provisioner secrets`, `volumes` and `api`: one process, one privilege."""
 
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from sutler import process
 from sutler.errors import SutlerError
 
-USAGE = "usage: python -m provisioner {secrets,volumes} [--help] [--FLAG VALUE]..."
+USAGE = "usage: python -m provisioner {secrets,volumes,api} [--help] [--FLAG VALUE]..."
 USAGE_ERROR = 2
 
 
@@ -22,7 +23,9 @@ def main(arguments: Sequence[str]) -> int:
             chosen = SecretsSettings.from_arguments(rest, program="provisioner secrets")
             return process.run(lambda: secrets(chosen), settings=chosen)
         case ["volumes", *rest]:
-            return _volumes(rest)
+            _volumes(rest)
+        case ["api", *rest]:
+            _api(rest)
         case ["-h" | "--help"]:
             print(USAGE)
             return 0
@@ -30,17 +33,31 @@ def main(arguments: Sequence[str]) -> int:
     return USAGE_ERROR
 
 
-def _volumes(arguments: Sequence[str]) -> int:
+def _volumes(arguments: Sequence[str]) -> NoReturn:
     try:
         from provisioner.volumes.process import VolumesSettings  # noqa: PLC0415
         from provisioner.volumes.process import main as volumes  # noqa: PLC0415
     except SutlerError as error:  # a missing rados or rbd
         print(f"provisioner volumes: {error}", file=sys.stderr)
-        return 1
+        sys.exit(1)
     settings = VolumesSettings.from_arguments(arguments, program="provisioner volumes")
-    status = process.run(lambda: volumes(settings), settings=settings)
+    _leave(process.run(lambda: volumes(settings), settings=settings))
+
+
+def _api(arguments: Sequence[str]) -> NoReturn:
+    try:
+        from provisioner.api.process import ApiSettings  # noqa: PLC0415
+        from provisioner.api.process import main as api  # noqa: PLC0415
+    except SutlerError as error:
+        print(f"provisioner api: {error}", file=sys.stderr)
+        sys.exit(1)
+    settings = ApiSettings.from_arguments(arguments, program="provisioner api")
+    _leave(process.run(lambda: api(settings), settings=settings))
+
+
+def _leave(status: int) -> NoReturn:
+    """Not the interpreter's own way out: librados aborts when it is torn down while a call still waits for Ceph."""
     sys.stderr.flush()
-    # Not the interpreter's own way out: librados aborts when it is torn down while a call still waits for Ceph.
     os._exit(status)
 
 

@@ -1,13 +1,14 @@
 """All there is to know of one image, as a blocking call: its header, and what only an open image tells."""
 
+import errno
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.ceph import directory, snapshots
+from provisioner.ceph import directory, images, snapshots
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.directory import Entry
-from provisioner.ceph.errors import Missing, translated
+from provisioner.ceph.errors import BadRequest, Missing, PoolMissing, translated
 from provisioner.ceph.headers import Header
 from provisioner.ceph.snapshots import Snapshot
 from provisioner.ceph.where import image, image_errors
@@ -53,6 +54,26 @@ def pool_name(connection: Connection, number: int | None) -> str | None:
             return str(connection.rados.pool_reverse_lookup(number))
     except Missing:
         return f"(deleted pool {number})"
+
+
+def require_data_pool(connection: Connection, name: str | None) -> None:
+    """Of a missing data pool librbd says that the image does not exist."""
+    if name is None:
+        return
+    try:
+        connection.ioctx(name)
+    except PoolMissing as error:
+        raise BadRequest(f"data_pool: {error}", code=errno.ENOENT) from None
+
+
+def require_place(connection: Connection, pool: str, namespace: str) -> Any:
+    """The pool that a request's body names; one that is missing makes the request wrong, not its path."""
+    try:
+        ioctx = connection.ioctx(pool, namespace)
+        images.require_namespace(ioctx, namespace)
+    except Missing as error:
+        raise BadRequest(str(error), code=errno.ENOENT) from None
+    return ioctx
 
 
 def _parent(opened: Any) -> str:

@@ -124,12 +124,24 @@ def grow(ioctx: Any, name: str, size: int, guard: Guard) -> None:
         opened.resize(size, allow_shrink=False)
 
 
-def shrink(ioctx: Any, name: str, size: int, guard: Guard, operation: str) -> None:
+def check_shrinkable(ioctx: Any, name: str, size: int, guard: Guard) -> Header:
     found = guard.pass_(ioctx, name, (Work.SHRINK,))
+    if size > found.size:
+        text = f'{image(ioctx, name)} has {found.size} bytes, less than {size}: growing it needs no "shrink"'
+        raise BadRequest(text, code=errno.EINVAL)
     refuse_if_watched(ioctx, name)
+    return found
+
+
+def shrink(ioctx: Any, name: str, found: Header, size: int, operation: str) -> None:
     what = image_errors("resizing", image(ioctx, name))
     with marked(ioctx, found.id, Work.SHRINK, operation), what, rbd.Image(ioctx, name) as opened:
         opened.resize(size, allow_shrink=True)
+
+
+def require_free(ioctx: Any, name: str) -> None:
+    if directory.known(ioctx, name):
+        raise ImageTaken(f"{image(ioctx, name)} exists already: choose another name", code=errno.EEXIST)
 
 
 def rename(ioctx: Any, name: str, new: str, guard: Guard) -> None:
@@ -162,12 +174,17 @@ def remove(ioctx: Any, name: str, found: Header | None, progress: Progress, oper
         _LIBRBD.remove(ioctx, name, on_progress=callback)
 
 
-def flatten(ioctx: Any, name: str, guard: Guard, progress: Progress) -> None:
-    """Copies what a clone shares with its parent; stopping it half-way loses nothing."""
+def check_clone(ioctx: Any, name: str, guard: Guard) -> Header:
     found = guard.pass_(ioctx, name)
-    target = image(ioctx, name)
     if not found.is_clone:
-        raise BadRequest(f"{target} is not a clone: it has no parent to part from", code=errno.EINVAL)
+        text = f"{image(ioctx, name)} is not a clone: it has no parent to part from"
+        raise BadRequest(text, code=errno.EINVAL)
+    return found
+
+
+def flatten(ioctx: Any, name: str, progress: Progress) -> None:
+    """Copies what a clone shares with its parent; stopping it half-way loses nothing."""
+    target = image(ioctx, name)
     with cancellable("flattening", target, progress) as callback, rbd.Image(ioctx, name) as opened:
         opened.flatten(on_progress=callback)
 

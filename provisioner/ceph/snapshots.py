@@ -9,6 +9,7 @@ from provisioner.ceph import directory
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.editing import Guard, Work, marked, refuse_if_watched
 from provisioner.ceph.errors import BadRequest, ImageTaken, InUse, Missing, translated
+from provisioner.ceph.headers import Header
 from provisioner.ceph.model import ImageSpec
 from provisioner.ceph.where import image, image_errors, some
 
@@ -113,11 +114,15 @@ def delete(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
         opened.remove_snap(snapshot)
 
 
-def rollback(ioctx: Any, name: str, snapshot: str, guard: Guard, operation: str) -> None:
-    """Copies the snapshot over the image. Half of it is neither: the image stays marked until it is done."""
+def check_rollback(ioctx: Any, name: str, snapshot: str, guard: Guard) -> Header:
     found = guard.pass_(ioctx, name, (Work.ROLLBACK,))
     require(ioctx, name, snapshot)
     refuse_if_watched(ioctx, name)
+    return found
+
+
+def rollback(ioctx: Any, name: str, found: Header, snapshot: str, operation: str) -> None:
+    """Copies the snapshot over the image. Half of it is neither: the image stays marked until it is done."""
     what = translated("rolling back to", _target(ioctx, name, snapshot))
     with marked(ioctx, found.id, Work.ROLLBACK, operation), what, rbd.Image(ioctx, name) as opened:
         opened.rollback_to_snap(snapshot)

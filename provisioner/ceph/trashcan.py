@@ -37,11 +37,11 @@ class Thrown:
     """None: its removal stopped half-way."""
 
 
-def listing(ioctx: Any) -> list[Thrown]:
-    """In the order of their identifiers."""
+def listing(ioctx: Any, after: str, limit: int) -> list[Thrown]:
+    """Up to `limit` entries in the order of their identifiers, the first one after `after`."""
     with translated("listing", f"the trash of {place(ioctx)}"):
         found = sorted(_LIBRBD.trash_list(ioctx), key=lambda entry: entry["id"])
-    return [_thrown(ioctx, entry) for entry in found]
+    return [_thrown(ioctx, entry) for entry in found if entry["id"] > after][:limit]
 
 
 def show(ioctx: Any, identifier: str) -> Thrown:

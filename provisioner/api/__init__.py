@@ -1,0 +1,1 @@
+"""The REST API for pools and images: `python -m provisioner api`."""

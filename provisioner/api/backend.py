@@ -1,0 +1,108 @@
+"""Ceph as the endpoints see it: reads, changes one at a time for each image, and long work as operations."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from provisioner.api import operations
+from provisioner.api.endpoint import Answer, Ask
+from provisioner.api.operations import Operation, Operations, Target
+from provisioner.api.problem import Kind, ProblemError
+from provisioner.api.turns import Turns
+from provisioner.ceph import images
+from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.connection import Connection
+from provisioner.ceph.editing import Progress
+from provisioner.ceph.headers import Header
+from provisioner.ceph.trashcan import Thrown
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Header | Thrown | None)
+Work = Callable[[Any, P, str, Progress], None]
+"""Called with the pool, what was prepared, the operation's identifier, and where to report how far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A pool, or a RADOS namespace in it."""
+
+    pool: str
+    namespace: str = ""
+
+    def key(self, image: str) -> str:
+        return f"image {self.pool}/{self.namespace}/{image}"
+
+
+class Backend:
+    def __init__(self, cluster: Cluster, pools: Cluster | None) -> None:
+        """`pools`: with the credential that may make and delete pools, if there is one."""
+        self.cluster = cluster
+        self._pools = pools
+        self.operations = Operations()
+        self._turns = Turns()
+
+    async def read(self, operation: str, place: Place, work: Callable[[Connection, Any], T]) -> T:
+        return await self.cluster.run(operation, _inside(place, work), pool=place.pool)
+
+    async def change(self, operation: str, place: Place, image: str, work: Callable[[Connection, Any], T]) -> T:
+        """A quick change: whoever comes second waits for the first."""
+        async with self._turns.of(place.key(image)):
+            return await self._do(operation, place, image, work)
+
+    async def run_long(
+        self, ask: Ask, kind: str, place: Place, image: str, *, prepare: Callable[[Any], P], work: Work[P]
+    ) -> Operation:
+        """`prepare` may refuse, within the request; then `work` begins, and goes on whoever waits for it."""
+        async with AsyncExitStack() as stack:
+            turn = await stack.enter_async_context(self._turns.of(place.key(image)))
+            prepared = await self._do(f"check {kind}", place, image, lambda _, ioctx: prepare(ioctx))
+            held = stack.pop_all()
+
+        async def go_on(identifier: str, progress: Progress) -> None:
+            async with held:
+                try:
+                    await self._do(
+                        kind, place, image, lambda _, ioctx: work(ioctx, prepared, identifier, progress), slow=True
+                    )
+                finally:
+                    turn.operation = None
+
+        target = Target(kind, place.pool, place.namespace, image, prepared.id if prepared is not None else "")
+        turn.operation = self.operations.start(target, ask.user.name, go_on)
+        return turn.operation
+
+    async def pool_change(self, operation: str, name: str, work: Callable[[Connection], T]) -> T:
+        if self._pools is None:
+            raise ProblemError(
+                Kind.FORBIDDEN,
+                "this service has no Ceph credential that may make, change or delete pools",
+                accepted="started with --pools-user and that user's keyring",
+            )
+        pools = self._pools
+        async with self._turns.of(f"pool {name}"):
+            return await pools.run(operation, work, key=f"pool {name}")
+
+    async def _do(
+        self, operation: str, place: Place, image: str, work: Callable[[Connection, Any], T], *, slow: bool = False
+    ) -> T:
+        return await self.cluster.run(operation, _inside(place, work), key=place.key(image), pool=place.pool, slow=slow)
+
+
+def _inside(place: Place, work: Callable[[Connection, Any], T]) -> Callable[[Connection], T]:
+    def run(connection: Connection) -> T:
+        ioctx = connection.ioctx(place.pool, place.namespace)
+        images.require_namespace(ioctx, place.namespace)
+        return work(connection, ioctx)
+
+    return run
+
+
+async def answered(operation: Operation, ask: Ask, finished: Callable[[], Awaitable[Answer]]) -> Answer:
+    """`finished` if it is done soon enough, else 202 and where to ask."""
+    if not await operations.finished_within(operation, ask.wait):
+        headers = {"Location": operations.path(operation), "Retry-After": "1"}
+        return Answer(202, operation.shown(), headers)
+    if operation.error is not None:
+        raise operation.error
+    return await finished()

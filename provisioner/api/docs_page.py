@@ -1,0 +1,115 @@
+"""The documentation for people: the OpenAPI document as a page of plain HTML. No script, nothing from elsewhere."""
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+
+from provisioner.api.problem import Kind
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><link rel="stylesheet" href="/static/page.css"></head>
+<body><header><h1>{title}</h1><nav><a href="/ui">Overview</a> <a href="/docs" aria-current="page">API</a>
+<a href="/openapi.json">openapi.json</a></nav></header>
+<main class="docs"><nav aria-label="Contents" class="contents">{contents}</nav><div>{body}</div></main></body></html>
+"""
+
+
+def render(document: Mapping[str, Any]) -> str:
+    operations = list(_operations(document))
+    tags = dict.fromkeys(operation["tags"][0] for _, _, operation in operations)
+    contents = [_link(tag) for tag in tags] + [_link("schemas"), _link("problems")]
+    body = [f"<p>{_prose(document['info']['description'])}</p>", _EXAMPLE]
+    for tag in tags:
+        body.append(f'<section id="{tag}"><h2>{tag.capitalize()}</h2>')
+        body += [_operation(path, method, one) for path, method, one in operations if one["tags"][0] == tag]
+        body.append("</section>")
+    body += [_schemas(document["components"]["schemas"]), _problems()]
+    return _PAGE.format(title=escape(document["info"]["title"]), contents="".join(contents), body="".join(body))
+
+
+_EXAMPLE = (
+    """<pre><code>curl --cacert ca.crt -H "Authorization: Bearer $TOKEN" https://HOST:8443/api/v1/pools</code></pre>"""
+)
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method.upper(), operation
+
+
+def _link(name: str) -> str:
+    return f'<a href="#{name}">{name.capitalize()}</a>'
+
+
+def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
+    title = f'<span class="method {method.lower()}">{method}</span> <code>{escape(path)}</code>'
+    text = f"<strong>{_prose(operation['summary'])}.</strong> {_prose(operation['description'])}"
+    parts = [f'<article id="{operation["operationId"]}"><h3>{title}</h3><p>{text}</p>']
+    if operation["parameters"]:
+        parts.append(_table("Parameters", ("Name", "In", "Type", "What"), map(_parameter, operation["parameters"])))
+    if body := operation.get("requestBody"):
+        parts.append(f"<p>Body: {_type(body['content']['application/json']['schema'])}</p>")
+    rows = (_response(status, response) for status, response in operation["responses"].items())
+    parts.append(_table("Answers", ("Status", "What", "Body"), rows, folded=True))
+    return "".join(parts) + "</article>"
+
+
+def _parameter(parameter: Mapping[str, Any]) -> tuple[str, ...]:
+    name = f"<code>{escape(parameter['name'])}</code>" + (" (needed)" if parameter["required"] else "")
+    return name, parameter["in"], _type(parameter["schema"]), _prose(parameter["description"])
+
+
+def _response(status: str, response: Mapping[str, Any]) -> tuple[str, ...]:
+    content: Mapping[str, Any] = next(iter(response.get("content", {}).values()), {})
+    return status, _prose(response["description"]), _type(content["schema"]) if content else ""
+
+
+def _schemas(schemas: Mapping[str, Any]) -> str:
+    parts = ['<section id="schemas"><h2>Schemas</h2>']
+    for name, schema in schemas.items():
+        rows = (
+            (f"<code>{escape(field)}</code>", _type(property_), _prose(property_.get("description", "")))
+            for field, property_ in schema.get("properties", {}).items()
+        )
+        text = _prose(schema.get("description", ""))
+        parts.append(f'<article id="schema-{name}"><h3>{name}</h3><p>{text}</p>')
+        parts.append(_table(name, ("Field", "Type", "What"), rows) if "properties" in schema else "")
+        parts.append("</article>")
+    return "".join(parts) + "</section>"
+
+
+def _problems() -> str:
+    rows = ((f'<code id="{kind.slug}">{kind.slug}</code>', str(kind.status), escape(kind.title)) for kind in Kind)
+    table = _table("Problems", ("type", "Status", "Title"), rows)
+    return f'<section id="problems"><h2>Problems</h2>{table}</section>'
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f'<a href="#schema-{name}">{name}</a>'
+    if "anyOf" in schema:
+        return " or ".join(_type(one) for one in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
+    if "const" in schema:
+        return f"<code>{escape(str(schema['const']))}</code>"
+    if schema.get("type") == "array":
+        return f"list of {_type(schema['items'])}"
+    return escape(str(schema.get("type", "anything")))
+
+
+def _table(caption: str, heads: tuple[str, ...], rows: Any, *, folded: bool = False) -> str:
+    head = "".join(f'<th scope="col">{one}</th>' for one in heads)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    table = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f"<details><summary>{caption}</summary>{table}</details>" if folded else table
+
+
+def _prose(text: str) -> str:
+    """Escaped, with `code` as code and paragraphs as they are."""
+    pieces = escape(text).split("`")
+    marked = "".join(f"<code>{piece}</code>" if index % 2 else piece for index, piece in enumerate(pieces))
+    return marked.replace("\n\n", "</p><p>")

@@ -1,0 +1,139 @@
+"""What an endpoint is: one definition that routes, validates, authorises and describes."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel
+
+from provisioner.api.access import Right, User
+from provisioner.api.problem import Kind
+from provisioner.api.schemas.base import Asked, Shown
+from provisioner.api.schemas.common import Nothing
+
+BASE = "/api/v1"
+
+F = TypeVar("F", bound=Callable[..., Awaitable["Answer"]])
+
+# Every endpoint may answer with these.
+ALWAYS = (
+    Kind.MALFORMED,
+    Kind.UNAUTHENTICATED,
+    Kind.FORBIDDEN,
+    Kind.INVALID,
+    Kind.CEPH,
+    Kind.UNAVAILABLE,
+    Kind.TIMEOUT,
+)
+WITH_BODY = (Kind.TOO_LARGE, Kind.MEDIA_TYPE)
+CHANGES = (Kind.NOT_FOUND, Kind.IN_USE, Kind.CHANGED, Kind.NO_SPACE)
+"""Kind.IN_USE stands for all of status 409."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a handler knows of the request besides its parameters."""
+
+    user: User
+    request_id: str
+    if_match: tuple[str, ...] | None
+    """The versions that the client has seen; None: any will do."""
+    wait: float
+    """Seconds after which an operation that still runs is answered with 202."""
+    may: Callable[[Right, str | None], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: Shown | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A status that means success: what it says and what comes with it."""
+
+    text: str
+    body: type[Shown] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Name → description."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    method: str
+    path: str
+    """Below BASE."""
+    right: Right | None
+    """None: whoever is known."""
+    results: Mapping[int, Result]
+    problems: tuple[Kind, ...]
+    function: Callable[..., Awaitable[Answer]]
+    path_model: type[Asked]
+    query_model: type[Asked]
+    body_model: type[Asked] | None
+    parameters: frozenset[str]
+    """Of the function."""
+    takes_version: bool
+    """Honours If-Match."""
+    can_wait: bool
+    """Honours Prefer: wait."""
+
+    @property
+    def operation(self) -> str:
+        return self.function.__name__
+
+    @property
+    def changes(self) -> bool:
+        return self.method != "GET"
+
+    @property
+    def text(self) -> str:
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def statuses(self) -> tuple[Kind, ...]:
+        return tuple(dict.fromkeys((*ALWAYS, *self.problems, *(WITH_BODY if self.body_model else ()))))
+
+
+def endpoint(
+    method: str, path: str, right: Right | None, results: Mapping[int, Result], *, problems: tuple[Kind, ...] = ()
+) -> Callable[[F], F]:
+    """Marks a method as an endpoint. Its parameters `path`, `query` and `body` say by their types what is accepted."""
+
+    def mark(function: F) -> F:
+        hints: Mapping[str, type[Any]] = get_type_hints(function)
+        accepted = 202 in results  # noqa: PLR2004 - HTTP's own
+        function.__endpoint__ = Endpoint(  # type: ignore[attr-defined] # read by `endpoints` below
+            method=method,
+            path=path,
+            right=right,
+            results=results,
+            problems=problems,
+            function=function,
+            path_model=hints.get("path", Nothing),
+            query_model=hints.get("query", Nothing),
+            body_model=hints.get("body"),
+            parameters=frozenset(hints) - {"return"},
+            takes_version=Kind.CHANGED in problems,
+            can_wait=accepted,
+        )
+        return function
+
+    return mark
+
+
+def endpoints(owner: type) -> Iterator[Endpoint]:
+    for member in vars(owner).values():
+        if (found := getattr(member, "__endpoint__", None)) is not None:
+            yield found
+
+
+def models(found: Endpoint) -> Iterator[type[BaseModel]]:
+    if found.body_model is not None:
+        yield found.body_model
+    for result in found.results.values():
+        if result.body is not None:
+            yield result.body

@@ -1,0 +1,16 @@
+"""Paths of what was made, as the Location header says them."""
+
+from urllib.parse import quote, urlencode
+
+from provisioner.api.backend import Place
+from provisioner.api.endpoint import BASE
+
+
+def pool(name: str) -> str:
+    return f"{BASE}/pools/{quote(name, safe='')}"
+
+
+def image(place: Place, name: str, *below: str) -> str:
+    parts = [pool(place.pool), "images", *(quote(part, safe="") for part in (name, *below))]
+    query = f"?{urlencode({'namespace': place.namespace})}" if place.namespace else ""
+    return "/".join(parts) + query

@@ -1,0 +1,163 @@
+"""The OpenAPI 3.1 document, made from the definitions that route and validate."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from provisioner.api.endpoint import BASE, Endpoint, Result, models
+from provisioner.api.problem import CONTENT_TYPE, Kind
+from provisioner.api.schemas.common import Problem
+
+_REFERENCE = "#/components/schemas/{model}"
+_PROBLEM_HEADERS = {
+    Kind.UNAUTHENTICATED: {"WWW-Authenticate": "How to say who you are."},
+    Kind.UNAVAILABLE: {"Retry-After": "Seconds; asking sooner is answered the same way."},
+    Kind.TIMEOUT: {"Retry-After": "Seconds; a change may or may not have been done by then: look first."},
+}
+VERSION = "1.0.0"
+"""Of the API, not of Sutler."""
+_TITLE = "Sutler: Ceph pools and RBD images"
+_TEXT = """\
+Pools and RBD images without Ceph's tools. Sizes are bytes; where one is asked for, `10Gi` does as well.
+Every error is a problem (RFC 9457) with the cause in words, what would be accepted, and Ceph's errno if there is one.
+Long work is answered with 202 and an operation to poll."""
+
+
+def document(found: Iterable[Endpoint]) -> dict[str, Any]:
+    listed = list(found)
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in listed:
+        paths.setdefault(BASE + endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": _TITLE, "version": VERSION, "description": _TEXT},
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(listed),
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A Kubernetes token, or one from the token file. Browsers may read with Basic: any "
+                    "name, the token as password.",
+                }
+            },
+        },
+    }
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    summary, _, rest = endpoint.text.partition("\n\n")
+    needs = f"Needs the right to `{endpoint.right}`." if endpoint.right else "Needs to be known, no more."
+    operation = {
+        "operationId": endpoint.operation,
+        "summary": summary.replace("\n", " ").rstrip("."),
+        "description": "\n\n".join(part for part in (rest, needs) if part),
+        "tags": [_tag(endpoint)],
+        "parameters": _parameters(endpoint),
+        "responses": _responses(endpoint),
+    }
+    if endpoint.body_model is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _reference(endpoint.body_model)}},
+        }
+    return operation
+
+
+def _tag(endpoint: Endpoint) -> str:
+    """The innermost collection: snapshots for /pools/{pool}/images/{image}/snapshots/{snapshot}/rollback."""
+    collections = ("snapshots", "images", "trash", "operations", "pools")
+    return next((name for name in collections if f"/{name}" in endpoint.path), "status")
+
+
+def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    parameters = [
+        *_from_model(endpoint.path_model, "path"),
+        *_from_model(endpoint.query_model, "query"),
+    ]
+    if endpoint.takes_version:
+        parameters.append(
+            {
+                "name": "If-Match",
+                "in": "header",
+                "required": False,
+                "description": "The ETag that was seen: anything else is answered with 412, and nothing is done.",
+                "schema": {"type": "string"},
+            }
+        )
+    if endpoint.can_wait:
+        parameters.append(
+            {
+                "name": "Prefer",
+                "in": "header",
+                "required": False,
+                "description": "`wait=10`: up to so many seconds before 202 (2 unless told, 20 at most).",
+                "schema": {"type": "string"},
+            }
+        )
+    return parameters
+
+
+def _from_model(model: type[BaseModel], where: str) -> Iterable[dict[str, Any]]:
+    schema = model.model_json_schema(ref_template=_REFERENCE)
+    required = set(schema.get("required", ()))
+    for name, property_ in schema.get("properties", {}).items():
+        # Described once, beside the schema.
+        described = {key: value for key, value in property_.items() if key not in {"description", "title"}}
+        yield {
+            "name": name,
+            "in": where,
+            "required": name in required,
+            "description": property_.get("description", ""),
+            "schema": described,
+        }
+
+
+def _responses(endpoint: Endpoint) -> dict[str, Any]:
+    responses = {str(status): _result(result) for status, result in endpoint.results.items()}
+    for kind in endpoint.statuses:
+        responses.setdefault(str(kind.status), _problem(kind))
+    return dict(sorted(responses.items()))
+
+
+def _result(result: Result) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": result.text}
+    if result.headers:
+        response["headers"] = _headers(result.headers)
+    if result.body is not None:
+        response["content"] = {"application/json": {"schema": _reference(result.body)}}
+    return response
+
+
+def _problem(kind: Kind) -> dict[str, Any]:
+    titles = [other.title for other in Kind if other.status == kind.status]
+    response: dict[str, Any] = {
+        "description": ", or: ".join(titles),
+        "content": {CONTENT_TYPE: {"schema": _reference(Problem)}},
+    }
+    if headers := _PROBLEM_HEADERS.get(kind):
+        response["headers"] = _headers(headers)
+    return response
+
+
+def _headers(described: Mapping[str, str]) -> dict[str, Any]:
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in described.items()}
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(model=model.__name__)}
+
+
+def _schemas(found: Iterable[Endpoint]) -> dict[str, Any]:
+    asked = {endpoint.body_model for endpoint in found if endpoint.body_model is not None}
+    shown = {model for endpoint in found for model in models(endpoint)} - asked | {Problem}
+    wanted = [*((model, "validation") for model in asked), *((model, "serialization") for model in shown)]
+    wanted.sort(key=lambda one: one[0].__name__)
+    _, schemas = models_json_schema(wanted, ref_template=_REFERENCE)  # type: ignore[arg-type] # literals, widened by the list
+    definitions: dict[str, Any] = schemas["$defs"]
+    return dict(sorted(definitions.items()))

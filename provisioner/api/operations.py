@@ -1,0 +1,175 @@
+"""Work that may go on for longer than a client waits: started, polled, cancelled, and told truly after a crash.
+
+Nothing is stored. The identifier says what was done to which image, and that image bears a mark while the work is
+unfinished: after a restart the image itself answers for the operation that nobody remembers.
+"""
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import json
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from provisioner.api import problem
+from provisioner.api.endpoint import BASE
+from provisioner.api.schemas.shown import OperationShown, State
+from provisioner.ceph.editing import Cancelled, Progress
+from sutler import log
+from sutler.errors import SutlerError
+
+_log = log.get("sutler.audit")
+
+_KEPT = 1000
+_KEPT_SECONDS = 3600.0
+_CANCELLABLE = frozenset({"remove", "purge", "flatten"})
+"""librbd asks whether to go on with these only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an operation is about; goes into its identifier."""
+
+    kind: str
+    pool: str
+    namespace: str
+    image: str
+    image_id: str
+
+    def identifier(self, started: int) -> str:
+        parts = [self.kind, self.pool, self.namespace, self.image, self.image_id, started, secrets.token_hex(4)]
+        return base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).rstrip(b"=").decode()
+
+
+def read_identifier(text: str) -> tuple[Target, int] | None:
+    """The other way round; None for what we have never given out."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        kind, pool, namespace, image, image_id, started, _ = json.loads(data)
+    except (binascii.Error, ValueError, TypeError):
+        return None
+    texts = (kind, pool, namespace, image, image_id)
+    if not all(isinstance(one, str) for one in texts) or not isinstance(started, int) or not 0 <= started < 2**32:
+        return None
+    return Target(*texts), started
+
+
+@dataclass(slots=True)
+class Operation:
+    id: str
+    target: Target
+    by: str
+    started: int
+    state: State = State.RUNNING
+    progress: float | None = None
+    cancelled: bool = False
+    error: problem.ProblemError | None = None
+    finished: int | None = None
+    ended: float = 0.0
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def cancellable(self) -> bool:
+        return self.state is State.RUNNING and self.target.kind in _CANCELLABLE
+
+    def report(self, share: float) -> None:
+        """Called by librbd's threads, thousands of times a second."""
+        self.progress = share
+        if self.cancelled:
+            raise Cancelled(f"operation {self.id} was cancelled")
+
+    def shown(self) -> OperationShown:
+        return OperationShown(
+            id=self.id,
+            kind=self.target.kind,
+            pool=self.target.pool,
+            namespace=self.target.namespace,
+            image=self.target.image,
+            state=self.state,
+            progress=1.0 if self.state is State.SUCCEEDED else self.progress,
+            cancellable=self.cancellable,
+            detail=str(self.error) if self.error else None,
+            status=self.error.kind.status if self.error else None,
+            started=moment(self.started),
+            finished=moment(self.finished) if self.finished else None,
+            by=self.by,
+        )
+
+
+class Operations:
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Operation] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, target: Target, by: str, work: Callable[[str, Progress], Awaitable[None]]) -> Operation:
+        """Runs `work` with the operation's identifier and its progress, whoever waits for it."""
+        self._forget()
+        now = int(time.time())
+        operation = Operation(target.identifier(now), target, by, now)
+        self._known[operation.id] = operation
+        task = asyncio.create_task(self._run(operation, work), name=f"operation {target.kind}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return operation
+
+    def get(self, identifier: str) -> Operation | None:
+        return self._known.get(identifier)
+
+    def all(self) -> list[Operation]:
+        self._forget()
+        return list(reversed(self._known.values()))
+
+    async def stop(self) -> None:
+        """Cancels what can be, so that the process may end; the marks on the images stay."""
+        for operation in self._known.values():
+            operation.cancelled = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=3.0)
+
+    async def _run(self, operation: Operation, work: Callable[[str, Progress], Awaitable[None]]) -> None:
+        try:
+            await work(operation.id, operation.report)
+            operation.state = State.SUCCEEDED
+        except Cancelled as error:
+            operation.state, operation.error = State.CANCELLED, problem.of_error(error)
+        except SutlerError as error:
+            operation.state, operation.error = State.FAILED, problem.of_error(error)
+        except Exception:  # noqa: BLE001 - who polls must be told
+            operation.state = State.FAILED
+            operation.error = problem.ProblemError(problem.Kind.DEFECT, "a defect of this service; its log has it")
+            _log.exception("operation failed", operation=operation.id)
+        finally:
+            operation.finished, operation.ended = int(time.time()), time.monotonic()
+            operation.done.set()
+            _log.info(
+                "operation", operation=operation.id, kind=operation.target.kind, pool=operation.target.pool,
+                namespace=operation.target.namespace, image=operation.target.image, who=operation.by,
+                result=operation.state.value, detail=str(operation.error) if operation.error else None,
+            )  # fmt: skip
+
+    def _forget(self) -> None:
+        now = time.monotonic()
+        for identifier, operation in list(self._known.items()):
+            old = operation.ended and now - operation.ended > _KEPT_SECONDS
+            many = operation.ended and len(self._known) > _KEPT
+            if old or many:
+                del self._known[identifier]
+
+
+async def finished_within(operation: Operation, seconds: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(operation.done.wait(), seconds)
+    return operation.done.is_set()
+
+
+def path(operation: Operation) -> str:
+    return f"{BASE}/operations/{operation.id}"
+
+
+def moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,49 @@
+"""What became of an operation that this process does not know: the image answers for it."""
+
+from typing import Any
+
+from provisioner.api.operations import Target, moment
+from provisioner.api.schemas.shown import OperationShown, State
+from provisioner.ceph import directory
+from provisioner.ceph.editing import UNFINISHED, unfinished
+from provisioner.ceph.headers import Header
+
+_UNKNOWN = (
+    "the process that did this is gone and the image bears no mark of it: it was finished, or undone by a later request"
+)
+
+
+def recall(ioctx: Any, target: Target, identifier: str, started: int) -> OperationShown:
+    header = directory.header_by_id(ioctx, target.image_id) if target.image_id else None
+    state, detail = judge(target, identifier, header)
+    return OperationShown(
+        id=identifier,
+        kind=target.kind,
+        pool=target.pool,
+        namespace=target.namespace,
+        image=target.image,
+        state=state,
+        progress=1.0 if state is State.SUCCEEDED else None,
+        cancellable=False,
+        detail=detail,
+        status=None,
+        started=moment(started),
+        finished=None,
+        by=None,
+    )
+
+
+def judge(target: Target, identifier: str, header: Header | None) -> tuple[State, str | None]:
+    """By the image alone: pure."""
+    if header is None:
+        if target.kind in {"remove", "purge"}:
+            return State.SUCCEEDED, None
+        return State.INTERRUPTED, "the process that did this is gone, and so is the image"
+    if header.metadata.get(UNFINISHED, "").partition(" ")[2] == identifier:
+        return State.INTERRUPTED, f"the process that did this is gone; of the image: {unfinished(header)}"
+    if target.kind == "flatten":
+        done = not header.is_clone
+        return (State.SUCCEEDED, None) if done else (State.INTERRUPTED, "it is still a clone, whole; flatten it again")
+    if target.kind in {"remove", "purge"}:
+        return State.INTERRUPTED, "it was given up before any data was lost; the image is whole"
+    return State.SUCCEEDED, _UNKNOWN

@@ -1,0 +1,109 @@
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, computed_field, model_validator
+
+from provisioner.api.schemas.base import AnyName, Asked, NewName, Shown, Size, quantity_text
+from provisioner.ceph.pools import PoolInfo
+
+_MOST_PGS = 32768
+
+Objects = Annotated[int, Field(ge=1, le=2**53, description="1 to 2^53.")]
+
+
+class Quota(Asked):
+    """What a pool may hold. Left out: no limit, or when changing one: as it was."""
+
+    bytes: Size | None = None
+    objects: Objects | None = None
+
+
+class PoolWanted(Asked):
+    name: NewName
+    pg_num: Annotated[
+        int | None,
+        Field(ge=1, le=_MOST_PGS, description=f"Placement groups, 1 to {_MOST_PGS}; left out: Ceph's default."),
+    ] = None
+    autoscale: Literal["on", "off", "warn"] | None = None
+    """Whether Ceph adjusts the number of placement groups: `on`, `off` or `warn`; left out: Ceph's default."""
+    replicas: Annotated[
+        int | None, Field(ge=1, le=10, description="Copies of everything, 1 to 10; left out: Ceph's default.")
+    ] = None
+    quota: Quota = Quota()
+
+
+class QuotaChange(Asked):
+    """0 takes a limit away, left out leaves it as it is."""
+
+    bytes: Size | Literal[0] | None = None
+    objects: Objects | Literal[0] | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.bytes is None and self.objects is None:
+            raise ValueError("give bytes, objects or both")
+        return self
+
+
+class PoolChange(Asked):
+    quota: QuotaChange
+
+
+class PoolDeletion(Asked):
+    confirm: AnyName
+    """The pool's name once more: all that is in it goes with it."""
+    force: bool = False
+    """Delete it although there are images in it. Needs the right `force` on pools."""
+
+
+class QuotaShown(Shown):
+    bytes: int | None
+    objects: int | None
+
+
+class PoolShown(Shown):
+    name: str
+    id: int
+    type: str
+    """`replicated` or `erasure`"""
+    replicas: int
+    """Copies; for erasure coding chunks."""
+    min_replicas: int
+    pg_num: int
+    autoscale: str
+    applications: list[str]
+    """`rbd` is among them when the pool is made for images."""
+    quota: QuotaShown
+    stored: int
+    """Bytes that clients have written."""
+    used: int
+    """Bytes on disks: all copies."""
+    objects: int
+    free: int
+    """Bytes that clients can still write."""
+
+    @computed_field  # type: ignore[prop-decorator] # mypy knows no decorators on properties
+    @property
+    def free_quantity(self) -> str:
+        return quantity_text(self.free)
+
+    @classmethod
+    def of(cls, pool: PoolInfo) -> Self:
+        return cls(
+            name=pool.name,
+            id=pool.id,
+            type=pool.kind,
+            replicas=pool.replicas,
+            min_replicas=pool.min_replicas,
+            pg_num=pool.pg_num,
+            autoscale=pool.autoscale,
+            applications=list(pool.applications),
+            quota=QuotaShown(bytes=pool.quota_bytes, objects=pool.quota_objects),
+            stored=pool.stored,
+            used=pool.used,
+            objects=pool.objects,
+            free=pool.free,
+        )
+
+
+class PoolList(Shown):
+    pools: list[PoolShown]

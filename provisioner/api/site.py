@@ -1,0 +1,99 @@
+"""The application: endpoints, pages and health, and the port they are served on."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.resources import files
+from typing import Any, NoReturn
+
+import msgspec
+from aiohttp import web
+
+from provisioner.api import docs_page, openapi
+from provisioner.api.endpoint import endpoints
+from provisioner.api.health import Health
+from provisioner.api.images import Images
+from provisioner.api.pools import Pools
+from provisioner.api.server import LARGEST_BODY, Front, guarded
+from provisioner.api.snapshots import Snapshots
+from provisioner.api.system import System
+from provisioner.api.trash import Trash
+from provisioner.api.work import Work
+from sutler.errors import SutlerError
+
+OWNERS: Sequence[type] = (Pools, Images, Snapshots, Trash, Work, System)
+
+# Nothing from elsewhere, nothing inline: whatever a name in Ceph contains, it can't become a script.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_STATIC = {"page.css": "text/css", "ui.js": "text/javascript"}
+
+
+class ListenError(SutlerError):
+    pass
+
+
+def document() -> dict[str, Any]:
+    return openapi.document(found for owner in OWNERS for found in endpoints(owner))
+
+
+def application(front: Front, owners: Sequence[object], health: Health) -> web.Application:
+    app = web.Application(middlewares=[guarded], client_max_size=LARGEST_BODY)
+    app.add_routes(front.routes(owners))
+    described = document()
+    pages = {
+        "/openapi.json": ("application/json", msgspec.json.format(msgspec.json.encode(described))),
+        "/docs": ("text/html", docs_page.render(described).encode()),
+        "/ui": ("text/html", _read("ui.html")),
+        **{f"/static/{name}": (kind, _read(name)) for name, kind in _STATIC.items()},
+    }
+    for path, (kind, body) in pages.items():
+        app.router.add_get(path, _page(front, kind, body))
+    app.router.add_get("/", _to_ui)
+    app.router.add_get("/health", _health(health))
+    return app
+
+
+def _page(front: Front, kind: str, body: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def page(request: web.Request) -> web.Response:
+        await front.authenticate(request)
+        headers = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+
+    return page
+
+
+async def _to_ui(_: web.Request) -> web.Response:
+    raise web.HTTPFound("/ui")
+
+
+def _health(health: Health) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """For load balancers and monitors, the only thing that needs no token: it says nothing but how Ceph is."""
+
+    async def answer(_: web.Request) -> web.Response:
+        status = health.seen.status
+        return web.json_response({"status": status}, status=503 if status == "down" else 200)
+
+    return answer
+
+
+def _read(name: str) -> bytes:
+    return (files("provisioner.api") / "pages" / name).read_bytes()
+
+
+async def serve(app: web.Application, host: str, port: int, tls: ssl.SSLContext) -> NoReturn:
+    """Serve until cancelled; requests under way get a few seconds to end."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0, keepalive_timeout=75.0)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port, ssl_context=tls, backlog=512).start()
+        except OSError as error:
+            text = error.strerror or "is it an address of this machine?"
+            raise ListenError(f"can't listen on --host {host} --port {port}: {text}") from error
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+    raise AssertionError
