@@ -3,7 +3,7 @@
 import logging
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from types import TracebackType
 from typing import Any, Literal, TextIO
 
@@ -76,15 +76,24 @@ def _write_traceback(stream: TextIO, exc_info: _ExcInfo) -> None:
 
 
 def _traceback_of(exc_info: _ExcInfo) -> str:
+    return "\n\nwhich came from:\n\n".join(map(_one_traceback, _causes(exc_info[1])))
+
+
+def _one_traceback(error: BaseException) -> str:
     """Where a defect was, with its text only when that can't quote a value: int("hunter2") would tell the password."""
-    parts: list[str] = []
-    error: BaseException | None = exc_info[1]
+    text = f": {error}" if isinstance(error, _QUOTES_NO_VALUE) else ""
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__ + text + notes
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what it came from, and what is in it if it is a group."""
     while error is not None:
-        text = f": {error}" if isinstance(error, _QUOTES_NO_VALUE) else ""
-        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-        parts.append("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__ + text + notes)
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for one in error.exceptions:
+                yield from _causes(one)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return "\n\nwhich came from:\n\n".join(parts)
 
 
 def _without_record(logger: Any, method: str, event: _Event) -> _Event:

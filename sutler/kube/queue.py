@@ -100,7 +100,7 @@ class WorkQueue:
 
     def _due(self, key: str) -> None:
         self._later.pop(key, None)
-        self._put(key)
+        self.add(key)
 
     async def _work(self, handle: Handle) -> NoReturn:
         while True:

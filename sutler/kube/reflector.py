@@ -123,16 +123,19 @@ class Reflector(Generic[T]):
         failures = 0
         while True:
             began = monotonic()
+            asked = 0.0
             try:
                 if not self._version:
                     await self._list()
                 await self._watch()
             except KubeError as error:
                 self._tell(error)
+                if isinstance(error, ApiError):
+                    asked = error.retry_after or 0.0
                 if isinstance(error, Gone | StreamBroken) or (isinstance(error, ApiError) and failures >= _REFUSALS):
                     self._version = ""
             failures = 1 if monotonic() - began > _STEADY_SECONDS else failures + 1
-            await asyncio.sleep(_BACKOFF.delay(failures))
+            await asyncio.sleep(max(asked, _BACKOFF.delay(failures)))
 
     async def _list(self) -> None:
         listed, version = await self._client.collect(

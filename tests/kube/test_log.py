@@ -36,6 +36,16 @@ def test_format_is_chosen(format_: str) -> None:
     assert "\x1b" not in said
 
 
+def test_traceback_of_a_group_says_what_is_in_it() -> None:
+    stream = io.StringIO()
+    log.setup("info", "json", stream)
+    group = ExceptionGroup("several", [KeyError("one"), ExceptionGroup("inner", [TypeError("two")])])
+    log.get("sutler.test").error("broken", exc_info=group)
+    said = stream.getvalue()
+    assert "KeyError: 'one'" in said
+    assert "TypeError: two" in said
+
+
 @pytest.mark.parametrize("format_", ["json", "console"])
 def test_traceback_says_where_and_quotes_no_value(format_: str) -> None:
     stream = io.StringIO()

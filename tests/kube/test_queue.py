@@ -190,6 +190,15 @@ async def test_pause_that_the_server_asked_for_is_kept() -> None:
     assert handler.times[1] - handler.times[0] >= 0.49
 
 
+async def test_pause_that_the_server_asked_for_outlasts_other_plans() -> None:
+    handler = Handler(a=[TooManyRequests(429, retry_after=0.5)])
+    async with working(handler) as queue:
+        queue.add("a")
+        queue.add_after("a", 0.1)
+        await handler.called(2)
+    assert handler.times[1] - handler.times[0] >= 0.49
+
+
 async def test_work_that_was_cancelled_is_taken_up_by_the_next_run() -> None:
     queue = WorkQueue("again", workers=2, backoff=FAST)
     entered = asyncio.Event()

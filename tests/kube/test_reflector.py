@@ -156,6 +156,15 @@ async def test_server_that_closes_at_once_is_not_hammered(
         await followed.until(a={})
 
 
+async def test_pause_that_the_server_asks_for_is_made(proxied: Client, proxy: FaultyProxy, namespace: str) -> None:
+    rule = proxy.fail(faults.answer(503, retry_after=2), watch=True, times=1)
+    async with following(proxied, namespace):
+        await wait_for_async(_hit(rule), "the refusal")
+        began = asyncio.get_running_loop().time()
+        await wait_for_async(_more(lambda: proxy.count(watch=True), 1), "the next try")
+        assert asyncio.get_running_loop().time() - began > 1.5
+
+
 @pytest.mark.parametrize(
     "fault",
     [
