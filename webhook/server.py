@@ -117,7 +117,10 @@ class Admission:
 
 
 def make_runner(state: State | Admission) -> web.ServerRunner:
-    """The server without a socket. aiohttp's low-level one: there is one path, and routing costs a good deal."""
+    """The server without a socket, made while the event loop runs.
+
+    It is aiohttp's low-level one: there is one path, and routing costs a good deal.
+    """
     admission = state if isinstance(state, Admission) else Admission(state)
     return web.ServerRunner(
         web.Server(admission.handle),

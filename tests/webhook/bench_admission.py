@@ -112,9 +112,10 @@ def bare() -> web.AppRunner:
     return web.AppRunner(app, access_log=None, keepalive_timeout=300)
 
 
-async def serve(runner: web.BaseRunner, folder: Path) -> None:
+async def serve(make: Callable[[], web.BaseRunner], folder: Path) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    runner = make()
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
@@ -153,9 +154,9 @@ def pin(core: int) -> Callable[[], None]:
 
 
 class Client(asyncio.Protocol):
-    """One connection that sends the next request as soon as it has an answer."""
+    """One connection that, once started, sends the next request as soon as it has an answer."""
 
-    def __init__(self, bodies: list[bytes], latencies: list[float], end: float) -> None:
+    def __init__(self, bodies: list[bytes], latencies: list[float]) -> None:
         self._requests = [
             b"POST /mutate?timeout=3s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Accept: application/json\r\nUser-Agent: kube-apiserver\r\nContent-Length: %d\r\n\r\n%b"
@@ -163,13 +164,15 @@ class Client(asyncio.Protocol):
             for body in bodies
         ]
         self._latencies = latencies
-        self._end = end
         self._next = 0
         self._buffer = b""
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without deriving from it
+
+    def start(self, end: float) -> None:
+        self._end = end
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -214,15 +217,13 @@ async def load(port: int, connections: int, seconds: float, bodies: list[bytes])
     context.verify_mode = ssl.CERT_NONE
     latencies: list[float] = []
     loop = asyncio.get_running_loop()
+    clients = [
+        (await loop.create_connection(lambda: Client(bodies, latencies), "127.0.0.1", port, ssl=context))[1]
+        for _ in range(connections)
+    ]
     begin = perf_counter()
-    clients = []
-    for _ in range(connections):
-        _, client = await loop.create_connection(
-            lambda: Client(bodies, latencies, begin + seconds), "127.0.0.1", port, ssl=context
-        )
-        clients.append(client)
-    latencies.clear()
-    begin = perf_counter()
+    for client in clients:
+        client.start(begin + seconds)
     await asyncio.gather(*(client.done for client in clients))
     return Round(len(latencies) / (perf_counter() - begin), statistics.quantiles(latencies, n=100)[98] * 1000)
 
@@ -290,11 +291,11 @@ def main() -> None:
         show(measure(arguments.seconds, arguments.rounds))
         return
     if arguments.serve == "bare":
-        uvloop.run(serve(bare(), arguments.folder))
+        uvloop.run(serve(bare, arguments.folder))
     else:
         state = State.fixed(mappings(int(arguments.serve)), {"default": {}})
         spare_collector()
-        uvloop.run(serve(make_runner(state), arguments.folder))
+        uvloop.run(serve(lambda: make_runner(state), arguments.folder))
 
 
 if __name__ == "__main__":
