@@ -56,7 +56,12 @@ async def serve(control: socket.socket) -> None:
     servers: list[asyncio.Server] = []
 
     async def add(listener: socket.socket, port: int) -> None:
-        servers.append(await asyncio.start_server(lambda reader, writer: carry(reader, writer, port), sock=listener))
+        try:
+            server = await asyncio.start_server(lambda reader, writer: carry(reader, writer, port), sock=listener)
+        except OSError as error:
+            control.sendall(str(error).encode())
+            return
+        servers.append(server)
         control.sendall(b"done")
 
     adding: set[asyncio.Task[None]] = set()

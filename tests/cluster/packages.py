@@ -32,7 +32,7 @@ NEEDED = {
     "containernetworking-plugins": "/usr/lib/cni/bridge",
     "iptables": "iptables",
     "iproute2": "ip",
-    "busybox-static": "/usr/share/doc/busybox-static",
+    "busybox-static": "/var/lib/dpkg/info/busybox-static.list",
 }
 # To build Kubernetes once, where neither KUBEBUILDER_ASSETS nor the cache has it.
 NEEDED_TO_BUILD = {

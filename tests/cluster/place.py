@@ -14,8 +14,8 @@ from typing import Self
 
 from tests.cluster.errors import ClusterError
 
-# Below the kernel's ephemeral range, so that no outgoing connection takes one in passing.
-_PORTS = range(20_000, 32_000)
+# Below the kernel's ephemeral range, so that no outgoing connection takes one in passing, and below node ports.
+_PORTS = range(20_000, 30_000)
 _HOLDER = Path(__file__).with_name("netns.py")
 
 
@@ -53,11 +53,11 @@ class Place:
     def ports(self, count: int) -> range:
         """`count` such ports in a row.
 
-        They are bound but not listened on, with SO_REUSEADDR: Linux lets a server that sets it too (Go, Ceph
-        and asyncio do) listen there, and gives the port to nobody who asks for any free one.
+        They are bound but not listened on. Linux lets a server that sets SO_REUSEADDR (Go, Ceph and asyncio do)
+        listen on such a port; whoever binds as we do is refused.
         """
-        for _ in range(200):
-            first = random.randrange(_PORTS.start, _PORTS.stop - count)  # noqa: S311 - no secret
+        firsts = range(_PORTS.start, _PORTS.stop - count + 1)
+        for first in random.sample(firsts, min(len(firsts), 200)):
             block = range(first, first + count)
             if sockets := _bind_all(block):
                 self._reserved.update(zip(block, sockets, strict=True))
@@ -106,7 +106,11 @@ class _Namespace(Place):
                 pass_fds=[theirs.fileno()],
             )
         ours.settimeout(10)
-        self._expect_answer("make a network namespace")
+        try:
+            self._expect_answer("make a network namespace")
+        except BaseException:
+            self.close()
+            raise
         self.name = f"net-of-{self._holder.pid}"
         self.prefix = ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net", "--"]
 
@@ -134,12 +138,13 @@ def _bind_all(ports: range) -> list[socket.socket]:
     bound: list[socket.socket] = []
     for port in ports:
         candidate = socket.socket()
-        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind(("127.0.0.1", port))
         except OSError:
             for taken in (*bound, candidate):
                 taken.close()
             return []
+        # Only now: with it, bind() would also take what another place has reserved and nobody listens on yet.
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.append(candidate)
     return bound

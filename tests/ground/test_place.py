@@ -7,17 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Place, Process, probe
+from tests.cluster import ClusterError, Place, Process, probe
+from tests.cluster import place as place_module
 
 SERVER = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1"]
 
 
-def test_ports_of_many_places_are_never_the_same() -> None:
-    places = [Place.host() for _ in range(20)]
-    ports = [port for place in places for port in place.ports(12)]
-    for place in places:
-        place.close()
-    assert len(set(ports)) == len(ports) == 240
+def test_ports_of_two_places_are_never_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Place.host() as free:
+        few = free.ports(8)
+    monkeypatch.setattr(place_module, "_PORTS", few)
+    with Place.host() as one, Place.host() as other:
+        taken = [keeper.port() for keeper in (one, other) * 4]
+        assert sorted(taken) == list(few)
+        with pytest.raises(ClusterError, match=r"no 1 free ports in a row between \d+ and \d+"):
+            one.port()
+
+
+def test_ports_in_a_row_are_all_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Place.host() as free:
+        few = free.ports(4)
+    monkeypatch.setattr(place_module, "_PORTS", few)
+    with Place.host() as one, Place.host() as other:
+        taken = one.port()
+        rest = max(taken - few.start, few.stop - 1 - taken)
+        assert taken not in other.ports(rest)
+        with pytest.raises(ClusterError, match="no 4 free ports in a row"):
+            Place.host().ports(4)
 
 
 def test_port_is_kept_while_its_server_restarts(tmp_path: Path) -> None:
