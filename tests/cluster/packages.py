@@ -56,12 +56,14 @@ if [ ! -e "$policy" ]; then
   chmod 755 "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive
-install() { apt-get install --yes --quiet --no-install-recommends --no-remove "$@"; }
+install() {
+  apt-get install --yes --quiet --no-install-recommends --no-remove -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
+}
 if apt-get install --simulate --no-install-recommends --no-remove "$@" > /dev/null 2>&1 && install "$@"; then
   exit 0
 fi
 echo "The package lists are missing or old: apt-get update"
-apt-get update --quiet
+apt-get update --quiet || echo "Some lists could not be had; trying with the others"
 install "$@"
 """
 
