@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from provisioner.ceph import journal
 from provisioner.ceph import metadata as wire
 from provisioner.ceph.binding import rados, rbd
 from provisioner.ceph.errors import ImageMissing, ImageTaken, InUse, Missing, NamespaceMissing, NoSpace, translated
-from provisioner.ceph.model import Image, ImageSpec, Listed, Trashed, feature_names
+from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, Trashed, feature_names
 
 Fence = Callable[[], None]
 """Called right before the first change; raises when this process may not act any more."""
@@ -20,21 +21,36 @@ Fence = Callable[[], None]
 _LIBRBD = rbd.RBD()
 
 
-def create(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> None:
-    """Makes the image, or finds that it is there as asked for. `owner` is the metadata key that must be the same."""
-    target = f"image {_where(ioctx)}/{spec.name}"
+def create(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence, entry: Entry | None = None) -> None:
+    """Makes the image, or finds that it is there as asked for. `owner` is the metadata key that must be the same.
+
+    With `entry`, it is entered into ceph-csi's journal.
+    """
     fence()
+    if entry is not None:
+        journal.reserve(ioctx, entry)
+    identifier = _make(ioctx, spec, owner, fence)
+    if entry is not None:
+        journal.complete(ioctx, entry, identifier)
+
+
+def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
+    """The image's id."""
+    target = f"image {_where(ioctx)}/{spec.name}"
     try:
         _create(ioctx, spec, target)
     except ImageTaken:
-        if _confirm(ioctx, spec, owner, target):
-            return
+        confirmed = _confirm(ioctx, spec, owner, target)
+        if confirmed is not None:
+            return confirmed
         # The pool's directory knows the name, but there is no image: a create or a removal stopped half-way.
         fence()
         with contextlib.suppress(ImageMissing), _translated("cleaning up", target):
             _LIBRBD.remove(ioctx, spec.name)
         _create(ioctx, spec, target)
-    _set_metadata(ioctx, identity(ioctx, spec.name), spec.metadata, target)
+    identifier = identity(ioctx, spec.name)
+    _set_metadata(ioctx, identifier, spec.metadata, target)
+    return identifier
 
 
 def prepare(ioctx: Any) -> None:
@@ -56,23 +72,23 @@ def _create(ioctx: Any, spec: ImageSpec, target: str) -> None:
         )  # fmt: skip
 
 
-def _confirm(ioctx: Any, spec: ImageSpec, owner: str, target: str) -> bool:
-    """True: the image is what was asked for, and ours; it is finished if need be. False: a name without an image."""
+def _confirm(ioctx: Any, spec: ImageSpec, owner: str, target: str) -> str | None:
+    """The id of the image if it is what was asked for, and ours; finished if need be. None: a name without an image."""
     try:
         found = describe(ioctx, spec.name)
     except ImageMissing:
-        return False
+        return None
     if found.size != spec.size:
         raise ImageTaken(f"{target} exists with {found.size} bytes instead of {spec.size}: rename or remove it")
     if found.metadata.get(owner) == spec.metadata[owner]:
-        return True
+        return found.id
     # Killed between creating and naming the owner. The name holds the claim's random UID, so nobody else made it.
     unfinished = not found.metadata and not found.snapshots and not found.watchers and spec.metadata[owner] in spec.name
     if not unfinished:
         who = found.metadata.get(owner)
         raise ImageTaken(f"{target} exists and {f'belongs to {who}' if who else 'is not ours'}: rename or remove it")
     _set_metadata(ioctx, found.id, spec.metadata, target)
-    return True
+    return found.id
 
 
 def describe(ioctx: Any, name: str) -> Image:

@@ -90,5 +90,24 @@ class Space:
     """None without one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A volume in ceph-csi's journal."""
+
+    uuid: str
+    volume: str
+    """Name of the PersistentVolume."""
+    owner: str
+    """The claim's namespace."""
+
+    @property
+    def image(self) -> str:
+        return f"csi-vol-{self.uuid}"
+
+    def handle(self, cluster_id: str, pool_number: int) -> str:
+        """By which ceph-csi finds cluster, pool and entry: version, lengths and numbers are in hex."""
+        return f"0001-{len(cluster_id):04x}-{cluster_id}-{pool_number:016x}-{self.uuid}"
+
+
 def feature_names(bits: int) -> tuple[str, ...]:
     return tuple(name for name, bit in _ALL_FEATURES.items() if bits & bit)

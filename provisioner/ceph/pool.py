@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from provisioner.ceph import images
+from provisioner.ceph import images, journal
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import ImageMissing, PoolMissing
 from provisioner.ceph.images import Fence
-from provisioner.ceph.model import Image, ImageSpec, Listed, Space, Trashed
+from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, Space, Trashed
 
 if TYPE_CHECKING:
     from provisioner.ceph.cluster import Cluster
@@ -23,11 +23,15 @@ class Pool:
         self.name = name
         self.namespace = namespace
 
-    async def create(self, spec: ImageSpec, *, owner: str, fence: Fence) -> None:
+    async def number(self) -> int:
+        """The pool's id."""
+        return await self._do("number", lambda ioctx: int(ioctx.get_pool_id()))
+
+    async def create(self, spec: ImageSpec, *, owner: str, fence: Fence, entry: Entry | None = None) -> None:
         def work(connection: Connection) -> None:
             ioctx = connection.prepared(self.name, self.namespace, images.prepare)
             try:
-                images.create(ioctx, spec, owner, fence)
+                images.create(ioctx, spec, owner, fence, entry)
             except ImageMissing:
                 # Ceph says "no such file" of whatever is not there; find out what.
                 images.require_namespace(ioctx, self.namespace)
@@ -60,6 +64,15 @@ class Pool:
 
     async def trash(self, name: str, *, owner: str, value: str, delay: int, fence: Fence) -> None:
         await self._do("trash", lambda ioctx: images.trash(ioctx, name, owner, value, fence, delay=delay), name)
+
+    async def drop(self, entry: Entry, *, fence: Fence) -> None:
+        """Removes the entry from ceph-csi's journal; that of an image that is gone."""
+
+        def work(ioctx: Any) -> None:
+            fence()
+            journal.drop(ioctx, entry)
+
+        await self._do("drop", work, entry.image)
 
     async def trash_list(self) -> list[Trashed]:
         return await self._do("trash_list", images.trash_listing)

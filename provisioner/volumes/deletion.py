@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from provisioner.ceph.model import Entry
 from provisioner.volumes import names
 from provisioner.volumes.parameters import DEFAULT_DELAY
 from provisioner.volumes.volume import Place, place_of
@@ -15,6 +16,8 @@ class Delete:
     """The claim's UID, which the image's metadata must name."""
     trash_delay: int | None
     """None: remove at once."""
+    entry: Entry | None = None
+    """In ceph-csi's journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,10 @@ def decide(volume: Json, *, attached: bool) -> Decision:  # noqa: PLR0911 - a de
     if annotations.get(names.DELETION_POLICY) == "trash":
         text = annotations.get(names.TRASH_DELAY, "")
         delay = int(text) if text.isascii() and text.isdigit() else DEFAULT_DELAY
-    return Delete(place, owner, delay)
+    entry = None
+    if annotations.get(names.JOURNAL) == "ceph-csi":
+        entry = Entry(owner, metadata["name"], spec["claimRef"].get("namespace", ""))
+    return Delete(place, owner, delay, entry)
 
 
 def without_finalizer(volume: Json) -> list[Json]:

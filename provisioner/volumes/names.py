@@ -12,6 +12,8 @@ PROVISION = PREFIX + "provision"
 CLUSTER = PREFIX + "cluster-id"
 IMAGE = PREFIX + "image"
 """pool/[namespace/]image"""
+JOURNAL = PREFIX + "journal"
+"""ceph-csi: the image is in its journal."""
 DELETION_POLICY = PREFIX + "deletion-policy"
 TRASH_DELAY = PREFIX + "trash-delay"
 

@@ -21,8 +21,6 @@ T = TypeVar("T")
 
 CSI_PREFIX = "csi.storage.k8s.io/"
 _FSTYPE = CSI_PREFIX + "fstype"
-_SECRET_NAME = CSI_PREFIX + "node-stage-secret-name"
-_SECRET_NAMESPACE = CSI_PREFIX + "node-stage-secret-namespace"
 
 MUTABLE = (
     "deletionPolicy",
@@ -36,14 +34,15 @@ MUTABLE = (
 """May be given as annotations."""
 SERVED = {
     "clusterID", "pool", "dataPool", "radosNamespace", "objectSize", "stripeUnit", "stripeCount", "volumeSource",
-    "userId", _FSTYPE, _SECRET_NAME, _SECRET_NAMESPACE, *MUTABLE,
+    "journal", "userId", _FSTYPE, *MUTABLE,
 }  # fmt: skip
 PASSED_ON = ("mounter", "mapOptions", "unmapOptions")
 """Meant for ceph-csi's node plugin."""
-NEEDLESS = re.compile(
-    rf"{CSI_PREFIX}(provisioner|controller-expand|controller-publish|node-publish|node-expand)-secret-.*"
+SECRETS = re.compile(
+    rf"{CSI_PREFIX}(provisioner|controller-expand|controller-publish|node-stage|node-publish|node-expand)"
+    r"-secret-(name|namespace)"
 )
-"""Secrets that ceph-csi's controller would use: ours has its own access, so these are accepted and not used."""
+"""Secrets of ceph-csi's: the node's is passed on, those that its controller would use are accepted and not used."""
 UNSERVED = {
     "encrypted": "encryption",
     "encryptionKMSID": "encryption",
@@ -57,6 +56,7 @@ UNSERVED = {
 FILESYSTEMS = ("ext4", "ext3", "xfs", "btrfs")
 VOLUME_SOURCES = ("csi", "rbd")
 DELETION_POLICIES = ("remove", "trash")
+JOURNALS = ("none", "ceph-csi")
 DEFAULT_DELAY = 24 * 3600
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NAME = re.compile(r"[^\s/@]+")
@@ -64,6 +64,14 @@ _NAME = re.compile(r"[^\s/@]+")
 
 class ClassError(SutlerError):
     """Lists everything that is wrong with a StorageClass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """May hold ${pvc.name}, ${pvc.namespace} and ${pv.name}, as with ceph-csi."""
+
+    name: str
+    namespace: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,15 +90,18 @@ class VolumeClass:
     stripe_count: int | None = None
     filesystem: str = "ext4"
     volume_source: str = "csi"
-    secret_name: str = ""
-    """Of the Secret with which nodes map the image; may hold ${pvc.name} and the like, as with ceph-csi."""
-    secret_namespace: str = ""
+    secret: Secret | None = None
+    """With which nodes map the image."""
+    expand_secret: Secret | None = None
+    """With which ceph-csi's controller grows the image; only with the journal."""
     user: str = "admin"
     """Only for volumeSource rbd."""
     options: tuple[tuple[str, str], ...] = ()
     """Passed on to ceph-csi's node plugin."""
     template: str = naming.DEFAULT_TEMPLATE
     deletion_policy: str = "remove"
+    journal: bool = False
+    """Enter the images into ceph-csi's journal: its own controller can expand, snapshot and clone them then."""
     trash_delay: int = DEFAULT_DELAY
     """Seconds that an image stays restorable; only for deletion policy trash."""
     reclaim_policy: str = "Delete"
@@ -110,7 +121,7 @@ def parse_class(obj: Json) -> VolumeClass:
     given = dict(obj.get("parameters") or {})
     given |= {name: annotations[PREFIX + name] for name in MUTABLE if PREFIX + name in annotations}
     reader = _Reader(given)
-    unknown = [_unknown(name) for name in given if name not in SERVED and not NEEDLESS.fullmatch(name)]
+    unknown = [_unknown(name) for name in given if name not in SERVED and not SECRETS.fullmatch(name)]
     result = VolumeClass(
         name=obj["metadata"]["name"],
         provisioner=obj["provisioner"],
@@ -124,11 +135,12 @@ def parse_class(obj: Json) -> VolumeClass:
         stripe_count=reader.read("stripeCount", _count, None),
         filesystem=reader.one_of(_FSTYPE, FILESYSTEMS),
         volume_source=reader.one_of("volumeSource", VOLUME_SOURCES),
-        secret_name=given.get(_SECRET_NAME, ""),
-        secret_namespace=given.get(_SECRET_NAMESPACE, ""),
+        secret=reader.secret("node-stage"),
+        expand_secret=reader.secret("controller-expand"),
         user=given.get("userId", "admin"),
         options=tuple((name, given[name]) for name in PASSED_ON if name in given),
         template=reader.read("imageNameTemplate", naming.check_template, naming.DEFAULT_TEMPLATE),
+        journal=reader.one_of("journal", JOURNALS) == "ceph-csi",
         deletion_policy=reader.one_of("deletionPolicy", DELETION_POLICIES),
         trash_delay=reader.read("trashDelay", _duration, DEFAULT_DELAY),
         reclaim_policy=obj.get("reclaimPolicy") or "Delete",
@@ -148,8 +160,8 @@ def _together(cls: VolumeClass) -> list[str]:
         problems.append("stripeUnit and stripeCount go together: give both or neither")
     elif cls.stripe_unit is not None and (cls.stripe_unit > cls.object_size or cls.object_size % cls.stripe_unit):
         problems.append(f"stripeUnit {cls.stripe_unit} does not divide objectSize {cls.object_size}")
-    if bool(cls.secret_name) != bool(cls.secret_namespace):
-        problems.append(f"{_SECRET_NAME} and {_SECRET_NAMESPACE} go together: give both or neither")
+    if cls.journal and (not cls.cluster or cls.volume_source != "csi" or cls.template != naming.DEFAULT_TEMPLATE):
+        problems.append("journal: ceph-csi needs a clusterID and volumeSource csi, and names the images itself")
     if cls.volume_source == "rbd" and cls.namespace:
         problems.append(
             "Kubernetes' own rbd volumes know no RADOS namespace: leave radosNamespace away, or volumeSource csi"
@@ -182,6 +194,13 @@ class _Reader:
                 self.problems.append(f"{name} is missing: name the Ceph pool for the images")
             return None
         return text
+
+    def secret(self, use: str) -> Secret | None:
+        name, namespace = (f"{CSI_PREFIX}{use}-secret-{part}" for part in ("name", "namespace"))
+        if (name in self._given) != (namespace in self._given):
+            self.problems.append(f"{name} and {namespace} go together: give both or neither")
+            return None
+        return Secret(self._given[name], self._given[namespace]) if name in self._given else None
 
     def one_of(self, name: str, accepted: tuple[str, ...]) -> str:
         text = self._given.get(name, accepted[0])

@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sutler.kube.events import EventRecorder
-
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError, OutcomeUnknown, PoolMissing, Unavailable
 from provisioner.ceph.model import ImageSpec
@@ -14,9 +12,10 @@ from provisioner.volumes import claims, metrics, names
 from provisioner.volumes.naming import image_name
 from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.views import ClaimView
-from provisioner.volumes.volume import Place, metadata, render
+from provisioner.volumes.volume import Ceph, Place, entry, metadata, render
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, BadRequest, Forbidden, Invalid, KubeError, NotFound
+from sutler.kube.events import EventRecorder
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Json
 
 SOURCE = "rbd"
@@ -32,6 +31,7 @@ class Attempt:
 
     request: claims.Request
     place: Place
+    journal: bool
 
 
 class Provisioner:
@@ -81,7 +81,7 @@ class Provisioner:
         self, claim: Json, cls: VolumeClass, request: claims.Request, now: Callable[[], ClaimView | None]
     ) -> float | None:
         started = time.monotonic()
-        image = image_name(cls.template, namespace=request.namespace, claim=request.name, uid=request.uid)
+        image = entry(request).image if cls.journal else _image_name(cls, request)
         place = Place(cls.cluster, cls.pool, cls.namespace, image)
         volume = names.volume_name(request.uid)
         earlier = self.attempts.get(volume)
@@ -91,7 +91,7 @@ class Provisioner:
             self._forget(volume)
         if volume not in self.attempts:
             self._events.normal(claim, "Provisioning", f"Making RBD image {place.path} of {request.size} bytes")
-        attempt = Attempt(request, place)
+        attempt = Attempt(request, place, cls.journal)
         self._remember(volume, attempt)
         try:
             body = await self._create_image(cls, attempt)
@@ -123,10 +123,16 @@ class Provisioner:
             data_pool=cls.data_pool,
             metadata=metadata(request, self._kubernetes),
         )
-        monitors = await cluster.monitors() if cls.volume_source == "rbd" else ()
-        body = render(request, cls, place, cluster_id=place.cluster or await cluster.fsid(), monitors=monitors)
-        await cluster.pool(place.pool, place.namespace).create(spec, owner=names.OWNER, fence=self._fence)
-        return body
+        pool = cluster.pool(place.pool, place.namespace)
+        cluster_id = place.cluster or await cluster.fsid()
+        journaled = entry(request) if cls.journal else None
+        ceph = Ceph(
+            cluster_id,
+            monitors=await cluster.monitors() if cls.volume_source == "rbd" else (),
+            handle=journaled.handle(cluster_id, await pool.number()) if journaled else "",
+        )
+        await pool.create(spec, owner=names.OWNER, fence=self._fence, entry=journaled)
+        return render(request, cls, place, ceph)
 
     async def _save(self, attempt: Attempt, body: Json) -> None:
         volume = body["metadata"]["name"]
@@ -163,6 +169,8 @@ class Provisioner:
         pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)
         with contextlib.suppress(PoolMissing):
             await pool.remove(place.image, owner=names.OWNER, value=attempt.request.uid, fence=self._fence)
+            if attempt.journal:
+                await pool.drop(entry(attempt.request), fence=self._fence)
 
     async def _still_wanted(self, request: claims.Request) -> bool:
         try:
@@ -191,3 +199,7 @@ class Provisioner:
     def _forget(self, volume: str) -> None:
         self.attempts.pop(volume, None)
         metrics.IN_FLIGHT.set(len(self.attempts))
+
+
+def _image_name(cls: VolumeClass, request: claims.Request) -> str:
+    return image_name(cls.template, namespace=request.namespace, claim=request.name, uid=request.uid)

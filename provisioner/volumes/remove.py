@@ -4,13 +4,12 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from sutler.kube.events import EventRecorder
-
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError, PoolMissing, Unavailable
 from provisioner.volumes import deletion, metrics, names
 from sutler.kube.client import Client
 from sutler.kube.errors import Conflict, Invalid, NotFound
+from sutler.kube.events import EventRecorder
 from sutler.kube.resources import PERSISTENT_VOLUMES, Json
 
 TRIES = 3
@@ -83,6 +82,8 @@ class Remover:
                 await pool.trash(
                     place.image, owner=names.OWNER, value=decision.owner, delay=decision.trash_delay, fence=self._fence
                 )
+            if decision.entry is not None:
+                await pool.drop(decision.entry, fence=self._fence)
 
     async def _take_finalizer_off(self, volume: Json) -> None:
         metadata = volume["metadata"]

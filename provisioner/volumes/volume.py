@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from provisioner.ceph.model import Entry
 from provisioner.volumes import names
 from provisioner.volumes.claims import Request
-from provisioner.volumes.parameters import VolumeClass
+from provisioner.volumes.parameters import Secret, VolumeClass
 from sutler.kube.resources import Json
 from sutler.quantity import of_bytes
 
@@ -37,10 +38,24 @@ def metadata(request: Request, kubernetes: str) -> dict[str, str]:
     }
 
 
-def render(
-    request: Request, cls: VolumeClass, place: Place, *, cluster_id: str, monitors: tuple[str, ...] = ()
-) -> Json:
-    """`cluster_id`: the key in ceph-csi's configuration; `monitors`: needed for volumeSource rbd."""
+@dataclass(frozen=True, slots=True)
+class Ceph:
+    """What a volume has to say of the Ceph cluster."""
+
+    cluster_id: str
+    """The key in ceph-csi's configuration."""
+    monitors: tuple[str, ...] = ()
+    """Needed for volumeSource rbd."""
+    handle: str = ""
+    """ceph-csi's, with its journal."""
+
+
+def entry(request: Request) -> Entry:
+    """The volume in ceph-csi's journal."""
+    return Entry(request.uid, names.volume_name(request.uid), request.namespace)
+
+
+def render(request: Request, cls: VolumeClass, place: Place, ceph: Ceph) -> Json:
     annotations = {
         names.PROVISIONED_BY: names.PROVISIONER,
         names.CLUSTER: place.cluster,
@@ -49,9 +64,10 @@ def render(
     }
     if cls.deletion_policy == "trash":
         annotations[names.TRASH_DELAY] = str(cls.trash_delay)
-    source = (
-        _csi(request, cls, place, cluster_id) if cls.volume_source == "csi" else _rbd(request, cls, place, monitors)
-    )
+    if cls.journal:
+        annotations[names.JOURNAL] = "ceph-csi"
+    csi = cls.volume_source == "csi"
+    source = _csi(request, cls, place, ceph) if csi else _rbd(request, cls, place, ceph.monitors)
     spec: Json = {
         "capacity": {"storage": str(of_bytes(request.size, request.notation))},
         "accessModes": list(request.access_modes),
@@ -82,23 +98,29 @@ def render(
     }
 
 
-def _csi(request: Request, cls: VolumeClass, place: Place, cluster_id: str) -> Json:
-    """A static volume: ceph-csi's node plugin maps it by name, and takes the RADOS namespace from its own ConfigMap."""
+def _csi(request: Request, cls: VolumeClass, place: Place, ceph: Ceph) -> Json:
+    """A static volume, unless ceph-csi's journal has it: the node plugin maps it by name.
+
+    The RADOS namespace is in ceph-csi's own ConfigMap, never here.
+    """
+    kind = {"journalPool": place.pool, "imageName": place.image} if cls.journal else {"staticVolume": "true"}
     source: Json = {
         "driver": CSI_DRIVER,
-        "volumeHandle": place.image,
+        "volumeHandle": ceph.handle if cls.journal else place.image,
         "volumeAttributes": {
-            "clusterID": cluster_id,
+            "clusterID": ceph.cluster_id,
             "pool": place.pool,
-            "staticVolume": "true",
             "imageFeatures": ",".join(cls.features),
+            **kind,
             **dict(cls.options),
         },
     }
     if request.volume_mode == "Filesystem":
         source["fsType"] = cls.filesystem
-    if cls.secret_name:
-        source["nodeStageSecretRef"] = _secret(request, cls)
+    if cls.secret is not None:
+        source["nodeStageSecretRef"] = _secret(request, cls.secret)
+    if cls.journal and cls.expand_secret is not None:
+        source["controllerExpandSecretRef"] = _secret(request, cls.expand_secret)
     return source
 
 
@@ -106,18 +128,18 @@ def _rbd(request: Request, cls: VolumeClass, place: Place, monitors: tuple[str, 
     source: Json = {"monitors": list(monitors), "image": place.image, "pool": place.pool, "user": cls.user}
     if request.volume_mode == "Filesystem":
         source["fsType"] = cls.filesystem
-    if cls.secret_name:
-        source["secretRef"] = _secret(request, cls)
+    if cls.secret is not None:
+        source["secretRef"] = _secret(request, cls.secret)
     return source
 
 
-def _secret(request: Request, cls: VolumeClass) -> Json:
+def _secret(request: Request, secret: Secret) -> Json:
     values = {
         "${pvc.name}": request.name,
         "${pvc.namespace}": request.namespace,
         "${pv.name}": names.volume_name(request.uid),
     }
-    name, namespace = cls.secret_name, cls.secret_namespace
+    name, namespace = secret.name, secret.namespace
     for variable, value in values.items():
         name, namespace = name.replace(variable, value), namespace.replace(variable, value)
     return {"name": name, "namespace": namespace}

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import rados
 
 from provisioner.ceph.cluster import Cluster
 from provisioner.ceph.errors import (
@@ -16,7 +17,7 @@ from provisioner.ceph.errors import (
     NoSpace,
     PoolMissing,
 )
-from provisioner.ceph.model import ImageSpec
+from provisioner.ceph.model import Entry, ImageSpec
 from provisioner.ceph.pool import Pool
 from sutler.errors import SutlerError
 from tests.cluster import Ceph, wait_for
@@ -207,11 +208,46 @@ async def test_full_pool_fails_at_once_and_can_still_be_emptied(images: Pool, ce
 async def test_one_create_costs_at_most_eight_osd_operations(images: Pool, ceph: Ceph) -> None:
     await create(images, replace(SPEC, name="first"))  # what only a new pool and a new connection need
 
-    def operations() -> int:
-        counters = ceph.ceph("daemon", str(ceph.state / "osd.0.asok"), "perf", "dump", "osd")
-        return int(json.loads(counters)["osd"]["op"])
-
-    before = operations()
+    before = _operations(ceph)
     await asyncio.gather(*(create(images, replace(SPEC, name=f"image-{n}")) for n in range(20)))
-    cost = (operations() - before) / 20
+    cost = (_operations(ceph) - before) / 20
     assert cost <= 8, cost
+
+
+async def test_journaled_image_is_found_by_ceph_csis_keys_and_costs_at_most_twelve_operations(
+    images: Pool, ceph: Ceph
+) -> None:
+    entry = Entry(UID, f"pvc-{UID}", "shop")
+    await create(images, replace(SPEC, name="first"))
+    before = _operations(ceph)
+    spec = replace(SPEC, name=entry.image)
+    await images.create(spec, owner=OWNER, fence=open_gate, entry=entry)
+    assert _operations(ceph) - before <= 12
+    await images.create(spec, owner=OWNER, fence=open_gate, entry=entry)
+
+    def omap(name: str) -> dict[str, str]:
+        connection = rados.Rados(conffile=str(ceph.conf))
+        with connection, connection.open_ioctx(images.name) as ioctx, rados.ReadOpCtx() as operation:
+            found, _ = ioctx.get_omap_vals(operation, "", "", 100)
+            ioctx.operate_read_op(operation, name)
+            return {key: value.decode() for key, value in found}
+
+    assert omap("csi.volumes.default") == {f"csi.volume.pvc-{UID}": UID}
+    assert omap(f"csi.volume.{UID}") == {
+        "csi.volname": f"pvc-{UID}",
+        "csi.imagename": entry.image,
+        "csi.imageid": (await images.describe(entry.image)).id,
+        "csi.volume.owner": "shop",
+    }
+    with pytest.raises(ImageTaken, match=f"journal has {UID} for pvc-{UID}"):
+        await images.create(spec, owner=OWNER, fence=open_gate, entry=replace(entry, volume="other"))
+    for _ in range(2):
+        await images.drop(entry, fence=open_gate)
+    assert omap("csi.volumes.default") == {}
+    with pytest.raises(rados.ObjectNotFound):
+        omap(f"csi.volume.{UID}")
+
+
+def _operations(ceph: Ceph) -> int:
+    counters = json.loads(ceph.ceph("daemon", str(ceph.state / "osd.0.asok"), "perf", "dump", "osd"))
+    return int(counters["osd"]["op"])

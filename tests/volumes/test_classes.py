@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from provisioner.volumes.naming import image_name
-from provisioner.volumes.parameters import ClassError, is_ours, parse_class
+from provisioner.volumes.parameters import ClassError, Secret, is_ours, parse_class
 from tests.volumes.objects import UID, parsed, storage_class
 
 
@@ -63,7 +63,7 @@ def test_class_by_ceph_csis_names_is_understood() -> None:
     assert (cls.stripe_unit, cls.stripe_count) == (65536, 16)
     assert cls.features == ("layering", "exclusive-lock", "object-map", "fast-diff")
     assert cls.options == (("mounter", "rbd-nbd"), ("mapOptions", "krbd:rxbounce"))
-    assert (cls.filesystem, cls.secret_name, cls.secret_namespace) == ("xfs", "csi-rbd-secret", "ceph-csi")
+    assert (cls.filesystem, cls.secret) == ("xfs", Secret("csi-rbd-secret", "ceph-csi"))
     assert (cls.mount_options, cls.reclaim_policy, cls.waits_for_consumer) == (("discard",), "Retain", True)
     assert cls.expandable
 
@@ -101,6 +101,10 @@ def test_annotations_set_what_may_change_and_nothing_else() -> None:
         ({"imageNameTemplate": "{uid}{claim}{claim}"}, "twice"),
         ({"imageNameTemplate": "x" * 80 + "{uid}"}, "too long"),
         ({"csi.storage.k8s.io/node-stage-secret-name": "s"}, "go together"),
+        ({"journal": "yes"}, "none, ceph-csi"),
+        ({"journal": "ceph-csi"}, "needs a clusterID"),
+        ({"journal": "ceph-csi", "clusterID": "b", "volumeSource": "rbd"}, "volumeSource csi"),
+        ({"journal": "ceph-csi", "clusterID": "b", "imageNameTemplate": "{uid}"}, "names the images itself"),
         ({"encrypted": "true"}, "encryption is not served"),
         ({"imageFeature": "layering"}, "did you mean imageFeatures?"),
         ({"colour": "red"}, "unknown parameter colour"),

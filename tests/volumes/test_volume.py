@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from provisioner.ceph.model import Entry
 from provisioner.volumes import deletion, expansion
 from provisioner.volumes.claims import Provision, Request, decide
-from provisioner.volumes.volume import Place, metadata, place_of, render
+from provisioner.volumes.volume import Ceph, Place, metadata, place_of, render
 from tests.volumes.objects import UID, claim, parsed, volume
 
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
@@ -21,7 +22,8 @@ def request(**more: Any) -> Request:
 
 def rendered(cls: Any, **more: Any) -> Any:
     place = Place(cls.cluster, cls.pool, cls.namespace, f"shop-data-{UID}")
-    return render(request(**more), cls, place, cluster_id="ceph-1", monitors=("10.0.0.1:6789",))
+    handle = "0001-0006-ceph-1-0000000000000002-" + UID
+    return render(request(**more), cls, place, Ceph("ceph-1", monitors=("10.0.0.1:6789",), handle=handle))
 
 
 def test_volume_for_ceph_csi_is_a_static_one() -> None:
@@ -96,6 +98,34 @@ def test_volume_for_kubernetes_own_plugin_names_the_monitors() -> None:
 )
 def test_capacity_is_the_images_size_exactly(size: str, capacity: str) -> None:
     assert rendered(parsed(), size=size)["spec"]["capacity"] == {"storage": capacity}
+
+
+def test_volume_in_ceph_csis_journal_is_not_static() -> None:
+    expand = {f"csi.storage.k8s.io/controller-expand-secret-{part}": part for part in ("name", "namespace")}
+    body = rendered(parsed({"journal": "ceph-csi", "clusterID": "ceph-1"} | expand))
+    assert body["metadata"]["annotations"]["sutler.dev/journal"] == "ceph-csi"
+    assert body["spec"]["csi"] == {
+        "driver": "rbd.csi.ceph.com",
+        "fsType": "ext4",
+        "volumeHandle": f"0001-0006-ceph-1-0000000000000002-{UID}",
+        "volumeAttributes": {
+            "clusterID": "ceph-1",
+            "pool": "rbd",
+            "journalPool": "rbd",
+            "imageName": f"shop-data-{UID}",
+            "imageFeatures": "layering",
+        },
+        "controllerExpandSecretRef": {"name": "name", "namespace": "namespace"},
+    }
+    released = body | {"status": {"phase": "Released"}}
+    decision = deletion.decide(released, attached=False)
+    assert isinstance(decision, deletion.Delete)
+    assert decision.entry == Entry(UID, f"pvc-{UID}", "shop")
+
+
+def test_handle_is_the_one_that_ceph_csi_computes() -> None:
+    handle = Entry(UID, "pvc-1", "shop").handle("b9127830-b0cc-4e34-aa47-9d1a2e9949a8", 26)
+    assert handle == f"0001-0024-b9127830-b0cc-4e34-aa47-9d1a2e9949a8-000000000000001a-{UID}"
 
 
 def test_block_volume_has_no_filesystem() -> None:
