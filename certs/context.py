@@ -26,10 +26,17 @@ _log = log.get(__name__)
 
 
 class LiveContext:
-    """Give `context` to the server once; `load` changes what new connections get, open ones stay as they are."""
+    """Give `context` to the server once; `load` changes what new connections get, open ones stay as they are.
+
+    Each pair has an OpenSSL context of its own, to which a new connection is handed over as soon as it has begun. Loaded
+    into the one context that the server holds, a torn pair would leave that without any, and an ECDSA pair would not
+    replace an RSA one but stand beside it.
+    """
 
     def __init__(self) -> None:
         self.context = _new_context()
+        self.context.sni_callback = self._hand_over
+        self._current: ssl.SSLContext | None = None
         self._loaded: Pair | None = None
         self._refused: Pair | None = None
         self._expires = 0.0
@@ -38,17 +45,16 @@ class LiveContext:
         """Serves this pair from now on, or, if it is torn or unreadable, goes on with the one before."""
         if pair in (self._loaded, self._refused):
             return
+        context = _new_context()
         try:
             certificate = issue.read_certificate(pair.certificate)
-            # A pair whose halves don't match raises and leaves the context without any: never try it on the live one.
-            _load(_new_context(), pair)
+            _load(context, pair)
         except (CertificateError, ssl.SSLError) as error:
             self._refused = pair
             RELOAD_FAILURES.inc()
             _log.warning("certificate not usable, the one before stays", reason=_reason(error))
             return
-        _load(self.context, pair)
-        self._loaded, self._refused = pair, None
+        self._current, self._loaded, self._refused = context, pair, None
         self._expires = certificate.not_valid_after_utc.timestamp()
         EXPIRY.set(self._expires)
         _log.info("certificate loaded", expires=certificate.not_valid_after_utc.isoformat())
@@ -60,6 +66,13 @@ class LiveContext:
         if time.time() >= self._expires:
             return "the certificate has expired"
         return None
+
+    def _hand_over(
+        self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext
+    ) -> None:
+        """Called for every connection, whether or not the client sends the name it wants."""
+        if self._current is not None:
+            connection.context = self._current
 
 
 def _new_context() -> ssl.SSLContext:

@@ -1,6 +1,7 @@
 import datetime as dt
 import ipaddress
 import ssl
+import warnings
 
 import pytest
 from cryptography import x509
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from certs import issue
 from certs.context import LiveContext
 from certs.issue import CertificateError, Names
+from tests.certs.handshake import handshake, unverified
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
 NAMES = Names(("sutler-webhook.sutler-system.svc",), ("127.0.0.1", "::1"))
@@ -68,17 +70,27 @@ def test_a_client_that_trusts_the_authority_accepts_the_leaf() -> None:
     live.load(issue.new_leaf(authority, NAMES, NOW))
     client = ssl.create_default_context(cadata=authority.certificate.decode())
     client.verify_flags |= ssl.VERIFY_X509_STRICT
-    assert handshake(live.context, client, "sutler-webhook.sutler-system.svc") == "TLSv1.3"
-    assert handshake(live.context, client, "127.0.0.1") == "TLSv1.3"
+    assert handshake(live.context, client, "sutler-webhook.sutler-system.svc").version() == "TLSv1.3"
+    assert handshake(live.context, client, "127.0.0.1").version() == "TLSv1.3"
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
         handshake(live.context, client, "elsewhere.sutler-system.svc")
 
 
-def test_tls_older_than_1_2_is_refused() -> None:
-    authority = issue.new_authority(NOW)
+@pytest.mark.parametrize(("newest", "outcome"), [("TLSv1_2", "TLSv1.2"), ("TLSv1_1", None)])
+def test_tls_1_2_is_the_oldest_that_is_spoken(newest: str, outcome: str | None) -> None:
     live = LiveContext()
-    live.load(issue.new_leaf(authority, NAMES, NOW))
-    assert live.context.minimum_version is ssl.TLSVersion.TLSv1_2
+    live.load(issue.new_leaf(issue.new_authority(NOW), NAMES, NOW))
+    client = unverified()
+    client.set_ciphers("DEFAULT@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # to offer an old version is what is tested
+        client.minimum_version = ssl.TLSVersion.TLSv1_1
+        client.maximum_version = ssl.TLSVersion[newest]
+    if outcome:
+        assert handshake(live.context, client, NAMES.dns[0]).version() == outcome
+    else:
+        with pytest.raises(ssl.SSLError):
+            handshake(live.context, client, NAMES.dns[0])
 
 
 @pytest.mark.parametrize(
@@ -97,19 +109,3 @@ def test_key_never_shows_in_an_error_or_a_repr() -> None:
     with pytest.raises(CertificateError) as caught:
         issue.read_key(torn)
     assert "BEGIN" not in str(caught.value)
-
-
-def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> str | None:
-    """A whole handshake in memory. Returns the TLS version."""
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client_side = client.wrap_bio(to_client, to_server, server_hostname=name)
-    server_side = server.wrap_bio(to_server, to_client, server_side=True)
-    done: set[ssl.SSLObject] = set()
-    while len(done) < 2:
-        for side in (client_side, server_side):
-            try:
-                side.do_handshake()
-                done.add(side)
-            except ssl.SSLWantReadError:
-                pass
-    return client_side.version()

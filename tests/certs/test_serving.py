@@ -20,6 +20,7 @@ from certs.contents import Contents, next_step
 from certs.issue import Names
 from certs.serving import ServingCertificate
 from sutler.kube.client import Client, connect
+from tests.certs.handshake import handshake, trusting, unverified
 from tests.cluster import ControlPlane, wait_for_async
 from tests.conftest import REPOSITORY
 
@@ -129,37 +130,17 @@ async def until(condition: Callable[[], bool], what: str) -> None:
     await wait_for_async(ask, what)
 
 
-def served(certificate: ServingCertificate) -> bytes:
+def served(certificate: ServingCertificate) -> bytes | None:
     """What a client gets to see, DER."""
-    leaf = handshake(certificate.context, unverified())
-    assert leaf is not None
-    return leaf
+    return handshake(certificate.context, unverified(), HOST).getpeercert(binary_form=True)
 
 
-def unverified() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def trusting(bundle: bytes) -> ssl.SSLContext:
-    return ssl.create_default_context(cadata=bundle.decode())
-
-
-def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> bytes | None:
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client_side = client.wrap_bio(to_client, to_server, server_hostname=HOST)
-    server_side = server.wrap_bio(to_server, to_client, server_side=True)
-    done: set[ssl.SSLObject] = set()
-    while len(done) < 2:
-        for side in (client_side, server_side):
-            try:
-                side.do_handshake()
-                done.add(side)
-            except ssl.SSLWantReadError:
-                pass
-    return client_side.getpeercert(binary_form=True)
+def verifies(certificate: ServingCertificate, bundle: bytes) -> bool:
+    try:
+        handshake(certificate.context, trusting(bundle), HOST)
+    except ssl.SSLCertVerificationError:
+        return False
+    return True
 
 
 async def test_first_start_makes_publishes_and_serves(stored: Stored, client: Client) -> None:
@@ -169,7 +150,7 @@ async def test_first_start_makes_publishes_and_serves(stored: Stored, client: Cl
         await until(lambda: certificate.ready() is None, "the certificate to be served")
         bundles = stored.bundles()
         assert bundles == [stored.contents().authorities] * 2
-        handshake(certificate.context, trusting(bundles[0]))
+        assert verifies(certificate, bundles[0])
     after = stored.configuration()
     for webhook in after["webhooks"]:
         del webhook["clientConfig"]["caBundle"]
@@ -302,11 +283,3 @@ async def test_missing_right_is_told_by_readiness(control_plane: ControlPlane, s
     finally:
         control_plane.kubectl("delete", "serviceaccount", "nobody", "-n", "sutler-system")
     assert stored.contents() == Contents()
-
-
-def verifies(certificate: ServingCertificate, bundle: bytes) -> bool:
-    try:
-        handshake(certificate.context, trusting(bundle))
-    except ssl.SSLCertVerificationError:
-        return False
-    return True

@@ -1,0 +1,149 @@
+"""Pairs in a directory that change as a mounted Secret does, and as nothing should."""
+
+import datetime as dt
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs import context, issue
+from certs.issue import Names, Pair
+from certs.mounted import MountedCertificate
+from tests.certs.handshake import handshake, unverified
+
+NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
+NAMES = Names(("sutler-webhook.sutler-system.svc",))
+AUTHORITY = issue.new_authority(NOW)
+
+
+def pair() -> Pair:
+    return issue.new_leaf(AUTHORITY, NAMES, NOW)
+
+
+def der(pair: Pair) -> bytes:
+    return issue.read_certificate(pair.certificate).public_bytes(Encoding.DER)
+
+
+def mount(directory: Path, pair: Pair) -> None:
+    """As the kubelet does: a new directory, and a link to it swapped in one go."""
+    fresh = directory / f"..{len(list(directory.iterdir()))}"
+    fresh.mkdir()
+    (fresh / "tls.crt").write_bytes(pair.certificate)
+    (fresh / "tls.key").write_bytes(pair.key)
+    link = directory / "..tmp"
+    link.symlink_to(fresh.name)
+    link.replace(directory / "..data")
+    for name in ("tls.crt", "tls.key"):
+        if not (directory / name).is_symlink():
+            (directory / name).symlink_to(f"..data/{name}")
+
+
+def served(mounted: MountedCertificate) -> bytes | None:
+    return handshake(mounted.context, unverified(), NAMES.dns[0]).getpeercert(binary_form=True)
+
+
+def failures() -> float:
+    return float(context.RELOAD_FAILURES._value.get())
+
+
+def test_nothing_mounted_says_which_file_is_missing(tmp_path: Path) -> None:
+    mounted = MountedCertificate(tmp_path)
+    mounted.look()
+    assert mounted.ready() == f"no certificate is loaded ({tmp_path}/tls.crt: No such file or directory)"
+    with pytest.raises(ssl.SSLError):
+        served(mounted)
+
+
+def test_mounted_pair_is_served_and_followed(tmp_path: Path) -> None:
+    mounted = MountedCertificate(tmp_path)
+    for _ in range(20):
+        current = pair()
+        mount(tmp_path, current)
+        mounted.look()
+        assert mounted.ready() is None
+        assert served(mounted) == der(current)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tls.key", pair().key),  # the other half has not come yet
+        ("tls.crt", pair().certificate),
+        ("tls.crt", b""),
+        ("tls.crt", pair().certificate[:300]),
+        ("tls.key", b"garbage"),
+        ("tls.key", None),
+        ("tls.crt", None),
+    ],
+    ids=["torn key", "torn certificate", "empty", "truncated", "garbage", "key missing", "certificate missing"],
+)
+def test_old_pair_goes_on_being_served_beside_a_bad_one(tmp_path: Path, name: str, content: bytes | None) -> None:
+    mounted, good = MountedCertificate(tmp_path), pair()
+    mount(tmp_path, good)
+    mounted.look()
+    before = failures()
+    file = tmp_path / "..data" / name
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    for _ in range(3):
+        mounted.look()
+        assert served(mounted) == der(good)
+        assert mounted.ready() is None
+    # Counted once for each bad pair, not at each look.
+    assert failures() - before == (0 if content is None else 1)
+
+    renewed = pair()
+    mount(tmp_path, renewed)
+    mounted.look()
+    assert served(mounted) == der(renewed)
+
+
+def test_another_kind_of_key_takes_over_wholly(tmp_path: Path) -> None:
+    """A client that can do both must not get the old one of the other kind."""
+    mounted, ecdsa = MountedCertificate(tmp_path), pair()
+    for current in (rsa_pair(), ecdsa, rsa_pair()):
+        mount(tmp_path, current)
+        mounted.look()
+        assert served(mounted) == der(current)
+
+
+def test_expired_certificate_is_not_ready(tmp_path: Path) -> None:
+    long_ago = NOW - dt.timedelta(days=30)
+    mount(tmp_path, issue.new_leaf(issue.new_authority(long_ago), NAMES, long_ago))
+    mounted = MountedCertificate(tmp_path)
+    mounted.look()
+    assert mounted.ready() == "the certificate has expired"
+
+
+def test_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(tmp_path: Path) -> None:
+    plain = pair()
+    key = issue.read_key(plain.key).private_bytes(
+        Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"word")
+    )
+    mount(tmp_path, Pair(plain.certificate, key))
+    mounted = MountedCertificate(tmp_path)
+    mounted.look()
+    assert mounted.ready() == "no certificate is loaded"
+
+
+def rsa_pair() -> Pair:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAMES.dns[0])])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + dt.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    format_, encryption = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return Pair(certificate.public_bytes(Encoding.PEM), key.private_bytes(Encoding.PEM, format_, encryption))
