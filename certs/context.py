@@ -28,7 +28,7 @@ _log = log.get(__name__)
 class LiveContext:
     """Give `context` to the server once; `load` changes what new connections get, open ones stay as they are.
 
-    Each pair has an OpenSSL context of its own, to which a new connection is handed over as soon as it has begun. Loaded
+    Each pair has an OpenSSL context of its own, to which each new connection is handed over as it begins. Loaded
     into the one context that the server holds, a torn pair would leave that without any, and an ECDSA pair would not
     replace an RSA one but stand beside it.
     """
