@@ -66,6 +66,8 @@ class World:
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
     covered: LabelSelector | None = None
     """Namespaces whose Pods the API server sends to the webhook; None: as Sutler's own manifests say."""
+    registered: bool = True
+    """Whether the API server knows the webhook at all."""
     unseen: str = "it is not among the files"
     """Why a Secret that is not here is not here."""
 

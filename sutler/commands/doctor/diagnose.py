@@ -28,7 +28,7 @@ def diagnose(seen: Snapshot) -> list[Finding]:
 
 
 def _webhook(seen: Snapshot) -> Iterator[Finding]:
-    if not seen.registered:
+    if not seen.world.registered:
         why = "is not registered (no MutatingWebhookConfiguration sutler-webhook): no Pod gets a pull secret"
         yield problem("The webhook", why, "kubectl apply -k manifests/base")
     elif not seen.trusted:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from sutler.commands.doctor.snapshot import Json, Snapshot, is_over, read_patient
-from sutler.commands.explain.gather import CONFIGURATION, mappings
+from sutler.commands.explain.gather import look_at_webhook, mappings
 from sutler.commands.pods import read_pod
 from sutler.commands.world import Held, World, held
 from sutler.kube.client import Client
@@ -20,7 +20,6 @@ from sutler.kube.resources import (
     Resource,
 )
 from sutler.registry import Mapping
-from sutler.registry.selector import LabelSelector
 
 _LEASE = "sutler-secrets"
 _MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -57,19 +56,11 @@ class Look:
                 self._seen.terminating.add(obj["metadata"]["name"])
 
     async def _webhook(self) -> None:
-        try:
-            found = await self._client.get(MUTATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
-        except NotFound:
-            self._seen.registered = False
-            return
-        except Forbidden:
+        found = await look_at_webhook(self._client, self._seen.world)
+        if found is None and self._seen.world.registered:
             self._not_seen(MUTATING_WEBHOOK_CONFIGURATIONS)
-            return
-        hooks = found.get("webhooks") or []
-        self._seen.registered = bool(hooks)
+        hooks = (found or {}).get("webhooks") or []
         self._seen.trusted = all(hook["clientConfig"].get("caBundle") for hook in hooks)
-        if hooks:
-            self._seen.world.covered = LabelSelector.parse(hooks[0].get("namespaceSelector") or {})
 
     async def _copier(self) -> None:
         try:

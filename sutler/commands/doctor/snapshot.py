@@ -57,7 +57,6 @@ class Snapshot:
     secrets: dict[str, set[tuple[str, bool]]] = field(default_factory=dict)
     """By name of a pull secret: the namespaces that have it, and whether it is Sutler's there."""
     terminating: set[str] = field(default_factory=set)
-    registered: bool = True
     trusted: bool = True
     """Whether the API server has been told the webhook's CA."""
     copier_seen: str | None = None

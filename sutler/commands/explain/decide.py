@@ -104,6 +104,8 @@ def _matched(pod: Pod, use: Use, world: World, index: MappingIndex, left_alone: 
 def _left_alone(pod: Pod, world: World) -> str:
     if pod.left_alone:
         return pod.left_alone
+    if not world.registered:
+        return "Sutler's webhook is not registered in this cluster (sutler doctor says more)"
     if world.excluded(pod.namespace):
         return f"Pods of namespace {pod.namespace} are not sent to Sutler"
     return ""

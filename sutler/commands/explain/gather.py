@@ -29,7 +29,7 @@ async def gather(client: Client, own_namespace: str, pods: Iterable[Pod]) -> Wor
     world = World(own_namespace, unseen="you may not read Secrets there, or it was not looked for")
     for obj in await mappings(client):
         world.add_mapping(obj)
-    world.covered = await covered(client)
+    await look_at_webhook(client, world)
     pods = list(pods)
     for namespace in {pod.namespace for pod in pods}:
         found = await _permitted(client, NAMESPACES, namespace)
@@ -52,11 +52,19 @@ async def mappings(client: Client) -> list[Json]:
         raise RefusedError(NOT_INSTALLED) from error
 
 
-async def covered(client: Client) -> LabelSelector | None:
-    """The namespaces that the webhook is registered for; None: nobody knows, or it is not registered."""
-    found = await _permitted(client, MUTATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
-    hooks = (found or {}).get("webhooks") or []
-    return LabelSelector.parse(hooks[0].get("namespaceSelector") or {}) if hooks else None
+async def look_at_webhook(client: Client, world: World) -> Json | None:
+    """Notes for which namespaces it is registered. Returns the configuration, None if there is none or not for us."""
+    try:
+        found = await client.get(MUTATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
+    except NotFound:
+        found = {}
+    except Forbidden:
+        return None
+    hooks = found.get("webhooks") or []
+    world.registered = bool(hooks)
+    if hooks:
+        world.covered = LabelSelector.parse(hooks[0].get("namespaceSelector") or {})
+    return found or None
 
 
 def _needed(pods: Iterable[Pod], world: World) -> set[tuple[str, str]]:

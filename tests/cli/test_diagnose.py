@@ -1,0 +1,250 @@
+"""What the doctor makes of what it sees, as tables. Objects are as the API server shows them."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from sutler.commands.doctor.diagnose import diagnose
+from sutler.commands.doctor.finding import Finding
+from sutler.commands.doctor.snapshot import Snapshot, read_patient
+from sutler.commands.world import Held, World
+
+Json = dict[str, Any]
+MISSING = Held(None, "it does not exist", missing=True)
+DENIED = 'Failed to pull image "quay.io/acme/app": rpc error: unexpected status: 401 Unauthorized'
+
+
+def mapping(
+    name: str = "acme", registry: str = "quay.io/acme", created: str = "2026-01-01T00:00:00Z", **spec: Any
+) -> Json:
+    whole = {
+        "registries": [registry],
+        "pullSecret": {"name": "pull", "copyFrom": "source"},
+        "namespaceSelector": {},
+        **spec,
+    }
+    return {"metadata": {"name": name, "creationTimestamp": created}, "spec": whole, "status": {}}
+
+
+def pod(
+    image: str = "quay.io/acme/app", *secrets: str, owner: str = "", name: str = "web", message: str = DENIED
+) -> Json:
+    metadata = {"name": name, "namespace": "team", "uid": name, "creationTimestamp": "2026-01-02T00:00:00Z"}
+    owners = [{"kind": "ReplicaSet", "name": owner, "controller": True}] if owner else []
+    waiting = {"reason": "ErrImagePull", "message": message}
+    return {
+        "kind": "Pod",
+        "metadata": {**metadata, "ownerReferences": owners},
+        "spec": {
+            "containers": [{"name": "c", "image": image}],
+            "imagePullSecrets": [{"name": each} for each in secrets],
+        },
+        "status": {"phase": "Pending", "containerStatuses": [{"name": "c", "state": {"waiting": waiting}}]},
+    }
+
+
+def secret(name: str, *keys: str, namespace: str = "team") -> Json:
+    config = json.dumps({"auths": {key: {"auth": "YTpi"} for key in keys}})
+    data = {".dockerconfigjson": base64.b64encode(config.encode()).decode()}
+    metadata = {"name": name, "namespace": namespace}
+    return {"metadata": metadata, "type": "kubernetes.io/dockerconfigjson", "data": data}
+
+
+Places = dict[str, set[tuple[str, bool]]]
+
+
+def seen(
+    mappings: list[Json], pods: list[Json], secrets: list[Json] | None = None, there: Places | None = None, **more: Any
+) -> Snapshot:
+    """A cluster in which the copies are where they belong, but for what `there` and `more` say."""
+    world = World("sutler-system", namespaces={"team": {}})
+    for obj in mappings:
+        world.add_mapping(obj)
+    for obj in secrets or []:
+        world.add_secret(obj)
+    snapshot = Snapshot(world, mappings, now="2026-01-03T00:00:10Z", copier_seen="2026-01-03T00:00:00.000000Z")
+    snapshot.secrets = there or {each.secret: {("team", True)} for each in world.mappings}
+    snapshot.patients = [patient for obj in pods if (patient := read_patient(obj))]
+    snapshot.pods = [patient.pod for patient in snapshot.patients]
+    for name, value in more.items():
+        setattr(snapshot, name, value)
+    return snapshot
+
+
+def problems(snapshot: Snapshot) -> list[Finding]:
+    return [finding for finding in diagnose(snapshot) if finding.harmful]
+
+
+@pytest.mark.parametrize(
+    ("objects", "why", "fix"),
+    [
+        (([mapping()], [pod()]), "created while the webhook was away", "kubectl replace --force"),
+        (([mapping()], [pod(owner="web-5")]), "created while the webhook was away", "kubectl -n team delete pod web"),
+        (
+            ([mapping(created="2026-01-02T00:00:05Z")], [pod()]),
+            "it is older than mapping acme",
+            "kubectl -n team get pod web -o yaml | kubectl replace --force -f -",
+        ),
+        (([], [pod()]), "no mapping is for it", "sutler registry add quay.io/acme --username NAME --password-stdin"),
+        (
+            ([mapping(registry="quay.io:443/acme")], [pod()]),
+            "write quay.io/acme",
+            "sutler explain quay.io/acme/app -n team",
+        ),
+        (
+            ([mapping(namespaceSelector={"matchLabels": {"team": "b"}})], [pod()]),
+            "it does not select namespace team",
+            "sutler explain quay.io/acme/app -n team",
+        ),
+        (([mapping(mode="Observe")], [pod()]), "its mode is Observe", "sutler explain"),
+        (
+            ([mapping()], [pod("quay.io/acme/app", "pull")], [secret("pull", "quay.io/acme")]),
+            "the registry refuses the credential quay.io/acme of Secret pull (Failed to pull",
+            "sutler registry check acme --image quay.io/acme/app",
+        ),
+        (
+            (
+                [mapping()],
+                [pod("quay.io/acme/app", "pull", message="manifest unknown")],
+                [secret("pull", "quay.io/acme")],
+            ),
+            "there is a credential, quay.io/acme of Secret pull, and yet (manifest unknown)",
+            "",
+        ),
+        (
+            ([mapping()], [pod("quay.io/acme/app", "pull")], [secret("pull", "quay.io/acme/app/")]),
+            "mapping acme matches, but no key of its Secret does",
+            "sutler explain",
+        ),
+        (
+            ([mapping()], [pod("quay.io/acme/app", "pull")], [{**secret("pull"), "type": "Opaque"}]),
+            "its pull secret pull can't be used: its type is 'Opaque'",
+            "kubectl -n team describe secret pull",
+        ),
+        (([], [pod("Quay.io/Acme/app")]), "an image that nobody can pull", ""),
+    ],
+)
+def test_pod_that_cannot_pull_is_explained(objects: Any, why: str, fix: str) -> None:
+    (found,) = problems(seen(*objects))
+    assert found.what == "Pod team/web"
+    assert why in found.why
+    assert any(fix in line for line in found.fix) if fix else not found.fix
+
+
+@pytest.mark.parametrize(
+    ("spec", "source", "why", "fix"),
+    [
+        ({}, MISSING, "nor does its source sutler-system/source", "sutler registry add quay.io/acme --name acme"),
+        ({}, Held(None, "broken"), "has not been copied here", "kubectl describe registrymapping acme"),
+        (
+            {"pullSecret": {"name": "pull"}},
+            MISSING,
+            "mapping acme copies none",
+            "kubectl describe registrymapping acme",
+        ),
+    ],
+)
+def test_pull_secret_that_is_missing_is_traced_to_its_source(spec: Json, source: Held, why: str, fix: str) -> None:
+    snapshot = seen([mapping(**spec)], [pod("quay.io/acme/app", "pull")])
+    snapshot.world.secrets = {("team", "pull"): MISSING, ("sutler-system", "source"): source}
+    (found,) = problems(snapshot)
+    assert why in found.why
+    assert fix in found.fix[0]
+
+
+def test_pods_of_one_cause_are_one_finding() -> None:
+    pods = [pod(owner="web-5", name=f"web-5-{n}") for n in range(100)]
+    (found,) = problems(seen([mapping()], pods))
+    assert found.what == "Pod team/web-5-0 (and 99 more of ReplicaSet web-5)"
+
+
+def test_words_of_the_last_event_count_while_the_kubelet_backs_off() -> None:
+    waiting = pod(message='Back-off pulling image "quay.io/acme/app"')
+    patient = read_patient(waiting, ["quay.io/other: nothing", DENIED, 'Back-off pulling image "quay.io/acme/app"'])
+    assert patient is not None
+    assert patient.failures[0].refused
+
+
+def test_pod_that_has_its_images_is_no_patient() -> None:
+    healthy = pod()
+    healthy["status"]["containerStatuses"][0]["state"] = {"running": {}}
+    assert read_patient(healthy) is None
+    starting = pod()
+    starting["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ContainerCreating"}}
+    assert read_patient(starting) is None
+
+
+def test_healthy_cluster_gives_no_findings() -> None:
+    snapshot = seen([mapping()], [])
+    snapshot.pods = [patient.pod for patient in [read_patient(pod())] if patient]
+    assert diagnose(snapshot) == []
+
+
+def test_foreign_secret_in_the_way_is_named() -> None:
+    (found,) = problems(seen([mapping()], [], there={"pull": {("team", False)}}))
+    assert found.what == "Secret team/pull"
+    assert "not Sutler's and in the way of mapping acme" in found.why
+    assert found.fix[0].startswith("kubectl -n team delete secret pull")
+
+
+def test_foreign_secret_where_no_copy_belongs_is_nobodys_business() -> None:
+    other = mapping(namespaceSelector={"matchLabels": {"team": "b"}})
+    assert problems(seen([other], [], there={"pull": {("team", False)}})) == []
+
+
+def test_copies_that_are_missing_are_counted() -> None:
+    snapshot = seen([mapping()], [], there={"pull": set()})
+    snapshot.world.namespaces = {name: {} for name in ("a", "b", "c", "d", "going")}
+    snapshot.terminating = {"going"}
+    (found,) = problems(snapshot)
+    assert found.why == "has no copy of its Secret in 4 of its namespaces: a, b, c and 1 more"
+
+
+@pytest.mark.parametrize(
+    ("more", "what", "why"),
+    [
+        ({"copier_seen": ""}, "The secrets controller", "does not run"),
+        ({"copier_seen": "2026-01-02T23:59:00.000000Z"}, "The secrets controller", "was last seen at"),
+        ({"trusted": False}, "The webhook", "has not published its CA"),
+    ],
+)
+def test_part_of_sutler_that_does_not_run_is_a_problem(more: Json, what: str, why: str) -> None:
+    (found,) = problems(seen([mapping()], [], **more))
+    assert found.what == what
+    assert why in found.why
+    assert found.fix[0].startswith("kubectl -n sutler-system get pods -l app.kubernetes.io/component=")
+
+
+def test_webhook_that_is_not_registered_is_a_problem() -> None:
+    snapshot = seen([mapping()], [])
+    snapshot.world.registered = False
+    (found,) = problems(snapshot)
+    assert "no Pod gets a pull secret" in found.why
+
+
+def test_mapping_that_is_not_ready_says_why() -> None:
+    unready, condition = (
+        mapping(),
+        {"type": "Ready", "status": "False", "reason": "SourceInvalid", "message": "no JSON"},
+    )
+    unready["status"] = {"conditions": [condition]}
+    (found,) = problems(seen([unready], []))
+    assert (found.what, found.why) == ("Mapping acme", "is not ready: no JSON")
+
+
+def test_mapping_that_cannot_be_used_says_why() -> None:
+    (found,) = problems(seen([mapping(registry="https://quay.io")], []))
+    assert "leave out the scheme" in found.why
+
+
+def test_mapping_that_nobody_uses_is_noted_and_harmless() -> None:
+    (found,) = diagnose(seen([mapping()], []))
+    assert (found.harmful, found.what) == (False, "Mapping acme")
+    assert diagnose(seen([mapping()], [], namespace="team")) == [], "of one namespace one can't say"
+
+
+def test_what_could_not_be_looked_at_is_noted() -> None:
+    (found,) = diagnose(seen([], [], unseen=["Secrets"]))
+    assert (found.harmful, found.what) == (False, "Secrets")
