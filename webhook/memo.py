@@ -9,7 +9,7 @@ from webhook.decide import Decision, Facts, inject, read
 from webhook.review import Request, encode
 from webhook.state import UNRESTRICTED, Account, Labels, State
 
-MOST_DECISIONS = 4096
+MOST_DECISIONS = 8192
 _LARGEST_FACTS = 2048
 """Characters of images and secrets. Larger Pods are rare and are decided each time; nobody can fill the memory."""
 

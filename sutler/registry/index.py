@@ -5,7 +5,7 @@ without globs are one dictionary, hosts with globs a tree of their labels from t
 found by what they begin and end with.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sutler.registry.glob import Glob, is_glob
@@ -28,69 +28,57 @@ _Paths = dict[str, list[_Hit]]
 class _Node:
     """What follows, to the left, on one label of hosts with globs."""
 
-    __slots__ = ("globs", "labels", "paths")
+    __slots__ = ("anything", "globs", "labels", "paths")
 
     def __init__(self) -> None:
         self.paths: _Paths = {}
         self.labels: dict[str, _Node] = {}
-        self.globs = _Globs()
+        self.anything: _Node | None = None  # after a label that is `*`, which most globs are
+        self.globs: _Globs | None = None
 
     def child(self, label: str) -> "_Node":
-        return self.globs.child(label) if is_glob(label) else self.labels.setdefault(label, _Node())
+        if label == "*":
+            self.anything = self.anything or _Node()
+            return self.anything
+        if is_glob(label):
+            self.globs = self.globs or _Globs()
+            return self.globs.child(Glob(label.encode()))
+        return self.labels.setdefault(label, _Node())
 
-    def children(self, label: str) -> Iterator["_Node"]:
+    def children(self, label: str, into: list["_Node"]) -> None:
         exact = self.labels.get(label)
-        if exact:
-            yield exact
-        yield from self.globs.children(label)
+        if exact is not None:
+            into.append(exact)
+        if self.anything is not None:
+            into.append(self.anything)
+        if self.globs is not None:
+            self.globs.children(label, into)
 
 
 class _Globs:
-    """Globs of one label, by the text that their matches begin with, then by the text that they end with."""
+    """Globs of one label, by the text that their matches begin with and the text that they end with."""
 
-    __slots__ = ("_by_prefix", "_prefix_lengths")
-
-    def __init__(self) -> None:
-        self._by_prefix: dict[str, _Suffixes] = {}
-        self._prefix_lengths: list[int] = []
-
-    def child(self, label: str) -> _Node:
-        glob = Glob(label.encode())
-        prefix = glob.prefix.decode()
-        if prefix not in self._by_prefix:
-            self._by_prefix[prefix] = _Suffixes()
-            self._prefix_lengths = sorted({*self._prefix_lengths, len(prefix)})
-        return self._by_prefix[prefix].child(glob)
-
-    def children(self, label: str) -> Iterator[_Node]:
-        for length in self._prefix_lengths:
-            suffixes = self._by_prefix.get(label[:length])
-            if suffixes and length <= len(label):
-                yield from suffixes.children(label)
-
-
-class _Suffixes:
-    __slots__ = ("_by_suffix", "_lengths")
+    __slots__ = ("_found", "_lengths")
 
     def __init__(self) -> None:
-        self._by_suffix: dict[str, dict[bytes, tuple[Glob, _Node]]] = {}
-        self._lengths: list[int] = []
+        self._found: dict[tuple[str, str], dict[bytes, tuple[Glob, _Node]]] = {}
+        self._lengths: list[tuple[int, int]] = []
+        """Of both texts, as far as there are any: so many look-ups one label takes."""
 
     def child(self, glob: Glob) -> _Node:
-        suffix = glob.suffix.decode()
-        if suffix not in self._by_suffix:
-            self._by_suffix[suffix] = {}
-            self._lengths = sorted({*self._lengths, len(suffix)})
-        _, node = self._by_suffix[suffix].setdefault(glob.text, (glob, _Node()))
-        return node
+        ends = glob.prefix.decode(), glob.suffix.decode()
+        if ends not in self._found:
+            self._found[ends] = {}
+            self._lengths = sorted({*self._lengths, (len(ends[0]), len(ends[1]))})
+        return self._found[ends].setdefault(glob.text, (glob, _Node()))[1]
 
-    def children(self, label: str) -> Iterator[_Node]:
-        text = label.encode()
-        for length in self._lengths:
-            if length <= len(label):
-                for glob, node in self._by_suffix.get(label[len(label) - length :], {}).values():
-                    if glob.matches(text):
-                        yield node
+    def children(self, label: str, into: list[_Node]) -> None:
+        size = len(label)
+        for begin, end in self._lengths:
+            if begin + end <= size:
+                found = self._found.get((label[:begin], label[size - end :]))
+                if found is not None:
+                    into += [node for glob, node in found.values() if glob.matches(label.encode())]
 
 
 class MappingIndex:
@@ -132,9 +120,12 @@ class MappingIndex:
             # A host that only the kubelet's keyring takes for one (my_host.lan/app).
             _collect(self._exact.get(".".join(labels), {}), path, hits)
         root = self._globs.get((port, len(labels)))
-        nodes = [root] if root else []
+        nodes = [] if root is None else [root]
         for label in reversed(labels):
-            nodes = [child for node in nodes for child in node.children(label)]
+            below: list[_Node] = []
+            for node in nodes:
+                node.children(label, below)
+            nodes = below
         for node in nodes:
             _collect(node.paths, path, hits)
 
