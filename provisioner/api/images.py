@@ -140,7 +140,7 @@ class Images:
         """Delete an image, at once or by way of the trash.
 
         An image with watchers, snapshots or clones is kept, and the refusal names them. Removing at once may take long;
-        stopped half-way it leaves an image without some of its data, which says so and can only be deleted again.
+        what is left of an image when that stops half-way lies in the trash, says so, and can only be purged.
         """
         if query.delay and not query.trash:
             raise invalid("query/delay", "is for the trash only", accepted="trash=true, or no delay")

@@ -43,7 +43,7 @@ class Kind(Enum):
         self.title = title
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ProblemError(SutlerError):
     kind: Kind
     detail: str

@@ -68,7 +68,7 @@ class Work:
     async def cancel_operation(self, path: OperationPath, ask: Ask) -> Answer:
         """Cancel an operation, where librbd can: remove, purge, flatten.
 
-        A removal that is stopped leaves an image without some of its data, which says so.
+        What is left when a removal is stopped lies in the trash, and says so.
         """
         known = self._backend.operations.get(path.id)
         if known is None:

@@ -31,10 +31,7 @@ class Entry:
 def page(ioctx: Any, prefix: str, after: str, limit: int) -> list[Entry]:
     """Up to `limit` images in the order of their names, the first one after `after`."""
     with translated("listing", f"the images of {place(ioctx)}"):
-        try:
-            found = _omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME + prefix, limit)
-        except Missing:
-            return []  # the first image makes the directory
+        found = omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME + prefix, limit)
         named = [(key.removeprefix(_NAME), headers.decode_text(value)) for key, value in found]
         read = _headers(ioctx, named)
         used = _used(ioctx, read)
@@ -54,21 +51,15 @@ def count(ioctx: Any) -> int:
 
 def names(ioctx: Any, after: str = "", most: int = _MOST_KEYS) -> list[str]:
     with translated("listing", f"the images of {place(ioctx)}"):
-        try:
-            found = _omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME, most)
-        except Missing:
-            return []
+        found = omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME, most)
     return [key.removeprefix(_NAME) for key, _ in found]
 
 
 def known(ioctx: Any, name: str) -> bool:
     """Whether the directory has this very name, with an image or without one."""
     with translated("listing", f"the images of {place(ioctx)}"):
-        try:
-            # The first key with this beginning is the name itself, if that is there.
-            return any(key == _NAME + name for key, _ in _omap(ioctx, _DIRECTORY, "", _NAME + name, 1))
-        except Missing:
-            return False
+        # The first key with this beginning is the name itself, if that is there.
+        return any(key == _NAME + name for key, _ in omap(ioctx, _DIRECTORY, "", _NAME + name, 1))
 
 
 def header(ioctx: Any, name: str) -> Header:
@@ -87,26 +78,26 @@ def header(ioctx: Any, name: str) -> Header:
 def header_by_id(ioctx: Any, identifier: str, name: str = "") -> Header | None:
     """None when there is none. Images in the trash have no other way to it."""
     items: dict[str, bytes] = {}
-    try:
-        while (
-            len(more := _omap(ioctx, metadata.HEADER + identifier, max(items, default=""), "", _MOST_KEYS))
-            == _MOST_KEYS
-        ):
-            items.update(more)
-    except Missing:
-        return None
-    return headers.decode(identifier, name, {**items, **dict(more)})
+    while more := omap(ioctx, metadata.HEADER + identifier, max(items, default=""), "", _MOST_KEYS):
+        items.update(more)
+        if len(more) < _MOST_KEYS:
+            break
+    return headers.decode(identifier, name, items)
 
 
 def used(ioctx: Any, found: Header) -> int | None:
     return _used(ioctx, [found]).get(found.id)
 
 
-def _omap(ioctx: Any, oid: str, after: str, prefix: str, most: int) -> list[tuple[str, bytes]]:
-    with translated("reading", oid), rados.ReadOpCtx() as operation:
-        found, _ = ioctx.get_omap_vals(operation, after, prefix, most)
-        ioctx.operate_read_op(operation, oid)
-        return list(found)
+def omap(ioctx: Any, oid: str, after: str, prefix: str, most: int) -> list[tuple[str, bytes]]:
+    """Keys with this prefix behind `after`, in order; none of an object that nobody has needed yet."""
+    try:
+        with translated("reading", oid), rados.ReadOpCtx() as operation:
+            found, _ = ioctx.get_omap_vals(operation, after, prefix, most)
+            ioctx.operate_read_op(operation, oid)
+            return list(found)
+    except Missing:
+        return []
 
 
 def _headers(ioctx: Any, named: Sequence[tuple[str, str]]) -> list[Header | None]:

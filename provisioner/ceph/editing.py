@@ -32,7 +32,7 @@ class Work(StrEnum):
 
 
 _WAY_OUT = {
-    Work.REMOVE: "its removal was begun and some of its data is gone; delete it again",
+    Work.REMOVE: "its removal was begun and some of its data is gone: delete it, or purge it where it is in the trash",
     Work.ROLLBACK: "rolling it back was begun, it is neither the old nor the new; roll it back again",
     Work.SHRINK: "shrinking it was begun and data at its end is gone; shrink it again",
 }
@@ -165,7 +165,10 @@ def check_removable(ioctx: Any, name: str, guard: Guard) -> Header | None:
 
 
 def remove(ioctx: Any, name: str, found: Header | None, progress: Progress, operation: str) -> None:
-    """Removes the image with its data; begins only if nobody uses it."""
+    """Removes the image with its data; begins only if nobody uses it.
+
+    librbd moves it to the trash and purges it there: stopped half-way, that is where it is.
+    """
     target = image(ioctx, name)
     if found is not None:
         refuse_if_watched(ioctx, name)
@@ -192,9 +195,16 @@ def flatten(ioctx: Any, name: str, progress: Progress) -> None:
 def refuse_if_watched(ioctx: Any, name: str) -> None:
     target = image(ioctx, name)
     with image_errors("opening", target), rbd.Image(ioctx, name, read_only=True) as opened:
-        watchers = tuple(watcher["addr"] for watcher in opened.watchers_list())
-    if watchers:
-        raise InUse(f"{target} is in use at {some(watchers)}: unmap it there first", code=errno.EBUSY)
+        refuse_watchers(opened, target)
+
+
+def refuse_watchers(opened: Any, target: str) -> None:
+    if watchers := tuple(watcher["addr"] for watcher in opened.watchers_list()):
+        raise InUse(
+            f"{target} is in use at {some(watchers)}: unmap it there first; of a client that has died Ceph lets go "
+            "after 30 s",
+            code=errno.EBUSY,
+        )
 
 
 def explain_snapshots(ioctx: Any, name: str) -> None:

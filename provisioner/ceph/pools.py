@@ -1,18 +1,21 @@
 """Pools, as blocking calls. Every RBD client may list them; making and deleting needs a credential of its own."""
 
+import errno
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.ceph import directory
+from provisioner.ceph import directory, trashcan
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.connection import Connection
-from provisioner.ceph.errors import CephError, PoolMissing, errno_name, from_errno, translated
+from provisioner.ceph.errors import BadRequest, CephError, PoolMissing, errno_name, from_errno, translated
 
 _LIBRBD = rbd.RBD()
 _SHOWN = 20
 """Images that a refusal names."""
+_IMPOSSIBLE = frozenset({errno.EINVAL, errno.ERANGE, errno.EOPNOTSUPP})
+"""What the monitors answer to numbers that they don't like."""
 
 
 class PoolTaken(CephError):  # noqa: N818 - named after what happened, as all of them
@@ -131,8 +134,7 @@ def contents(connection: Connection, name: str) -> Contents:
         here = directory.names(inside, most=_SHOWN)
         shown += [f"{namespace}/{image}" if namespace else image for image in here]
         count += len(here) if len(here) < _SHOWN else directory.count(inside)
-        with translated("listing", f"the trash of pool {name}"):
-            trashed += len(list(_LIBRBD.trash_list(inside)))
+        trashed += trashcan.count(inside)
     return Contents(tuple(shown[:_SHOWN]), count, trashed)
 
 
@@ -142,5 +144,5 @@ def _change(connection: Connection, prefix: str, what: str, **arguments: Any) ->
         code, _, message = connection.rados.mon_command(request, b"")
     if code:
         # The monitors' own sentence says which rule it was; the errno alone would not.
-        kind = type(from_errno(-code, what, ""))
+        kind = BadRequest if -code in _IMPOSSIBLE else type(from_errno(-code, what, ""))
         raise kind(f"{what}: {message or 'refused'} ({errno_name(-code)}, {-code})", code=-code)

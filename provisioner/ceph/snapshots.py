@@ -1,6 +1,8 @@
 """Snapshots and clones, as blocking calls."""
 
+import contextlib
 import errno
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 from provisioner.ceph import directory
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.editing import Guard, Work, marked, refuse_if_watched
-from provisioner.ceph.errors import BadRequest, ImageTaken, InUse, Missing, translated
+from provisioner.ceph.errors import BadRequest, CephError, ImageTaken, InUse, Missing, translated
 from provisioner.ceph.headers import Header
 from provisioner.ceph.model import ImageSpec
 from provisioner.ceph.where import image, image_errors, some
@@ -142,11 +144,27 @@ def clone(parent: Any, name: str, snapshot: str, child: Any, spec: ImageSpec, *,
 
 
 def _clone(parent: Any, name: str, snapshot: str, child: Any, spec: ImageSpec) -> None:
-    with image_errors("cloning", f"{_target(parent, name, snapshot)} to {image(child, spec.name)}"):
+    target = f"{_target(parent, name, snapshot)} to {image(child, spec.name)}"
+    with _same_namespace(target), image_errors("cloning", target):
         _LIBRBD.clone(
             parent, name, snapshot, child, spec.name, features=spec.feature_bits, order=spec.order,
             stripe_unit=spec.stripe_unit, stripe_count=spec.stripe_count, data_pool=spec.data_pool,
         )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _same_namespace(target: str) -> Iterator[None]:
+    try:
+        yield
+    except CephError as error:
+        if error.code != errno.EXDEV:
+            raise
+        text = (
+            f"cloning {target}: this Ceph makes clones for old clients, and those stay in their parent's namespace "
+            "(EXDEV, 18): clone into that one, or let Ceph require newer clients (ceph osd "
+            "set-require-min-compat-client mimic)"
+        )
+        raise BadRequest(text, code=errno.EXDEV) from error.__cause__
 
 
 def require(ioctx: Any, name: str, snapshot: str) -> Snapshot:

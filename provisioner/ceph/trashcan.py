@@ -1,11 +1,12 @@
 """The trash of a pool as people use it, as blocking calls. Entries are called by their identifier: names may repeat."""
 
 import errno
+import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from provisioner.ceph import directory
+from provisioner.ceph import directory, headers
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.editing import (
     Guard,
@@ -15,6 +16,7 @@ from provisioner.ceph.editing import (
     explain_snapshots,
     mark,
     refuse_if_watched,
+    refuse_watchers,
     require_whole,
 )
 from provisioner.ceph.errors import Denied, ImageMissing, InUse, translated
@@ -22,6 +24,9 @@ from provisioner.ceph.headers import Header
 from provisioner.ceph.where import image, image_errors, place
 
 _LIBRBD = rbd.RBD()
+_MOST = 1000
+_TRASH, _ID = "rbd_trash", "id_"
+_SOURCES = ("USER", "MIRRORING", "MIGRATION", "REMOVING", "USER_PARENT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class Thrown:
     id: str
     name: str
     source: str
-    """Who put it there: USER, or a service of Ceph's own."""
+    """Who put it there: USER; REMOVING is an image that is being removed, or was when its remover died."""
     deleted: datetime
     until: datetime
     """Not to be purged before, unless by force."""
@@ -38,25 +43,43 @@ class Thrown:
 
 
 def listing(ioctx: Any, after: str, limit: int) -> list[Thrown]:
-    """Up to `limit` entries in the order of their identifiers, the first one after `after`."""
+    """Up to `limit` entries in the order of their identifiers, the first one after `after`.
+
+    Read from the trash's own object: librbd's list leaves out what it is removing, or was when it was killed.
+    """
     with translated("listing", f"the trash of {place(ioctx)}"):
-        found = sorted(_LIBRBD.trash_list(ioctx), key=lambda entry: entry["id"])
-    return [_thrown(ioctx, entry) for entry in found if entry["id"] > after][:limit]
+        found = directory.omap(ioctx, _TRASH, _ID + after if after else "", _ID, limit)
+    return [_thrown(ioctx, key.removeprefix(_ID), value) for key, value in found]
+
+
+def count(ioctx: Any) -> int:
+    total, after = 0, ""
+    while found := directory.omap(ioctx, _TRASH, after, _ID, _MOST):
+        total, after = total + len(found), found[-1][0]
+    return total
 
 
 def show(ioctx: Any, identifier: str) -> Thrown:
-    with image_errors("looking up in the trash", _target(ioctx, identifier)):
-        return _thrown(ioctx, _LIBRBD.trash_get(ioctx, identifier))
+    target = _target(ioctx, identifier)
+    with image_errors("looking up", target):
+        for key, value in directory.omap(ioctx, _TRASH, "", _ID + identifier, 1):
+            if key == _ID + identifier:
+                return _thrown(ioctx, identifier, value)
+    raise ImageMissing(f"{target} does not exist", code=errno.ENOENT)
 
 
-def _thrown(ioctx: Any, entry: Any) -> Thrown:
+def _thrown(ioctx: Any, identifier: str, value: bytes) -> Thrown:
+    """Encoded by `cls_rbd`: version and length in 6 bytes, where it is from, its name, two times, a state."""
+    source = value[6]
+    name = headers.decode_text(value[7:])
+    deleted, _, until, _ = struct.unpack_from("<IIII", value, 11 + len(name.encode()))
     return Thrown(
-        id=entry["id"],
-        name=entry["name"],
-        source=entry["source"],
-        deleted=entry["deletion_time"].replace(tzinfo=UTC),
-        until=entry["deferment_end_time"].replace(tzinfo=UTC),
-        header=directory.header_by_id(ioctx, entry["id"], entry["name"]),
+        id=identifier,
+        name=name,
+        source=_SOURCES[source] if source < len(_SOURCES) else str(source),
+        deleted=datetime.fromtimestamp(deleted, UTC),
+        until=datetime.fromtimestamp(until, UTC),
+        header=directory.header_by_id(ioctx, identifier, name),
     )
 
 
@@ -90,6 +113,10 @@ def check_purgeable(ioctx: Any, identifier: str, *, force: bool) -> Thrown:
             f"{_target(ioctx, identifier)} is kept until {entry.until:%Y-%m-%dT%H:%M:%SZ}: wait, or force it",
             code=errno.EPERM,
         )
+    if entry.header is not None:
+        target = _target(ioctx, identifier)
+        with image_errors("opening", target), rbd.Image(ioctx, image_id=identifier, read_only=True) as opened:
+            refuse_watchers(opened, target)
     return entry
 
 

@@ -31,12 +31,12 @@ def _size(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("is neither a number of bytes nor a quantity")  # noqa: TRY004 - pydantic reports ValueErrors
     try:
-        size = quantity.parse(str(value)).round_up(SECTOR)
+        size = quantity.parse(str(value)).round_up()
     except quantity.QuantityError as error:
         raise ValueError(str(error)) from error
     if not SECTOR <= size <= LARGEST_IMAGE:
-        raise ValueError(f"is {size} bytes")
-    return size
+        raise ValueError(f"{size} bytes are out of range")
+    return -(-size // SECTOR) * SECTOR
 
 
 _SIZE_TEXT = (

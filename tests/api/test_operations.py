@@ -1,0 +1,121 @@
+"""Work that outlives its request: accepted, polled, cancelled, and told truly after a crash."""
+
+from typing import Any
+
+import pytest
+import rbd
+
+from tests.api.client import EDITOR, VIEWER, Api
+from tests.api.conftest import Service
+from tests.cluster import wait_for
+
+AT_ONCE = {"Prefer": "respond-async, wait=0"}
+
+
+@pytest.fixture
+def large(api: Api, pool: str, ioctx: Any) -> str:
+    """An image whose removal takes seconds: 2^16 objects have to be looked for, and no map says that there are none."""
+    rbd.RBD().create(ioctx, "large", 1 << 38, old_format=False, features=1)
+    return f"/pools/{pool}/images/large"
+
+
+def test_long_removal_is_accepted_and_can_be_followed(api: Api, large: str) -> None:
+    accepted = api.delete(large, headers=AT_ONCE)
+    assert accepted.json["state"] == "running"
+    assert accepted.json["cancellable"] is True
+    operation = accepted.headers["Location"].removeprefix("/api/v1")
+
+    def under_way() -> float | None:
+        progress: float | None = api.get(operation).json["progress"]
+        return progress if progress and progress < 1 else None
+
+    first = wait_for(under_way, "progress to be shown")
+    assert wait_for(lambda: (p := under_way()) and p > first and p, "progress to go on")
+    ended = api.finished(accepted)
+    assert (ended["state"], ended["progress"], ended["by"]) == ("succeeded", 1.0, "ada")
+    assert api.get(large).status == 404
+    listed = api.get("/operations").json["operations"]
+    assert ended["id"] in [one["id"] for one in listed]
+
+
+def test_name_of_an_image_under_removal_is_busy_for_everybody_else(api: Api, large: str, pool: str) -> None:
+    accepted = api.delete(large, headers=AT_ONCE)
+    again = api.post(f"/pools/{pool}/images", {"name": "large", "size": "1Mi"})
+    for refused in (
+        again,
+        api.delete(large),
+        api.patch(large, {"name": "x"}),
+        api.post(f"{large}/snapshots", {"name": "x"}),
+    ):
+        assert refused.status == 409
+        assert refused.json["operation"] == accepted.headers["Location"]
+    api.delete(accepted.headers["Location"].removeprefix("/api/v1"))
+    api.finished(accepted)
+
+
+def test_cancelled_removal_leaves_its_rest_in_the_trash_which_says_so(api: Api, large: str, pool: str) -> None:
+    accepted = api.delete(large, headers=AT_ONCE)
+    operation = accepted.headers["Location"].removeprefix("/api/v1")
+    wait_for(lambda: api.get(operation).json["progress"], "progress")
+    assert api.as_(VIEWER).delete(operation).status == 403
+    assert api.as_(EDITOR).delete(operation).status == 202
+    ended = api.finished(accepted)
+    assert (ended["state"], ended["status"]) == ("cancelled", 409)
+    assert 0 < ended["progress"] < 1
+    assert api.delete(operation).status == 409, "it has ended"
+    purge_the_rest(api, pool)
+
+
+def purge_the_rest(api: Api, pool: str) -> None:
+    assert api.get(f"/pools/{pool}/images").json["images"] == []
+    (rest,) = api.get(f"/pools/{pool}/trash").json["entries"]
+    assert rest["name"] == "large"
+    assert "some of its data is gone" in rest["unfinished"]
+    path = f"/pools/{pool}/trash/{rest['id']}"
+    assert api.post(f"{path}/restore", {}).status == 409
+    # Ceph takes a killed client for alive for 30 seconds.
+    accepted = wait_for(lambda: (a := api.delete(path, headers=AT_ONCE)).status == 202 and a, "Ceph to let go", 60)
+    assert api.finished(accepted)["state"] == "succeeded"
+    assert api.get(f"/pools/{pool}/trash").json["entries"] == []
+
+
+def test_flatten_is_cancelled_without_harm(api: Api, pool: str, ioctx: Any) -> None:
+    librbd = rbd.RBD()
+    librbd.create(ioctx, "parent", 1 << 36, old_format=False, features=1)
+    with rbd.Image(ioctx, "parent") as opened:
+        opened.write(b"a", 0)
+        opened.create_snap("first")
+        opened.protect_snap("first")
+    librbd.clone(ioctx, "parent", "first", ioctx, "child", features=1)
+    accepted = api.post(f"/pools/{pool}/images/child/flatten", headers=AT_ONCE)
+    operation = accepted.headers["Location"].removeprefix("/api/v1")
+    wait_for(lambda: api.get(operation).json["progress"], "progress")
+    assert api.delete(operation).status == 202
+    assert api.finished(accepted)["state"] == "cancelled"
+    shown = api.get(f"/pools/{pool}/images/child").json
+    assert (shown["is_clone"], shown["unfinished"]) == (True, None)
+
+
+def test_short_work_is_answered_without_an_operation(api: Api, pool: str) -> None:
+    api.post(f"/pools/{pool}/images", {"name": "small", "size": "1Mi"})
+    assert api.delete(f"/pools/{pool}/images/small", headers={"Prefer": "wait=20"}).status == 204
+
+
+@pytest.mark.parametrize(
+    "identifier", ["nothing", "WyJhIl0", "WyJyZW1vdmUiLCJub3doZXJlIiwiIiwieCIsIjEiLDEsIngiXQ", "-_-"]
+)
+def test_operation_that_never_was_is_not_found(api: Api, identifier: str) -> None:
+    assert api.get(f"/operations/{identifier}").status == 404
+    assert api.delete(f"/operations/{identifier}").status == 404
+
+
+def test_killed_service_tells_the_truth_afterwards(service: Service, api: Api, large: str, pool: str) -> None:
+    accepted = api.delete(large, headers=AT_ONCE)
+    operation = accepted.headers["Location"].removeprefix("/api/v1")
+    wait_for(lambda: api.get(operation).json["progress"], "progress")
+    service.process.restart()
+    told = api.get(operation)
+    assert (told.status, told.json["state"], told.json["image"]) == (200, "interrupted", "large")
+    assert "purge it" in told.json["detail"]
+    purge_the_rest(api, pool)
+    assert api.get(operation).json["state"] == "succeeded", "the image it was about is gone"
