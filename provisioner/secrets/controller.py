@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 
 from provisioner.secrets.content import Source, keep_source
 from provisioner.secrets.copies import SELECTOR, Copy, keep_copy
-from provisioner.secrets.decide import decide
+from provisioner.secrets.decide import Create, Patch, Recreate, decide
 from provisioner.secrets.report import Reporter
+from provisioner.secrets.restraint import Restraint
 from provisioner.secrets.status import Obstacle
 from provisioner.secrets.world import Copies, Declared, Namespace, World, keep_mapping, keep_namespace
 from provisioner.secrets.write import Writer
@@ -66,6 +67,7 @@ class Controller:
         copies = Copies(self._secrets.store)
         self._world = World(namespace, self._mappings.store, self._namespaces.store, self._sources.store, copies)
         self._writer = Writer(writing, copies)
+        self._restraint = Restraint()
         self._obstacles: dict[str, Obstacle] = {}
         self._reporter = Reporter(writing, events, self._world, self._obstacles)
         self._workers = workers
@@ -99,6 +101,7 @@ class Controller:
                 queues.copies.add(target)
             for mapping in self._world.mappings:
                 queues.mappings.add(mapping)
+            self._restraint.forget()
             await asyncio.sleep(RESYNC)
 
     def _wanted(self) -> Iterable[str]:
@@ -108,8 +111,13 @@ class Controller:
 
     async def _handle(self, target: str) -> float | None:
         """Brings one copy to where it should be. Returns the seconds until the next look, if one is due anyhow."""
+        action = decide(self._world, target)
+        content = action.content if isinstance(action, Create | Patch | Recreate) else None
+        if content and (wait := self._restraint.wait(target, content.fingerprint)):
+            self._met(target, Obstacle("somebody else changes it again and again"))
+            return wait
         try:
-            obstacle = await self._writer.apply(target, decide(self._world, target))
+            obstacle = await self._writer.apply(target, action)
         except LeaseLost:
             raise
         except (AlreadyExists, Conflict, NotFound):
@@ -121,6 +129,8 @@ class Controller:
             raise
         self._met(target, obstacle)
         if obstacle is None:
+            if content:
+                self._restraint.wrote(target, content.fingerprint)
             return None
         return min(FOREIGN_MOST, max(FOREIGN_LEAST, time.monotonic() - self._obstacles[target].since))
 

@@ -107,7 +107,10 @@ def judge(world: World, declared: Declared, found: Survey) -> Verdict:  # noqa: 
             "Copying",
             f"{found.synced} of {found.selected} namespaces have their copy, the others follow.{notes}",
         )
-    return Verdict(True, "Synced", f"All {found.selected} selected namespaces have their copy.{notes}")
+    have = (
+        f"All {found.selected} selected namespaces have their copy." if found.selected else "It selects no namespace."
+    )
+    return Verdict(True, "Synced", f"{have}{notes}")
 
 
 def status_of(declared: Declared, found: Survey, verdict: Verdict, now: str) -> Json:

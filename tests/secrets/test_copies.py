@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from provisioner.secrets.restraint import TIMES
 from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON
 from tests.cluster import SutlerProcess, wait_for
 from tests.secrets import objects
@@ -335,3 +336,20 @@ def test_no_secret_shows_in_the_log_the_events_or_the_metrics(cluster: Cluster, 
     assert mapping in everything
     for form in (canary, hidden, config(quay__io=hidden)[".dockerconfigjson"]):
         assert form not in everything
+
+
+def test_fight_over_a_copy_is_told_and_does_not_keep_the_api_server_busy(cluster: Cluster) -> None:
+    """Somebody else's controller wants the Secret its way, and writes each time that we do."""
+    namespace = cluster.namespace("one")
+    mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
+    cluster.copied(namespace, mapping)
+    theirs = json.dumps({"data": SECOND})
+
+    for _ in range(TIMES):
+        cluster.rotated(namespace, mapping, PASSWORDS["first"])
+        cluster.kubectl("patch", "secret", mapping, "-n", namespace, "-p", theirs)
+    told = cluster.told(mapping, "CopyFailed")
+    assert "somebody else changes it again and again" in told["message"]
+    assert cluster.auths(namespace, mapping) == PASSWORDS["second"]
+    cluster.source("source", config(quay__io=auth("u", "third")))
+    cluster.rotated(namespace, mapping, {"quay.io": {"auth": auth("u", "third")}})

@@ -1,0 +1,134 @@
+"""What each account may do and, more so, what it may not: asked of the API server's own authorizer."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster import ControlPlane
+from tests.conftest import REPOSITORY
+
+Json = dict[str, Any]
+
+OWN = "sutler-system"
+CERTIFICATE = "secrets/sutler-webhook-certificate"
+BASE = REPOSITORY / "manifests" / "base"
+FILES = [BASE / f"{name}.yaml" for name in ("namespace", "webhook-rbac", "secrets-rbac", "volumes-rbac")]
+
+MAY = {
+    "webhook": [
+        "list registrymappings.sutler.dev",
+        "watch registrymappings.sutler.dev",
+        "list namespaces",
+        "watch namespaces",
+        "list serviceaccounts",
+        f"get {CERTIFICATE} in {OWN}",
+        f"update {CERTIFICATE} in {OWN}",
+        "get mutatingwebhookconfigurations.admissionregistration.k8s.io/sutler-webhook",
+        "patch mutatingwebhookconfigurations.admissionregistration.k8s.io/sutler-webhook",
+    ],
+    "secrets": [
+        "watch registrymappings.sutler.dev",
+        "patch registrymappings.sutler.dev#status",
+        "create secrets in team-a",
+        "patch secrets in team-a",
+        "delete secrets in team-a",
+        "watch secrets",
+        "create events in default",
+        f"update leases.coordination.k8s.io/sutler-secrets in {OWN}",
+    ],
+    "volumes": [
+        "get persistentvolumeclaims in team-a",
+        "create persistentvolumes",
+        "delete persistentvolumes",
+        "create events in team-a",
+        f"update leases.coordination.k8s.io/sutler-volumes in {OWN}",
+    ],
+}
+
+MAY_NOT = {
+    "webhook": [
+        f"list secrets in {OWN}",
+        f"get secrets/aliyun-credentials in {OWN}",
+        "get secrets in team-a",
+        # Whoever may create Secrets can make a token of any account.
+        f"create secrets in {OWN}",
+        f"delete {CERTIFICATE} in {OWN}",
+        "patch mutatingwebhookconfigurations.admissionregistration.k8s.io/another",
+        "delete mutatingwebhookconfigurations.admissionregistration.k8s.io/sutler-webhook",
+        "patch registrymappings.sutler.dev",
+        "create pods in team-a",
+        "list pods",
+    ],
+    "secrets": [
+        "patch registrymappings.sutler.dev",
+        "delete registrymappings.sutler.dev",
+        "deletecollection secrets in team-a",
+        "update namespaces",
+        "list pods",
+        "create serviceaccounts#token in sutler-system",
+        "get mutatingwebhookconfigurations.admissionregistration.k8s.io/sutler-webhook",
+        "create events in team-a",
+        f"update leases.coordination.k8s.io/sutler-volumes in {OWN}",
+    ],
+    "volumes": [
+        f"get secrets in {OWN}",
+        "list secrets",
+        "update persistentvolumeclaims in team-a",
+        "delete persistentvolumeclaims in team-a",
+        "patch storageclasses.storage.k8s.io",
+        "list registrymappings.sutler.dev",
+        "get namespaces/team-a",
+        f"update leases.coordination.k8s.io/sutler-secrets in {OWN}",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def rights(control_plane: ControlPlane) -> ControlPlane:
+    for file in FILES:
+        control_plane.kubectl("apply", "-f", str(file))
+    return control_plane
+
+
+def asked(account: str, what: str) -> Json:
+    """`VERB RESOURCE[.GROUP][/NAME][#SUBRESOURCE] [in NAMESPACE]`; without a namespace, all of them or none."""
+    words = re.fullmatch(r"(\w+) (\w+)(?:\.([\w.]+))?(?:/([\w-]+))?(?:#(\w+))?(?: in ([\w-]+))?", what)
+    assert words is not None, what
+    fields = ("verb", "resource", "group", "name", "subresource", "namespace")
+    return {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": f"system:serviceaccount:{OWN}:sutler-{account}",
+            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{OWN}", "system:authenticated"],
+            "resourceAttributes": {field: word for field, word in zip(fields, words.groups(), strict=True) if word},
+        },
+    }
+
+
+def allowed(control_plane: ControlPlane, account: str, whats: list[str]) -> list[str]:
+    reviews = {"apiVersion": "v1", "kind": "List", "items": [asked(account, what) for what in whats]}
+    answer = ["-o", 'jsonpath={.status.allowed}{"\\n"}']
+    answers = control_plane.kubectl("create", "-f", "-", *answer, input=json.dumps(reviews)).split()
+    return [what for what, said in zip(whats, answers, strict=True) if said == "true"]
+
+
+@pytest.mark.parametrize("account", MAY)
+def test_account_may_do_its_work(rights: ControlPlane, account: str) -> None:
+    assert allowed(rights, account, MAY[account]) == MAY[account]
+
+
+@pytest.mark.parametrize("account", MAY_NOT)
+def test_account_may_not_do_more(rights: ControlPlane, account: str) -> None:
+    assert allowed(rights, account, MAY_NOT[account]) == []
+
+
+def test_no_rule_is_a_wildcard_or_hands_on_rights() -> None:
+    roles = [one for file in FILES for one in yaml.safe_load_all(file.read_text()) if "rules" in one]
+    assert len(roles) >= 6
+    for rule in (rule for role in roles for rule in role["rules"]):
+        words = {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+        assert not words & {"*", "escalate", "bind", "impersonate", "deletecollection"}, rule

@@ -1,0 +1,58 @@
+"""How often the same content is written to the same copy."""
+
+import pytest
+
+from provisioner.secrets.restraint import TIMES, WINDOW, Restraint
+
+ONE, OTHER = b"one", b"other"
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_few_repairs_go_at_once_and_the_next_waits(clock: Clock) -> None:
+    restraint = Restraint(clock)
+    for _ in range(TIMES):
+        assert restraint.wait("ns/copy", ONE) is None
+        restraint.wrote("ns/copy", ONE)
+        clock.now += 1
+    assert restraint.wait("ns/copy", ONE) == WINDOW - TIMES
+    clock.now += WINDOW - TIMES
+    assert restraint.wait("ns/copy", ONE) is None
+
+
+def test_new_content_and_other_copies_do_not_wait(clock: Clock) -> None:
+    restraint = Restraint(clock)
+    for _ in range(TIMES):
+        restraint.wrote("ns/copy", ONE)
+    assert restraint.wait("ns/copy", OTHER) is None
+    assert restraint.wait("ns/else", ONE) is None
+
+
+def test_fight_of_hours_is_a_few_writes_a_minute(clock: Clock) -> None:
+    restraint = Restraint(clock)
+    writes = 0
+    for _ in range(3600):
+        if restraint.wait("ns/copy", ONE) is None:
+            restraint.wrote("ns/copy", ONE)
+            writes += 1
+        clock.now += 1
+    assert writes == TIMES * 3600 / WINDOW
+
+
+def test_what_is_long_ago_is_forgotten(clock: Clock) -> None:
+    restraint = Restraint(clock)
+    restraint.wrote("ns/old", ONE)
+    clock.now += WINDOW
+    restraint.wrote("ns/new", ONE)
+    restraint.forget()
+    assert restraint._writes.keys() == {"ns/new"}
