@@ -119,6 +119,8 @@ def _check_name(text: str, domain: str, host: Host) -> None:
     if name == DOCKER_INDEX and not host.port:
         hub = f"{DOCKER_HUB}{text[len(name) :]}"
         raise _wrong(text, f"Docker Hub's images are matched as {DOCKER_HUB}, write {shown(hub)}")
+    if "[" in name and host.port:
+        raise _wrong(text, "the kubelet finds no port after brackets; write '*' or one entry for each host")
     if len(host.labels) == 1 and not host.port and name != "localhost":
         raise _wrong(text, _lonely_label(name))
 

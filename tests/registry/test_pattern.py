@@ -77,6 +77,7 @@ def test_pattern_does_not_match(pattern: str, image: str) -> None:
         ("réseau.example.com", "can't be a part of a host name"),
         ("reg[0-9.example.com", "be closed"),
         ("[a-c].example.com", "write a letter or '*' first"),
+        ("reg[0-9].example.com:5000", "write '*' or one entry for each host"),
         ("[a-c]x.example.com:5000", "write a letter or '*' first"),
         ("[fd00::1]", "write [fd00::1]:443"),
     ],
