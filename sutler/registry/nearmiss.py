@@ -59,18 +59,14 @@ def _host(key: tuple[str, ...], key_port: str, image: tuple[str, ...], image_por
     if not _alike(key, image):
         if _alike(tuple(map(str.lower, key)), tuple(map(str.lower, image))):
             # A mapping's hosts are in lower case, a key's may be in either.
-            return (
-                f"upper and lower case are distinct in hosts, {'.'.join(key)} is not {host}: write both in lower case"
-            )
+            return f"case counts in hosts, {'.'.join(key)} is not {host}: write both in lower case"
         if any("*" in label for label in key) and key[-2:] == image[-2:]:
             return f"a * covers one part of a host, this is for {len(key)} parts, {host} has {len(image)}"
         return ""
     if key_port == image_port:
         return None
     if _HTTPS in {key_port, image_port} and "" in {key_port, image_port}:
-        return (
-            f"ports are compared as they are written: the image has {image_port or 'none'}, this {key_port or 'none'}"
-        )
+        return f"ports are compared as written: the image has {image_port or 'none'}, this {key_port or 'none'}"
     return f"it is for port {key_port or 'none'}, the image has {image_port or 'none'}"
 
 

@@ -13,7 +13,7 @@ from sutler.registry.nearmiss import key_near_miss, pattern_near_miss
         ("reg.example.com:443", "reg.example.com/app", "the image has none, this 443"),
         ("reg.example.com", "reg.example.com:443/app", "the image has 443, this none"),
         ("reg.example.com:5000", "reg.example.com:5001/app", "it is for port 5000, the image has 5001"),
-        ("GHCR.io", "ghcr.io/acme/app", "write ghcr.io"),
+        ("GHCR.io", "ghcr.io/acme/app", "GHCR.io is not ghcr.io: write both in lower case"),
         ("*.azurecr.io", "azurecr.io/app", "is for 3 parts, azurecr.io has 2"),
         ("ghcr.io/acme/app/", "ghcr.io/acme/app:1", "leave that out"),
         ("ghcr.io/acme/app:1.0", "ghcr.io/acme/app:1.0", "tags and digests don't count"),
@@ -49,7 +49,7 @@ def test_key_that_matches_or_has_nothing_to_do_with_the_image_is_not(key: str, i
         ("quay.io/acme", "quay.io/acmecorp/app", "for acme and what is below it, the image is acmecorp/app"),
         ("quay.io:443", "quay.io/acme", "the image has none, this 443"),
         ("*.example.com", "a.b.example.com/x", "is for 3 parts, a.b.example.com has 4"),
-        ("ghcr.io", "GHCR.io/acme/app", "write GHCR.io"),
+        ("ghcr.io", "GHCR.io/acme/app", "ghcr.io is not GHCR.io: write both in lower case"),
     ],
 )
 def test_registry_that_almost_matches_is_explained(pattern: str, image: str, advice: str) -> None:
