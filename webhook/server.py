@@ -11,6 +11,7 @@ not ready, or too much at once        503  Retry-After, so the API server tries 
 import asyncio
 from http import HTTPStatus
 from time import perf_counter
+from typing import NoReturn
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
@@ -34,6 +35,10 @@ the closing connection would fail and not be tried again."""
 MOST_REQUESTS = 1024
 MOST_BYTES = 256 * 1024**2
 """What may be in flight at once. More is answered with 503 before it is read."""
+MOST_LAG = 1.0
+"""Seconds that a request may wait for its turn. The API server gives up after three: what waits longer than this is
+answered with 503, which is quick, until the wait is shorter."""
+_HEARTBEAT = 0.1
 
 _JSON = "application/json"
 _HEADERS = CIMultiDict({"Content-Type": _JSON})
@@ -67,6 +72,14 @@ class Admission:
         self._memo = Memo(state)
         self._requests = 0
         self._bytes = 0
+        self._lag = 0.0
+
+    async def watch_lag(self) -> NoReturn:
+        """A timer comes as late as a request does that arrived with it."""
+        while True:
+            due = perf_counter() + _HEARTBEAT
+            await asyncio.sleep(_HEARTBEAT)
+            self._lag = perf_counter() - due
 
     @property
     def busy(self) -> bool:
@@ -94,6 +107,9 @@ class Admission:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {unready}", metrics.NOT_READY)
         if self._requests >= MOST_REQUESTS or self._bytes + size > MOST_BYTES:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once", metrics.OVERLOADED)
+        if self._lag > MOST_LAG:
+            # On a connection that is kept: a new one would cost more than an answer.
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "requests wait too long", metrics.OVERLOADED, close=False)
         self._requests += 1
         self._bytes += size
         try:

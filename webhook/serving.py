@@ -41,9 +41,11 @@ async def listening(admission: Admission, host: str, port: int, context: ssl.SSL
     try:
         server = await _listen(runner, host, port, context)
         _log.info("serving", host=host, port=port)
+        watching = asyncio.create_task(admission.watch_lag())
         try:
             yield
         finally:
+            watching.cancel()
             server.close()
     finally:
         await runner.cleanup()

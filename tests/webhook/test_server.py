@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -191,6 +192,23 @@ async def test_too_much_at_once_asks_the_api_server_to_come_again(
     writer.close()
     await until(lambda: not running.admission.busy, "no request to be in work")
     assert (await running.post(body(pod(APP))))[0] == 200
+
+
+async def test_requests_that_wait_too_long_are_turned_away_until_the_wait_is_over(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MOST_LAG", 0.2)
+    assert (await running.post(body(pod(APP))))[0] == 200
+    before = count("overloaded")
+    time.sleep(0.5)  # noqa: ASYNC251 - holds up the server, which runs in this very loop
+    status, text = await running.post(body(pod(APP)))
+    assert (status, text) == (503, "requests wait too long\n")
+    assert count("overloaded") == before + 1
+
+    async def answered() -> bool:
+        return (await running.post(body(pod(APP))))[0] == 200
+
+    await wait_for_async(answered, "the server to have caught up", 2)
 
 
 async def test_defect_is_an_internal_error_without_a_traceback(
