@@ -58,14 +58,19 @@ class Running:
 
 @pytest.fixture
 async def running(contexts: Contexts) -> AsyncIterator[Running]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     admission = Admission(state())
     async with (
         listening(admission, "127.0.0.1", port, contexts[0]),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1])) as session,
     ):
         yield Running(admission, session, port, contexts[1])
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
 
 
 def head_of(length: int) -> bytes:
@@ -294,6 +299,48 @@ async def test_stopping_server_ends_at_the_deadline(running: Running) -> None:
     async with asyncio.timeout(5):
         await drain(running.admission, quiet=60, deadline=0.3)
     asking.cancel()
+
+
+async def test_rolling_restart_under_load_loses_no_request(contexts: Contexts) -> None:
+    old, new = free_port(), free_port()
+    target, answered, failed = old, 0, []
+
+    async def client(session: aiohttp.ClientSession) -> None:
+        nonlocal answered
+        while True:
+            url = f"https://localhost:{target}/mutate"
+            try:
+                async with session.post(url, data=body(pod(APP)), headers=JSON) as response:
+                    await response.read()
+                    if response.status != 200:
+                        failed.append(str(response.status))
+            except aiohttp.ClientError as error:
+                failed.append(repr(error))
+            answered += 1
+
+    async def enough() -> bool:
+        return answered > done + 100
+
+    first, second = Admission(state()), Admission(state())
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1])) as session,
+        listening(second, "127.0.0.1", new, contexts[0]),
+    ):
+        async with listening(first, "127.0.0.1", old, contexts[0]):
+            clients = [asyncio.create_task(client(session)) for _ in range(8)]
+            done = answered
+            await wait_for_async(enough, "requests to the old one", 10)
+            stopping = asyncio.create_task(drain(first, quiet=0.3, deadline=10))
+            done = answered
+            await wait_for_async(enough, "requests to the old one while it stops", 10)
+            target = new  # the endpoints have followed
+            await stopping
+        done = answered
+        await wait_for_async(enough, "requests to the new one", 10)
+        for task in clients:
+            task.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+    assert failed == []
 
 
 def test_memo_sees_every_change_of_what_it_decided_by() -> None:
