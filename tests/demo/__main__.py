@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,9 +53,15 @@ def main() -> int:
 
 def play(narrator: Narrator) -> None:
     narrator.chapter("A real cluster is started: nothing of it is a stand-in")
-    with tempfile.TemporaryDirectory(prefix="sutler-demo-") as state, Lab(Path(state), narrator) as lab:
-        Story(lab, narrator).play()
-        narrator.chapter("Everything is stopped again")
+    state = Path(tempfile.mkdtemp(prefix="sutler-demo-"))
+    try:
+        with Lab(state, narrator) as lab:
+            Story(lab, narrator).play()
+            narrator.chapter("Everything is stopped again")
+    except (ClusterError, StoryError, TimeoutError, subprocess.TimeoutExpired):
+        narrator.say(f"The logs of all parts are in {state}.")
+        raise
+    shutil.rmtree(state)
     narrator.say("✓ The story is as it should be, and nothing of it is left running.")
 
 
