@@ -5,6 +5,7 @@ import json
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ TOKENS = f"# made for tests\n{VIEWER},vera,viewer\n{EDITOR},edith,editor\n{ADMIN
 @dataclass(frozen=True)
 class Reply:
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     text: str
 
     @property

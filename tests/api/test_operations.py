@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import rbd
 
-from tests.api.client import EDITOR, VIEWER, Api
+from tests.api.client import EDITOR, VIEWER, Api, Reply
 from tests.api.conftest import Service
 from tests.cluster import wait_for
 
@@ -13,7 +13,7 @@ AT_ONCE = {"Prefer": "respond-async, wait=0"}
 
 
 @pytest.fixture
-def large(api: Api, pool: str, ioctx: Any) -> str:
+def large(pool: str, ioctx: Any) -> str:
     """An image whose removal takes seconds: 2^16 objects have to be looked for, and no map says that there are none."""
     rbd.RBD().create(ioctx, "large", 1 << 38, old_format=False, features=1)
     return f"/pools/{pool}/images/large"
@@ -73,8 +73,13 @@ def purge_the_rest(api: Api, pool: str) -> None:
     assert "some of its data is gone" in rest["unfinished"]
     path = f"/pools/{pool}/trash/{rest['id']}"
     assert api.post(f"{path}/restore", {}).status == 409
+
     # Ceph takes a killed client for alive for 30 seconds.
-    accepted = wait_for(lambda: (a := api.delete(path, headers=AT_ONCE)).status == 202 and a, "Ceph to let go", 60)
+    def purging() -> Reply | None:
+        answer = api.delete(path, headers=AT_ONCE)
+        return answer if answer.status == 202 else None
+
+    accepted = wait_for(purging, "Ceph to let go", 60)
     assert api.finished(accepted)["state"] == "succeeded"
     assert api.get(f"/pools/{pool}/trash").json["entries"] == []
 

@@ -96,7 +96,7 @@ def test_clone_shares_then_parts_from_its_parent(api: Api, image: str, pool: str
     assert api.post(f"/pools/{pool}/images/child/flatten").status == 422
 
 
-def test_clone_goes_to_another_pool(api: Api, image: str, pool: str, direct: Any, ioctx: Any) -> None:
+def test_clone_goes_to_another_pool(api: Api, image: str, pool: str, direct: Any) -> None:
     direct.create_pool(f"{pool}-b")
     try:
         with direct.open_ioctx(f"{pool}-b") as other:
