@@ -73,6 +73,11 @@ def harmless(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """For what may have been written to look like several lines of ours."""
+    return " ".join(text.split())
+
+
 def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table as kubectl prints it: no lines, no colours, easily cut by awk."""
     lines = [headings, *rows]

@@ -38,14 +38,17 @@ class Pod:
     what: str
     """Kind and name; empty for an image that was asked about by itself."""
     namespace: str
+    """Empty where the object does not say."""
     images: tuple[Use, ...]
     pull_secrets: tuple[str, ...] = ()
     account: str = "default"
     left_alone: str = ""
     """Why Sutler does not touch it, in words."""
+    exists: bool = False
+    """Its pull secrets are given and can't change any more."""
 
 
-def read_pod(obj: Json, default_namespace: str) -> Pod:
+def read_pod(obj: Json) -> Pod:
     """From an object whose kind is one of KINDS."""
     kind, metadata = str(obj.get("kind")), _mapping(obj, "metadata")
     template: Json = obj
@@ -54,11 +57,12 @@ def read_pod(obj: Json, default_namespace: str) -> Pod:
     spec = _mapping(template, "spec")
     return Pod(
         what=f"{kind} {metadata.get('name') or metadata.get('generateName') or '(no name)'}",
-        namespace=str(metadata.get("namespace") or default_namespace),
+        namespace=str(metadata.get("namespace") or ""),
         images=tuple(_images(spec)),
         pull_secrets=tuple(str(secret["name"]) for secret in _items(spec, "imagePullSecrets") if secret.get("name")),
         account=str(spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"),
         left_alone=_left_alone(_mapping(template, "metadata")),
+        exists=kind == "Pod" and "uid" in metadata,
     )
 
 

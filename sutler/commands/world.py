@@ -34,6 +34,11 @@ class Held:
     note: str = ""
 
     @property
+    def ignored(self) -> tuple[str, ...]:
+        """What is in it and of no use to the kubelet, in words."""
+        return self.config.ignored if self.config else ()
+
+    @property
     def keys(self) -> tuple[str, ...]:
         return tuple(entry.key for entry in self.config.entries) if self.config else ()
 

@@ -1,21 +1,25 @@
-"""The command as its users have it: a process of its own, with a kubeconfig, and nothing else."""
+"""The command as its users have it: its arguments, standard input, a kubeconfig, and nothing else."""
 
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
+from sutler.cli import main
 from tests.cluster import ControlPlane
 
 REPOSITORY = Path(__file__).parents[2]
-CANARIES = re.compile("Password(?!s)|UGFzc3dvcmQ|hunter2|aHVudGVyMg|s3cr3t-t0ken")
+PROGRAM = (sys.executable, "-c", "import sys; sys.argv[0] = 'sutler'; from sutler.cli import main; main()")
+CANARIES = re.compile("Password(?!s|:)|UGFzc3dvcmQ|hunter2|aHVudGVyMg|s3cr3t-t0ken")
 """Credentials that the tests use, plain and in base64. Whatever the command prints holds none of them."""
 
 
@@ -25,47 +29,68 @@ class Ran:
     out: str
     err: str
 
+    def __post_init__(self) -> None:
+        """What holds for every run."""
+        said = self.out + self.err
+        assert not CANARIES.search(said), f"a credential was printed: {said}"
+        assert "Traceback" not in said
+        assert "a defect in Sutler" not in said, said
+
     @property
     def json(self) -> Any:
         return json.loads(self.out)
 
 
+class Run(Protocol):
+    def __call__(self, *arguments: str, stdin: str = "") -> Ran: ...
+
+
 @dataclass(frozen=True)
 class Sutler:
-    """Runs the command, and sees to what holds for every run."""
+    """Runs the command as a process of its own."""
 
     environ: dict[str, str]
 
     def __call__(self, *arguments: str, stdin: str = "") -> Ran:
+        command = [*PROGRAM, *arguments]
         ran = subprocess.run(
-            [sys.executable, "-c", "from sutler.cli import main; main()", *arguments],
-            input=stdin,
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+            command, input=stdin, env=self.environ, capture_output=True, text=True, timeout=60, check=False
         )
-        said = ran.stdout + ran.stderr
-        assert not CANARIES.search(said), f"a credential was printed: {said}"
-        assert "Traceback" not in said
-        assert "defect" not in said, said
         return Ran(ran.returncode, ran.stdout, ran.stderr)
 
 
 @pytest.fixture
-def offline(tmp_path: Path) -> Sutler:
-    """Where there is no cluster."""
+def environ(tmp_path: Path) -> dict[str, str]:
+    """Of a user who has no cluster."""
     environ = {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "120", "KUBECONFIG": str(tmp_path / "none")}
     environ.pop("SUTLER_NAMESPACE", None)
-    return Sutler(environ)
+    return environ
 
 
 @pytest.fixture
-def sutler(offline: Sutler, control_plane: ControlPlane, crds: None, namespace: str) -> Sutler:
+def offline(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command in this process, since dozens of tests do so and each process costs half a second."""
+    for name in ("COLUMNS", "KUBECONFIG"):
+        monkeypatch.setenv(name, environ[name])
+
+    def run(*arguments: str, stdin: str = "") -> Ran:
+        monkeypatch.setattr(sys, "argv", ["sutler", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main()
+        return Ran(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture
+def sutler(environ: dict[str, str], control_plane: ControlPlane, crds: None, namespace: str) -> Iterator[Sutler]:
     """At a real API server. Sutler's own namespace is the test's."""
     del crds
-    return Sutler({**offline.environ, "KUBECONFIG": str(control_plane.kubeconfig), "SUTLER_NAMESPACE": namespace})
+    yield Sutler({**environ, "KUBECONFIG": str(control_plane.kubeconfig), "SUTLER_NAMESPACE": namespace})
+    # Mappings belong to the whole cluster, which the tests share.
+    control_plane.kubectl("delete", "registrymappings", "--all")
 
 
 @pytest.fixture
@@ -77,10 +102,12 @@ def registered(control_plane: ControlPlane) -> Iterator[None]:
     control_plane.kubectl("delete", "-f", file)
 
 
-@pytest.fixture(autouse=True)
-def _no_mappings_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Mappings belong to the whole cluster, which the tests share."""
-    yield
-    if "sutler" in request.fixturenames:
-        plane: ControlPlane = request.getfixturevalue("control_plane")
-        plane.kubectl("delete", "registrymappings", "--all")
+@pytest.fixture
+def team(control_plane: ControlPlane, namespace: str, registered: None) -> Iterator[str]:
+    """A namespace of an application team, labelled team=a. Sutler's own is another one."""
+    del registered
+    name = f"{namespace}-team"
+    control_plane.create_namespace(name)
+    control_plane.kubectl("label", "namespace", name, "team=a")
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false")

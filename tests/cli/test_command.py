@@ -1,7 +1,5 @@
 """The command as a whole: help, completion, exit statuses, and that a new group needs one line."""
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -9,11 +7,11 @@ import pytest
 
 from sutler.cli import GROUPS
 from sutler.output import columns, harmless
-from tests.cli.conftest import Sutler
+from tests.cli.conftest import Run, Sutler
 
 
 @pytest.mark.parametrize("arguments", [(), *((name,) for name in GROUPS), ("registry", "add"), ("registry", "check")])
-def test_help_names_the_exit_statuses(offline: Sutler, arguments: tuple[str, ...]) -> None:
+def test_help_names_the_exit_statuses(offline: Run, arguments: tuple[str, ...]) -> None:
     ran = offline(*arguments, "--help")
     assert ran.status == 0
     assert "Usage: " in ran.out
@@ -21,39 +19,31 @@ def test_help_names_the_exit_statuses(offline: Sutler, arguments: tuple[str, ...
     assert max(map(len, ran.out.splitlines())) <= 120
 
 
-def test_help_imports_neither_the_kubernetes_client_nor_a_command(offline: Sutler) -> None:
-    ran = Sutler({**offline.environ, "PYTHONPROFILEIMPORTTIME": "1"})("--help")
+def test_help_imports_neither_the_kubernetes_client_nor_a_command(environ: dict[str, str]) -> None:
+    ran = Sutler({**environ, "PYTHONPROFILEIMPORTTIME": "1"})("--help")
     assert "sutler.cli" in ran.err, "the imports are there to see"
     assert not any(module in ran.err for module in ("kubernetes_asyncio", "aiohttp", "sutler.commands"))
 
 
-def test_completion_knows_the_commands(offline: Sutler) -> None:
-    environ = {"_SUTLER_COMPLETE": "complete_bash", "COMP_WORDS": "sutler registry ", "COMP_CWORD": "2"}
-    program = "import sys; sys.argv[0] = 'sutler'; from sutler.cli import main; main()"
-    ran = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**offline.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert set(ran.stdout.split()) >= {"add", "import", "list", "check", "remove"}
+def test_completion_knows_the_commands(environ: dict[str, str]) -> None:
+    asking = {"_SUTLER_COMPLETE": "complete_bash", "COMP_WORDS": "sutler registry ", "COMP_CWORD": "2"}
+    ran = Sutler({**environ, **asking})()
+    assert set(ran.out.split()) >= {"add", "import", "list", "check", "remove"}
 
 
 @pytest.mark.parametrize(
     "arguments", [("nothing",), ("explain", "--nothing"), ("registry", "add"), ("registry", "remove")]
 )
-def test_wrong_usage_is_status_2(offline: Sutler, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_is_status_2(offline: Run, arguments: tuple[str, ...]) -> None:
     ran = offline(*arguments)
     assert ran.status == 2
     assert "Usage: " in ran.err
 
 
 @pytest.mark.parametrize("arguments", [("explain", "nginx"), ("registry", "list"), ("registry", "check"), ("doctor",)])
-def test_cluster_that_is_away_is_status_3(offline: Sutler, arguments: tuple[str, ...]) -> None:
+def test_cluster_that_is_away_is_status_3(offline: Run, environ: dict[str, str], arguments: tuple[str, ...]) -> None:
     """The address is one that nobody listens at, on this machine: refused at once."""
-    Path(offline.environ["KUBECONFIG"]).write_text(
+    Path(environ["KUBECONFIG"]).write_text(
         "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}],"
         " clusters: [{name: a, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: a, user: {token: x}}]}"
     )

@@ -1,25 +1,12 @@
 """`sutler doctor` on a real API server. No kubelet is there: the tests write what it would into a Pod's status."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.cli.conftest import Sutler
 from tests.cluster import ControlPlane
 
 DENIED = "rpc error: code = Unknown desc = failed to pull: unexpected status: 401 Unauthorized"
-
-
-@pytest.fixture
-def team(control_plane: ControlPlane, namespace: str, registered: None) -> Iterator[str]:
-    del registered
-    name = f"{namespace}-team"
-    control_plane.create_namespace(name)
-    control_plane.kubectl("label", "namespace", name, "team=a")
-    yield name
-    control_plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def pod_that_waits(
@@ -86,13 +73,13 @@ def test_doctor_changes_nothing(sutler: Sutler, control_plane: ControlPlane, tea
     assert _writes(control_plane) == before
 
 
-def test_cluster_without_sutler_is_told(offline: Sutler, control_plane: ControlPlane, tmp_path: Path) -> None:
+def test_cluster_without_sutler_is_told(environ: dict[str, str], control_plane: ControlPlane, tmp_path: Path) -> None:
     """Where nothing is known by this name: below a path of the API server at which there is nothing at all."""
     elsewhere = tmp_path / "kubeconfig"
     elsewhere.write_text(
         control_plane.kubeconfig.read_text().replace(control_plane.url, f"{control_plane.url}/nothing")
     )
-    ran = Sutler({**offline.environ, "KUBECONFIG": str(elsewhere)})("doctor")
+    ran = Sutler({**environ, "KUBECONFIG": str(elsewhere)})("doctor")
     assert ran.status == 1
     assert "Sutler is not installed" in ran.err
 

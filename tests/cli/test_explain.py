@@ -2,13 +2,12 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Ran, Sutler
+from tests.cli.conftest import Ran, Run, Sutler
 from tests.cluster import ControlPlane
 
 AUTH = {"auth": "VXNlck5hbWU6UGFzc3dvcmQ="}
@@ -43,13 +42,13 @@ def pod(*images: str, **more: Any) -> Json:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", **more}, "spec": spec}
 
 
-def explain(sutler: Sutler, *arguments: str, objects: list[Json]) -> Ran:
+def explain(sutler: Run, *arguments: str, objects: list[Json]) -> Ran:
     """With the objects on standard input."""
     content = json.dumps({"kind": "List", "apiVersion": "v1", "items": objects})
     return sutler("explain", *arguments, "-f", "-", "-o", "json", stdin=content)
 
 
-def test_key_is_named_in_the_kubelets_order(offline: Sutler) -> None:
+def test_key_is_named_in_the_kubelets_order(offline: Run) -> None:
     objects = [
         mapping("host", "quay.io"),
         secret("host-source", "quay.io"),
@@ -80,7 +79,7 @@ def test_key_is_named_in_the_kubelets_order(offline: Sutler) -> None:
     ],
 )
 def test_near_miss_in_a_docker_config_is_a_problem(
-    offline: Sutler, tmp_path: Path, key: str, image: str, write: str
+    offline: Run, tmp_path: Path, key: str, image: str, write: str
 ) -> None:
     """The file of `docker login`, as the field report's first way had it."""
     config = tmp_path / "config.json"
@@ -93,7 +92,7 @@ def test_near_miss_in_a_docker_config_is_a_problem(
     assert offline("explain", image, "-f", str(config)).status == 0
 
 
-def test_sibling_path_is_told_and_is_no_problem(offline: Sutler) -> None:
+def test_sibling_path_is_told_and_is_no_problem(offline: Run) -> None:
     ran = explain(offline, "quay.io/prometheus/node", objects=[mapping("team", "quay.io/acme"), secret("x", "ghcr.io")])
     assert ran.status == 0
     (miss,) = ran.json[0]["nearMisses"]
@@ -101,7 +100,7 @@ def test_sibling_path_is_told_and_is_no_problem(offline: Sutler) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"])
-def test_images_of_what_makes_pods_are_explained(offline: Sutler, kind: str) -> None:
+def test_images_of_what_makes_pods_are_explained(offline: Run, kind: str) -> None:
     template = {
         "spec": {
             "initContainers": [{"name": "i", "image": "quay.io/acme/init"}],
@@ -148,7 +147,7 @@ def test_images_of_what_makes_pods_are_explained(offline: Sutler, kind: str) -> 
         ),
     ],
 )
-def test_secret_that_is_withheld_is_explained(offline: Sutler, image: str, objects: list[Json], why: str) -> None:
+def test_secret_that_is_withheld_is_explained(offline: Run, image: str, objects: list[Json], why: str) -> None:
     ran = explain(offline, *([image] if image else []), objects=[*objects, mapping("q", "quay.io")])
     (match,) = ran.json[0]["mappings"]
     assert not match["injected"]
@@ -156,7 +155,7 @@ def test_secret_that_is_withheld_is_explained(offline: Sutler, image: str, objec
     assert ran.json[0]["pullSecrets"] == []
 
 
-def test_namespace_that_is_not_selected_is_explained(offline: Sutler) -> None:
+def test_namespace_that_is_not_selected_is_explained(offline: Run) -> None:
     selected = mapping("q", "quay.io", selector={"matchLabels": {"team": "a"}})
     for labels, injected, why in (
         ({"team": "b"}, False, "does not select"),
@@ -169,12 +168,12 @@ def test_namespace_that_is_not_selected_is_explained(offline: Sutler) -> None:
         assert why is None or why in match["why"]
 
 
-def test_mapping_that_observes_injects_nothing(offline: Sutler) -> None:
+def test_mapping_that_observes_injects_nothing(offline: Run) -> None:
     (match,) = explain(offline, "quay.io/x", objects=[mapping("q", "quay.io", mode="Observe")]).json[0]["mappings"]
     assert (match["injected"], match["why"]) == (False, "its mode is Observe")
 
 
-def test_pods_own_secrets_come_first_and_a_serviceaccounts_when_it_has_none(offline: Sutler) -> None:
+def test_pods_own_secrets_come_first_and_a_serviceaccounts_when_it_has_none(offline: Run) -> None:
     account = {
         "kind": "ServiceAccount",
         "metadata": {"name": "default"},
@@ -202,14 +201,14 @@ def test_pods_own_secrets_come_first_and_a_serviceaccounts_when_it_has_none(offl
         ),
     ],
 )
-def test_malformed_secret_is_a_problem(offline: Sutler, broken: Json, problem: str) -> None:
+def test_malformed_secret_is_a_problem(offline: Run, broken: Json, problem: str) -> None:
     bad = secret("own", "quay.io", **broken)
     ran = explain(offline, objects=[bad, pod("quay.io/x", spec={"imagePullSecrets": [{"name": "own"}]})])
     assert ran.status == 1
     assert problem in ran.json[0]["problems"][0]
 
 
-def test_mapping_that_cannot_be_used_is_named_where_it_would_match(offline: Sutler) -> None:
+def test_mapping_that_cannot_be_used_is_named_where_it_would_match(offline: Run) -> None:
     ran = explain(offline, "ghcr.io/acme/app", objects=[mapping("bad", "https://ghcr.io/acme", "quay.io")])
     assert ran.status == 1
     (miss,) = ran.json[0]["nearMisses"]
@@ -217,7 +216,7 @@ def test_mapping_that_cannot_be_used_is_named_where_it_would_match(offline: Sutl
     assert miss["write"] == "ghcr.io/acme"
 
 
-def test_image_that_is_none_is_a_problem(offline: Sutler) -> None:
+def test_image_that_is_none_is_a_problem(offline: Run) -> None:
     ran = explain(offline, "quay.io/Acme/app", objects=[mapping("q", "quay.io")])
     assert ran.status == 1
     assert "lower case" in ran.json[0]["problems"][0]
@@ -238,19 +237,19 @@ def test_image_that_is_none_is_a_problem(offline: Sutler) -> None:
         (("nginx", "-o", "xml"), "", "xml"),
     ],
 )
-def test_nonsense_is_told_in_one_line(offline: Sutler, arguments: tuple[str, ...], stdin: str, said: str) -> None:
+def test_nonsense_is_told_in_one_line(offline: Run, arguments: tuple[str, ...], stdin: str, said: str) -> None:
     ran = offline("explain", *arguments, stdin=stdin)
     assert ran.status == (2 if said else ran.status)
     assert said in ran.err
 
 
-def test_text_that_would_steer_the_terminal_is_defused(offline: Sutler) -> None:
+def test_text_that_would_steer_the_terminal_is_defused(offline: Run) -> None:
     ran = offline("explain", "a\x1b[2Jb", "-f", "-", stdin=json.dumps(mapping("q", "quay.io")))
     assert "\x1b" not in ran.out + ran.err
 
 
-def test_explaining_files_needs_no_kubernetes_client(offline: Sutler) -> None:
-    ran = Sutler({**offline.environ, "PYTHONPROFILEIMPORTTIME": "1"})(
+def test_explaining_files_needs_no_kubernetes_client(environ: dict[str, str]) -> None:
+    ran = Sutler({**environ, "PYTHONPROFILEIMPORTTIME": "1"})(
         "explain", "nginx", "-f", "-", stdin=json.dumps(mapping("q", "quay.io"))
     )
     assert ran.status == 0
@@ -259,23 +258,18 @@ def test_explaining_files_needs_no_kubernetes_client(offline: Sutler) -> None:
 
 
 @pytest.fixture
-def team(sutler: Sutler, control_plane: ControlPlane, namespace: str, registered: None) -> Iterator[str]:
-    """A namespace of an application team, with one mapping for it; Sutler's own is the other."""
-    del registered
-    name = f"{namespace}-team"
-    control_plane.create_namespace(name)
-    control_plane.kubectl("label", "namespace", name, "team=a")
+def acme(sutler: Sutler, team: str) -> str:
+    """The team's namespace, with a mapping for it."""
     arguments = ("--username", "UserName", "--password-stdin", "--name", "acme", "--namespaces", "team=a")
     assert sutler("registry", "add", "quay.io/acme", *arguments, stdin="Password").status == 0
-    yield name
-    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+    return team
 
 
 def test_cluster_is_asked_for_what_the_command_line_does_not_say(
-    sutler: Sutler, team: str, namespace: str, control_plane: ControlPlane
+    sutler: Sutler, acme: str, namespace: str, control_plane: ControlPlane
 ) -> None:
     """The copy is not there yet: what it will hold is known from its source."""
-    ran = sutler("explain", "quay.io/acme/app", "-n", team, "-o", "json")
+    ran = sutler("explain", "quay.io/acme/app", "-n", acme, "-o", "json")
     found = ran.json[0]
     assert found["mappings"][0]["injected"]
     assert found["pullSecrets"][0]["why"] == "not there yet; as copied from acme-credentials"
@@ -283,7 +277,7 @@ def test_cluster_is_asked_for_what_the_command_line_does_not_say(
     elsewhere = sutler("explain", "quay.io/acme/app", "-o", "json")
     assert "does not select namespace default" in elsewhere.json[0]["mappings"][0]["why"]
     control_plane.kubectl("delete", "secret", "acme-credentials", "-n", namespace)
-    gone = sutler("explain", "quay.io/acme/app", "-n", team)
+    gone = sutler("explain", "quay.io/acme/app", "-n", acme)
     assert gone.status == 1
     assert "its source acme-credentials: it does not exist" in gone.out
 
@@ -297,31 +291,54 @@ def test_cluster_without_the_webhook_injects_nothing(sutler: Sutler, control_pla
 
 
 def test_deployment_on_standard_input_is_explained_with_the_clusters_mappings(
-    sutler: Sutler, team: str, control_plane: ControlPlane
+    sutler: Sutler, acme: str, control_plane: ControlPlane
 ) -> None:
     made = control_plane.kubectl(
-        "create", "deployment", "web", "--image=quay.io/acme/app", "-n", team, "--dry-run=client", "-o", "yaml"
+        "create", "deployment", "web", "--image=quay.io/acme/app", "-n", acme, "--dry-run=client", "-o", "yaml"
     )
-    ran = sutler("explain", "-f", "-", "-n", team, "-o", "json", stdin=made)
+    ran = sutler("explain", "-f", "-", "-n", acme, "-o", "json", stdin=made)
     assert ran.json[0]["pod"] == "Deployment web"
     assert ran.json[0]["tries"][0]["key"] == "quay.io/acme"
 
 
+def test_pod_that_exists_gets_nothing_any_more(sutler: Sutler, acme: str, control_plane: ControlPlane) -> None:
+    """It was created while nobody served the webhook."""
+    control_plane.kubectl("create", "-n", acme, "-f", "-", input=json.dumps(pod("quay.io/acme/app")))
+    ran = sutler(
+        "explain", "-f", "-", "-o", "json", stdin=control_plane.kubectl("get", "pod", "web", "-n", acme, "-o", "yaml")
+    )
+    assert ran.status == 1
+    assert ran.json[0]["namespace"] == acme
+    assert "created without Secret acme" in ran.json[0]["mappings"][0]["why"]
+    assert ran.json[0]["tries"] == []
+
+
+def test_namespace_is_the_kubeconfigs_unless_named(
+    sutler: Sutler, acme: str, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(control_plane.kubeconfig.read_text())
+    control_plane.kubectl("config", "set-context", "--current", f"--namespace={acme}", f"--kubeconfig={kubeconfig}")
+    ran = sutler("explain", "quay.io/acme/app", "--kubeconfig", str(kubeconfig), "-o", "json")
+    assert ran.json[0]["namespace"] == acme
+    assert sutler("explain", "quay.io/acme/app", "-o", "json").json[0]["namespace"] == "default"
+
+
 def test_user_who_may_not_read_secrets_still_sees_the_mappings(
-    sutler: Sutler, team: str, control_plane: ControlPlane
+    sutler: Sutler, acme: str, control_plane: ControlPlane
 ) -> None:
     role = ("--verb=get,list", "--resource=registrymappings.sutler.dev")
-    control_plane.kubectl("create", "clusterrole", team, *role)
+    control_plane.kubectl("create", "clusterrole", acme, *role)
     control_plane.kubectl(
-        "create", "clusterrolebinding", team, f"--clusterrole={team}", f"--serviceaccount={team}:default"
+        "create", "clusterrolebinding", acme, f"--clusterrole={acme}", f"--serviceaccount={acme}:default"
     )
-    limited = Sutler({**sutler.environ, "KUBECONFIG": str(control_plane.kubeconfig_for(team, "default"))})
+    limited = Sutler({**sutler.environ, "KUBECONFIG": str(control_plane.kubeconfig_for(acme, "default"))})
     try:
-        ran = limited("explain", "quay.io/acme/app", "-n", team, "-o", "json")
+        ran = limited("explain", "quay.io/acme/app", "-n", acme, "-o", "json")
         assert ran.json[0]["mappings"][0]["name"] == "acme"
         assert "labels" in ran.json[0]["mappings"][0]["why"], "it may not read the namespace either"
         refused = limited("registry", "remove", "acme")
         assert refused.status == 3
         assert "403 Forbidden" in refused.err
     finally:
-        control_plane.kubectl("delete", "clusterrole,clusterrolebinding", team)
+        control_plane.kubectl("delete", "clusterrole,clusterrolebinding", acme)

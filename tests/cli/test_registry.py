@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Sutler
+from tests.cli.conftest import Run, Sutler
 from tests.cluster import ControlPlane
 
 ADD = ("registry", "add", "quay.io/acme", "--username", "UserName", "--password-stdin")
@@ -136,13 +136,13 @@ def test_add_tells_when_no_namespace_is_selected(sutler: Sutler) -> None:
         ("quay", "hunter2", "docker.io/quay"),
     ],
 )
-def test_add_with_nonsense_is_wrong_usage(offline: Sutler, server: str, stdin: str, said: str) -> None:
+def test_add_with_nonsense_is_wrong_usage(offline: Run, server: str, stdin: str, said: str) -> None:
     ran = offline("registry", "add", server, "--username", "u", "--password-stdin", stdin=stdin)
     assert ran.status == 2
     assert said in ran.err
 
 
-def test_add_without_a_terminal_wants_the_password_on_standard_input(offline: Sutler) -> None:
+def test_add_without_a_terminal_wants_the_password_on_standard_input(offline: Run) -> None:
     ran = offline("registry", "add", "quay.io", "--username", "u")
     assert ran.status == 2
     assert "--password-stdin" in ran.err
@@ -196,10 +196,10 @@ def test_import_takes_the_old_form_on_standard_input(sutler: Sutler) -> None:
         ('{"auths": {"a.b": {"auth": "hunter2"}}', "not JSON"),
         ('{"auths": {"a.b": {"auth": "hunter2"}}}', "not the base64 of USER:PASSWORD"),
         ("[]", "not a JSON object"),
-        ('{"auths": []}', "not an object"),
+        ('{"auths": 3}', "not an object"),
     ],
 )
-def test_import_of_a_broken_file_brings_nothing(offline: Sutler, content: str, said: str) -> None:
+def test_import_of_a_broken_file_brings_nothing(offline: Run, content: str, said: str) -> None:
     ran = offline("registry", "import", "-", stdin=content)
     assert ran.status == 2
     assert said in ran.err
@@ -249,7 +249,7 @@ def test_remove_of_an_unknown_name_removes_nothing(sutler: Sutler, control_plane
     assert "quay-io-acme" in control_plane.kubectl("get", "regmap", "-o", "name")
 
 
-def test_cluster_that_is_away_is_status_3(offline: Sutler) -> None:
+def test_cluster_that_is_away_is_status_3(offline: Run) -> None:
     ran = offline("registry", "list")
     assert ran.status == 3
     assert "does not exist" in ran.err

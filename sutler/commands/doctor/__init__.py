@@ -33,7 +33,7 @@ def command(
     For each Pod that waits for an image: was it created while the webhook was away, is no mapping for the image, is the
     Secret missing or malformed, does the registry refuse the credential? Besides: Secrets that are in the way of
     copies, mappings that can't be used or that nobody uses, parts of Sutler that don't run. With each comes what to
-    type.
+    type. A mapping that nobody uses is only noted: it leaves the exit status 0.
     """
     cluster = Cluster(kubeconfig, context, own_namespace)
     found = cluster.run(lambda client: _examine(client, own_namespace, namespace))

@@ -68,7 +68,7 @@ def _foreign(seen: Snapshot) -> Iterator[Finding]:
                 yield problem(
                     f"Secret {namespace}/{mapping.secret}",
                     f"is not Sutler's and in the way of mapping {mapping.name}; it stays, and Pods there use it",
-                    f"kubectl -n {namespace} delete secret {mapping.secret}   (if nobody needs it)",
+                    f"kubectl -n {namespace} delete secret {mapping.secret}  # if nobody needs it",
                 )
 
 
@@ -102,7 +102,7 @@ def _unused(seen: Snapshot) -> Iterator[Finding]:
         if mapping.name not in used:
             why = "is used by no Pod that is there now"
             yield note(
-                f"Mapping {mapping.name}", why, f"sutler registry remove {mapping.name}   (if that is no surprise)"
+                f"Mapping {mapping.name}", why, f"sutler registry remove {mapping.name}  # if that is no surprise"
             )
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from sutler.output import one_line
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -11,7 +13,7 @@ class Finding:
     what: str
     why: str
     fix: tuple[str, ...]
-    """What to type, one command a line."""
+    """What to type: each is a command, whose values can't do anything else in a shell than be values."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -23,7 +25,8 @@ class Finding:
 
     def as_text(self) -> str:
         mark = "PROBLEM" if self.harmful else "note   "
-        return "\n".join([f"{mark}  {self.what} {self.why}.", *(f"           $ {line}" for line in self.fix)])
+        fixes = [f"           $ {one_line(line)}" for line in self.fix]
+        return "\n".join([f"{mark}  {one_line(f'{self.what} {self.why}')}.", *fixes])
 
 
 def problem(what: str, why: str, *fix: str) -> Finding:

@@ -76,7 +76,7 @@ class Look:
         for obj in await self._list(PODS, self._namespace):
             if is_over(obj):
                 continue
-            self._seen.pods.append(read_pod(obj, ""))
+            self._seen.pods.append(read_pod(obj))
             if read_patient(obj):
                 patient = read_patient(obj, await self._messages(obj))
                 self._seen.patients += [patient] if patient else []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import NamedTuple
 
 from sutler.commands.doctor.finding import Finding, problem
@@ -82,9 +83,7 @@ def _came_too_early(case: _Case, lacking: Sequence[Match]) -> Cause:
     else:
         why = f"it lacks pull secret {mapping.secret} of mapping {mapping.name}: created while the webhook was away"
     if case.patient.owner:
-        return case.because(
-            why, f"{case.kubectl} delete pod {case.patient.name}   ({case.patient.owner} makes it anew)"
-        )
+        return case.because(why, f"{case.kubectl} delete pod {case.patient.name}  # what made it makes another")
     return case.because(why, f"{case.kubectl} get pod {case.patient.name} -o yaml | kubectl replace --force -f -")
 
 
@@ -116,12 +115,12 @@ def _turned_away(case: _Case) -> Cause:
     mapping = case.mapping_of(first.secret)
     if mapping is None:
         return case.because(why, f"{case.kubectl} describe secret {first.secret}")
-    check = f"sutler registry check {mapping.name} --image {case.failure.image}"
-    return case.because(why, check, f"{_add(mapping)}   (a new password)")
+    check = f"sutler registry check {mapping.name} --image {quote(case.failure.image)}"
+    return case.because(why, check, f"{_add(mapping)}  # a new password")
 
 
 def _uncovered(case: _Case, image: Image) -> Cause:
-    found, explain = case.found, f"sutler explain {case.failure.image} -n {case.patient.pod.namespace}"
+    found, explain = case.found, f"sutler explain {quote(case.failure.image)} -n {case.patient.pod.namespace}"
     if found.matches:
         match = found.matches[0]
         why = f"mapping {match.mapping.name} matches, but {match.withheld or 'no key of its Secret does'}"
@@ -133,11 +132,11 @@ def _uncovered(case: _Case, image: Image) -> Cause:
         return case.because(f"{why}{case.said}", explain)
     server = "/".join(image.name.split("/")[:2])
     why = f"no mapping is for it, so it is pulled without a credential{case.said}"
-    return case.because(why, f"sutler registry add {server} --username NAME --password-stdin")
+    return case.because(why, f"sutler registry add {quote(server)} --username NAME --password-stdin")
 
 
 def _add(mapping: Mapping) -> str:
-    return f"sutler registry add {mapping.registries[0]} --name {mapping.name} --username NAME --password-stdin"
+    return f"sutler registry add {quote(mapping.registries[0])} --name {mapping.name} --username NAME --password-stdin"
 
 
 def _shortened(text: str) -> str:

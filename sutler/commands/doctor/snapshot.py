@@ -80,7 +80,7 @@ def read_patient(obj: Json, messages: Sequence[str] = ()) -> Patient | None:
     metadata = obj["metadata"]
     owner = next((owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")), None)
     return Patient(
-        read_pod(obj, ""),
+        read_pod(obj),
         metadata["name"],
         metadata.get("creationTimestamp", ""),
         f"{owner['kind']} {owner['name']}" if owner else "",

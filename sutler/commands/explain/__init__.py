@@ -1,19 +1,16 @@
 """`sutler explain`: which pull secrets an image gets, which of their keys the kubelet tries, and why."""
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import Annotated
 
 import typer
 
 from sutler.commands.explain.decide import Explanation, explain
-from sutler.commands.explain.documents import UNDERSTOOD, Documents, read_files
+from sutler.commands.explain.documents import UNDERSTOOD, read_files
 from sutler.commands.explain.view import as_json, as_text
 from sutler.commands.options import OWN_NAMESPACE, Cluster, Context, Kubeconfig, Output, OwnNamespace
 from sutler.commands.pods import Pod, Use
 from sutler.output import EXIT_CODES, Exit, Format, UsageError, emit
-
-if TYPE_CHECKING:
-    from sutler.commands.world import World
-    from sutler.kube.client import Client
 
 EXAMPLES = """\b
 Examples:
@@ -33,8 +30,14 @@ def command(
         typer.Argument(metavar="IMAGE", help="Images, as a Pod would name them.", show_default=False),
     ] = None,
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", metavar="NAME", help="The Pod's namespace, where a file does not say.")
-    ] = "default",
+        str | None,
+        typer.Option(
+            "--namespace",
+            "-n",
+            metavar="NAME",
+            help="The Pod's namespace, where a file does not say.  [default: the kubeconfig's, else default]",
+        ),
+    ] = None,
     files: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,21 +70,25 @@ def command(
         raise typer.Exit(Exit.PROBLEM)
 
 
-def list_explanations(images: list[str], files: list[str], namespace: str, cluster: Cluster) -> list[Explanation]:
-    documents = read_files(files, cluster.own_namespace, namespace)
-    pods = [*documents.pods, *(_asked(image, namespace, documents) for image in images)]
+def list_explanations(
+    images: list[str], files: list[str], namespace: str | None, cluster: Cluster
+) -> list[Explanation]:
+    documents = read_files(files, cluster.own_namespace)
+    pods = [*documents.pods, *(Pod("", "", (Use(image, ""),), tuple(documents.loose)) for image in images)]
     if not any(pod.images for pod in pods):
         raise UsageError("there is no image to explain: name one, or a file with a Pod by -f (--help shows how)")
-    world = cluster.run(lambda client: _gather(client, cluster, pods)) if documents.pods_only else documents.world
-    return [each for pod in pods for each in explain(pod, world)]
-
-
-def _asked(image: str, namespace: str, documents: Documents) -> Pod:
-    return Pod("", namespace, (Use(image, ""),), pull_secrets=tuple(documents.loose))
-
-
-async def _gather(client: "Client", cluster: Cluster, pods: list[Pod]) -> "World":
-    # It needs the Kubernetes client, which explaining files does not.
+    if not documents.pods_only:
+        placed = [_placed(pod, namespace or "default") for pod in pods]
+        return [each for pod in placed for each in explain(pod, documents.world)]
+    # With these comes the Kubernetes client, which explaining files does not need.
     from sutler.commands.explain.gather import gather  # noqa: PLC0415
+    from sutler.commands.kubeconfig import current_namespace  # noqa: PLC0415
 
-    return await gather(client, cluster.own_namespace, pods)
+    where = namespace or current_namespace(cluster.kubeconfig, cluster.context)
+    placed = [_placed(pod, where) for pod in pods]
+    world = cluster.run(lambda client: gather(client, cluster.own_namespace, placed))
+    return [each for pod in placed for each in explain(pod, world)]
+
+
+def _placed(pod: Pod, namespace: str) -> Pod:
+    return pod if pod.namespace else replace(pod, namespace=namespace)

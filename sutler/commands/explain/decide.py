@@ -1,7 +1,7 @@
 """From Pods and what is known to which keys the kubelet tries, and why not others. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sutler.commands.pods import Pod, Use
 from sutler.commands.world import NAMESPACE_NAME, Held, World
@@ -57,8 +57,11 @@ class Explanation:
 
 
 def explain(pod: Pod, world: World) -> list[Explanation]:
-    """For a Pod that is created now: one for each image. All its pull secrets may serve any of them."""
-    found = _matches(pod, world, MappingIndex(world.mappings))
+    """One for each image. All of the Pod's pull secrets may serve any of them."""
+    index = MappingIndex(world.mappings)
+    if pod.exists:
+        return [_too_late(each) for each in explain_as_it_is(pod, world, index)]
+    found = _matches(pod, world, index)
     own, origin = _own(pod, world)
     secrets = [PullSecret(name, origin, world.secret(pod.namespace, name)) for name in own]
     for match in (match for each in found for match in each.matches if not match.withheld):
@@ -73,6 +76,17 @@ def explain_as_it_is(pod: Pod, world: World, index: MappingIndex) -> list[Explan
     """For a Pod that exists: its pull secrets can't change any more."""
     secrets = [PullSecret(name, "the Pod", world.secret(pod.namespace, name)) for name in pod.pull_secrets]
     return _judged(_matches(pod, world, index), secrets, world)
+
+
+def _too_late(found: Explanation) -> Explanation:
+    """The Pod is there: what its images match would go into a new one only."""
+    has = {secret.name for secret in found.secrets}
+    for n, match in enumerate(found.matches):
+        if not match.withheld and match.mapping.secret not in has:
+            withheld = f"this Pod was created without Secret {match.mapping.secret}, a new one gets it"
+            found.matches[n] = replace(match, withheld=withheld)
+            found.problems.append(f"the Pod lacks pull secret {match.mapping.secret}: delete it and create it again")
+    return found
 
 
 def _matches(pod: Pod, world: World, index: MappingIndex) -> list[Explanation]:

@@ -37,11 +37,11 @@ class Documents:
         return not (self.world.mappings or self.world.broken or self.world.secrets)
 
 
-def read_files(names: Iterable[str], own_namespace: str, namespace: str) -> Documents:
+def read_files(names: Iterable[str], own_namespace: str) -> Documents:
     """Raises UsageError for a file that can't be read or holds nothing of use."""
     documents = Documents(World(own_namespace))
     for name in names:
-        found = [_add(documents, obj, name, namespace) for obj in objects(_content(name), name)]
+        found = [_add(documents, obj, name) for obj in objects(_content(name), name)]
         if not any(found):
             raise UsageError(f"{name}: there is nothing in it that this command reads ({UNDERSTOOD})")
     used = {name for mapping in documents.world.mappings for name in (mapping.secret, mapping.copy_from) if name}
@@ -82,7 +82,7 @@ def _content(name: str) -> str:
         raise UsageError(f"{name}: it is not text") from None
 
 
-def _add(documents: Documents, obj: Json, name: str, namespace: str) -> bool:
+def _add(documents: Documents, obj: Json, name: str) -> bool:
     """Whether it is of use."""
     world, kind = documents.world, obj.get("kind")
     if not isinstance(obj.get("metadata", {}), Mapping):
@@ -96,7 +96,7 @@ def _add(documents: Documents, obj: Json, name: str, namespace: str) -> bool:
     elif kind == "Namespace":
         world.add_namespace(obj)
     elif kind in KINDS:
-        documents.pods.append(read_pod(obj, namespace))
+        documents.pods.append(read_pod(obj))
     elif kind is None and is_docker_config(obj):
         world.secrets["", name] = _held_config(obj)
     else:

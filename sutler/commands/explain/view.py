@@ -3,9 +3,11 @@
 from typing import Any
 
 from sutler.commands.explain.decide import Explanation, Match, Miss, PullSecret
+from sutler.output import one_line
 from sutler.registry.explain import Try
 
 _INDENT = 14
+_ELSEWHERE = 5
 
 
 def as_json(found: Explanation) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def as_json(found: Explanation) -> dict[str, Any]:
                 "state": _state(secret),
                 "why": secret.held.problem or secret.held.note or None,
                 "keys": list(secret.held.keys),
+                "ignored": list(secret.held.ignored),
             }
             for secret in found.secrets
         ],
@@ -48,7 +51,7 @@ def as_json(found: Explanation) -> dict[str, Any]:
 
 
 def as_text(found: Explanation) -> str:
-    lines = [found.use.image]
+    lines = [one_line(found.use.image)]
     place = f"namespace {found.pod.namespace}"
     lines += _section(
         "for", [f"{found.use.where} of {found.pod.what}, {place}" if found.pod.what else f"a Pod in {place}"]
@@ -60,13 +63,13 @@ def as_text(found: Explanation) -> str:
         lines += _section(
             "tried", [f"{n}. {_try(each)}" for n, each in enumerate(found.tries, 1)] or [_nothing_tried(found)]
         )
-        lines += _section("near misses", [_miss(miss) for miss in found.misses])
+        lines += _section("near misses", _misses(found.misses))
     lines += _section("problem", found.problems)
     return "\n".join(lines)
 
 
 def _section(name: str, items: list[str]) -> list[str]:
-    return [f"  {name if not n else '':<{_INDENT}}{item}" for n, item in enumerate(items)]
+    return [f"  {name if not n else '':<{_INDENT}}{one_line(item)}" for n, item in enumerate(items)]
 
 
 def _match(match: Match) -> str:
@@ -82,7 +85,8 @@ def _secret(secret: PullSecret) -> str:
     ]
     why = f": {secret.held.problem}" if secret.held.problem else ""
     note = f" ({secret.held.note})" if secret.held.note else ""
-    return f"{secret.name}, from {secret.origin}{state}{why}{note}"
+    ignored = f"; of no use in it: {'; '.join(secret.held.ignored)}" if secret.held.ignored else ""
+    return f"{secret.name}, from {secret.origin}{state}{why}{note}{ignored}"
 
 
 def _state(secret: PullSecret) -> str:
@@ -103,6 +107,14 @@ def _nothing_tried(found: Explanation) -> str:
     if any(secret.held.unknown for secret in found.secrets):
         return "not known, without the Secrets' keys"
     return "nothing: it is pulled without credentials, which does for public images only"
+
+
+def _misses(misses: list[Miss]) -> list[str]:
+    """Of other paths of the registry, which there may be hundreds of, a few are enough."""
+    near = [_miss(miss) for miss in misses if not miss.near.elsewhere]
+    elsewhere = [_miss(miss) for miss in misses if miss.near.elsewhere]
+    more = len(elsewhere) - _ELSEWHERE
+    return [*near, *elsewhere[:_ELSEWHERE], *([f"and {more} more for other paths of the registry"] if more > 0 else [])]
 
 
 def _miss(miss: Miss) -> str:
