@@ -160,6 +160,16 @@ def test_pods_of_one_cause_are_one_finding() -> None:
     assert found.what == "Pod team/web-5-0 (and 99 more of ReplicaSet web-5)"
 
 
+def test_text_of_others_stays_on_its_line_and_out_of_what_is_to_be_typed() -> None:
+    """Owners' names and kubelets' messages are whatever somebody wrote."""
+    hostile = pod(owner="web\n           $ rm -rf ~", message="no\n           $ rm -rf ~")
+    (found,) = problems(seen([mapping()], [hostile]))
+    assert not any("rm -rf" in line for line in found.fix)
+    assert len(found.as_text().splitlines()) == 1 + len(found.fix)
+    (uncovered,) = problems(seen([], [hostile]))
+    assert len(uncovered.as_text().splitlines()) == 1 + len(uncovered.fix)
+
+
 def test_words_of_the_last_event_count_while_the_kubelet_backs_off() -> None:
     waiting = pod(message='Back-off pulling image "quay.io/acme/app"')
     patient = read_patient(waiting, ["quay.io/other: nothing", DENIED, 'Back-off pulling image "quay.io/acme/app"'])
