@@ -2,9 +2,6 @@
 
 from typing import NamedTuple
 
-from prometheus_client import Counter
-
-from webhook import metrics
 from webhook.decide import Decision, Facts, inject, read
 from webhook.review import Request, encode
 from webhook.state import UNRESTRICTED, Account, Labels, State
@@ -18,7 +15,8 @@ class Ready(NamedTuple):
     """A decision, ready to be sent and counted."""
 
     encoded: bytes
-    counters: tuple[Counter, ...]
+    outcome: str
+    mappings: tuple[str, ...]
     labels: Labels | None = None
     account: Account = UNRESTRICTED
 
@@ -52,8 +50,7 @@ class Memo:
 
 
 def _ready(decision: Decision, labels: Labels | None = None, account: Account = UNRESTRICTED) -> Ready:
-    counters = (metrics.DECIDED[decision.outcome], *map(metrics.MATCHES.labels, decision.mappings))
-    return Ready(encode(decision.verdict), counters, labels, account)
+    return Ready(encode(decision.verdict), decision.outcome.value, decision.mappings, labels, account)
 
 
 def _size(facts: Facts) -> int:

@@ -13,14 +13,14 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import NoReturn
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.web_request import BaseRequest
 from multidict import CIMultiDict
-from prometheus_client import Counter
 
 from sutler import log
 from webhook import metrics
-from webhook.memo import Memo
+from webhook.decide import Outcome
+from webhook.memo import Memo, Ready
 from webhook.review import ReviewError, answer, decode
 from webhook.state import State
 
@@ -34,7 +34,7 @@ KEEP_ALIVE_SECONDS = 300.0
 the closing connection would fail and not be tried again."""
 MOST_REQUESTS = 1024
 MOST_BYTES = 256 * 1024**2
-"""What may be in flight at once. More is answered with 503 before it is read."""
+"""Bodies that may be on their way at once, and their size. More is answered with 503 before it is read."""
 MOST_LAG = 1.0
 """Seconds that a request may wait for its turn. The API server gives up after three: what waits longer than this is
 answered with 503, which is quick, until the wait is shorter."""
@@ -42,20 +42,22 @@ _HEARTBEAT = 0.1
 
 _JSON = "application/json"
 _HEADERS = CIMultiDict({"Content-Type": _JSON})
+TALLY = metrics.register(Outcome)
 _log = log.get(__name__)
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
     """An answer other than a decision, and what it is counted as."""
 
-    def __init__(self, status: HTTPStatus, reason: str, count: Counter, *, close: bool = True) -> None:
+    def __init__(
+        self, status: HTTPStatus, reason: str, outcome: str = metrics.BAD_REQUEST, *, close: bool = True
+    ) -> None:
         super().__init__(reason)
         self.status = status
-        self.count = count
+        self.outcome = outcome
         self.close = close
 
     def response(self) -> web.Response:
-        self.count.inc()
         headers = {"Retry-After": "1"} if self.status is HTTPStatus.SERVICE_UNAVAILABLE else None
         response = web.Response(status=self.status, text=f"{self}\n", headers=headers)
         if self.close:
@@ -70,8 +72,8 @@ class Admission:
         self.state = state
         self.last_request = perf_counter()
         self._memo = Memo(state)
-        self._requests = 0
-        self._bytes = 0
+        self._receiving = 0
+        self._receiving_bytes = 0
         self._lag = 0.0
 
     async def watch_lag(self) -> NoReturn:
@@ -83,53 +85,67 @@ class Admission:
 
     @property
     def busy(self) -> bool:
-        return self._requests > 0
+        return self._receiving > 0
 
     async def handle(self, request: BaseRequest) -> web.Response:
         self.last_request = begin = perf_counter()
         try:
-            response = await self._answer(request)
+            _check_head(request)
+            self._check_load()
+            content = request.content
+            # Most bodies come with their head.
+            body = content.read_nowait() if content.is_eof() else await self._receive(request)
+            _check_size(len(body))
+            ready, response = await self._decided(body)
+            TALLY.answered(ready.outcome, perf_counter() - begin, ready.mappings)
         except Refusal as refusal:
             response = refusal.response()
+            TALLY.answered(refusal.outcome, perf_counter() - begin)
         except Exception:  # noqa: BLE001 - a defect of ours must not become a refused Pod
             _log.exception("a request could not be answered")
-            status = HTTPStatus.INTERNAL_SERVER_ERROR
-            response = Refusal(status, "internal error, see the webhook's log", metrics.ERROR).response()
+            response = web.Response(status=500, text="internal error, see the webhook's log\n")
+            TALLY.answered(metrics.ERROR, perf_counter() - begin)
         if self.state.stopping:
             response.force_close()
-        metrics.DURATION.observe(perf_counter() - begin)
         return response
 
-    async def _answer(self, request: BaseRequest) -> web.Response:
-        size = _expected(request)
+    async def _decided(self, body: bytes) -> tuple[Ready, web.Response]:
+        try:
+            review = decode(body)
+            namespace = review.namespace or ""
+            labels = self.state.namespaces.get(namespace)
+            if labels is None:
+                labels = await self.state.ask_namespace(namespace)
+            ready = self._memo.decide(review, labels)
+        except ReviewError as error:
+            raise Refusal(HTTPStatus.BAD_REQUEST, str(error), close=False) from None
+        return ready, web.Response(body=answer(review.uid, ready.encoded), headers=_HEADERS)
+
+    def _check_load(self) -> None:
         unready = self.state.not_ready()
         if unready is not None:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {unready}", metrics.NOT_READY)
-        if self._requests >= MOST_REQUESTS or self._bytes + size > MOST_BYTES:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once", metrics.OVERLOADED)
         if self._lag > MOST_LAG:
             # On a connection that is kept: a new one would cost more than an answer.
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "requests wait too long", metrics.OVERLOADED, close=False)
-        self._requests += 1
-        self._bytes += size
-        try:
-            return await self._decided(await _body(request))
-        finally:
-            self._requests -= 1
-            self._bytes -= size
 
-    async def _decided(self, body: bytes) -> web.Response:
+    async def _receive(self, request: BaseRequest) -> bytes:
+        """A body that comes in pieces: no more of these at once than the memory is for, and not for ever."""
+        size = LARGEST_BODY if request.content_length is None else request.content_length
+        _check_size(size)
+        if self._receiving >= MOST_REQUESTS or self._receiving_bytes + size > MOST_BYTES:
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once", metrics.OVERLOADED)
+        self._receiving += 1
+        self._receiving_bytes += size
         try:
-            review = decode(body)
-            labels = self.state.namespaces.get(review.namespace or "")
-            if labels is None:
-                labels = await self.state.ask_namespace(review.namespace or "")
-            ready = self._memo.decide(review, labels)
-        except ReviewError as error:
-            raise Refusal(HTTPStatus.BAD_REQUEST, str(error), metrics.BAD_REQUEST, close=False) from None
-        for counter in ready.counters:
-            counter.inc()
-        return web.Response(body=answer(review.uid, ready.encoded), headers=_HEADERS)
+            async with asyncio.timeout(BODY_SECONDS):
+                return await _read(request.content)
+        except TimeoutError:
+            reason = f"the body did not come within {BODY_SECONDS:g} s"
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, reason) from None
+        finally:
+            self._receiving -= 1
+            self._receiving_bytes -= size
 
 
 def make_runner(state: State | Admission) -> web.ServerRunner:
@@ -146,47 +162,29 @@ def make_runner(state: State | Admission) -> web.ServerRunner:
     )
 
 
-def _expected(request: BaseRequest) -> int:
-    """The body's size, or its limit if that is not known. Raises Refusal for what can be seen without the body."""
+def _check_head(request: BaseRequest) -> None:
+    """Raises Refusal for what can be seen without the body."""
     if request.path != PATH:
-        raise Refusal(HTTPStatus.NOT_FOUND, f"there is only {PATH} here", metrics.BAD_REQUEST)
+        raise Refusal(HTTPStatus.NOT_FOUND, f"there is only {PATH} here")
     if request.method != "POST":
-        raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "send an AdmissionReview with POST", metrics.BAD_REQUEST)
+        raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "send an AdmissionReview with POST")
     headers = request.headers
     if headers.get("Content-Type") != _JSON and request.content_type != _JSON:
         kind = headers.get("Content-Type", "none")[:60]
-        raise Refusal(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {_JSON}, not {kind}", metrics.BAD_REQUEST
-        )
+        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {_JSON}, not {kind}")
     if "Content-Encoding" in headers:
-        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body uncompressed", metrics.BAD_REQUEST)
-    size = request.content_length
-    if size is None:
-        return LARGEST_BODY
-    _check_size(size)
-    return size
+        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body uncompressed")
 
 
 def _check_size(size: int) -> None:
     if size > LARGEST_BODY:
-        reason = f"the body is larger than {LARGEST_BODY} bytes"
-        raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason, metrics.BAD_REQUEST)
+        raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {LARGEST_BODY} bytes")
 
 
-async def _body(request: BaseRequest) -> bytes:
-    content = request.content
-    if content.is_eof():  # all of it came with the head
-        body = content.read_nowait()
-        _check_size(len(body))
-        return body
+async def _read(content: StreamReader) -> bytes:
     chunks, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while chunk := await content.readany():
-                chunks.append(chunk)
-                size += len(chunk)
-                _check_size(size)
-    except TimeoutError:
-        reason = f"the body did not come within {BODY_SECONDS:g} s"
-        raise Refusal(HTTPStatus.REQUEST_TIMEOUT, reason, metrics.BAD_REQUEST) from None
+    while chunk := await content.readany():
+        chunks.append(chunk)
+        size += len(chunk)
+        _check_size(size)
     return b"".join(chunks)

@@ -12,7 +12,7 @@ from sutler.kube.reflector import Change, Reflector
 from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SERVICE_ACCOUNTS
 from sutler.registry import MappingError, MappingIndex, parse_mapping
 from sutler.registry.mapping import Mapping as RegistryMapping
-from webhook import metrics
+from webhook.server import TALLY
 from webhook.state import Account, Labels, State, keep_account
 
 _ASK_SECONDS = 1.0  # of the three that the API server waits for us
@@ -62,7 +62,7 @@ class Watch:
         if change.old == change.new:
             return  # its status moved, nothing that we read
         if change.new is None:
-            metrics.forget_mapping(change.key)
+            TALLY.forget(change.key)
         elif isinstance(change.new[0], MappingError):
             _log.warning("a mapping is not used", mapping=change.key, problems=change.new[0].problems)
         self._dirty.set()
@@ -78,8 +78,7 @@ class Watch:
             self._state.index = await asyncio.to_thread(MappingIndex, usable)
             self._state.troubles = {mapping.name: trouble for mapping, trouble in kept if trouble}
             self._compiled = True
-            metrics.MAPPINGS.labels("true").set(len(usable))
-            metrics.MAPPINGS.labels("false").set(len(kept) - len(usable))
+            TALLY.usable, TALLY.unusable = len(usable), len(kept) - len(usable)
             # One change counts at once; of many that come together most are compiled together.
             await asyncio.sleep(max(_SETTLE_SECONDS, perf_counter() - begin))
             await self._dirty.wait()

@@ -133,6 +133,16 @@ class Server:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
+    def cpu(self) -> float:
+        """Seconds that it has spent on a core so far."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0]) / 1e9
+
+    def round(self, connections: int, seconds: float, bodies: list[bytes]) -> "Round":
+        before = self.cpu()
+        latencies, took = uvloop.run(load(self.port, connections, seconds, bodies))
+        cpu = (self.cpu() - before) / len(latencies)
+        return Round(len(latencies) / took, statistics.quantiles(latencies, n=100)[98] * 1000, cpu * 1e6)
+
 
 @contextmanager
 def server(what: str, folder: Path) -> Iterator[Server]:
@@ -209,9 +219,12 @@ class Client(asyncio.Protocol):
 class Round:
     rate: float
     p99: float
+    cpu: float
+    """Microseconds of the server's core for one request: the rate's inverse on a machine that does nothing else."""
 
 
-async def load(port: int, connections: int, seconds: float, bodies: list[bytes]) -> Round:
+async def load(port: int, connections: int, seconds: float, bodies: list[bytes]) -> tuple[list[float], float]:
+    """The latencies of all requests, and how long they took together."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -225,7 +238,7 @@ async def load(port: int, connections: int, seconds: float, bodies: list[bytes])
     for client in clients:
         client.start(begin + seconds)
     await asyncio.gather(*(client.done for client in clients))
-    return Round(len(latencies) / (perf_counter() - begin), statistics.quantiles(latencies, n=100)[98] * 1000)
+    return latencies, perf_counter() - begin
 
 
 def measure(seconds: float, rounds: int) -> list[dict[str, float]]:
@@ -244,24 +257,23 @@ def measure(seconds: float, rounds: int) -> list[dict[str, float]]:
                 memory = {"MiB idle": ours.memory()}
                 for connections in CONNECTIONS:
                     pairs = [
-                        (
-                            uvloop.run(load(theirs.port, connections, seconds, bodies)),
-                            uvloop.run(load(ours.port, connections, seconds, bodies)),
-                        )
-                        for _ in range(rounds)
+                        tuple(one.round(connections, seconds, bodies) for one in (theirs, ours)) for _ in range(rounds)
                     ]
                     memory["MiB after"] = ours.memory()
                     rows.append({"mappings": size, "connections": connections, **compared(pairs), **memory})
     return rows
 
 
-def compared(pairs: list[tuple[Round, Round]]) -> dict[str, float]:
+def compared(pairs: list[tuple[Round, ...]]) -> dict[str, float]:
     """Medians of the rounds. The ratios are those of each pair, measured one right after the other."""
     median = statistics.median
     return {
         "bare rate": median(bare.rate for bare, _ in pairs),
         "ours rate": median(ours.rate for _, ours in pairs),
         "rate ratio": median(ours.rate / bare.rate for bare, ours in pairs),
+        "bare CPU": median(bare.cpu for bare, _ in pairs),
+        "ours CPU": median(ours.cpu for _, ours in pairs),
+        "CPU ratio": median(bare.cpu / ours.cpu for bare, ours in pairs),
         "bare p99": median(bare.p99 for bare, _ in pairs),
         "ours p99": median(ours.p99 for _, ours in pairs),
         "p99 ratio": median(ours.p99 / bare.p99 for bare, ours in pairs),
@@ -269,8 +281,8 @@ def compared(pairs: list[tuple[Round, Round]]) -> dict[str, float]:
 
 
 def show(rows: list[dict[str, float]]) -> None:
-    formats = {"rate ratio": ".3f", "p99 ratio": ".2f", "bare p99": ".2f", "ours p99": ".2f"}
-    print("rates in requests/s, p99 in ms, medians of the rounds")
+    formats = {"rate ratio": ".3f", "CPU ratio": ".3f", "p99 ratio": ".2f", "bare p99": ".2f", "ours p99": ".2f"}
+    print("rates in requests/s, CPU of the server in µs/request, p99 in ms; medians of the rounds")
     print("  ".join(f"{name:>11}" for name in rows[0]))
     for one in rows:
         print("  ".join(f"{value:>11{formats.get(name, '.0f')}}" for name, value in one.items()))

@@ -188,15 +188,20 @@ async def test_too_much_at_once_asks_the_api_server_to_come_again(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_module, "MOST_REQUESTS", 1)
-    _, writer = await running.raw()
-    writer.write(head_of(100) + b"half")
+    _, first = await running.raw()
+    first.write(head_of(100) + b"half")
     await until(lambda: running.admission.busy, "a request to be in work")
-    async with running.session.post(running.url, data=body(pod(APP)), headers=JSON) as response:
-        assert response.status == 503
-        assert response.headers["Retry-After"] == "1"
-    writer.close()
-    await until(lambda: not running.admission.busy, "no request to be in work")
+    reader, second = await running.raw()
+    second.write(head_of(100) + b"half")
+    async with asyncio.timeout(5):
+        answer = await reader.readuntil(b"too many requests at once\n")
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"Retry-After: 1\r\n" in answer
+    # What comes in one piece needs no room to wait in.
     assert (await running.post(body(pod(APP))))[0] == 200
+    first.close()
+    second.close()
+    await until(lambda: not running.admission.busy, "no request to be in work")
 
 
 async def test_requests_that_wait_too_long_are_turned_away_until_the_wait_is_over(
