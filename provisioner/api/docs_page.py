@@ -8,7 +8,8 @@ from provisioner.api.problem import Kind
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><link rel="stylesheet" href="/static/page.css"></head>
+<title>{title}</title><link rel="icon" href="/static/icon.svg">
+<link rel="stylesheet" href="/static/page.css"></head>
 <body><header><h1>{title}</h1><nav><a href="/ui">Overview</a> <a href="/docs" aria-current="page">API</a>
 <a href="/openapi.json">openapi.json</a></nav></header>
 <main class="docs"><nav aria-label="Contents" class="contents">{contents}</nav><div>{body}</div></main></body></html>
@@ -70,7 +71,7 @@ def _schemas(schemas: Mapping[str, Any]) -> str:
     parts = ['<section id="schemas"><h2>Schemas</h2>']
     for name, schema in schemas.items():
         rows = (
-            (f"<code>{escape(field)}</code>", _type(property_), _prose(property_.get("description", "")))
+            (f"<code>{escape(field)}</code>", _type(property_), _prose(_description(property_)))
             for field, property_ in schema.get("properties", {}).items()
         )
         text = _prose(schema.get("description", ""))
@@ -99,6 +100,12 @@ def _type(schema: Mapping[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"list of {_type(schema['items'])}"
     return escape(str(schema.get("type", "anything")))
+
+
+def _description(schema: Mapping[str, Any]) -> str:
+    """Its own, or in `Thing or null` that of the thing."""
+    alternatives = schema.get("anyOf", ())
+    return schema.get("description") or next((one["description"] for one in alternatives if "description" in one), "")
 
 
 def _table(caption: str, heads: tuple[str, ...], rows: Any, *, folded: bool = False) -> str:

@@ -28,7 +28,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_STATIC = {"page.css": "text/css", "ui.js": "text/javascript"}
+_STATIC = {"page.css": "text/css", "ui.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
 class ListenError(SutlerError):

@@ -1,0 +1,207 @@
+// Reads the API and shows what it says. It only ever asks (GET), and puts texts in as texts: no name can become markup.
+"use strict";
+
+const REFRESH = 10000, PAGE = 100;
+const byId = (id) => document.getElementById(id);
+let pool = null, cursors = [null], typing = 0, round = 0;
+
+// Built from the origin: a page that was opened with a name and password in its address may not ask relative to that.
+async function ask(path) {
+  const answer = await fetch(new URL("/api/v1" + path, location.origin), { headers: { Accept: "application/json" } });
+  if (answer.ok) return answer.json();
+  const problem = await answer.json().catch(() => ({ detail: answer.statusText }));
+  throw new Error(problem.detail);
+}
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined) made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+const cell = (content, kind = null) => element("td", { class: kind }, content === null ? "–" : content);
+const head = (content) => element("th", { scope: "row" }, content);
+const badge = (text, kind) => element("span", { class: "badge " + kind }, text);
+const faint = (text) => element("div", { class: "faint" }, text);
+const both = (...parts) => { const all = document.createDocumentFragment(); all.append(...parts); return all; };
+
+function size(bytes) {
+  if (bytes === null) return "–";
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+  let step = 0;
+  while (bytes >= 1024 && step < units.length - 1) { bytes /= 1024; step += 1; }
+  return (step === 0 || bytes >= 100 ? Math.round(bytes) : +bytes.toFixed(bytes >= 10 ? 1 : 2)) + " " + units[step];
+}
+function moment(text) {
+  if (!text) return "–";
+  const shown = text.slice(0, 16).replace("T", " ");
+  return element("time", { datetime: text, title: text }, shown);
+}
+function bar(share, text) {
+  const percent = Math.min(100, Math.max(0, share * 100));
+  const inner = element("span"), label = text ?? (percent > 0 && percent < 1 ? "< 1" : Math.round(percent)) + " %";
+  inner.style.width = percent + "%";
+  const meter = { role: "meter", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(percent), "aria-label": label };
+  return element("span", { class: "bar" + (percent >= 85 && !text ? " full" : "") },
+    element("span", meter, inner), element("span", { "aria-hidden": "true" }, label));
+}
+
+// One section: its rows, or in words why there are none.
+function show(id, rows, empty, problem = null) {
+  const section = byId(id), notice = section.querySelector(".notice");
+  section.querySelector("tbody").replaceChildren(...rows);
+  section.querySelector(".wide").hidden = rows.length === 0;
+  if (notice) {
+    notice.hidden = rows.length > 0 && !problem;
+    notice.textContent = problem ?? empty;
+    notice.classList.toggle("bad", problem !== null);
+  }
+}
+async function section(id, empty, load) {
+  const mine = round;
+  try {
+    const rows = await load();
+    if (mine === round) show(id, rows, empty);
+  } catch (error) {
+    if (mine === round) show(id, [], empty, error.message);
+  }
+}
+
+function poolRow(one) {
+  const limit = one.quota.bytes === null ? one.stored + one.free : Math.min(one.quota.bytes, one.stored + one.free);
+  const link = element("a", { href: "#pool=" + encodeURIComponent(one.name) }, one.name);
+  const type = one.type === "replicated" ? "replicated × " + one.replicas : one.type;
+  const quota = one.quota.bytes === null ? "–" : size(one.quota.bytes);
+  const application = one.applications.includes("rbd") ? one.applications.join(", ")
+    : badge(one.applications.join(", ") || "not for images", "warn");
+  return element("tr", { "aria-current": one.name === pool ? "true" : null }, head(link),
+    cell(limit ? bar(one.stored / limit) : "–"), cell(size(one.stored), "number"), cell(size(one.free), "number"),
+    cell(quota, "number"), cell(type, "whole"), cell(String(one.pg_num), "number"), cell(application));
+}
+function claimText(claim) {
+  if (!claim) return null;
+  return claim.name ? claim.namespace + "/" + claim.name : claim.volume ?? claim.uid;
+}
+function nameOf(one) {
+  return one.unfinished ? both(one.name, faint(both(badge("not whole", "bad"), " ", one.unfinished))) : one.name;
+}
+function imageRow(one) {
+  const used = one.used === null ? "–" : bar(one.used / one.size, size(one.used));
+  return element("tr", {}, head(nameOf(one)), cell(claimText(one.claim), "whole"), cell(size(one.size), "number"),
+    cell(used), cell(String(one.snapshot_count), "number"), cell(faint(one.features.join(", ")), "text"), cell(moment(one.created), "moment"));
+}
+function trashRow(one) {
+  return element("tr", {}, head(nameOf(one)), cell(claimText(one.claim), "whole"), cell(size(one.size), "number"),
+    cell(moment(one.deleted), "moment"), cell(moment(one.until), "moment"));
+}
+function mappingRow(one) {
+  const kind = one.ready === "True" ? "good" : one.ready === "False" ? "bad" : "warn";
+  const state = both(badge(one.reason || one.ready, kind), one.message ? faint(one.message) : "");
+  const count = one.selected === null ? "–" : one.synced + " of " + one.selected;
+  return element("tr", {}, head(one.name), cell(state, "text"), cell(both(...one.registries.map((name) => element("div", {}, name)))),
+    cell(one.secret), cell(one.mode), cell(count, "number"));
+}
+function controllerRow(one) {
+  const state = one.working ? badge("working", "good") : badge("nobody at work", "bad");
+  return element("tr", {}, head(one.name), cell(state), cell(one.holder), cell(moment(one.renewed), "moment"));
+}
+function operationRow(one) {
+  const place = [one.pool, one.namespace, one.image].filter(Boolean).join("/");
+  return element("tr", {}, head(one.kind), cell(place), cell(one.progress === null ? "–" : bar(one.progress)), cell(one.by));
+}
+
+async function health() {
+  const place = byId("health");
+  try {
+    const { user, ceph } = await ask("/status");
+    const kind = { ok: "good", degraded: "warn", down: "bad" }[ceph.status];
+    const word = { ok: "Ceph answers", degraded: "Some pools do not answer", down: "Ceph does not answer" }[ceph.status];
+    const more = ceph.silent_pools.join(", ") || ceph.reason || ceph.health || "";
+    place.replaceChildren(badge(word, kind), " ", element("span", { class: "faint" }, more));
+    byId("who").textContent = user;
+  } catch (error) {
+    place.replaceChildren(badge("The API does not answer", "bad"), " ", element("span", { class: "faint" }, error.message));
+  }
+}
+async function operations() {
+  const running = await ask("/operations").then((found) => found.operations.filter((one) => one.state === "running"), () => []);
+  byId("operations").hidden = running.length === 0;
+  show("operations", running.map(operationRow), "");
+}
+async function kubernetes() {
+  const mine = round;
+  try {
+    const found = await ask("/kubernetes");
+    if (mine !== round) return;
+    const outside = found.connected ? null : "This service runs outside any Kubernetes cluster.";
+    show("mappings", found.mappings.map(mappingRow), outside ?? "There is no mapping yet.");
+    show("controllers", found.controllers.map(controllerRow), outside ?? "There is no controller.");
+  } catch (error) {
+    show("mappings", [], "", error.message);
+    show("controllers", [], "", error.message);
+  }
+}
+async function images() {
+  const path = "/pools/" + encodeURIComponent(pool) + "/images?limit=" + PAGE;
+  const prefix = byId("prefix").value, filter = prefix ? "&prefix=" + encodeURIComponent(prefix) : "";
+  const empty = prefix ? "No image has a name that begins so." : "There is no image in this pool.";
+  await section("images", empty, async () => {
+    const rows = [];
+    let next = null;
+    for (const cursor of cursors) {
+      const page = await ask(path + filter + (cursor ? "&cursor=" + cursor : ""));
+      rows.push(...page.images.map(imageRow));
+      next = page.next_cursor;
+      if (next === null) break;
+    }
+    byId("more").hidden = next === null;
+    byId("more").dataset.cursor = next ?? "";
+    return rows;
+  });
+}
+async function poolParts() {
+  for (const id of ["images", "trash"]) byId(id).hidden = pool === null;
+  if (pool === null) return;
+  byId("images-title").textContent = "Images in " + pool;
+  byId("trash-title").textContent = "Trash of " + pool;
+  await Promise.all([images(), section("trash", "The trash is empty.", async () =>
+    (await ask("/pools/" + encodeURIComponent(pool) + "/trash")).entries.map(trashRow))]);
+}
+async function refresh() {
+  round += 1;
+  await Promise.all([health(), operations(), kubernetes(), poolParts(),
+    section("pools", "There is no pool yet.", async () => (await ask("/pools")).pools.map(poolRow))]);
+  byId("fresh").textContent = "Last asked at " + new Date().toTimeString().slice(0, 8) + "; asked again every ten seconds.";
+}
+
+function chosen() {
+  // Other fragments are places on the page, and choose nothing.
+  if (location.hash.startsWith("#pool=")) pool = decodeURIComponent(location.hash.slice("#pool=".length));
+  cursors = [null];
+  byId("prefix").value = "";
+}
+addEventListener("hashchange", async () => {
+  if (!location.hash.startsWith("#pool=")) return;
+  chosen();
+  await refresh();
+  if (pool !== null) byId("images").focus({ preventScroll: false });
+});
+byId("prefix").addEventListener("input", () => {
+  clearTimeout(typing);
+  cursors = [null];
+  typing = setTimeout(() => { round += 1; images(); }, 250);
+});
+byId("more").addEventListener("click", async () => {
+  const before = byId("images").querySelectorAll("tbody tr").length;
+  cursors.push(byId("more").dataset.cursor);
+  await images();
+  const first = byId("images").querySelectorAll("tbody th")[before];
+  if (first) { first.tabIndex = -1; first.focus(); }
+});
+// The table has the focus while it is refreshed by hand; a page nobody looks at asks nothing.
+setInterval(() => { if (!document.hidden) refresh(); }, REFRESH);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+chosen();
+refresh();

@@ -1,0 +1,178 @@
+"""The pages for people, in a real browser."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rbd
+
+from tests.api.browser import Browser
+from tests.api.client import ADMIN, EDITOR, VIEWER, Api
+from tests.api.conftest import Service
+from tests.cluster import Ceph, Place, wait_for
+
+pytestmark = pytest.mark.skipif(shutil.which("chromedriver") is None, reason="needs Debian's chromium-driver")
+
+
+@pytest.fixture(scope="module")
+def browser(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    started = Browser(place, tmp_path_factory.mktemp("browser"))
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture
+def filled(pool: str, ioctx: Any) -> str:
+    """A pool with an image of a claim, one that is nobody's, and something in the trash."""
+    librbd = rbd.RBD()
+    for name, features in (("claimed", 61), ("free", 1), ("thrown", 1)):
+        librbd.create(ioctx, name, 1 << 30, old_format=False, features=features)
+    with rbd.Image(ioctx, "claimed") as image:
+        image.metadata_set("csi.storage.k8s.io/pvc/name", "data")
+        image.metadata_set("csi.storage.k8s.io/pvc/namespace", "shop")
+        image.write(b"x", 0)
+    librbd.trash_move(ioctx, "thrown", 3600)
+    return pool
+
+
+def test_overview_shows_pools_images_claims_and_trash(browser: Browser, service: Service, filled: str) -> None:
+    browser.open(f"{service.url}/ui", token=VIEWER)
+    browser.until("#pools tbody", filled)
+    browser.until("#health", "Ceph answers")
+    assert browser.text("#who") == "vera"
+    browser.run("[...document.querySelectorAll('#pools a')].find(a => a.textContent === arguments[0]).click()", filled)
+    browser.until("#images tbody", "claimed")
+    row = browser.text("#images tbody tr:first-child")
+    for said in ("claimed", "shop/data", "1 GiB", "4 MiB", "layering"):
+        assert said in row
+    assert "thrown" in browser.until("#trash tbody", "thrown")
+    assert "outside any Kubernetes" in browser.text("#mappings")
+    assert browser.complaints() == []
+
+
+def test_fill_of_a_pool_is_a_bar_with_its_number(browser: Browser, service: Service, filled: str, ceph: Ceph) -> None:
+    ceph.ceph("osd", "pool", "set-quota", filled, "max_bytes", str(8 << 20))
+    ceph.rbd("bench", "--io-type", "write", "--io-size", "1M", "--io-total", "4M", f"{filled}/claimed")
+    script = """const rows = [...document.querySelectorAll('#pools tbody tr')];
+        const meter = rows.find(r => r.textContent.includes(arguments[0])).querySelector('[role=meter]');
+        return meter && [+meter.ariaValueNow, meter.firstChild.offsetWidth / meter.offsetWidth]"""
+
+    def bar() -> list[float] | None:
+        browser.open(f"{service.url}/ui", token=VIEWER)
+        browser.until("#pools tbody", filled)
+        found: list[float] | None = browser.run(script, filled)
+        return found if found and found[0] >= 40 else None
+
+    percent, width = wait_for(bar, "Ceph's statistics to reach the page", 60)
+    assert abs(width * 100 - percent) < 2
+
+
+def test_everything_is_reached_by_keyboard(browser: Browser, service: Service, filled: str) -> None:
+    browser.open(f"{service.url}/ui", token=VIEWER)
+    browser.until("#pools tbody", filled)
+    focused = "const e = document.activeElement; return e.tagName + ' ' + e.textContent.trim()"
+    reached = []
+    for _ in range(40):
+        browser.press("tab")
+        reached.append(browser.run(focused))
+        if reached[-1] == f"A {filled}":
+            break
+    assert reached[0] == "A Skip to the pools"
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert browser.run(outline) == "solid", "one has to see where one is"
+    browser.press("enter")
+    browser.until("#images tbody", "claimed")
+    assert browser.run("return document.activeElement.id") == "images"
+    browser.press("tab", "f", "r")
+    wait_for(lambda: browser.text("#images tbody th") == "free", "the list to be filtered by what was typed")
+
+
+def test_list_goes_on_page_by_page(browser: Browser, service: Service, pool: str, ioctx: Any) -> None:
+    for number in range(130):
+        rbd.RBD().create(ioctx, f"image-{number:03}", 1 << 20, old_format=False, features=1)
+    count = "return document.querySelectorAll('#images tbody tr').length"
+    browser.open(f"{service.url}/ui#pool={pool}", token=VIEWER)
+    browser.until("#images tbody", "image-099")
+    assert browser.run(count) == 100
+    browser.run("document.getElementById('more').click()")
+    browser.until("#images tbody", "image-129")
+    assert browser.run(count) == 130
+    assert browser.run("return document.getElementById('more').hidden") is True
+
+
+def test_names_are_shown_as_names_whatever_they_hold(browser: Browser, service: Service, pool: str, ioctx: Any) -> None:
+    evil = "<img src=x onerror=document.title='broken'>"
+    rbd.RBD().create(ioctx, evil, 1 << 20, old_format=False, features=1)
+    browser.open(f"{service.url}/ui#pool={pool}", token=VIEWER)
+    browser.until("#images tbody", evil)
+    assert browser.run("return document.title") == "Sutler"
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("page", ["/ui", "/docs"])
+def test_page_needs_nothing_from_elsewhere_and_changes_nothing(browser: Browser, service: Service, page: str) -> None:
+    browser.open(f"{service.url}{page}", token=EDITOR)
+    wait_for(lambda: browser.run("return document.readyState") == "complete", "the page")
+    loaded = browser.run("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert loaded
+    assert [url for url in loaded if not url.startswith(f"{service.url}/")] == []
+    assert browser.complaints() == []
+
+
+def test_page_only_ever_reads() -> None:
+    script = (Path(__file__).parents[2] / "provisioner/api/pages/ui.js").read_text()
+    assert script.count("fetch(") == 1
+    assert not re.search(r"method:|POST|PATCH|DELETE|innerHTML|eval\(", script)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("page", ["/ui", "/docs"])
+def test_text_can_be_read_in_light_and_dark(browser: Browser, service: Service, page: str, dark: bool) -> None:
+    """Contrast of at least 4.5, as WCAG's level AA asks for, of every text against what is behind it."""
+    browser.open(f"{service.url}{page}", token=VIEWER, dark=dark)
+    wait_for(lambda: browser.text("main"), "the page")
+    wait_for(lambda: page == "/docs" or browser.text("#fresh"), "its contents")
+    assert browser.run(_CONTRAST) == []
+
+
+_CONTRAST = """
+const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+const linear = (c) => c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4;
+const light = ([r, g, b]) => [r, g, b].map((c) => linear(c / 255))
+  .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
+const ground = (e) => { for (; e; e = e.parentElement) {
+  const c = getComputedStyle(e).backgroundColor; if (/^rgb\\(/.test(c)) return rgb(c); } return [255, 255, 255]; };
+const bad = [];
+for (const e of document.querySelectorAll('body *')) {
+  if (![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) || !e.checkVisibility()) continue;
+  const [a, b] = [light(rgb(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
+  if ((a + .05) / (b + .05) < 4.5) bad.push(e.tagName + '.' + e.className + ': ' + e.textContent.trim().slice(0, 40));
+}
+return bad;
+"""
+
+
+def test_narrow_window_scrolls_tables_and_not_the_page(browser: Browser, service: Service, filled: str) -> None:
+    browser.open(f"{service.url}/ui#pool={filled}", token=VIEWER, size=(390, 800))
+    browser.until("#images tbody", "claimed")
+    assert browser.run("return document.documentElement.scrollWidth") <= 390
+
+
+def test_what_one_may_not_see_is_said_in_its_place(browser: Browser, service: Service, api: Api) -> None:
+    browser.open(f"{service.url}/ui#pool=nowhere", token=ADMIN)
+    assert "pool nowhere does not exist" in browser.until("#images", "does not exist")
+    assert api.get("/pools").status == 200
+
+
+def test_documentation_tells_of_every_endpoint_and_problem(browser: Browser, service: Service, api: Api) -> None:
+    browser.open(f"{service.url}/docs#invalid", token=VIEWER)
+    text = browser.until("main", "/api/v1/pools")
+    document = Api(api.url, api.authority, token=VIEWER, base="").get("/openapi.json").json
+    assert [path for path in document["paths"] if path not in text] == []
+    assert browser.run("return document.querySelector(':target').textContent") == "invalid"
