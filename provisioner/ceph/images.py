@@ -1,19 +1,21 @@
 """Images of one pool, as blocking calls: they run in the threads of `provisioner.ceph.threads`.
 
 Each is safe to repeat: what a killed or timed-out call left behind is finished or cleaned up by the next one with the
-same arguments. What a caller must not destroy is checked here, next to the call that would.
+same arguments.
 """
 
 import contextlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from provisioner.ceph import journal
 from provisioner.ceph import metadata as wire
 from provisioner.ceph.binding import rados, rbd
-from provisioner.ceph.errors import ImageMissing, ImageTaken, InUse, Missing, NamespaceMissing, NoSpace, translated
-from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, Trashed, feature_names
+from provisioner.ceph.errors import ImageMissing, ImageTaken, NamespaceMissing, NoSpace, translated
+from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, feature_names
+from provisioner.ceph.where import image as image_text
+from provisioner.ceph.where import image_errors, place
 
 Fence = Callable[[], None]
 """Called right before the first change; raises when this process may not act any more."""
@@ -36,7 +38,7 @@ def create(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence, entry: Entry |
 
 def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
     """The image's id."""
-    target = f"image {_where(ioctx)}/{spec.name}"
+    target = image_text(ioctx, spec.name)
     try:
         _create(ioctx, spec, target)
     except ImageTaken:
@@ -45,7 +47,7 @@ def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
             return confirmed
         # The pool's directory knows the name, but there is no image: a create or a removal stopped half-way.
         fence()
-        with contextlib.suppress(ImageMissing), _translated("cleaning up", target):
+        with contextlib.suppress(ImageMissing), image_errors("cleaning up", target):
             _LIBRBD.remove(ioctx, spec.name)
         _create(ioctx, spec, target)
     identifier = identity(ioctx, spec.name)
@@ -57,7 +59,7 @@ def prepare(ioctx: Any) -> None:
     """Makes the trash's object. Every removal goes through it, and in a full pool it could not be made any more."""
     with (
         contextlib.suppress(NoSpace),
-        translated("preparing", f"pool {_where(ioctx)}"),
+        translated("preparing", f"pool {place(ioctx)}"),
         rados.WriteOpCtx() as operation,
     ):
         operation.new(0)  # no error if it is there
@@ -65,7 +67,7 @@ def prepare(ioctx: Any) -> None:
 
 
 def _create(ioctx: Any, spec: ImageSpec, target: str) -> None:
-    with _translated("creating", target):
+    with image_errors("creating", target):
         _LIBRBD.create(
             ioctx, spec.name, spec.size, order=spec.order, old_format=False, features=spec.feature_bits,
             stripe_unit=spec.stripe_unit, stripe_count=spec.stripe_count, data_pool=spec.data_pool,
@@ -92,9 +94,9 @@ def _confirm(ioctx: Any, spec: ImageSpec, owner: str, target: str) -> str | None
 
 
 def describe(ioctx: Any, name: str) -> Image:
-    target = f"image {_where(ioctx)}/{name}"
+    target = image_text(ioctx, name)
     # A read-write open is itself a watcher.
-    with _translated("opening", target), rbd.Image(ioctx, name, read_only=True) as image:
+    with image_errors("opening", target), rbd.Image(ioctx, name, read_only=True) as image:
         snapshots = tuple(snapshot["name"] for snapshot in image.list_snaps())
         identifier = image.id()
         return Image(
@@ -111,147 +113,42 @@ def _child(child: Mapping[str, Any]) -> str:
 
 
 def identity(ioctx: Any, name: str) -> str:
-    with _translated("looking up", f"image {_where(ioctx)}/{name}"):
+    with image_errors("looking up", image_text(ioctx, name)):
         return wire.decode_text(ioctx.read(wire.IDENTITY + name))
 
 
 def metadata_of(ioctx: Any, identifier: str) -> dict[str, str]:
-    with _translated("reading the metadata of", f"image {_where(ioctx)} id {identifier}"):
+    with image_errors("reading the metadata of", f"image {place(ioctx)} id {identifier}"):
         _, data = ioctx.execute(wire.HEADER + identifier, wire.CLASS, "metadata_list", wire.encode_listing(), 65536)
         return wire.decode_map(data)
 
 
 def _set_metadata(ioctx: Any, identifier: str, metadata: Mapping[str, str], target: str) -> None:
-    with _translated("writing the metadata of", target):
+    with image_errors("writing the metadata of", target):
         ioctx.execute(wire.HEADER + identifier, wire.CLASS, "metadata_set", wire.encode_map(metadata))
 
 
 def listing(ioctx: Any) -> list[Listed]:
-    with _translated("listing", f"the images of {_where(ioctx)}"):
+    with image_errors("listing", f"the images of {place(ioctx)}"):
         return [Listed(entry["name"], entry["id"]) for entry in _LIBRBD.list2(ioctx)]
 
 
 def resize(ioctx: Any, name: str, size: int, fence: Fence) -> int:
     """Grows the image to `size` and returns the size it has then. An image that is larger already stays as it is."""
-    target = f"image {_where(ioctx)}/{name}"
+    target = image_text(ioctx, name)
     fence()
-    with _translated("resizing", target), rbd.Image(ioctx, name) as image:
+    with image_errors("resizing", target), rbd.Image(ioctx, name) as image:
         if image.size() < size:
             image.resize(size, allow_shrink=False)
         return int(image.size())
 
 
-def removable(ioctx: Any, name: str, owner: str, value: str) -> Image | None:
-    """The image, if it may be removed; None if it is gone. Raises InUse or ImageTaken with what is in the way.
-
-    Asked before every removal: librbd happily moves an image with watchers or snapshots to the trash, and one with
-    snapshots can never be removed from there.
-    """
-    target = f"image {_where(ioctx)}/{name}"
-    try:
-        found = describe(ioctx, name)
-    except ImageMissing:
-        return None
-    if found.metadata.get(owner) != value:
-        names = f"{owner}={found.metadata[owner]}" if owner in found.metadata else f"no {owner}"
-        raise ImageTaken(
-            f"{target} is kept: its metadata has {names} instead of {value}, so it is not this volume's image"
-        )
-    if found.children:
-        raise InUse(f"{target} is kept: clones depend on it: {_some(found.children)}; flatten or delete them first")
-    if found.snapshots:
-        raise InUse(f"{target} is kept: it has snapshots: {_some(found.snapshots)}; delete them first (rbd snap rm)")
-    if found.watchers:
-        raise InUse(f"{target} is kept: it is in use at {_some(found.watchers)}; unmap it there first")
-    return found
-
-
-def remove(ioctx: Any, name: str, owner: str, value: str, fence: Fence) -> None:
-    """Removes the image at once. One that is gone is a success, and a half-removed one is cleaned up."""
-    found = removable(ioctx, name, owner, value)
-    fence()
-    target = f"image {_where(ioctx)}/{name}"
-    try:
-        with _translated("removing", target):
-            _LIBRBD.remove(ioctx, name)
-    except ImageMissing:
-        if found is not None:
-            _require_gone(ioctx, name, target)
-
-
-def trash(ioctx: Any, name: str, owner: str, value: str, fence: Fence, *, delay: int) -> None:
-    """Moves the image to the trash, where it can be restored for `delay` seconds at least."""
-    if removable(ioctx, name, owner, value) is None:
-        return
-    fence()
-    target = f"image {_where(ioctx)}/{name}"
-    try:
-        with _translated("moving to the trash", target):
-            _LIBRBD.trash_move(ioctx, name, delay)
-    except ImageMissing:
-        _require_gone(ioctx, name, target)
-
-
-def _require_gone(ioctx: Any, name: str, target: str) -> None:
-    """Librbd says "no such file" of much, for example of a trash that a full pool has no room for."""
-    try:
-        identity(ioctx, name)
-    except ImageMissing:
-        return
-    raise NoSpace(f"removing {target}: it is still there: is the pool full or over its quota?")
-
-
-def trash_listing(ioctx: Any) -> list[Trashed]:
-    with _translated("listing", f"the trash of {_where(ioctx)}"):
-        return [
-            Trashed(entry["name"], entry["id"], _utc(entry["deletion_time"]), _utc(entry["deferment_end_time"]))
-            for entry in _LIBRBD.trash_list(ioctx)
-            if entry["source"] == "USER"
-        ]
-
-
-def trash_remove(ioctx: Any, identifier: str, fence: Fence) -> None:
-    fence()
-    with contextlib.suppress(Missing), _translated("removing from the trash", f"{_where(ioctx)} id {identifier}"):
-        _LIBRBD.trash_remove(ioctx, identifier)
-
-
-def trash_restore(ioctx: Any, identifier: str, name: str, fence: Fence) -> None:
-    fence()
-    with _translated("restoring", f"image {_where(ioctx)}/{name}"):
-        _LIBRBD.trash_restore(ioctx, identifier, name)
-
-
 def require_namespace(ioctx: Any, namespace: str) -> None:
     if not namespace:
         return
-    with translated("looking up", f"namespace {_where(ioctx)}"):
+    with translated("looking up", f"namespace {place(ioctx)}"):
         if _LIBRBD.namespace_exists(ioctx, namespace):
             return
     raise NamespaceMissing(
         f"RADOS namespace {namespace} does not exist in pool {ioctx.get_pool_name()} (rbd namespace create)"
     )
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _some(names: tuple[str, ...], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def _where(ioctx: Any) -> str:
-    name, namespace = ioctx.get_pool_name(), ioctx.get_namespace()
-    return f"{name}/{namespace}" if namespace else str(name)
-
-
-@contextlib.contextmanager
-def _translated(operation: str, target: str) -> Any:
-    """As `translated`, with "does not exist" said of the image."""
-    try:
-        with translated(operation, target):
-            yield
-    except Missing as error:
-        raise ImageMissing(str(error), code=error.code) from error.__cause__

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from provisioner.ceph import images, journal
+from provisioner.ceph import images, journal, removal
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import ImageMissing, PoolMissing
 from provisioner.ceph.images import Fence
@@ -58,12 +58,15 @@ class Pool:
     async def resize(self, name: str, size: int, *, fence: Fence) -> int:
         return await self._do("resize", lambda ioctx: images.resize(ioctx, name, size, fence), name)
 
-    async def remove(self, name: str, *, owner: str, value: str, fence: Fence) -> None:
-        """The image goes if its metadata says `owner`=`value`, and nothing needs it."""
-        await self._do("remove", lambda ioctx: images.remove(ioctx, name, owner, value, fence), name, slow=True)
+    async def remove(self, name: str, *, owner: str, value: str, fence: Fence) -> str | None:
+        """The image goes if its metadata says `owner`=`value`, and nothing needs it.
+
+        A large one is only moved to the trash; its id comes back, for `trash_remove`.
+        """
+        return await self._do("remove", lambda ioctx: removal.remove(ioctx, name, owner, value, fence), name, slow=True)
 
     async def trash(self, name: str, *, owner: str, value: str, delay: int, fence: Fence) -> None:
-        await self._do("trash", lambda ioctx: images.trash(ioctx, name, owner, value, fence, delay=delay), name)
+        await self._do("trash", lambda ioctx: removal.trash(ioctx, name, owner, value, fence, delay=delay), name)
 
     async def drop(self, entry: Entry, *, fence: Fence) -> None:
         """Removes the entry from ceph-csi's journal; that of an image that is gone."""
@@ -75,15 +78,15 @@ class Pool:
         await self._do("drop", work, entry.image)
 
     async def trash_list(self) -> list[Trashed]:
-        return await self._do("trash_list", images.trash_listing)
+        return await self._do("trash_list", removal.trash_listing)
 
     async def trash_remove(self, identifier: str, *, fence: Fence) -> None:
         await self._do(
-            "trash_remove", lambda ioctx: images.trash_remove(ioctx, identifier, fence), identifier, slow=True
+            "trash_remove", lambda ioctx: removal.trash_remove(ioctx, identifier, fence), identifier, slow=True
         )
 
     async def trash_restore(self, identifier: str, name: str, *, fence: Fence) -> None:
-        await self._do("trash_restore", lambda ioctx: images.trash_restore(ioctx, identifier, name, fence), name)
+        await self._do("trash_restore", lambda ioctx: removal.trash_restore(ioctx, identifier, name, fence), name)
 
     async def space(self) -> Space:
         return await self._cluster.run("space", lambda connection: connection.space(self.name))

@@ -12,6 +12,7 @@ from provisioner.ceph.clusters import Clusters
 from provisioner.volumes.expand import Expander
 from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.provision import Provisioner
+from provisioner.volumes.purge import Purger
 from provisioner.volumes.reconcile import Reconciler
 from provisioner.volumes.remove import Remover
 from provisioner.volumes.views import ClaimView
@@ -42,6 +43,7 @@ class Controller:
         provisioner: Provisioner,
         expander: Expander,
         remover: Remover,
+        purger: Purger,
         reconciler: Reconciler,
         workers: int,
         settle: float,
@@ -53,6 +55,7 @@ class Controller:
         self._provisioner = provisioner
         self._expander = expander
         self._remover = remover
+        self._purger = purger
         self._reconciler = reconciler
         self._queue = WorkQueue("volumes", workers=workers)
         self._settle = settle
@@ -69,6 +72,7 @@ class Controller:
                 self._consider(volume)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._queue.run(self._handle), name="volumes")
+                group.create_task(self._purger.run(), name="purge")
                 group.create_task(self._reconciler.run(), name="reconcile")
         finally:
             self._watches.listen(None, None)

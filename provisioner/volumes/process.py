@@ -12,6 +12,7 @@ from provisioner.volumes import names
 from provisioner.volumes.controller import Controller
 from provisioner.volumes.expand import Expander
 from provisioner.volumes.provision import Provisioner
+from provisioner.volumes.purge import Purger
 from provisioner.volumes.reconcile import Policy, Reconciler
 from provisioner.volumes.remove import Remover
 from provisioner.volumes.watches import Watches
@@ -112,6 +113,7 @@ async def _controller(
         grace=settings.orphan_grace,
         trash_delay=settings.orphan_trash_delay,
     )
+    purger = Purger(clusters, fence)
     reconciler = Reconciler(
         fenced,
         clusters,
@@ -119,6 +121,7 @@ async def _controller(
         events,
         kubernetes=kubernetes,
         in_progress=provisioner.attempts.__contains__,
+        purger=purger,
         policy=policy,
         fence=fence,
     )
@@ -128,7 +131,8 @@ async def _controller(
         events,
         provisioner=provisioner,
         expander=Expander(fenced, clusters, events, fence=fence),
-        remover=Remover(fenced, clusters, events, attached=watches.attached, fence=fence),
+        remover=Remover(fenced, clusters, events, attached=watches.attached, fence=fence, purge=purger.add),
+        purger=purger,
         reconciler=reconciler,
         workers=settings.workers,
         # Another may lead after the whole difference.

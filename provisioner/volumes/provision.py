@@ -1,5 +1,6 @@
 """From a claim to an image to a PersistentVolume. A step that fails, or has an unknown outcome, is done again."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, 
 SOURCE = "rbd"
 LOOK_AGAIN = 3600.0
 """Seconds until a refused claim is told again: events are forgotten after an hour."""
+SLOW = 1.0
+"""Seconds after which people are told that we are at it."""
 STALE = 2.0
 """Seconds after which what we know of a claim is asked for again before its volume is made."""
 
@@ -89,10 +92,12 @@ class Provisioner:
             # The class has been made anew since: what may be at the old place is nobody's.
             await self._remove_image(earlier)
             self._forget(volume)
-        if volume not in self.attempts:
-            self._events.normal(claim, "Provisioning", f"Making RBD image {place.path} of {request.size} bytes")
         attempt = Attempt(request, place, cls.journal)
         self._remember(volume, attempt)
+        # Said only when there is something to wait for: two events for what took a moment are half of its cost.
+        said = asyncio.get_running_loop().call_later(
+            SLOW, self._events.normal, claim, "Provisioning", f"Making RBD image {place.path} of {request.size} bytes"
+        )
         try:
             body = await self._create_image(cls, attempt)
             view = now()
@@ -103,6 +108,8 @@ class Provisioner:
             await self._save(attempt, body)
         except (CephError, KubeError) as error:
             return self._failed(claim, cls, error)
+        finally:
+            said.cancel()
         self._done(volume)
         metrics.PROVISIONED.labels(cls.name, SOURCE).inc()
         metrics.PROVISION_SECONDS.labels(cls.name, SOURCE).observe(time.monotonic() - started)

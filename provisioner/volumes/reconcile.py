@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from sutler.kube.events import EventRecorder
-
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError, ImageMissing
-from provisioner.ceph.model import Listed
+from provisioner.ceph.model import Entry, Listed
 from provisioner.ceph.pool import Pool
 from provisioner.volumes import metrics, names
+from provisioner.volumes.purge import Purger
 from provisioner.volumes.volume import Place
 from provisioner.volumes.watches import Watches
 from sutler import log
 from sutler.kube.client import Client
 from sutler.kube.errors import KubeError, NotFound
+from sutler.kube.events import EventRecorder
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 
 _log = log.get(__name__)
@@ -52,6 +52,7 @@ class Reconciler:
         *,
         kubernetes: str,
         in_progress: Callable[[str], bool],
+        purger: Purger,
         policy: Policy,
         fence: Callable[[], None],
     ) -> None:
@@ -62,6 +63,7 @@ class Reconciler:
         self._events = events
         self._kubernetes = kubernetes
         self._in_progress = in_progress
+        self._purger = purger
         self._policy = policy
         self._fence = fence
         self._foreign: dict[Where, set[str]] = {}
@@ -76,7 +78,7 @@ class Reconciler:
             try:
                 pool = self._clusters.get(where[0]).pool(where[1], where[2])
                 await self._compare(where, pool)
-                await self._purge(pool)
+                await self._purge(where, pool)
                 await self._measure(where, pool)
             except (CephError, KubeError) as error:
                 # The next comparison is soon enough; nothing waits for this one.
@@ -156,9 +158,12 @@ class Reconciler:
             return
         owner = found.metadata[names.OWNER]
         await pool.trash(image.name, owner=names.OWNER, value=owner, delay=self._policy.trash_delay, fence=self._fence)
+        entry = Entry(owner, names.volume_name(owner), found.metadata.get(names.METADATA_NAMESPACE, ""))
+        if image.name == entry.image:
+            await pool.drop(entry, fence=self._fence)
         _log.warning("orphan image moved to the trash", image=image.name, pool=pool.name)
 
-    async def _purge(self, pool: Pool) -> None:
+    async def _purge(self, where: Where, pool: Pool) -> None:
         """Removes from the trash what we have put there and what nobody has restored in time."""
         now = datetime.now(UTC)
         for entry in await pool.trash_list():
@@ -166,7 +171,7 @@ class Reconciler:
                 continue
             with contextlib.suppress(ImageMissing):
                 if (await pool.metadata(entry.id)).get(names.KUBERNETES) == self._kubernetes:
-                    await pool.trash_remove(entry.id, fence=self._fence)
+                    self._purger.add(Place(*where, entry.name), entry.id)
 
     async def _measure(self, where: Where, pool: Pool) -> None:
         space = await pool.space()

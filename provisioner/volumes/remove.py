@@ -7,6 +7,7 @@ from collections.abc import Callable
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError, PoolMissing, Unavailable
 from provisioner.volumes import deletion, metrics, names
+from provisioner.volumes.volume import Place
 from sutler.kube.client import Client
 from sutler.kube.errors import Conflict, Invalid, NotFound
 from sutler.kube.events import EventRecorder
@@ -25,13 +26,24 @@ class Remover:
         *,
         attached: Callable[[str], bool],
         fence: Callable[[], None],
+        purge: Callable[[Place, str], None],
     ) -> None:
-        """`attached`: whether a node has the volume; `fence`: raises when we may not act any more."""
+        """What it needs to know and to tell.
+
+        Args:
+            client: fenced.
+            clusters: with the images.
+            events: about the volumes.
+            attached: whether a node has the volume.
+            fence: raises when we may not act any more.
+            purge: takes the id of an image in the trash that is to be removed when there is time.
+        """
         self._client = client
         self._clusters = clusters
         self._events = events
         self._attached = attached
         self._fence = fence
+        self._purge = purge
 
     async def remove(self, name: str) -> float | None:
         """Deletes the volume with its image, if it is to go. Returns the seconds until another look is needed."""
@@ -77,7 +89,9 @@ class Remover:
         # A pool that the cluster's map does not hold is gone with all its images.
         with contextlib.suppress(PoolMissing):
             if decision.trash_delay is None:
-                await pool.remove(place.image, owner=names.OWNER, value=decision.owner, fence=self._fence)
+                later = await pool.remove(place.image, owner=names.OWNER, value=decision.owner, fence=self._fence)
+                if later is not None:
+                    self._purge(place, later)
             else:
                 await pool.trash(
                     place.image, owner=names.OWNER, value=decision.owner, delay=decision.trash_delay, fence=self._fence

@@ -44,7 +44,7 @@ class VolumeView:
     place: Place | None
     storage_class: str
     ends: bool
-    """Released, or being deleted: somebody has to look."""
+    """Released, or being deleted and held by us: somebody has to look."""
 
 
 def view_class(obj: Json) -> ClassView:
@@ -75,11 +75,13 @@ def view_volume(obj: Json) -> VolumeView | None:
     if not deletion.is_ours(obj):
         return None
     spec, status = obj["spec"], obj.get("status") or {}
+    leaving = "deletionTimestamp" in obj["metadata"]
+    held = names.FINALIZER in (obj["metadata"].get("finalizers") or [])
     return VolumeView(
         owner=(spec.get("claimRef") or {}).get("uid", ""),
         place=place_of(obj),
         storage_class=spec.get("storageClassName", ""),
-        ends=status.get("phase") == "Released" or "deletionTimestamp" in obj["metadata"],
+        ends=held if leaving else status.get("phase") == "Released",
     )
 
 

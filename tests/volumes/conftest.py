@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +7,7 @@ from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess
 from tests.volumes.world import ARGUMENTS, World
 
 SYSTEM = "sutler-system"
+RIGHTS = Path(__file__).parents[2] / "manifests" / "base" / "volumes-rbac.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -16,18 +18,35 @@ def system(control_plane: ControlPlane) -> str:
     return SYSTEM
 
 
+@pytest.fixture(scope="session")
+def account(control_plane: ControlPlane, system: str) -> Path:
+    """A kubeconfig with the rights that an installation gives, and no others."""
+    control_plane.kubectl("apply", "-f", str(RIGHTS))
+    return control_plane.kubeconfig_for(system, "sutler-volumes")
+
+
+@pytest.fixture(scope="session")
+def start_volumes(
+    account: Path, ceph: Ceph, place: Place, system: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., SutlerProcess]:
+    """Makes a `provisioner volumes`, not started yet, with these further arguments; the caller stops it."""
+
+    def make(*arguments: str) -> SutlerProcess:
+        return SutlerProcess(
+            [*ARGUMENTS, f"--namespace={system}", *arguments],
+            account,
+            place,
+            tmp_path_factory.mktemp("volumes"),
+            env={"CEPH_CONF": str(ceph.conf)},
+        )
+
+    return make
+
+
 @pytest.fixture(scope="module")
-def volumes(
-    control_plane: ControlPlane, ceph: Ceph, place: Place, system: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SutlerProcess]:
-    """`provisioner volumes` as an administrator would run it; tests may kill and restart it."""
-    started = SutlerProcess(
-        [*ARGUMENTS, f"--namespace={system}"],
-        control_plane.kubeconfig,
-        place,
-        tmp_path_factory.mktemp("volumes"),
-        env={"CEPH_CONF": str(ceph.conf)},
-    )
+def volumes(start_volumes: Callable[..., SutlerProcess]) -> Iterator[SutlerProcess]:
+    """`provisioner volumes` as it would be installed; tests may kill and restart it."""
+    started = start_volumes()
     started.start()
     yield started
     started.stop()

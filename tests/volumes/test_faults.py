@@ -220,3 +220,28 @@ def test_secrets_process_never_imports_ceph() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(ran.stdout.splitlines()[-1]) == []
+
+
+def test_api_server_that_restarts_in_the_middle_loses_nothing(world: World) -> None:
+    cls = world.storage_class()
+    world.apply(*(claim(f"data-{n}", cls) for n in range(10)))
+    world.control_plane.restart_apiserver()
+    bound = world.wait_bound(10, timeout=60)
+    assert len(world.images()) == len({c["spec"]["volumeName"] for c in bound}) == 10
+    world.delete_claims()
+    world.control_plane.restart_apiserver()
+    world.wait_gone(60)
+
+
+def test_claim_deleted_and_made_again_under_its_name_gets_an_image_of_its_own(world: World) -> None:
+    cls = world.storage_class()
+    uids = set()
+    for _ in range(4):
+        world.apply(claim("data", cls))
+        uids.add(world.get("pvc", "data")["metadata"]["uid"])
+        world.kubectl("delete", "pvc", "data", "--wait=true", "--timeout=30s")
+    world.apply(claim("data", cls))
+    (bound,) = world.wait_bound()
+    wait_for(lambda: len(world.images()) == 1, "only the last one's image to be left")
+    assert world.images() == [f"{world.namespace}-data-{bound['metadata']['uid']}"]
+    assert bound["metadata"]["uid"] not in uids

@@ -111,3 +111,18 @@ def test_full_pool_is_told_at_once_and_heals(world: World) -> None:
     wait_for(lambda: len(world.claims()) == len(world.volumes()) + 1, "the first volume to go")
     world.ceph.ceph("osd", "pool", "set-quota", world.pool, "max_objects", "0")
     world.wait_bound(1, timeout=60)
+
+
+def test_large_image_is_removed_behind_the_volumes_back(world: World) -> None:
+    cls = world.storage_class({"objectSize": "4Ki"})
+    world.apply(claim("data", cls, "1Gi"))
+    world.wait_bound()
+    world.delete_claims()
+    world.wait_gone()
+    wait_for(lambda: not trash(world), "the image to leave the trash", 120)
+
+
+def test_capacity_of_a_pool_is_measured(world: World) -> None:
+    world.storage_class()
+    sample = f'sutler_pool_available_bytes{{cluster="",pool="{world.pool}"}}'
+    wait_for(lambda: world.process.metrics().get(sample, 0) > 0, "the pool's free space")

@@ -1,0 +1,99 @@
+"""SIGKILL at every call of a volume's life, one by one, and a new start: nothing doubled, lost or left behind."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
+from tests.volumes.world import World, claim
+
+ARGUMENTS = ["tests.volumes.killable", "volumes", "--lease-duration=1.5", "--renew-deadline=1", "--retry-period=0.3"]
+ARGUMENTS += ["--reconcile-interval=1000", "--workers=2"]
+MIB = 1024**2
+
+
+class Life:
+    """A claim from its creation to its deletion, under a process that may kill itself and is replaced then."""
+
+    def __init__(self, world: World, start: Callable[[str], SutlerProcess], kill: str) -> None:
+        self.world = world
+        self._start = start
+        self.world.process = start(kill)
+        self.killed = False
+        self.name = f"data-{kill.replace(':', '-')}"
+
+    def run(self, storage_class: str) -> str:
+        """The whole life; the log of the first process comes back."""
+        world, name, first = self.world, self.name, self.world.process
+        world.apply(claim(name, storage_class, "1Mi", volumeMode="Block"))
+        self._until(lambda: world.get("pvc", name)["status"]["phase"] == "Bound", "Bound")
+        self._check(MIB)
+        world.kubectl("patch", "pvc", name, "-p", '{"spec":{"resources":{"requests":{"storage":"3Mi"}}}}')
+        self._until(lambda: world.get("pvc", name)["status"]["capacity"]["storage"] == "3Mi", "grown")
+        self._check(3 * MIB)
+        world.delete_claims(name)
+        self._until(lambda: not world.volumes(), "gone")
+        # A remove that was killed in the middle leaves a watcher, until Ceph sees that it is dead.
+        self._until(lambda: not world.images(), "gone from Ceph", 60)
+        self.world.process.stop()
+        return first.log_text()
+
+    def _until(self, condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
+        def true() -> bool:
+            if not self.world.process.process.alive:
+                assert not self.killed, self.world.process.log_text()[-2000:]
+                self.killed = True
+                self.world.process = self._start("0:never")
+            return condition()
+
+        wait_for(true, f"the claim {self.name} to be {what}", timeout)
+
+    def _check(self, size: int) -> None:
+        """At most one image per claim, one volume per image, the same size everywhere, both naming the claim."""
+        (volume,) = self.world.volumes()
+        (image,) = self.world.images()
+        uid = volume["spec"]["claimRef"]["uid"]
+        assert self.world.metadata(image)["sutler.dev/uid"] == uid
+        assert self.world.image(image)["size"] == size
+        assert volume["spec"]["capacity"]["storage"] == f"{size // MIB}Mi"
+
+
+@pytest.fixture
+def start(
+    control_plane: ControlPlane, ceph: Ceph, place: Place, system: str, tmp_path: Path
+) -> Iterator[Callable[[str], SutlerProcess]]:
+    started: list[SutlerProcess] = []
+
+    def start(kill: str) -> SutlerProcess:
+        state = tmp_path / f"{len(started)}"
+        state.mkdir()
+        env = {"CEPH_CONF": str(ceph.conf), "SUTLER_TEST_KILL": kill}
+        process = SutlerProcess([*ARGUMENTS, f"--namespace={system}"], control_plane.kubeconfig, place, state, env)
+        process.launch()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+@pytest.mark.timeout(1800)
+def test_killed_at_every_call_everything_comes_right(
+    control_plane: ControlPlane, ceph: Ceph, start: Callable[[str], SutlerProcess], namespace: str, pool: str
+) -> None:
+    world = World(control_plane, ceph, start("0:never"), namespace, pool)
+    world.process.stop()
+    cls = world.storage_class({"journal": "ceph-csi", "clusterID": "b"}, allowVolumeExpansion=True)
+    whole = Life(world, start, "0:never").run(cls)
+    calls = [line.split(maxsplit=2)[2] for line in whole.splitlines() if line.startswith("point ")]
+    assert len(calls) > 15, calls
+    # After a call is before the next one: what counts is done by the calls, and a killed process remembers nothing.
+    points = [*(f"{number}:before" for number in range(1, len(calls) + 1)), f"{len(calls)}:after"]
+    for point in points:
+        life = Life(world, start, point)
+        life.run(cls)
+        assert life.killed, f"point {point} was not reached"
+    print(f"killed at {len(points)} points: {', '.join(calls)}")
+    world.clean_up()

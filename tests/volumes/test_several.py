@@ -1,0 +1,66 @@
+"""Several provisioners, of which one acts."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.cluster import SutlerProcess, wait_for
+from tests.volumes.world import World, claim
+
+Start = Callable[..., SutlerProcess]
+
+
+@pytest.fixture
+def second(start_volumes: Start) -> Iterator[SutlerProcess]:
+    started = start_volumes()
+    started.start()
+    yield started
+    started.stop()
+
+
+def leads(process: SutlerProcess) -> bool:
+    return process.metrics().get('leader_election_master_status{name="sutler-volumes"}') == 1
+
+
+def made(process: SutlerProcess) -> float:
+    counts = process.metrics().items()
+    return sum(v for name, v in counts if name.startswith("controller_persistentvolumeclaim_provision_total"))
+
+
+def test_frozen_leader_is_replaced_in_time_and_never_acts_again_by_mistake(world: World, second: SutlerProcess) -> None:
+    first = world.process
+    wait_for(lambda: leads(first) or leads(second), "one of them to lead")
+    leader, other = (first, second) if leads(first) else (second, first)
+    assert not leads(other)
+    cls = world.storage_class()
+    world.apply(*(claim(f"early-{n}", cls) for n in range(5)))
+    leader.freeze()
+    started = time.monotonic()
+    try:
+        world.apply(*(claim(f"late-{n}", cls) for n in range(5)))
+        wait_for(lambda: leads(other), "the other one to lead", 15)
+        assert time.monotonic() - started < 4 + 0.5 + 3  # lease, one retry, and a slow machine
+        world.wait_bound(10, timeout=60)
+        world.delete_claims("early-0")
+    finally:
+        leader.resume()
+    wait_for(lambda: not leads(leader), "the thawed one to see that it leads no more")
+    world.apply(claim("after", cls))
+    world.wait_bound(10, timeout=60)
+    wait_for(lambda: len(world.images()) == 10, "one image per claim")
+    assert made(other) >= 6
+    world.delete_claims()
+    world.wait_gone()
+
+
+def test_leader_that_is_stopped_hands_over_at_once(world: World, second: SutlerProcess) -> None:
+    first = world.process
+    wait_for(lambda: leads(first) or leads(second), "one of them to lead")
+    leader, other = (first, second) if leads(first) else (second, first)
+    started = time.monotonic()
+    assert leader.process.stop() == 0
+    wait_for(lambda: leads(other), "the other one to lead")
+    assert time.monotonic() - started < 3
+    leader.process.restart()
+    leader.wait_ready()
