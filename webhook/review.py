@@ -91,7 +91,11 @@ class Request(Struct, gc=False, rename="camel"):
     old_object: Raw | UnsetType = UNSET
 
     def old_pod(self) -> Pod:
-        return (_pod.decode(self.old_object) if self.old_object else None) or Pod()
+        """Decoded only when asked for. Raises ReviewError."""
+        try:
+            return (_pod.decode(self.old_object) if self.old_object else None) or Pod()
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ReviewError(f"request.oldObject is not a Pod: {error}") from None
 
 
 class Review(Struct, gc=False, rename="camel"):

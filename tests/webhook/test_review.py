@@ -1,11 +1,17 @@
 """Bad input: an error with the reason or an answer, never anything else."""
 
+import contextlib
+import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.webhook.pods import body, decided, patched, pod, request, response_to, state
+from webhook.decide import decide
 from webhook.review import ReviewError, answer, decode
 
 APP = "quay.io/acme/app:1"
@@ -143,6 +149,48 @@ def test_huge_numbers_and_duplicate_keys_do_no_harm() -> None:
     assert decoded is not None
     assert decoded.spec is not None
     assert decoded.spec.images() == (APP,)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+WHOLE: dict[str, Any] = {
+    "kind": "AdmissionReview",
+    "apiVersion": "admission.k8s.io/v1",
+    "request": request(
+        pod(APP, volumes=[{"image": {"reference": APP}}], imagePullSecrets=[{"name": "mine"}]),
+        subResource="",
+        oldObject=pod("nginx"),
+    ),
+}
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container in the value with every key or position in it."""
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield value, key
+        yield from places(value[key])
+
+
+@given(st.data(), JSON, st.sampled_from(("CREATE", "UPDATE")))
+def test_anything_anywhere_in_a_review_is_an_error_or_an_answer(data: st.DataObject, junk: Any, operation: str) -> None:
+    changed = copy.deepcopy(WHOLE)
+    changed["request"]["operation"] = operation
+    container, key = data.draw(st.sampled_from(list(places(changed))))
+    container[key] = junk
+    with contextlib.suppress(ReviewError):
+        decoded = decode(json.dumps(changed).encode())
+        decide(decoded, {}, state())
+
+
+@given(st.integers(0, 4000), st.binary(max_size=4), st.integers(0, 4))
+def test_any_damage_to_a_body_is_an_error_or_an_answer(position: int, junk: bytes, removed: int) -> None:
+    content = json.dumps(WHOLE).encode()
+    position %= len(content)
+    with contextlib.suppress(ReviewError):
+        decide(decode(content[:position] + junk + content[position + removed :]), {}, state())
 
 
 def test_uid_is_given_back_exactly() -> None:
