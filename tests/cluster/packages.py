@@ -11,6 +11,8 @@ from pathlib import Path
 
 # What Debian bookworm's source package holds: the oldest server that Sutler supports.
 KUBERNETES = "v1.20.2"
+# Counts the ways of building it: binaries built another way are not taken from the cache.
+_BUILD = 2
 
 # Each package with what shows that it, or something as good, is there: a program or a file (with wildcards).
 # So nobody's own containerd or Go is replaced.
@@ -74,7 +76,7 @@ class CannotInstallError(Exception):
 
 def kubernetes_cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "sutler" / "kubernetes" / KUBERNETES
+    return Path(base) / "sutler" / "kubernetes" / f"{KUBERNETES}-{_BUILD}"
 
 
 def builds_kubernetes() -> bool:
