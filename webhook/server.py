@@ -9,6 +9,7 @@ not ready, or too much at once        503  Retry-After, so the API server tries 
 """
 
 import asyncio
+import logging
 from http import HTTPStatus
 from time import perf_counter
 from typing import NoReturn
@@ -75,6 +76,7 @@ class Admission:
         self._receiving = 0
         self._receiving_bytes = 0
         self._lag = 0.0
+        self._tells = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
 
     async def watch_lag(self) -> NoReturn:
         """A timer comes as late as a request does that arrived with it."""
@@ -117,6 +119,10 @@ class Admission:
             if labels is None:
                 labels = await self.state.ask_namespace(namespace)
             ready = self._memo.decide(review, labels)
+            if self._tells:
+                _log.debug(
+                    "decided", uid=review.uid, namespace=namespace, outcome=ready.outcome, mappings=ready.mappings
+                )
         except ReviewError as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, str(error), close=False) from None
         return ready, web.Response(body=answer(review.uid, ready.encoded), headers=_HEADERS)

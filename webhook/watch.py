@@ -13,6 +13,7 @@ from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SERVICE_ACCOUNT
 from sutler.registry import MappingError, MappingIndex, parse_mapping
 from sutler.registry.mapping import Mapping as RegistryMapping
 from webhook.server import TALLY
+from webhook.serving import spare_collector
 from webhook.state import Account, Labels, State, keep_account
 
 _ASK_SECONDS = 1.0  # of the three that the API server waits for us
@@ -77,7 +78,9 @@ class Watch:
             # Ten thousand mappings take a moment: requests are answered by the old index meanwhile.
             self._state.index = await asyncio.to_thread(MappingIndex, usable)
             self._state.troubles = {mapping.name: trouble for mapping, trouble in kept if trouble}
-            self._compiled = True
+            if not self._compiled:
+                self._compiled = True
+                spare_collector()
             TALLY.usable, TALLY.unusable = len(usable), len(kept) - len(usable)
             # One change counts at once; of many that come together most are compiled together.
             await asyncio.sleep(max(_SETTLE_SECONDS, perf_counter() - begin))
