@@ -62,9 +62,8 @@ class Cluster:
         started = time.monotonic()
         result = "ok"
         try:
-            self._reachable.check()
-            connection = await self._connected()
-            health.check()
+            connection = self._connection or await self._connected()
+            health.ask()
             threads, limit = (self._slow, SLOW) if slow else (self._quick, self.settings.timeout * DEADLINE_FACTOR)
             answer = await threads.call(key or f"{operation} {id(work)}", lambda: work(connection), deadline=limit)
         except OutcomeUnknown as error:
@@ -85,14 +84,16 @@ class Cluster:
             observe(operation, result, time.monotonic() - started)
 
     async def _connected(self) -> Connection:
+        self._reachable.look()
         try:
-            await asyncio.wait_for(self._connecting.acquire(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                await self._connecting.acquire()
         except TimeoutError:
             raise Unavailable(f"Ceph cluster {self.name} does not answer: still connecting") from None
         try:
             if self._connection is None:
                 # Whoever waited for the lock while another one failed to connect is told so.
-                self._reachable.check()
+                self._reachable.ask()
                 self._connection = await self._connect()
             return self._connection
         finally:

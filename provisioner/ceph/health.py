@@ -29,15 +29,18 @@ class Health:
         self._until = 0.0
         self._reason = ""
 
-    def check(self) -> None:
-        """Raises Unavailable while it is known not to answer. The first caller after the pause may ask."""
-        if not self._pause:
-            return
-        now = self._clock()
-        if now < self._until:
-            wait = min(self._until - now, self._most) + 0.1
-            raise Unavailable(f"{self._what} does not answer: {self._reason}", retry_after=wait)
-        self._until = now + self._probe
+    def look(self) -> None:
+        """Raises Unavailable while it is known not to answer."""
+        left = self._until - self._clock()
+        if self._pause and left > 0:
+            retry_after = min(left, self._most) + 0.1
+            raise Unavailable(f"{self._what} does not answer: {self._reason}", retry_after=retry_after)
+
+    def ask(self) -> None:
+        """As `look`, for one that is about to find out: the first one after the pause is let through, alone."""
+        self.look()
+        if self._pause:
+            self._until = self._clock() + self._probe
 
     def answered(self) -> None:
         self._pause = 0.0

@@ -66,14 +66,17 @@ class Threads:
             raise
         answer = self._start(key, work)
         try:
-            return await asyncio.wait_for(answer, deadline)
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the answer.
+            async with asyncio.timeout(deadline):
+                return await answer
         except TimeoutError:
             raise OutcomeUnknown(f"{self._name}: {key}: Ceph did not answer within {deadline:g} s") from None
 
     async def _slot(self) -> None:
         while True:
             try:
-                await asyncio.wait_for(self._free.acquire(), self._patience)
+                async with asyncio.timeout(self._patience):
+                    await self._free.acquire()
             except TimeoutError:
                 oldest = min(self._calls.values(), default=time.monotonic())
                 if time.monotonic() - oldest >= self._patience:

@@ -9,6 +9,7 @@ import asyncio
 from enum import Enum
 
 from provisioner.ceph.clusters import Clusters
+from provisioner.ceph.errors import Unavailable
 from provisioner.volumes.expand import Expander
 from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.provision import Provisioner
@@ -124,14 +125,21 @@ class Controller:
         return view.parsed if view is not None else None
 
     async def _handle(self, volume: str) -> float | None:
+        try:
+            return await self._do(volume)
+        except Unavailable as error:
+            # It says when it can be asked again; what is wrong is known, and no reason to wait longer and longer.
+            return error.retry_after
+
+    async def _do(self, volume: str) -> float | None:
         found = self._watches.claim_of(volume)
         match self._due(volume):
             case Due.PROVISION if found is not None:
                 return await self._provision(volume, *found)
             case Due.EXPAND if found is not None:
-                return await self._expander.expand(found[0], volume)
+                await self._expander.expand(found[0], volume)
             case Due.REMOVE:
-                return await self._remover.remove(volume)
+                await self._remover.remove(volume)
             case Due.CLEAN_UP:
                 await self._provisioner.clean_up(volume)
         return None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sutler.kube.events import EventRecorder
 
 from provisioner.ceph.clusters import Clusters
-from provisioner.ceph.errors import CephError, Unavailable
+from provisioner.ceph.errors import CephError
 from provisioner.volumes import expansion, metrics
 from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
@@ -20,28 +20,24 @@ class Expander:
         self._events = events
         self._fence = fence
 
-    async def expand(self, key: str, volume_name: str) -> float | None:
-        """Grows the image of the claim `key` (namespace/name), if it asks for more than it has.
-
-        Returns the seconds until another look is needed.
-        """
+    async def expand(self, key: str, volume_name: str) -> None:
+        """Grows the image of the claim `key` (namespace/name), if it asks for more than it has."""
         namespace, name = key.split("/", 1)
         try:
             claim = await self._client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
             volume = await self._client.get(PERSISTENT_VOLUMES, volume_name)
         except NotFound:
-            return None
+            return
         decision = expansion.decide(claim, volume)
         match decision:
             case expansion.Stay():
-                return None
+                pass
             case expansion.Refuse(message):
                 self._events.warning(claim, "VolumeResizeFailed", message)
-                return None
             case expansion.Grow():
-                return await self._grow(claim, volume, decision)
+                await self._grow(claim, volume, decision)
 
-    async def _grow(self, claim: Json, volume: Json, grow: expansion.Grow) -> float | None:
+    async def _grow(self, claim: Json, volume: Json, grow: expansion.Grow) -> None:
         cls = volume["spec"].get("storageClassName", "")
         if not grow.volume_done:
             self._events.normal(claim, "Resizing", f"Growing RBD image {grow.place.path} to {grow.size} bytes")
@@ -52,8 +48,6 @@ class Expander:
             except CephError as error:
                 metrics.RESIZE_FAILED.labels(cls).inc()
                 self._events.warning(claim, "VolumeResizeFailed", str(error))
-                if isinstance(error, Unavailable):
-                    return error.retry_after
                 raise
             capacity = {"metadata": _unchanged(volume), "spec": {"capacity": {"storage": grow.capacity}}}
             await self._client.merge_patch(PERSISTENT_VOLUMES, volume["metadata"]["name"], capacity)
@@ -63,7 +57,6 @@ class Expander:
             self._events.normal(claim, "VolumeResizeSuccessful", f"The volume has {grow.capacity} now")
         else:
             self._events.normal(claim, "FileSystemResizeRequired", "The image has grown; the node grows the filesystem")
-        return None
 
     async def _status(self, claim: Json, patch: Json) -> Json:
         metadata = claim["metadata"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from provisioner.ceph.clusters import Clusters
-from provisioner.ceph.errors import CephError, OutcomeUnknown, PoolMissing, Unavailable
+from provisioner.ceph.errors import CephError, OutcomeUnknown, PoolMissing
 from provisioner.ceph.model import ImageSpec
 from provisioner.volumes import claims, metrics, names
 from provisioner.volumes.naming import image_name
@@ -107,7 +107,8 @@ class Provisioner:
                 return None
             await self._save(attempt, body)
         except (CephError, KubeError) as error:
-            return self._failed(claim, cls, error)
+            self._failed(claim, cls, error)
+            raise
         finally:
             said.cancel()
         self._done(volume)
@@ -155,14 +156,11 @@ class Provisioner:
                 await self._remove_image(attempt)
             raise
 
-    def _failed(self, claim: Json, cls: VolumeClass, error: CephError | KubeError) -> float | None:
+    def _failed(self, claim: Json, cls: VolumeClass, error: CephError | KubeError) -> None:
         metrics.PROVISION_FAILED.labels(cls.name, SOURCE).inc()
         if isinstance(error, CephError | BadRequest | Invalid | Forbidden):
             later = "; it is tried again until it is known" if isinstance(error, OutcomeUnknown) else ""
             self._events.warning(claim, "ProvisioningFailed", f"{error}{later}")
-        if isinstance(error, Unavailable):
-            return error.retry_after
-        raise error
 
     async def clean_up(self, volume: str) -> None:
         """Removes the image of an attempt whose claim is gone, unless its volume was saved: then that is deleted."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from provisioner.ceph.clusters import Clusters
-from provisioner.ceph.errors import CephError, PoolMissing, Unavailable
+from provisioner.ceph.errors import CephError, PoolMissing
 from provisioner.volumes import deletion, metrics, names
 from provisioner.volumes.volume import Place
 from sutler.kube.client import Client
@@ -45,25 +45,24 @@ class Remover:
         self._fence = fence
         self._purge = purge
 
-    async def remove(self, name: str) -> float | None:
-        """Deletes the volume with its image, if it is to go. Returns the seconds until another look is needed."""
+    async def remove(self, name: str) -> None:
+        """Deletes the volume with its image, if it is to go."""
         try:
             volume = await self._client.get(PERSISTENT_VOLUMES, name)
         except NotFound:
-            return None
+            return
         decision = deletion.decide(volume, attached=self._attached(name))
         match decision:
             case deletion.Delete():
-                return await self._delete(volume, decision)
+                await self._delete(volume, decision)
             case deletion.Release():
                 await self._take_finalizer_off(volume)
             case deletion.Unclear(message):
                 self._events.warning(volume, "VolumeFailedDelete", message)
             case deletion.Keep():
                 pass
-        return None
 
-    async def _delete(self, volume: Json, decision: deletion.Delete) -> float | None:
+    async def _delete(self, volume: Json, decision: deletion.Delete) -> None:
         started = time.monotonic()
         cls = volume["spec"].get("storageClassName", "")
         try:
@@ -71,8 +70,6 @@ class Remover:
         except CephError as error:
             metrics.DELETE_FAILED.labels(cls).inc()
             self._events.warning(volume, "VolumeFailedDelete", str(error))
-            if isinstance(error, Unavailable):
-                return error.retry_after
             raise
         metadata = volume["metadata"]
         with contextlib.suppress(NotFound):
@@ -81,7 +78,6 @@ class Remover:
             await self._take_finalizer_off(volume)
         metrics.DELETED.labels(cls).inc()
         metrics.DELETE_SECONDS.labels(cls).observe(time.monotonic() - started)
-        return None
 
     async def _remove_image(self, decision: deletion.Delete) -> None:
         place = decision.place

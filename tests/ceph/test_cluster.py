@@ -102,6 +102,22 @@ async def test_absent_monitor_is_told_in_time(nowhere: Path) -> None:
     assert took < 0.1
 
 
+async def test_cluster_that_comes_back_is_connected_to_by_itself(ceph: Ceph, nowhere: Path) -> None:
+    cluster = Cluster(ClusterSettings(conf=str(nowhere), connect_timeout=1, timeout=3))
+    await asyncio.gather(*(failure(cluster.fsid()) for _ in range(3)))
+    nowhere.write_text(ceph.conf.read_text())  # noqa: ASYNC240 - a moment
+
+    async def answers() -> bool:
+        try:
+            await cluster.fsid()
+        except Unavailable:
+            return False
+        return True
+
+    await wait_for_async(answers, "the cluster to answer", 15)
+    await cluster.close()
+
+
 async def test_unknown_user_and_missing_configuration_are_told_apart_from_absence(settings: ClusterSettings) -> None:
     error, _ = await failure(Cluster(replace(settings, user="nobody")).fsid())
     assert isinstance(error, Denied)

@@ -1,0 +1,47 @@
+import pytest
+
+from provisioner.ceph.errors import Unavailable
+from provisioner.ceph.health import Health
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def down(health: Health) -> Unavailable:
+    with pytest.raises(Unavailable) as caught:
+        health.look()
+    return caught.value
+
+
+def test_only_one_at_a_time_finds_out_whether_it_answers_again() -> None:
+    clock = Clock()
+    health = Health("pool rbd", probe=15, first=1, most=4, clock=clock)
+    health.ask()
+    health.failed("no answer in time")
+    assert "pool rbd does not answer: no answer in time" in str(down(health))
+    clock.now = 1.5
+    health.ask()
+    assert 4 < down(health).retry_after < 4.2
+    clock.now = 20
+    health.ask()
+    health.answered()
+    health.look()
+    health.ask()
+    health.ask()
+
+
+def test_pause_grows_and_starts_small_again_after_an_answer() -> None:
+    clock = Clock()
+    health = Health("pool rbd", probe=15, first=1, most=4, clock=clock)
+    waits = []
+    for _ in range(4):
+        health.failed("x")
+        waits.append(round(down(health).retry_after))
+    assert waits == [1, 2, 4, 4]
+    health.answered()
+    health.failed("x")
+    assert round(down(health).retry_after) == 1
