@@ -16,10 +16,10 @@ from typing import NoReturn
 
 from aiohttp import StreamReader, web
 from aiohttp.web_request import BaseRequest
-from multidict import CIMultiDict
 
 from sutler import log
 from webhook import metrics
+from webhook.answered import Answered
 from webhook.decide import Outcome
 from webhook.memo import Memo, Ready
 from webhook.review import ReviewError, answer, decode
@@ -42,7 +42,6 @@ answered with 503, which is quick, until the wait is shorter."""
 _HEARTBEAT = 0.1
 
 _JSON = "application/json"
-_HEADERS = CIMultiDict({"Content-Type": _JSON})
 TALLY = metrics.register(Outcome)
 _log = log.get(__name__)
 
@@ -89,8 +88,9 @@ class Admission:
     def busy(self) -> bool:
         return self._receiving > 0
 
-    async def handle(self, request: BaseRequest) -> web.Response:
+    async def handle(self, request: BaseRequest) -> web.StreamResponse:
         self.last_request = begin = perf_counter()
+        response: web.StreamResponse
         try:
             _check_head(request)
             self._check_load()
@@ -111,7 +111,7 @@ class Admission:
             response.force_close()
         return response
 
-    async def _decided(self, body: bytes) -> tuple[Ready, web.Response]:
+    async def _decided(self, body: bytes) -> tuple[Ready, web.StreamResponse]:
         try:
             review = decode(body)
             namespace = review.namespace or ""
@@ -125,7 +125,7 @@ class Admission:
                 )
         except ReviewError as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, str(error), close=False) from None
-        return ready, web.Response(body=answer(review.uid, ready.encoded), headers=_HEADERS)
+        return ready, Answered(answer(review.uid, ready.encoded))
 
     def _check_load(self) -> None:
         unready = self.state.not_ready()

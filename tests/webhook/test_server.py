@@ -115,6 +115,23 @@ async def test_connection_is_kept_and_used_again(running: Running) -> None:
     await writer.wait_closed()
 
 
+async def test_client_that_asks_for_it_gets_its_connection_closed(running: Running) -> None:
+    reader, writer = await running.raw()
+    content = body(pod(APP))
+    writer.write(head_of(len(content)).replace(b"Host: x", b"Host: x\r\nConnection: close") + content)
+    async with asyncio.timeout(5):
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+    writer.close()
+
+
+async def test_client_that_leaves_before_the_answer_does_no_harm(running: Running) -> None:
+    for _ in range(20):
+        _, writer = await running.raw()
+        writer.write(head_of(len(body(pod(APP)))) + body(pod(APP)))
+        writer.transport.abort()
+    assert (await running.post(body(pod(APP))))[0] == 200
+
+
 @pytest.mark.parametrize("megabytes", [1, 3, 7])
 async def test_large_reviews_are_answered(running: Running, megabytes: int) -> None:
     large = pod(APP)
