@@ -59,6 +59,16 @@ class Result:
     body: type[Shown] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """Name → description."""
+    links: tuple["Link", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where to go on from an answer: an endpoint, and what its path parameters are taken from."""
+
+    operation: str
+    parameters: Mapping[str, str]
+    """Name → OpenAPI's runtime expression."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from provisioner.api import checks, cursor, locations
 from provisioner.api.access import Right
 from provisioner.api.backend import Backend, Place, answered
-from provisioner.api.endpoint import CHANGES, Answer, Ask, Result, endpoint
+from provisioner.api.endpoint import CHANGES, Answer, Ask, Link, Result, endpoint
 from provisioner.api.problem import Kind, invalid
 from provisioner.api.schemas.common import Forced, ImagePath, InNamespace, PoolPath
 from provisioner.api.schemas.images import Deletion, ImageChange, ImageWanted, Listing
@@ -17,11 +17,24 @@ from provisioner.ceph.details import Details
 from provisioner.ceph.editing import Guard, Progress
 from provisioner.ceph.headers import Header
 
+_FROM_POOL = {"pool": "$request.path.pool", "image": "$response.body#/name"}
+IMAGE_LINKS = tuple(
+    Link(operation, _FROM_POOL)
+    for operation in (
+        "show_image",
+        "change_image",
+        "delete_image",
+        "list_snapshots",
+        "create_snapshot",
+        "flatten_image",
+    )
+)
 ETAG = {"ETag": "Its version, for If-Match."}
 ACCEPTED = Result(
     "It goes on for longer: ask there how far it is.",
     OperationShown,
     {"Location": "Path of the operation.", "Retry-After": "Seconds."},
+    tuple(Link(name, {"id": "$response.body#/id"}) for name in ("show_operation", "cancel_operation")),
 )
 FORCE = Right("images", "force")
 
@@ -69,7 +82,7 @@ class Images:
         "POST",
         "/pools/{pool}/images",
         Right("images", "create"),
-        {201: Result("It is made.", ImageDetails, {"Location": "Path of the image.", **ETAG})},
+        {201: Result("It is made.", ImageDetails, {"Location": "Path of the image.", **ETAG}, IMAGE_LINKS)},
         problems=(Kind.NOT_FOUND, Kind.TAKEN, Kind.NO_SPACE),
     )
     async def create_image(self, path: PoolPath, query: InNamespace, body: ImageWanted) -> Answer:

@@ -129,6 +129,11 @@ def _result(result: Result) -> dict[str, Any]:
     response: dict[str, Any] = {"description": result.text}
     if result.headers:
         response["headers"] = _headers(result.headers)
+    if result.links:
+        response["links"] = {
+            link.operation: {"operationId": link.operation, "parameters": dict(link.parameters)}
+            for link in result.links
+        }
     if result.body is not None:
         response["content"] = {"application/json": {"schema": _reference(result.body)}}
     return response

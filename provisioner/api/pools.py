@@ -3,7 +3,7 @@
 from provisioner.api import checks, locations
 from provisioner.api.access import Right
 from provisioner.api.backend import Backend
-from provisioner.api.endpoint import CHANGES, Answer, Ask, Result, endpoint
+from provisioner.api.endpoint import CHANGES, Answer, Ask, Link, Result, endpoint
 from provisioner.api.problem import Kind, ProblemError, invalid
 from provisioner.api.schemas.common import PoolPath
 from provisioner.api.schemas.pools import PoolChange, PoolDeletion, PoolList, PoolShown, PoolWanted
@@ -12,6 +12,10 @@ from provisioner.ceph.connection import Connection
 from provisioner.ceph.pools import PoolInfo, PoolSpec
 
 _ETAG = {"ETag": "Its version, for If-Match."}
+_LINKS = tuple(
+    Link(operation, {"pool": "$response.body#/name"})
+    for operation in ("show_pool", "change_pool", "delete_pool", "list_images", "create_image", "list_trash")
+)
 _FORCE = Right("pools", "force")
 
 
@@ -29,7 +33,11 @@ class Pools:
         "POST",
         "/pools",
         Right("pools", "create"),
-        {201: Result("It is made and ready for images.", PoolShown, {"Location": "Path of the pool.", **_ETAG})},
+        {
+            201: Result(
+                "It is made and ready for images.", PoolShown, {"Location": "Path of the pool.", **_ETAG}, _LINKS
+            )
+        },
         problems=(Kind.TAKEN, Kind.NO_SPACE),
     )
     async def create_pool(self, body: PoolWanted) -> Answer:

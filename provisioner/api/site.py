@@ -1,6 +1,7 @@
 """The application: endpoints, pages and health, and the port they are served on."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
@@ -85,7 +86,10 @@ def _read(name: str) -> bytes:
 
 async def serve(app: web.Application, host: str, port: int, tls: ssl.SSLContext) -> NoReturn:
     """Serve until cancelled; requests under way get a few seconds to end."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0, keepalive_timeout=75.0)
+    # What a handler raises is logged in `guarded`; the rest are requests that are no HTTP, each worth no traceback.
+    quiet = logging.getLogger("sutler.http")
+    quiet.setLevel(logging.CRITICAL)
+    runner = web.AppRunner(app, access_log=None, logger=quiet, shutdown_timeout=5.0, keepalive_timeout=75.0)
     await runner.setup()
     try:
         try:

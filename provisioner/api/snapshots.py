@@ -5,7 +5,7 @@ from typing import Any
 from provisioner.api import checks, locations
 from provisioner.api.access import Right
 from provisioner.api.backend import Backend, Place, answered
-from provisioner.api.endpoint import CHANGES, Answer, Ask, Result, endpoint
+from provisioner.api.endpoint import CHANGES, Answer, Ask, Link, Result, endpoint
 from provisioner.api.images import ACCEPTED, ETAG, FORCE, created, shown
 from provisioner.api.problem import Kind, ProblemError
 from provisioner.api.schemas.common import Forced, ImagePath, InNamespace, SnapshotPath
@@ -16,6 +16,16 @@ from provisioner.ceph.connection import Connection
 from provisioner.ceph.details import Details
 from provisioner.ceph.editing import Progress
 from provisioner.ceph.headers import Header
+
+_PARAMETERS = {
+    "pool": "$request.path.pool",
+    "image": "$request.path.image",
+    "snapshot": "$response.body#/name",
+}
+_LINKS = tuple(
+    Link(operation, _PARAMETERS)
+    for operation in ("show_snapshot", "change_snapshot", "delete_snapshot", "rollback_image", "clone_snapshot")
+)
 
 
 class Snapshots:
@@ -39,7 +49,7 @@ class Snapshots:
         "POST",
         "/pools/{pool}/images/{image}/snapshots",
         Right("images", "update"),
-        {201: Result("It is made.", SnapshotShown, {"Location": "Path of the snapshot."})},
+        {201: Result("It is made.", SnapshotShown, {"Location": "Path of the snapshot."}, _LINKS)},
         problems=(*CHANGES, Kind.TAKEN),
     )
     async def create_snapshot(self, path: ImagePath, query: InNamespace, body: SnapshotWanted, ask: Ask) -> Answer:

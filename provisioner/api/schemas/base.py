@@ -26,8 +26,18 @@ class Shown(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
+def _whole(value: Any) -> Any:
+    """JSON knows no integers: 7.0 is one as well as 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Behind a field's limits: before them, pydantic would describe the limits in no words of JSON Schema's."""
+
+
 def _size(value: Any) -> int:
     """Bytes, from a number or a quantity, rounded up to whole sectors."""
+    value = _whole(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("is neither a number of bytes nor a quantity")  # noqa: TRY004 - pydantic reports ValueErrors
     try:
@@ -43,21 +53,33 @@ _SIZE_TEXT = (
     f"Bytes, or a quantity like `10Gi`, `1.5Gi` or `500M`: {SECTOR} to {LARGEST_IMAGE}; "
     f"rounded up to whole sectors of {SECTOR} bytes."
 )
+_SIZE_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "integer", "minimum": SECTOR, "maximum": LARGEST_IMAGE},
+        {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?([kMGT]|[KMGT]i)?$"},
+    ],
+    "description": _SIZE_TEXT,
+    "examples": ["10Gi", 1048576],
+}
 Size = Annotated[
     int,
     BeforeValidator(_size),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": SECTOR, "maximum": LARGEST_IMAGE},
-                {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?([kMGT]|[KMGT]i)?$"},
-            ],
-            "description": _SIZE_TEXT,
-            "examples": ["10Gi", 1048576],
-        }
-    ),
+    WithJsonSchema(_SIZE_SCHEMA),
     Field(description=_SIZE_TEXT, json_schema_extra={"x-errno": "EINVAL"}),
 ]
+
+
+def _size_or_none(value: Any) -> int:
+    return 0 if type(value) in (int, float) and value == 0 else _size(value)
+
+
+SizeOrNone = Annotated[
+    int,
+    BeforeValidator(_size_or_none),
+    WithJsonSchema({"anyOf": [{"const": 0}, *_SIZE_SCHEMA["anyOf"]]}),
+    Field(description=f"0, or: {_SIZE_TEXT}"),
+]
+"""0 means that there is none."""
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 NewName = Annotated[

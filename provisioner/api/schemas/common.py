@@ -41,7 +41,9 @@ class Forced(InNamespace):
 
 class Paged(InNamespace):
     limit: Annotated[int, Field(ge=1, le=1000, description="How many at most: 1 to 1000.")] = 100
-    cursor: Annotated[str, Field(max_length=400, description="`next_cursor` of the page before.")] = ""
+    cursor: Annotated[
+        str, Field(max_length=400, pattern=r"^[A-Za-z0-9_-]*$", description="`next_cursor` of the page before.")
+    ] = ""
 
 
 class FieldProblem(Shown):

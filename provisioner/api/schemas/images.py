@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from provisioner.api.schemas.base import (
     LARGEST_OBJECT,
     MOST_OBJECTS,
+    WHOLE,
     AnyName,
     Asked,
     Namespace,
@@ -30,6 +31,7 @@ Order = Annotated[
         description=f"{_ORDER_TEXT}; {_DEFAULT_ORDER} (4 MiB) when neither it nor `object_size` is given.",
         json_schema_extra={"x-errno": "EDOM"},
     ),
+    WHOLE,
 ]
 _FIRST_UNIT = 9
 
@@ -42,7 +44,6 @@ def _power_of_two(value: int) -> int:
 
 ObjectSize = Annotated[
     int,
-    AfterValidator(_power_of_two),
     Field(
         ge=2**_FIRST_ORDER,
         le=LARGEST_OBJECT,
@@ -50,19 +51,24 @@ ObjectSize = Annotated[
         "another way of saying `order`.",
         json_schema_extra={"x-errno": "EDOM", "enum": [2**order for order in range(_FIRST_ORDER, _LAST_ORDER + 1)]},
     ),
+    AfterValidator(_power_of_two),
+    WHOLE,
 ]
 StripeUnit = Annotated[
     int,
-    AfterValidator(_power_of_two),
     Field(
         ge=2**_FIRST_UNIT,
         le=LARGEST_OBJECT,
         description=f"Bytes, a power of two from {2**_FIRST_UNIT} up to the object's size; only with `stripe_count`.",
         json_schema_extra={"x-errno": "EINVAL", "enum": [2**unit for unit in range(_FIRST_UNIT, _LAST_ORDER + 1)]},
     ),
+    AfterValidator(_power_of_two),
+    WHOLE,
 ]
 StripeCount = Annotated[
-    int, Field(ge=1, le=1024, description="Objects that take turns, 1 to 1024; only with `stripe_unit`.")
+    int,
+    Field(ge=1, le=1024, description="Objects that take turns, 1 to 1024; only with `stripe_unit`."),
+    WHOLE,
 ]
 
 

@@ -2,12 +2,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
-from provisioner.api.schemas.base import AnyName, Asked, NewName, Shown, Size, quantity_text
+from provisioner.api.schemas.base import WHOLE, AnyName, Asked, NewName, Shown, Size, SizeOrNone, quantity_text
 from provisioner.ceph.pools import PoolInfo
 
 _MOST_PGS = 32768
 
-Objects = Annotated[int, Field(ge=1, le=2**53, description="1 to 2^53.")]
+_MOST_OBJECTS = 2**53
+Objects = Annotated[int, Field(ge=1, le=_MOST_OBJECTS, description="1 to 2^53."), WHOLE]
+ObjectsOrNone = Annotated[int, Field(ge=0, le=_MOST_OBJECTS, description="0 to 2^53."), WHOLE]
+PlacementGroups = Annotated[
+    int, Field(ge=1, le=_MOST_PGS, description=f"1 to {_MOST_PGS}; left out: Ceph's default."), WHOLE
+]
+Copies = Annotated[
+    int, Field(ge=1, le=10, description="Copies of everything, 1 to 10; left out: Ceph's default."), WHOLE
+]
 
 
 class Quota(Asked):
@@ -19,23 +27,18 @@ class Quota(Asked):
 
 class PoolWanted(Asked):
     name: NewName
-    pg_num: Annotated[
-        int | None,
-        Field(ge=1, le=_MOST_PGS, description=f"Placement groups, 1 to {_MOST_PGS}; left out: Ceph's default."),
-    ] = None
+    pg_num: PlacementGroups | None = None
     autoscale: Literal["on", "off", "warn"] | None = None
     """Whether Ceph adjusts the number of placement groups: `on`, `off` or `warn`; left out: Ceph's default."""
-    replicas: Annotated[
-        int | None, Field(ge=1, le=10, description="Copies of everything, 1 to 10; left out: Ceph's default.")
-    ] = None
+    replicas: Copies | None = None
     quota: Quota = Quota()
 
 
 class QuotaChange(Asked):
     """0 takes a limit away, left out leaves it as it is."""
 
-    bytes: Size | Literal[0] | None = None
-    objects: Objects | Literal[0] | None = None
+    bytes: SizeOrNone | None = None
+    objects: ObjectsOrNone | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:

@@ -1,0 +1,118 @@
+"""Clients that want the same at the same time: one wins, the others are told, nothing is half-done."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+import rbd
+
+from tests.api.client import Api, Reply
+from tests.cluster import Ceph
+
+CLIENTS = 8
+
+
+def at_once(*asks: Callable[[], Reply]) -> list[Reply]:
+    start = Barrier(len(asks))
+
+    def run(ask: Callable[[], Reply]) -> Reply:
+        start.wait(30)
+        return ask()
+
+    with ThreadPoolExecutor(len(asks)) as pool:
+        return list(pool.map(run, asks))
+
+
+def statuses(replies: list[Reply]) -> Counter[int]:
+    return Counter(reply.status for reply in replies)
+
+
+def test_one_of_many_creates_the_image(api: Api, pool: str) -> None:
+    for round_ in range(5):
+        sizes = [(number + 1) << 20 for number in range(CLIENTS)]
+
+        def create(size: int, name: str = f"image-{round_}") -> Reply:
+            return api.post(f"/pools/{pool}/images", {"name": name, "size": size})
+
+        replies = at_once(*(lambda size=size: create(size) for size in sizes))
+        assert statuses(replies) == {201: 1, 409: CLIENTS - 1}
+        winner = next(reply for reply in replies if reply.status == 201)
+        assert api.get(f"/pools/{pool}/images/image-{round_}").json["size"] == winner.json["size"]
+
+
+def test_one_of_many_changes_the_version_that_all_have_seen(api: Api, pool: str) -> None:
+    api.post(f"/pools/{pool}/images", {"name": "wanted", "size": "1Mi"})
+    path = f"/pools/{pool}/images/wanted"
+    for round_ in range(1, 6):
+        seen = {"If-Match": api.get(path).etag}
+        sizes = [(round_ * 100 + number) << 20 for number in range(CLIENTS)]
+
+        def grow(size: int, seen: dict[str, str] = seen) -> Reply:
+            return api.patch(path, {"size": size}, headers=seen)
+
+        replies = at_once(*(lambda size=size: grow(size) for size in sizes))
+        assert statuses(replies) == {200: 1, 412: CLIENTS - 1}
+        winner = next(reply for reply in replies if reply.status == 200)
+        assert api.get(path).json["size"] == winner.json["size"]
+
+
+def test_delete_and_rename_leave_one_outcome(api: Api, pool: str) -> None:
+    for round_ in range(8):
+        api.post(f"/pools/{pool}/images", {"name": "old", "size": "1Mi"})
+        path = f"/pools/{pool}/images/old"
+        deleted, renamed = at_once(lambda: api.delete(path), lambda: api.patch(path, {"name": f"new-{round_}"}))  # noqa: B023 - run at once
+        listed = [image["name"] for image in api.get(f"/pools/{pool}/images").json["images"]]
+        if deleted.status == 204:
+            assert renamed.status in {404, 409}
+            assert listed == []
+        else:
+            assert (deleted.status, renamed.status) in {(404, 200), (409, 200)}
+            assert listed == [f"new-{round_}"]
+            assert api.delete(f"/pools/{pool}/images/new-{round_}").status == 204
+        assert api.get(f"/pools/{pool}/trash").json["entries"] == []
+
+
+def test_many_delete_one_image(api: Api, pool: str) -> None:
+    for _ in range(5):
+        api.post(f"/pools/{pool}/images", {"name": "doomed", "size": "1Mi"})
+        replies = at_once(*[lambda: api.delete(f"/pools/{pool}/images/doomed")] * CLIENTS)
+        assert statuses(replies)[204] == 1
+        assert set(statuses(replies)) <= {204, 404, 409}
+        assert api.get(f"/pools/{pool}/images").json["images"] == []
+
+
+def test_one_of_many_makes_the_pool(api: Api, ceph: Ceph, pool: str) -> None:
+    name = f"{pool}-raced"
+    try:
+        replies = at_once(*[lambda: api.post("/pools", {"name": name})] * 4)
+        assert statuses(replies) == {201: 1, 409: 3}
+        assert api.get(f"/pools/{name}").json["applications"] == ["rbd"]
+    finally:
+        ceph.remove_pool(name)
+
+
+@pytest.mark.parametrize("other", ["rename", "remove", "snapshot"])
+def test_another_tool_at_the_same_time_breaks_nothing(api: Api, pool: str, ioctx: Any, other: str) -> None:
+    """Not through the service: librbd decides, and the answer is one that is described."""
+    for round_ in range(5):
+        name = f"shared-{round_}"
+        api.post(f"/pools/{pool}/images", {"name": name, "size": "1Mi"})
+
+        def tool(name: str = name) -> Reply:
+            try:
+                if other == "rename":
+                    rbd.RBD().rename(ioctx, name, f"{name}-b")
+                elif other == "remove":
+                    rbd.RBD().remove(ioctx, name)
+                else:
+                    with rbd.Image(ioctx, name) as image:
+                        image.create_snap("snap")
+            except rbd.Error:
+                pass
+            return api.get("/status")
+
+        ours, _ = at_once(lambda name=name: api.delete(f"/pools/{pool}/images/{name}"), tool)  # type: ignore[misc] # as above
+        assert ours.status in {204, 404, 409}, ours.text
