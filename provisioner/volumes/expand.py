@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sutler.kube.events import EventRecorder
-
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError
 from provisioner.volumes import expansion, metrics
 from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
+from sutler.kube.events import EventRecorder
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Json
 
 
