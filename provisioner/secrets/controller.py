@@ -183,10 +183,11 @@ class Controller:
                 self._queues.mappings.add(name)
 
     def _copy_changed(self, change: Change[Copy]) -> None:
-        self._world.copies.shown(change.key, change.old, change.new)
+        news = self._world.copies.shown(change.key, change.old, change.new)
         if self._queues is None:
             return
-        self._queues.copies.add(change.key)
+        if news:
+            self._queues.copies.add(change.key)
         self._report_on_secret(change.key.partition("/")[2])
 
     def _look_at_selected(self, secret: str, namespaces: Iterable[str]) -> None:

@@ -2,10 +2,11 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+
+import msgspec
 
 from sutler.kube.resources import Json
 
@@ -27,7 +28,7 @@ class Content:
     key: str
     value: bytes = field(repr=False)
 
-    @property
+    @cached_property
     def data(self) -> dict[str, str]:
         return {self.key: base64.b64encode(self.value).decode()}
 
@@ -73,7 +74,7 @@ def keep_copy(secret: Json) -> Copy:
 
 def fingerprint(data: Mapping[str, str]) -> bytes:
     """Of the whole `data` of a Secret as the API shows it."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).digest()[:16]
+    return hashlib.blake2b(msgspec.json.encode(data, order="sorted"), digest_size=16).digest()
 
 
 def body(target: str, mapping: str, content: Content) -> Json:

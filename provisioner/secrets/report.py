@@ -6,13 +6,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sutler.kube.events import EventRecorder
-
 from provisioner.secrets.status import Obstacle, Survey, Verdict, judge, ready_reason, status_of, survey
 from provisioner.secrets.world import Declared, World
 from sutler import log
 from sutler.kube.client import Client, Json
 from sutler.kube.errors import NotFound
+from sutler.kube.events import EventRecorder
 from sutler.kube.resources import REGISTRY_MAPPINGS
 
 PROGRESS_EVERY = 5.0
@@ -21,8 +20,8 @@ PROGRESS_EVERY = 5.0
 FIRST_PROGRESS = 1.0
 """Seconds after which copies on their way are worth a status at all; most are made sooner."""
 
-PACE = 10.0
-"""Working out a status, which looks at every namespace, takes at most one part in eleven of the time."""
+PACE = 30.0
+"""Working out statuses, each of which looks at every namespace, takes at most one part in 31 of the time."""
 
 _log = log.get(__name__)
 

@@ -74,10 +74,12 @@ def _rival(world: World, mapping: registry.Mapping, target: str) -> str:
     """Whose the place is, if not this mapping's."""
     if world.is_source(target):
         return "is a source that mappings copy from"
+    copy = world.copies.get(target)
+    if len(world.with_secret(mapping.secret)) == 1 and (copy is None or copy.mapping == mapping.name):
+        return ""  # the usual case, and there may be thousands of them on their way
     owner = world.owner(target)
     if owner is not None and owner.name != mapping.name:
         return f"belongs to mapping {owner.name}"
-    copy = world.copies.get(target)
     if owner is None and copy is not None:
         return f"belongs to mapping {copy.mapping}, which leaves its copies as they are for now"
     return ""

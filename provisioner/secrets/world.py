@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from provisioner.secrets.content import Problem, Source, Usable, content_of
@@ -60,6 +60,8 @@ def keep_mapping(found: Json) -> Declared:
         mapping = registry.parse_mapping(found)
     except MappingError as error:
         problem = "; ".join(error.problems)
+    except Exception as error:  # noqa: BLE001 - a mapping that is not known at all would lose its copies
+        problem = f"it can't be read ({type(error).__name__})"
     return Declared(
         metadata["name"], metadata["uid"], metadata.get("generation", 0), mapping, problem, found.get("status") or {}
     )
@@ -87,15 +89,21 @@ class Copies:
         """We made it so: the copy that the API server answered with, or None if we deleted it."""
         self._recent[target] = (copy, self._clock() + RECENT)
 
-    def shown(self, target: str, old: Copy | None, new: Copy | None) -> None:
-        """The watch showed a change. Unless that is older than our write, the write is remembered no longer."""
-        wrote, _ = self._recent.get(target, (None, 0.0))
+    def shown(self, target: str, old: Copy | None, new: Copy | None) -> bool:
+        """The watch showed a change. Unless that is older than our write, the write is remembered no longer.
+
+        Returns whether it is news, and not just our own write.
+        """
+        if target not in self._recent:
+            return True
+        wrote, _ = self._recent[target]
         if wrote is not None:
             if new is None and old is not None and old.uid != wrote.uid:
-                return
+                return False
             if new is not None and _older(new.version, wrote.version):
-                return
-        self._recent.pop(target, None)
+                return False
+        del self._recent[target]
+        return new != wrote
 
     def of(self, mapping: str) -> Iterator[str]:
         return (target for target, copy in self._watched.items() if copy.mapping == mapping)
@@ -133,7 +141,7 @@ class World:
         if new is None:
             self._contents.pop(name, None)
 
-    def with_secret(self, name: str) -> Iterable[str]:
+    def with_secret(self, name: str) -> Collection[str]:
         """The mappings whose copies have this name."""
         return self._by_secret.get(name, ())
 

@@ -8,6 +8,8 @@ import argparse
 import asyncio
 import datetime as dt
 import json
+import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -28,6 +30,7 @@ MANIFESTS = Path(__file__).parents[2] / "manifests"
 SELECTED = {"bench": "true"}
 RATE_WANTED = 0.7
 MEMORY_WANTED = 256 << 20
+PATIENCE = 900.0
 
 
 @dataclass
@@ -115,14 +118,6 @@ async def each(work: Iterable[Awaitable[Any]], at_a_time: int) -> None:
     await asyncio.gather(*(worker() for _ in range(at_a_time)))
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, timeout: float = 900) -> None:  # noqa: ASYNC109
-    deadline = time.monotonic() + timeout
-    while not await condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {timeout:g} s in vain for {what}")
-        await asyncio.sleep(0.25)
-
-
 class Bench:
     def __init__(self, client: Client, audit: Audit, process: SutlerProcess, given: Given) -> None:
         self.client = client
@@ -158,7 +153,7 @@ class Bench:
         self.audit.counts()
         for number in range(self.given.mappings):
             await self.client.create(REGISTRY_MAPPINGS, mapping(number))
-        await until(self.all_synced, "all copies to be made")
+        await self.until(self.all_synced, "all copies to be made")
         took = time.monotonic() - began
         counts = self.audit.counts()
         written = {what: number for what, number in counts.items() if " secrets " in what}
@@ -177,7 +172,7 @@ class Bench:
         began = time.monotonic()
         self.process.restart(timeout=120)
         self.report.say("killed, started, ready again after", f"{time.monotonic() - began:.1f} s")
-        await until(self.leading, "the lease")
+        await self.until(self.leading, "the lease")
         await asyncio.sleep(self.given.quiet)
         counts = self.audit.counts()
         self.report.say("requests after a restart where all is well", told(counts), good=not counts)
@@ -188,13 +183,13 @@ class Bench:
         made = (objects.secret("bare", credentials(0, "first"), namespace=name) for name in self.names())
         await each((self.client.create(SECRETS, one) for one in made), 16)
         bare, ours = [], []
-        for turn in range(3):
+        for turn in range(5):
             bare.append(await self.bare_loop(f"turn-{turn}"))
             ours.append(await self.rotate(f"turn-{turn}"))
-        ratio = max(ours) / max(bare)
+        ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, bare, strict=True))
         self.report.say("bare loop of the same patches", ", ".join(f"{rate:.0f}/s" for rate in bare))
         self.report.say("rotation of one mapping's copies", ", ".join(f"{rate:.0f}/s" for rate in ours))
-        self.report.say("the best of either", f"{ratio:.2f} of the bare loop", good=ratio >= RATE_WANTED)
+        self.report.say("the median of the ratios", f"{ratio:.2f} of the bare loop", good=ratio >= RATE_WANTED)
 
     async def bare_loop(self, password: str) -> float:
         """Patches a second."""
@@ -214,7 +209,7 @@ class Bench:
             seen.extend(entry for entry in self.audit.entries() if entry["verb"] == "patch")
             return sum(map(by_controller, seen)) >= self.given.namespaces
 
-        await until(done, "the rotation")
+        await self.until(done, "the rotation")
         copies = [moment(entry) for entry in seen if by_controller(entry) and request(entry) == "patch secrets 200"]
         source = next(moment(entry) for entry in seen if not by_controller(entry))
         return len(copies) / (max(copies) - source)
@@ -237,7 +232,7 @@ class Bench:
             found = await self.client.list(SECRETS, "bench-new", label_selector="app.kubernetes.io/managed-by=sutler")
             return len(found) == self.given.mappings
 
-        await until(filled, "the copies of a new namespace")
+        await self.until(filled, "the copies of a new namespace")
         took = time.monotonic() - began
         self.report.say("a new namespace amid a rotation has all copies after", f"{took:.2f} s", good=took < 2)
         rotated: Counter[str] = Counter()
@@ -246,7 +241,7 @@ class Bench:
             rotated.update(self.audit.counts())
             return rotated["patch secrets 200"] >= self.given.namespaces
 
-        await until(over, "the end of that rotation")
+        await self.until(over, "the end of that rotation")
 
     async def removal(self) -> None:
         self.audit.counts()
@@ -257,7 +252,7 @@ class Bench:
             label = "sutler.dev/mapping=bench-0"
             return not await self.client.list(SECRETS, label_selector=label)
 
-        await until(gone, "the copies to go")
+        await self.until(gone, "the copies to go")
         took = time.monotonic() - began
         counts = self.audit.counts()
         written = {what: number for what, number in counts.items() if " secrets " in what}
@@ -265,6 +260,15 @@ class Bench:
         self.report.say("removal of one mapping's copies", f"{(self.given.namespaces + 1) / took:.0f}/s")
         self.report.say("its requests", told(counts), good=written == expected)
         self.say_memory("memory at the end")
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not await condition():
+            if time.monotonic() > deadline or not self.process.process.alive:
+                raise TimeoutError(
+                    f"waited in vain for {what}; the controller's log ends:\n{self.process.process.tail()}"
+                )
+            await asyncio.sleep(0.25)
 
     def say_memory(self, what: str) -> None:
         now, most = memory(self.process.process.pid)
@@ -313,7 +317,6 @@ async def bench(given: Given) -> AsyncIterator[Bench]:
                 control_plane.kubectl("apply", "-f", str(MANIFESTS / part))
             account = control_plane.kubeconfig_for(OWN, "sutler-secrets")
             argv = ["provisioner", "secrets", "--namespace", OWN, "--workers", str(given.workers)]
-            argv += ["--lease-duration", "3", "--renew-deadline", "2", "--retry-period", "0.5"]
             process = SutlerProcess(argv, account, place, Path(folder))
             try:
                 async with connect(str(control_plane.kubeconfig), component="bench") as client:
@@ -335,4 +338,5 @@ if __name__ == "__main__":
     parser.add_argument("--mappings", type=int, default=20)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--quiet", type=float, default=10.0, help="seconds to listen when nothing should happen")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left behind by that either
     sys.exit(asyncio.run(main(Given(**vars(parser.parse_args())))))

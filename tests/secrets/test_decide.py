@@ -144,6 +144,13 @@ def test_decision(name: str) -> None:
     assert isinstance(decide(world(case), case.target), case.expected)
 
 
+@pytest.mark.parametrize("spec", [None, [], "text", {"registries": 7, "pullSecret": [], "namespaceSelector": 1}])
+def test_unreadable_mapping_keeps_its_copies(spec: object) -> None:
+    unreadable = objects.mapping("pull") | {"spec": spec}
+    assert keep_mapping(unreadable).problem
+    assert isinstance(decide(world(Case(Nothing, mappings=[unreadable], copy=made())), TARGET), Nothing)
+
+
 def test_of_two_mappings_the_first_by_name_gets_an_empty_place() -> None:
     action = decide(world(CASES["two want it, nothing there"]), TARGET)
     assert isinstance(action, Create)

@@ -26,20 +26,27 @@ def test_our_write_counts_before_the_watch_shows_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "expected"),
+    ("old", "new", "expected", "news"),
     [
-        (OLD, OURS, OLD),  # our write itself: the store is right again
-        (OLD, LATER, OLD),  # somebody wrote after us
-        (OLD, None, OLD),  # somebody deleted it
-        (None, replace(OLD, version="6"), OURS),  # from before our write
-        (replace(OLD, uid="zero"), None, OURS),  # the deletion of the one before
+        (OLD, OURS, OLD, False),  # our write itself: the store is right again
+        (OLD, LATER, OLD, True),  # somebody wrote after us
+        (OLD, None, OLD, True),  # somebody deleted it
+        (None, replace(OLD, version="6"), OURS, False),  # from before our write
+        (replace(OLD, uid="zero"), None, OURS, False),  # the deletion of the one before
     ],
 )
-def test_the_watch_ends_what_it_has_overtaken(old: Copy | None, new: Copy | None, expected: Copy) -> None:
+def test_the_watch_ends_what_it_has_overtaken(old: Copy | None, new: Copy | None, expected: Copy, news: bool) -> None:
     copies = Copies({TARGET: OLD})
     copies.wrote(TARGET, OURS)
-    copies.shown(TARGET, old, new)
+    assert copies.shown(TARGET, old, new) is news
     assert copies.get(TARGET) == expected
+
+
+def test_our_own_deletion_is_no_news_and_what_comes_after_it_is() -> None:
+    copies = Copies({})
+    copies.wrote(TARGET, None)
+    assert copies.shown(TARGET, OLD, None) is False
+    assert copies.shown(TARGET, None, LATER) is True
 
 
 def test_our_write_is_forgotten_when_the_watch_never_shows_it() -> None:
