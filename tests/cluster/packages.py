@@ -35,6 +35,8 @@ NEEDED = {
     "iptables": "iptables",
     "iproute2": "ip",
     "busybox-static": "/var/lib/dpkg/info/busybox-static.list",
+    "chromium": "chromium",
+    "chromium-driver": "chromedriver",
 }
 # To build Kubernetes once, where neither KUBEBUILDER_ASSETS nor the cache has it.
 NEEDED_TO_BUILD = {
