@@ -116,7 +116,7 @@ class Admission:
             review = decode(body)
             namespace = review.namespace or ""
             labels = self.state.namespaces.get(namespace)
-            if labels is None:
+            if labels is None and namespace:
                 labels = await self.state.ask_namespace(namespace)
             ready = self._memo.decide(review, labels)
             if self._tells:

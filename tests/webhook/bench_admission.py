@@ -287,9 +287,12 @@ def show(rows: list[dict[str, float]]) -> None:
     for one in rows:
         print("  ".join(f"{value:>11{formats.get(name, '.0f')}}" for name, value in one.items()))
     for connections in CONNECTIONS:
-        rates = [one["rate ratio"] for one in rows if one["connections"] == connections]
-        spread = min(rates) / max(rates)
-        print(f"{connections} connections: the slowest number of mappings has {spread:.3f} of the fastest's rate")
+        for figure in ("rate ratio", "CPU ratio"):
+            found = [one[figure] for one in rows if one["connections"] == connections]
+            spread = min(found) / max(found)
+            print(
+                f"{connections} connections: the {figure} of the worst number of mappings is {spread:.3f} of the best's"
+            )
 
 
 def main() -> None:

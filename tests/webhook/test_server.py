@@ -100,6 +100,18 @@ async def test_review_is_answered_and_counted(running: Running) -> None:
     assert REGISTRY.get_sample_value("sutler_mapping_matches_total", {"mapping": "quay"}) == (matches or 0) + 1
 
 
+async def test_each_decision_is_told_at_debug_only(
+    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await running.post(body(pod(APP)))
+    assert "decided" not in capsys.readouterr().out
+    monkeypatch.setattr(running.admission, "_tells", True)
+    await running.post(body(pod(APP)))
+    told = capsys.readouterr().out
+    assert "decided" in told
+    assert "outcome=injected" in told
+
+
 async def test_connection_is_kept_and_used_again(running: Running) -> None:
     reader, writer = await running.raw()
     for _ in range(3):
@@ -352,7 +364,7 @@ async def test_rolling_restart_under_load_loses_no_request(contexts: Contexts) -
             clients = [asyncio.create_task(client(session)) for _ in range(8)]
             done = answered
             await wait_for_async(enough, "requests to the old one", 10)
-            stopping = asyncio.create_task(drain(first, quiet=0.3, deadline=10))
+            stopping = asyncio.create_task(drain(first, quiet=2, deadline=30))
             done = answered
             await wait_for_async(enough, "requests to the old one while it stops", 10)
             target = new  # the endpoints have followed
