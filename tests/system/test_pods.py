@@ -1,6 +1,7 @@
 """Pods created with plain kubectl carry the pull secrets that their images need."""
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
@@ -91,6 +92,17 @@ def test_pods_of_controllers_get_theirs(control_plane: ControlPlane, mapping: st
 def test_dry_run_shows_the_same_and_writes_nothing(control_plane: ControlPlane, mapping: str, namespace: str) -> None:
     assert pull_secrets(create(control_plane, namespace, pod("dry", MAPPED), "--dry-run=server")) == [mapping]
     assert control_plane.kubectl("get", "pods", "-n", namespace, "-o", "name") == ""
+
+
+def test_an_image_that_comes_too_late_for_its_secret_is_warned_about(
+    control_plane: ControlPlane, mapping: str, namespace: str
+) -> None:
+    create(control_plane, namespace, pod("late", "example.com/public:1"))
+    kubeconfig = f"--kubeconfig={control_plane.kubeconfig}"
+    command = ["kubectl", kubeconfig, "set", "image", "pod/late", f"app={MAPPED}", "-n", namespace]
+    changed = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert f"Warning: sutler: pull secret {mapping}" in changed.stderr
+    assert pull_secrets(control_plane.kubectl_json("get", "pod", "late", "-n", namespace)) == []
 
 
 def test_a_mapping_with_an_impossible_registry_says_so_and_the_others_work(
