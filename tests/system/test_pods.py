@@ -117,6 +117,18 @@ def test_a_mapping_with_an_impossible_registry_says_so_and_the_others_work(
         control_plane.kubectl("delete", "registrymapping", "impossible")
 
 
+def test_a_misspelt_selector_selects_nothing(control_plane: ControlPlane, namespace: str) -> None:
+    misspelt = registry_mapping("misspelt", "quay.io/acme")
+    misspelt["spec"]["namespaceSelector"] = {"matchLabel": {"team": "a"}}
+    control_plane.kubectl("apply", "--validate=false", "-f", "-", input=json.dumps(misspelt))
+    try:
+        condition = wait_for(lambda: _not_ready(control_plane, "misspelt"), "the mapping's status")
+        assert "'matchLabel' is no field" in condition["message"]
+        assert pull_secrets(create(control_plane, namespace, pod("elsewhere", "quay.io/acme/app"))) == []
+    finally:
+        control_plane.kubectl("delete", "registrymapping", "misspelt")
+
+
 def _not_ready(control_plane: ControlPlane, mapping: str) -> dict[str, str] | None:
     condition = ready_condition(control_plane, mapping)
     return condition if condition["status"] == "False" else None
