@@ -23,6 +23,9 @@ from sutler.kube.events import EventRecorder
 from sutler.kube.queue import WorkQueue
 from sutler.kube.resources import STORAGE_CLASSES
 
+LOOK_AGAIN = 15.0
+"""Seconds after which it is asked whether what was done has really been done."""
+
 
 class Due(Enum):
     NOTHING = "nothing"
@@ -116,9 +119,13 @@ class Controller:
             return Due.EXPAND
         if volume in self._watches.volumes or volume in self._provisioner.made:
             return Due.NOTHING
-        if claim is not None and not claim.volume and not claim.deleting and self._class(claim.storage_class):
+        if claim is not None and not claim.volume and not claim.deleting and self._serves(claim):
             return Due.PROVISION
         return Due.CLEAN_UP if volume in self._provisioner.attempts else Due.NOTHING
+
+    def _serves(self, claim: ClaimView) -> bool:
+        cls = self._class(claim.storage_class)
+        return cls is not None and (claim.placed or not cls.waits_for_consumer)
 
     def _class(self, name: str) -> VolumeClass | None:
         view = self._watches.classes.get(name)
@@ -126,10 +133,12 @@ class Controller:
 
     async def _handle(self, volume: str) -> float | None:
         try:
-            return await self._do(volume)
+            again = await self._do(volume)
         except Unavailable as error:
             # It says when it can be asked again; what is wrong is known, and no reason to wait longer and longer.
             return error.retry_after
+        # The watch has yet to show what was done, or somebody in between has lied to one of us.
+        return LOOK_AGAIN if again is None and self._due(volume) is not Due.NOTHING else again
 
     async def _do(self, volume: str) -> float | None:
         found = self._watches.claim_of(volume)

@@ -180,7 +180,9 @@ class Provisioner:
     async def _still_wanted(self, request: claims.Request) -> bool:
         try:
             claim = await self._client.get(PERSISTENT_VOLUME_CLAIMS, request.name, request.namespace)
-        except NotFound:
+        except NotFound as error:
+            if not error.reason:
+                raise
             return False
         metadata, volume = claim["metadata"], claim["spec"].get("volumeName")
         same = metadata["uid"] == request.uid and "deletionTimestamp" not in metadata
@@ -189,7 +191,9 @@ class Provisioner:
     async def _volume_exists(self, volume: str) -> bool:
         try:
             await self._client.get(PERSISTENT_VOLUMES, volume)
-        except NotFound:
+        except NotFound as error:
+            if not error.reason:
+                raise  # not the API server's own word: images are removed on it
             return False
         return True
 

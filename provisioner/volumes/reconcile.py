@@ -136,14 +136,18 @@ class Reconciler:
         """Whether the claim is there and has no other volume: then the image is for it."""
         try:
             claim = await self._client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
-        except NotFound:
+        except NotFound as error:
+            if not error.reason:
+                raise
             return False
         return bool(claim["metadata"]["uid"] == uid and not claim["spec"].get("volumeName"))
 
     async def _still_there(self, volume: str) -> bool:
         try:
             await self._client.get(PERSISTENT_VOLUMES, volume)
-        except NotFound:
+        except NotFound as error:
+            if not error.reason:
+                raise  # not the API server's own word
             return False
         return True
 

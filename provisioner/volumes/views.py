@@ -25,7 +25,8 @@ class ClaimView:
     volume: str
     """spec.volumeName"""
     deleting: bool
-    version: str
+    placed: bool
+    """The scheduler has selected a node."""
     grows: bool
     """Asks for another size than it has."""
 
@@ -44,7 +45,7 @@ class VolumeView:
     place: Place | None
     storage_class: str
     ends: bool
-    """Released, or being deleted and held by us: somebody has to look."""
+    """Released and to be deleted, or being deleted and held by us: somebody has to look."""
 
 
 def view_class(obj: Json) -> ClassView:
@@ -65,7 +66,7 @@ def view_claim(obj: Json) -> ClaimView:
         storage_class=class_of(obj),
         volume=spec.get("volumeName") or "",
         deleting="deletionTimestamp" in metadata,
-        version=metadata["resourceVersion"],
+        placed=bool((metadata.get("annotations") or {}).get(names.SELECTED_NODE)),
         grows=status.get("phase") == "Bound" and (status.get("capacity") or {}).get("storage") != wanted,
     )
 
@@ -77,11 +78,12 @@ def view_volume(obj: Json) -> VolumeView | None:
     spec, status = obj["spec"], obj.get("status") or {}
     leaving = "deletionTimestamp" in obj["metadata"]
     held = names.FINALIZER in (obj["metadata"].get("finalizers") or [])
+    policy = spec.get("persistentVolumeReclaimPolicy")
     return VolumeView(
         owner=(spec.get("claimRef") or {}).get("uid", ""),
         place=place_of(obj),
         storage_class=spec.get("storageClassName", ""),
-        ends=held if leaving else status.get("phase") == "Released",
+        ends=held if leaving else status.get("phase") == "Released" and policy == "Delete",
     )
 
 

@@ -1,0 +1,82 @@
+"""The API server, or what stands in front of it, answers badly at every call of a volume's life."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
+from tests.kube import faults
+from tests.kube.proxy import Fault, FaultyProxy
+from tests.volumes.world import ARGUMENTS, World, claim
+
+CALLS = {
+    "GET claim": ("GET", r"/persistentvolumeclaims/"),
+    "GET volume": ("GET", r"/persistentvolumes/"),
+    "POST volume": ("POST", r"/persistentvolumes$"),
+    "DELETE volume": ("DELETE", r"/persistentvolumes/"),
+    "PATCH volume": ("PATCH", r"/persistentvolumes/"),
+}
+FAULTS: dict[str, Callable[[], Fault]] = {
+    "401": lambda: faults.answer(401, reason="Unauthorized"),
+    "403": lambda: faults.answer(403, reason="Forbidden"),
+    "404": lambda: faults.answer(404, reason="NotFound"),
+    "409": lambda: faults.answer(409, reason="Conflict"),
+    "422": lambda: faults.answer(422, reason="Invalid"),
+    "429": lambda: faults.answer(429, reason="TooManyRequests", retry_after=1),
+    "500": lambda: faults.answer(500, reason="InternalError"),
+    "502 HTML": faults.html,
+    "404 HTML": lambda: faults.html(404),
+    "reset": faults.reset,
+    "done and reset": lambda: faults.reset(late=True),
+    "answer cut off": faults.cut_answer,
+    "half a JSON": faults.truncated,
+}
+
+
+@pytest.fixture(scope="module")
+def proxy(account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyProxy]:
+    with FaultyProxy(account, tmp_path_factory.mktemp("proxy")) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def proxied(
+    proxy: FaultyProxy, ceph: Ceph, place: Place, system: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SutlerProcess]:
+    folder = tmp_path_factory.mktemp("proxied")
+    arguments = [*ARGUMENTS, f"--namespace={system}", "--reconcile-interval=1000"]
+    process = SutlerProcess(arguments, proxy.kubeconfig, place, folder, env={"CEPH_CONF": str(ceph.conf)})
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def world(
+    control_plane: ControlPlane, ceph: Ceph, proxied: SutlerProcess, namespace: str, pool: str
+) -> Iterator[World]:
+    made = World(control_plane, ceph, proxied, namespace, pool)
+    yield made
+    made.clean_up()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("call", CALLS)
+def test_claims_come_right_whatever_is_answered_to(call: str, world: World, proxy: FaultyProxy) -> None:
+    method, path = CALLS[call]
+    cls = world.storage_class()
+    for fault, make in FAULTS.items():
+        rule = proxy.fail(make(), method=method, path=path, times=2)
+        world.apply(claim("data", cls, "1Mi"))
+        try:
+            wait_for(lambda: world.all_bound(1), f"the claim to be Bound after {fault}")
+            (volume,) = world.volumes()
+            (image,) = world.images()
+            assert world.metadata(image)["sutler.dev/uid"] == volume["spec"]["claimRef"]["uid"]
+            world.delete_claims("data")
+            world.wait_gone(45)
+        except TimeoutError as error:
+            raise AssertionError(f"{call}: {fault}: {error}\n{world.process.log_text()[-1500:]}") from error
+        assert rule.hits, f"{call} was not made"
+        proxy.heal()
