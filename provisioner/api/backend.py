@@ -101,6 +101,7 @@ def _inside(place: Place, work: Callable[[Connection, Any], T]) -> Callable[[Con
 async def answered(operation: Operation, ask: Ask, finished: Callable[[], Awaitable[Answer]]) -> Answer:
     """`finished` if it is done soon enough, else 202 and where to ask."""
     if not await operations.finished_within(operation, ask.wait):
+        operation.outlives = True
         headers = {"Location": operations.path(operation), "Retry-After": "1"}
         return Answer(202, operation.shown(), headers)
     if operation.error is not None:

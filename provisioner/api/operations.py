@@ -68,6 +68,8 @@ class Operation:
     state: State = State.RUNNING
     progress: float | None = None
     cancelled: bool = False
+    outlives: bool = False
+    """Its request was answered with 202, and says nothing of how it ended."""
     error: problem.ProblemError | None = None
     finished: int | None = None
     ended: float = 0.0
@@ -146,7 +148,8 @@ class Operations:
         finally:
             operation.finished, operation.ended = int(time.time()), time.monotonic()
             operation.done.set()
-            _log.info(
+            log_end = _log.info if operation.outlives else _log.debug
+            log_end(
                 "operation", operation=operation.id, kind=operation.target.kind, pool=operation.target.pool,
                 namespace=operation.target.namespace, image=operation.target.image, who=operation.by,
                 result=operation.state.value, detail=str(operation.error) if operation.error else None,

@@ -68,7 +68,7 @@ class ApiSettings(ProcessSettings):
     """Seconds after which every request has its answer, 504 if nothing better."""
 
     threads: Annotated[int, Field(ge=2, le=256)] = 16
-    """Calls to Ceph at a time; removing, flattening and rolling back have half as many more."""
+    """Calls to Ceph at a time; removing, flattening and rolling back have as many more."""
 
 
 async def main(settings: ApiSettings) -> None:
@@ -118,6 +118,6 @@ def _cluster(settings: ApiSettings, user: str) -> Cluster:
             timeout=settings.ceph_timeout,
             connect_timeout=settings.ceph_timeout,
             threads=settings.threads,
-            removals=max(2, settings.threads // 2),
+            removals=settings.threads,
         )
     )

@@ -1,6 +1,6 @@
 """Images of a pool in pieces, as blocking calls: thousands of images, and no more read than one page needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,9 +95,14 @@ def omap(ioctx: Any, oid: str, after: str, prefix: str, most: int) -> list[tuple
         with translated("reading", oid), rados.ReadOpCtx() as operation:
             found, _ = ioctx.get_omap_vals(operation, after, prefix, most)
             ioctx.operate_read_op(operation, oid)
-            return list(found)
+            return _items(found)
     except Missing:
         return []
+
+
+def _items(found: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
+    """The binding gives None for an empty value."""
+    return [(key, value or b"") for key, value in found]
 
 
 def _headers(ioctx: Any, named: Sequence[tuple[str, str]]) -> list[Header | None]:
@@ -124,7 +129,7 @@ def _finished(ioctx: Any, name: str, identifier: str, found: Any, completion: An
         _check(completion.get_return_value(), f"reading the header of {image(ioctx, name)}")
     except Missing:
         return None
-    items = dict(found)
+    items = dict(_items(found))
     if len(items) == _MOST_KEYS:
         return header_by_id(ioctx, identifier, name)
     return headers.decode(identifier, name, items)

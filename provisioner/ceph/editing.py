@@ -169,12 +169,17 @@ def remove(ioctx: Any, name: str, found: Header | None, progress: Progress, oper
 
     librbd moves it to the trash and purges it there: stopped half-way, that is where it is.
     """
-    target = image(ioctx, name)
     if found is not None:
-        refuse_if_watched(ioctx, name)
         mark(ioctx, found.id, Work.REMOVE, operation)
-    with contextlib.suppress(ImageMissing), cancellable("removing", target, progress) as callback:
-        _LIBRBD.remove(ioctx, name, on_progress=callback)
+    try:
+        with contextlib.suppress(ImageMissing), cancellable("removing", image(ioctx, name), progress) as callback:
+            _LIBRBD.remove(ioctx, name, on_progress=callback)
+    except InUse:
+        # Refused before anything was removed.
+        if found is not None:
+            unmark(ioctx, found.id)
+        refuse_if_watched(ioctx, name)
+        raise
 
 
 def check_clone(ioctx: Any, name: str, guard: Guard) -> Header:

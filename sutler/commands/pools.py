@@ -1,0 +1,87 @@
+"""`sutler pools`: Ceph's pools, through Sutler's REST API."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from sutler.commands.console import URL, CaFile, Console, Json, Token, Url, human
+from sutler.commands.options import Output
+from sutler.output import EXIT_CODES, Format, columns, emit
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    help="List, make and delete pools for images.",
+    epilog=EXIT_CODES,
+)
+
+Pool = Annotated[str, typer.Argument(metavar="POOL", help="Name of the pool.")]
+HEADINGS = ("NAME", "TYPE", "REPLICAS", "PGS", "APPLICATIONS", "QUOTA", "STORED", "FREE")
+
+
+@app.command("list", epilog=EXIT_CODES)
+def list_pools(
+    *, output: Output = Format.TABLE, url: Url = URL, ca_file: CaFile = None, token_file: Token = None
+) -> None:
+    """List the pools, and how full they are."""
+    found = Console(url, ca_file, token_file, os.environ).get("pools")["pools"]
+    emit(found, output, columns(HEADINGS, [_row(pool) for pool in found]) if found else "No pools yet.")
+
+
+@app.command(epilog=EXIT_CODES)
+def show(
+    pool: Pool, *, output: Output = Format.YAML, url: Url = URL, ca_file: CaFile = None, token_file: Token = None
+) -> None:
+    """Show all of one pool."""
+    found = Console(url, ca_file, token_file, os.environ).get("pools", pool)
+    emit(found, output, columns(HEADINGS, [_row(found)]))
+
+
+@app.command(epilog=EXIT_CODES)
+def create(
+    pool: Pool,
+    *,
+    pg_num: Annotated[int | None, typer.Option(help="Placement groups.  [default: Ceph's]")] = None,
+    replicas: Annotated[int | None, typer.Option(help="Copies of everything.  [default: Ceph's]")] = None,
+    quota: Annotated[str | None, typer.Option(metavar="SIZE", help="What it may hold, like 500Gi.")] = None,
+    output: Output = Format.TABLE,
+    url: Url = URL,
+    ca_file: CaFile = None,
+    token_file: Token = None,
+) -> None:
+    """Make a pool, ready for images."""
+    wanted: Json = {"name": pool, "pg_num": pg_num, "replicas": replicas}
+    if quota is not None:
+        wanted["quota"] = {"bytes": quota}
+    made = Console(url, ca_file, token_file, os.environ).ask("POST", "pools", body=wanted).body
+    emit(made, output, f"Made pool {pool}: {made['pg_num']} PGs, {human(made['free'])} free.")
+
+
+@app.command(epilog=EXIT_CODES)
+def delete(
+    pool: Pool,
+    confirm: Annotated[str, typer.Argument(metavar="POOL", help="The same name again: its data goes with it.")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Although there are images in it.")] = False,
+    url: Url = URL,
+    ca_file: CaFile = None,
+    token_file: Token = None,
+) -> None:
+    """Delete a pool, named twice. One with images is kept, and they are named."""
+    Console(url, ca_file, token_file, os.environ).ask("DELETE", "pools", pool, confirm=confirm, force=force)
+    emit({"deleted": pool}, Format.TABLE, f"Deleted pool {pool}.")
+
+
+def _row(pool: Json) -> list[str]:
+    return [
+        pool["name"],
+        pool["type"],
+        str(pool["replicas"]),
+        str(pool["pg_num"]),
+        ",".join(pool["applications"]) or "-",
+        human(pool["quota"]["bytes"]),
+        human(pool["stored"]),
+        human(pool["free"]),
+    ]

@@ -1,0 +1,101 @@
+"""What is read from Ceph's own objects without librbd, held against librbd."""
+
+import struct
+from typing import Any
+
+import pytest
+import rbd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioner.ceph import directory, headers, trashcan
+from provisioner.ceph.editing import UNFINISHED
+
+FEATURES = (1, 1 | 4, 1 | 4 | 8 | 16, 61, 61 | 64)
+
+
+@pytest.mark.parametrize("features", FEATURES)
+@pytest.mark.parametrize("order", [12, 20, 22, 25])
+def test_header_says_what_librbd_says(ioctx: Any, features: int, order: int) -> None:
+    rbd.RBD().create(ioctx, "image", (5 << order) + 512, order=order, old_format=False, features=features)
+    with rbd.Image(ioctx, "image") as image:
+        image.metadata_set("key", "välue")
+        image.metadata_set("empty", "")
+        image.create_snap("one")
+        image.write(b"x", 0)
+        image.write(b"x", 3 << order)
+        truth = (image.id(), image.size(), image.stat()["order"], image.create_timestamp())
+    found = directory.header(ioctx, "image")
+    assert (found.id, found.size, found.order, found.created.replace(tzinfo=None)) == truth
+    assert (dict(found.metadata), found.snapshots) == ({"key": "välue", "empty": ""}, 1)
+    assert directory.used(ioctx, found) == (2 << order if features & 8 else None)
+
+
+def test_header_with_thousands_of_keys_is_read_whole(ioctx: Any) -> None:
+    rbd.RBD().create(ioctx, "image", 1 << 20, old_format=False, features=1)
+    with rbd.Image(ioctx, "image") as image:
+        for number in range(1100):
+            image.metadata_set(f"key-{number}", str(number))
+    found = directory.header(ioctx, "image")
+    assert len(found.metadata) == 1100
+    (listed,) = directory.page(ioctx, "", "", 10)
+    assert listed.header == found
+
+
+def test_version_changes_with_what_is_said_and_with_nothing_else(ioctx: Any) -> None:
+    rbd.RBD().create(ioctx, "image", 1 << 20, old_format=False, features=61)
+    versions = [directory.header(ioctx, "image").version]
+
+    def version() -> str:
+        return directory.header(ioctx, "image").version
+
+    with rbd.Image(ioctx, "image") as image:
+        image.write(b"x", 0)
+        image.flush()
+    assert version() == versions[0], "data are not what it is about"
+    with rbd.Image(ioctx, "image") as image:
+        for method, *arguments in (
+            ("resize", 2 << 20),
+            ("create_snap", "one"),
+            ("protect_snap", "one"),
+            ("metadata_set", "a", "b"),
+        ):
+            getattr(image, str(method))(*arguments)
+            versions.append(version())
+    rbd.RBD().rename(ioctx, "image", "renamed")
+    versions.append(directory.header(ioctx, "renamed").version)
+    assert len(set(versions)) == len(versions)
+
+
+def test_trash_is_what_librbd_says_and_more(ioctx: Any) -> None:
+    librbd = rbd.RBD()
+    for number in range(3):
+        librbd.create(ioctx, f"ünter-{number}", 1 << 20, old_format=False, features=1)
+        librbd.trash_move(ioctx, f"ünter-{number}", number * 100)
+    truth = {(one["id"], one["name"], one["deferment_end_time"]) for one in librbd.trash_list(ioctx)}
+    found = trashcan.listing(ioctx, "", 10)
+    assert {(one.id, one.name, one.until.replace(tzinfo=None)) for one in found} == truth
+    assert trashcan.count(ioctx) == 3
+
+
+@given(st.lists(st.integers(0, 3), max_size=400))
+def test_objects_of_a_map_are_counted(states: list[int]) -> None:
+    data = bytearray((len(states) + 3) // 4)
+    for index, state in enumerate(states):
+        data[index // 4] |= state << (6 - 2 * (index % 4))
+    header = struct.pack("<BBIQ", 1, 1, 8, len(states))
+    encoded = struct.pack("<I", len(header)) + header + bytes(data) + b"\xff" * 12
+    assert headers.objects_present(encoded) == sum(state != 0 for state in states)
+
+
+@given(st.dictionaries(st.text(max_size=20), st.binary(max_size=20), max_size=5))
+def test_header_that_lacks_everything_is_none(items: dict[str, bytes]) -> None:
+    assert headers.decode("id", "name", {key: value for key, value in items.items() if key != "size"}) is None
+
+
+def test_mark_names_what_was_begun(ioctx: Any) -> None:
+    rbd.RBD().create(ioctx, "image", 1 << 20, old_format=False, features=1)
+    with rbd.Image(ioctx, "image") as image:
+        image.metadata_set(UNFINISHED, "remove some-operation")
+    found = directory.header(ioctx, "image")
+    assert found.metadata[UNFINISHED].startswith("remove")
