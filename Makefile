@@ -5,6 +5,8 @@ SYSTEM_PYTHON := /usr/bin/python3
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STATE := .state
+# Each worker starts clusters of its own, and each file stays with one worker, whose clusters it then finds running.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help machine venv demo up down test test-long check format bench lock clean
@@ -22,10 +24,10 @@ down: ## Stop what `make up` started
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.demo down --state $(STATE); fi
 
 test: venv ## Run the tests, on a real control plane, node, Ceph and registry
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest $(SIDE_BY_SIDE)
 
 test-long: venv ## Run also the tests that take long: soak, thousands of kills
-	@$(PYTHON) -m pytest -m 'long or not long'
+	@$(PYTHON) -m pytest -m 'long or not long' $(SIDE_BY_SIDE)
 
 check: venv ## Lint, types, import contracts
 	@$(VENV)/bin/ruff check .
