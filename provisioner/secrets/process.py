@@ -3,12 +3,12 @@
 from typing import Annotated
 
 from pydantic import Field
-from sutler.kube.events import EventRecorder
-from sutler.kube.lease import Elector
 
 from provisioner.secrets.controller import Controller
 from sutler import probes
 from sutler.kube.client import connect
+from sutler.kube.events import EventRecorder
+from sutler.kube.lease import Elector
 from sutler.process import guard
 from sutler.settings import ProcessSettings, Seconds
 
