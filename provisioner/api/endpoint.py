@@ -41,6 +41,8 @@ class Ask:
     """The versions that the client has seen; None: any will do."""
     wait: float
     """Seconds after which an operation that still runs is answered with 202."""
+    minimal: bool
+    """Nothing more is wanted than that it is done."""
     may: Callable[[Right, str | None], Awaitable[bool]]
 
 
@@ -90,6 +92,8 @@ class Endpoint:
     """Honours If-Match."""
     can_wait: bool
     """Honours Prefer: wait."""
+    can_be_brief: bool
+    """Honours Prefer: return=minimal."""
 
     @property
     def operation(self) -> str:
@@ -109,7 +113,13 @@ class Endpoint:
 
 
 def endpoint(
-    method: str, path: str, right: Right | None, results: Mapping[int, Result], *, problems: tuple[Kind, ...] = ()
+    method: str,
+    path: str,
+    right: Right | None,
+    results: Mapping[int, Result],
+    *,
+    problems: tuple[Kind, ...] = (),
+    brief: bool = False,
 ) -> Callable[[F], F]:
     """Marks a method as an endpoint. Its parameters `path`, `query` and `body` say by their types what is accepted."""
 
@@ -129,6 +139,7 @@ def endpoint(
             parameters=frozenset(hints) - {"return"},
             takes_version=Kind.CHANGED in problems,
             can_wait=accepted,
+            can_be_brief=brief,
         )
         return function
 

@@ -84,17 +84,20 @@ class Images:
         Right("images", "create"),
         {201: Result("It is made.", ImageDetails, {"Location": "Path of the image.", **ETAG}, IMAGE_LINKS)},
         problems=(Kind.NOT_FOUND, Kind.TAKEN, Kind.NO_SPACE),
+        brief=True,
     )
-    async def create_image(self, path: PoolPath, query: InNamespace, body: ImageWanted) -> Answer:
+    async def create_image(self, path: PoolPath, query: InNamespace, body: ImageWanted, ask: Ask) -> Answer:
         """Create an image."""
         place = Place(path.pool, query.namespace)
 
-        def work(connection: Connection, ioctx: Any) -> Details:
+        def work(connection: Connection, ioctx: Any) -> Details | None:
             details.require_data_pool(connection, body.data_pool)
             editing.create(ioctx, body.spec(body.name, body.size))
-            return details.made(connection, ioctx, body.name)
+            return None if ask.minimal else details.made(connection, ioctx, body.name)
 
         made = await self._backend.change("create image", place, body.name, work)
+        if made is None:
+            return Answer(201, None, {"Location": locations.image(place, body.name)})
         return created(place, made)
 
     @endpoint(
@@ -187,8 +190,8 @@ class Images:
         place = Place(path.pool, query.namespace)
         guard = checks.guard(ask, path.image, force=False, protects_claims=False)
 
-        def work(ioctx: Any, _: Header, __: str, progress: Progress) -> None:
-            editing.flatten(ioctx, path.image, progress)
+        def work(ioctx: Any, found: Header, _: str, progress: Progress) -> None:
+            editing.flatten(ioctx, path.image, found, progress)
 
         def prepare(ioctx: Any) -> Header:
             return editing.check_clone(ioctx, path.image, guard)

@@ -90,6 +90,16 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
                 "schema": {"type": "string"},
             }
         )
+    if endpoint.can_be_brief:
+        parameters.append(
+            {
+                "name": "Prefer",
+                "in": "header",
+                "required": False,
+                "description": "`return=minimal`: no body, no ETag, only that it is done. Faster by a third.",
+                "schema": {"type": "string"},
+            }
+        )
     if endpoint.can_wait:
         parameters.append(
             {

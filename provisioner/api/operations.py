@@ -16,14 +16,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from provisioner.api import problem
+from provisioner.api import audit, problem
 from provisioner.api.endpoint import BASE
 from provisioner.api.schemas.shown import OperationShown, State
 from provisioner.ceph.editing import Cancelled, Progress
 from sutler import log
 from sutler.errors import SutlerError
 
-_log = log.get("sutler.audit")
+_log = log.get(__name__)
 
 _KEPT = 1000
 _KEPT_SECONDS = 3600.0
@@ -148,12 +148,8 @@ class Operations:
         finally:
             operation.finished, operation.ended = int(time.time()), time.monotonic()
             operation.done.set()
-            log_end = _log.info if operation.outlives else _log.debug
-            log_end(
-                "operation", operation=operation.id, kind=operation.target.kind, pool=operation.target.pool,
-                namespace=operation.target.namespace, image=operation.target.image, who=operation.by,
-                result=operation.state.value, detail=str(operation.error) if operation.error else None,
-            )  # fmt: skip
+            if operation.outlives:
+                _tell_end(operation)
 
     def _forget(self) -> None:
         now = time.monotonic()
@@ -164,9 +160,18 @@ class Operations:
                 del self._known[identifier]
 
 
+def _tell_end(operation: Operation) -> None:
+    audit.line(
+        "operation", operation=operation.id, kind=operation.target.kind, pool=operation.target.pool,
+        namespace=operation.target.namespace, image=operation.target.image, who=operation.by,
+        result=operation.state.value, detail=str(operation.error) if operation.error else None,
+    )  # fmt: skip
+
+
 async def finished_within(operation: Operation, seconds: float) -> bool:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(operation.done.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await operation.done.wait()
     return operation.done.is_set()
 
 

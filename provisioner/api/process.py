@@ -9,7 +9,7 @@ from pydantic import Field
 
 from certs.issue import Names
 from certs.store import Store as SecretStore
-from provisioner.api import site
+from provisioner.api import audit, site
 from provisioner.api.backend import Backend
 from provisioner.api.health import Health
 from provisioner.api.images import Images
@@ -72,6 +72,7 @@ class ApiSettings(ProcessSettings):
 
 
 async def main(settings: ApiSettings) -> None:
+    audit.setup(settings.log_format)
     images, pools = _cluster(settings, settings.ceph_user), None
     if settings.pools_user is not None:
         pools = images if settings.pools_user == settings.ceph_user else _cluster(settings, settings.pools_user)

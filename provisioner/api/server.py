@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import hdrs, web
 
-from provisioner.api import problem, validation
+from provisioner.api import audit, problem, validation
 from provisioner.api.access import Access, Right, User, forbidden, unauthenticated
 from provisioner.api.endpoint import BASE, Answer, Ask, Endpoint, endpoints
 from provisioner.api.metrics import DURATION, REQUESTS
@@ -17,7 +17,6 @@ from provisioner.api.problem import Kind, ProblemError
 from sutler import log
 from sutler.errors import SutlerError
 
-_audit = log.get("sutler.audit")
 _log = log.get(__name__)
 
 LARGEST_BODY = 64 * 1024
@@ -44,6 +43,8 @@ class Front:
         return routes
 
     def _handler(self, found: Endpoint, bound: Callable[..., Awaitable[Answer]]) -> _Handler:
+        duration = DURATION.labels(found.operation)
+
         async def handle(request: web.Request) -> web.StreamResponse:
             request["endpoint"] = found
             started = time.monotonic()
@@ -56,7 +57,7 @@ class Front:
                     text += ": it may or may not have been done; look before asking again"
                 raise ProblemError(Kind.TIMEOUT, text, headers={"Retry-After": "5"}) from None
             finally:
-                DURATION.labels(found.operation).observe(time.monotonic() - started)
+                duration.observe(time.monotonic() - started)
             body = answer.body.model_dump_json().encode() if answer.body is not None else None
             return web.Response(
                 status=answer.status,
@@ -88,7 +89,8 @@ class Front:
         async def may(right: Right, pool: str | None) -> bool:
             return await self._access.may(user, right, pool)
 
-        return Ask(user, request["id"], _versions(request), _wait(request), may)
+        minimal = "return=minimal" in request.headers.get("Prefer", "")
+        return Ask(user, request["id"], _versions(request), _wait(request), minimal, may)
 
     async def authenticate(self, request: web.Request) -> User:
         token = _token(request)
@@ -137,7 +139,7 @@ def _account(request: web.Request, status: int, failure: ProblemError | None, se
     if found is None or not found.changes:
         return
     user: User | None = request.get("user")
-    _audit.info(
+    audit.line(
         "change", request=request["id"], who=user.name if user else None, what=found.operation,
         **{f"on_{name}": value for name, value in request.match_info.items()},
         named=request.get("named"), query=request.query_string[:200] or None, status=status,

@@ -5,6 +5,7 @@ skipped. The file is read again when it has changed; one that can't be read leav
 """
 
 import hashlib
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from sutler import log
 from sutler.errors import SutlerError
 
 _log = log.get(__name__)
+_LOOK = 1.0
+"""Seconds between two looks at the file."""
 _SHORTEST = 16
 """Characters of a token: a shorter one is guessed."""
 
@@ -25,6 +28,7 @@ class TokenFile:
     def __init__(self, path: Path) -> None:
         """Raises TokenFileError: a service that lets nobody in is not worth starting."""
         self._path = path
+        self._look_again = 0.0
         self._stamp = self._read_stamp()
         self._users = parse(_text(path), path.name)
 
@@ -43,6 +47,10 @@ class TokenFile:
         return (status.st_mtime_ns, status.st_ino)
 
     def _refresh(self) -> None:
+        now = time.monotonic()
+        if now < self._look_again:
+            return
+        self._look_again = now + _LOOK
         stamp = self._read_stamp()
         if stamp == self._stamp:
             return

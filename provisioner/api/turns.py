@@ -45,7 +45,8 @@ class Turns:
 
 async def _acquire(turn: Turn, key: str) -> None:
     try:
-        await asyncio.wait_for(turn.lock.acquire(), _PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            await turn.lock.acquire()
     except TimeoutError:
         _refuse_if_held(turn)
         raise ProblemError(Kind.BUSY, f"{key} is being changed by another request: try again") from None

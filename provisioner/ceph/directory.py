@@ -157,8 +157,7 @@ def _used(ioctx: Any, found: Sequence[Header | None]) -> dict[str, int]:
 
 def _map_length(found: Header) -> int:
     """Two bits an object, and a checksum of four bytes for every 4 KiB of them."""
-    objects = -(-found.size // found.object_size)
-    return min(objects // 2 + 4096, _LONGEST_MAP)
+    return min(found.objects // 2 + 4096, _LONGEST_MAP)
 
 
 def _check(code: int, what: str) -> None:

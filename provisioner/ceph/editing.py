@@ -40,6 +40,9 @@ _WAY_OUT = {
 _SETTLED = 1.0
 """Seconds after which a name without an image is what a crash left, and not somebody's creation under way."""
 
+_WORTH_TELLING = 4096
+"""Objects from which on progress is told and work can be cancelled: half a second's worth."""
+
 Progress = Callable[[float], None]
 """Told the done part, 0 to 1; raises Cancelled to stop."""
 
@@ -172,7 +175,10 @@ def remove(ioctx: Any, name: str, found: Header | None, progress: Progress, oper
     if found is not None:
         mark(ioctx, found.id, Work.REMOVE, operation)
     try:
-        with contextlib.suppress(ImageMissing), cancellable("removing", image(ioctx, name), progress) as callback:
+        with (
+            contextlib.suppress(ImageMissing),
+            cancellable("removing", image(ioctx, name), found, progress) as callback,
+        ):
             _LIBRBD.remove(ioctx, name, on_progress=callback)
     except InUse:
         # Refused before anything was removed.
@@ -190,10 +196,10 @@ def check_clone(ioctx: Any, name: str, guard: Guard) -> Header:
     return found
 
 
-def flatten(ioctx: Any, name: str, progress: Progress) -> None:
+def flatten(ioctx: Any, name: str, found: Header, progress: Progress) -> None:
     """Copies what a clone shares with its parent; stopping it half-way loses nothing."""
     target = image(ioctx, name)
-    with cancellable("flattening", target, progress) as callback, rbd.Image(ioctx, name) as opened:
+    with cancellable("flattening", target, found, progress) as callback, rbd.Image(ioctx, name) as opened:
         opened.flatten(on_progress=callback)
 
 
@@ -250,8 +256,17 @@ def unmark(ioctx: Any, identifier: str) -> None:
 
 
 @contextlib.contextmanager
-def cancellable(operation: str, target: str, progress: Progress) -> Iterator[Callable[[int, int], int]]:
-    """Gives librbd its progress callback, which stops the work with a negative number."""
+def cancellable(
+    operation: str, target: str, found: Header | None, progress: Progress
+) -> Iterator[Callable[[int, int], int] | None]:
+    """Gives librbd its progress callback, which stops the work with a negative number.
+
+    It is called for every object, and costs more than the object: none for images that are done in a moment.
+    """
+    if found is None or found.objects < _WORTH_TELLING:
+        with image_errors(operation, target):
+            yield None
+        return
     stopped: list[CephError] = []
 
     def callback(done: int, total: int) -> int:

@@ -42,6 +42,11 @@ class Header:
     """Changes with everything above, and when a snapshot is made, removed or protected. Not with the data."""
 
     @property
+    def objects(self) -> int:
+        """That the image can have, not those that it has."""
+        return -(-self.size // self.object_size)
+
+    @property
     def object_size(self) -> int:
         return 1 << self.order
 

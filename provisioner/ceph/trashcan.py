@@ -124,7 +124,7 @@ def purge(ioctx: Any, entry: Thrown, progress: Progress, operation: str) -> None
     if entry.header is not None:
         mark(ioctx, entry.id, Work.REMOVE, operation)
     try:
-        with cancellable("purging", _target(ioctx, entry.id), progress) as callback:
+        with cancellable("purging", _target(ioctx, entry.id), entry.header, progress) as callback:
             _LIBRBD.trash_remove(ioctx, entry.id, force=True, on_progress=callback)
     except ImageMissing:
         return

@@ -10,7 +10,7 @@ import json
 import ssl
 import statistics
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import aiohttp
 import rados
 import rbd
 import uvloop
@@ -77,72 +76,91 @@ def bare(ioctx: Any, names: list[str], features: int) -> Rates:
     return Rates(len(names) / made, len(names) / removed)
 
 
-@contextmanager
-def unbound(service: Service) -> Iterator[Callable[[Any], Any]]:
-    """Runs a coroutine function with a session of sixteen kept-alive connections."""
+class Connection:
+    """One kept-alive connection, as light as can be: what the client costs, the service can't use."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, service: Service, context: ssl.SSLContext) -> "Connection":
+        port = int(service.url.rpartition(":")[2])
+        return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost"))
+
+    async def ask(self, method: str, path: str, body: bytes = b"", prefer: str = "wait=20") -> tuple[int, bytes]:
+        head = f"{method} /api/v1{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ADMIN}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nPrefer: {prefer}\r\n\r\n"
+        self._writer.write(head.encode() + body)
+        answer = await self._reader.readuntil(b"\r\n\r\n")
+        length = answer.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
+        return int(answer[9:12]), await self._reader.readexactly(int(length or 0))
+
+
+def asked(service: Service, work: Callable[[list[Connection]], Any]) -> Any:
+    """Runs a coroutine function with sixteen connections."""
     context = ssl.create_default_context(cafile=str(service.api.authority))
 
-    async def with_session(work: Callable[[aiohttp.ClientSession], Any]) -> Any:
-        connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context)
-        headers = {"Authorization": f"Bearer {ADMIN}", "Content-Type": "application/json"}
-        async with aiohttp.ClientSession(service.url, connector=connector, headers=headers) as session:
-            return await work(session)
+    async def connected() -> Any:
+        return await work([await Connection.open(service, context) for _ in range(CONNECTIONS)])
 
-    yield lambda work: uvloop.run(with_session(work))
+    return uvloop.run(connected())
 
 
-async def each(names: Iterable[str], ask: Callable[[str], Any]) -> float:
-    """Sixteen at a time; the seconds that all took."""
-    waiting = iter(list(names))
+async def each(connections: list[Connection], names: list[str], ask: Callable[[Connection, str], Any]) -> float:
+    """All connections at a time; images a second."""
+    waiting = iter(names)
 
-    async def client() -> None:
+    async def client(connection: Connection) -> None:
         for name in waiting:
-            await ask(name)
+            await ask(connection, name)
 
     began = perf_counter()
-    await asyncio.gather(*(client() for _ in range(CONNECTIONS)))
-    return perf_counter() - began
+    await asyncio.gather(*map(client, connections))
+    return len(names) / (perf_counter() - began)
 
 
-def ours(service: Service, names: list[str], features: list[str] | None) -> Rates:
-    async def work(session: aiohttp.ClientSession) -> Rates:
-        async def create(name: str) -> None:
-            body = {"name": name, "size": SIZE} | ({"features": features} if features else {})
-            async with session.post(f"/api/v1/pools/{POOL}/images", data=json.dumps(body)) as answer:
-                assert answer.status == 201, await answer.text()
-                await answer.read()
+def ours(service: Service, names: list[str], features: list[str] | None, prefer: str) -> Rates:
+    images = f"/pools/{POOL}/images"
 
-        async def delete(name: str) -> None:
-            async with session.delete(f"/api/v1/pools/{POOL}/images/{name}", headers={"Prefer": "wait=20"}) as answer:
-                assert answer.status == 204, await answer.text()
+    async def create(connection: Connection, name: str) -> None:
+        body = {"name": name, "size": SIZE} | ({"features": features} if features else {})
+        status, text = await connection.ask("POST", images, json.dumps(body).encode(), prefer)
+        assert status == 201, text
 
-        made, removed = await each(names, create), await each(names, delete)
-        return Rates(len(names) / made, len(names) / removed)
+    async def delete(connection: Connection, name: str) -> None:
+        status, text = await connection.ask("DELETE", f"{images}/{name}")
+        assert status == 204, text
 
-    with unbound(service) as run:
-        rates: Rates = run(work)
+    async def work(connections: list[Connection]) -> Rates:
+        return Rates(await each(connections, names, create), await each(connections, names, delete))
+
+    rates: Rates = asked(service, work)
     return rates
 
 
 def lists(service: Service, ioctx: Any, images: int) -> list[str]:
     """Fill the pool, then list it: first page, all pages, and librbd's own list of the names alone."""
     librbd = rbd.RBD()
+
+    def fill(number: int) -> None:
+        librbd.create(ioctx, f"image-{number:06}", SIZE, old_format=False, features=1)
+
     with ThreadPoolExecutor(CONNECTIONS) as threads:
-        fill = lambda number: librbd.create(ioctx, f"image-{number:06}", SIZE, old_format=False, features=1)  # noqa: E731 - one use
         filled = timed(lambda: list(threads.map(fill, range(images))))
 
-    async def work(session: aiohttp.ClientSession) -> dict[int, tuple[float, float]]:
+    async def work(connections: list[Connection]) -> dict[int, tuple[float, float]]:
         found = {}
         for limit in (100, 1000):
             firsts = []
             for _ in range(5):
                 began = perf_counter()
-                await page(session, limit, None)
+                await page(connections[0], limit, None)
                 firsts.append(perf_counter() - began)
             began = perf_counter()
             count, cursor = 0, None
             while True:
-                answer = await page(session, limit, cursor)
+                answer = await page(connections[0], limit, cursor)
                 count, cursor = count + len(answer["images"]), answer["next_cursor"]
                 if cursor is None:
                     break
@@ -150,9 +168,8 @@ def lists(service: Service, ioctx: Any, images: int) -> list[str]:
             found[limit] = (statistics.median(firsts), perf_counter() - began)
         return found
 
-    with unbound(service) as run:
-        found = run(work)
-    names = min(timed(lambda: librbd.list2(ioctx) and list(librbd.list2(ioctx))) / 2 for _ in range(3))
+    found = asked(service, work)
+    names = min(timed(lambda: list(librbd.list2(ioctx))) for _ in range(3))
     opened = timed(lambda: [_open(ioctx, number) for number in range(100)])
     return [
         f"filled with {images} images in {filled:.0f} s",
@@ -164,11 +181,11 @@ def lists(service: Service, ioctx: Any, images: int) -> list[str]:
     ]
 
 
-async def page(session: aiohttp.ClientSession, limit: int, cursor: str | None) -> Any:
-    query = {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
-    async with session.get(f"/api/v1/pools/{POOL}/images", params=query) as answer:
-        assert answer.status == 200, await answer.text()
-        return await answer.json()
+async def page(connection: Connection, limit: int, cursor: str | None) -> Any:
+    following = f"&cursor={cursor}" if cursor else ""
+    status, text = await connection.ask("GET", f"/pools/{POOL}/images?limit={limit}{following}")
+    assert status == 200, text
+    return json.loads(text)
 
 
 def _open(ioctx: Any, number: int) -> tuple[int, int]:
@@ -179,17 +196,22 @@ def _open(ioctx: Any, number: int) -> tuple[int, int]:
 def rates(service: Service, ioctx: Any, images: int, rounds: int) -> Iterator[str]:
     for what, bits in FEATURES.items():
         features = ["layering"] if what == "layering" else None
-        pairs = []
-        for number in range(rounds + 1):
-            names = [f"{what}-{number}-{one}" for one in range(images)]
-            pair = (bare(ioctx, names, bits), ours(service, names, features))
-            if number:  # the first round warms up
-                pairs.append(pair)
-        for action in ("create", "delete"):
-            theirs, mine = ([getattr(one[side], action) for one in pairs] for side in (0, 1))
-            ratio = statistics.median(b / a for a, b in zip(theirs, mine, strict=True))
-            medians = f"librbd {statistics.median(theirs):.0f}/s, API {statistics.median(mine):.0f}/s"
-            yield f"{action} ({what} features): {medians}, ratio {ratio:.2f}"
+        for prefer in ("return=minimal", "return=representation"):
+            pairs = []
+            for number in range(rounds + 1):
+                names = [f"{what}-{number}-{one}" for one in range(images)]
+                pair = (bare(ioctx, names, bits), ours(service, names, features, prefer))
+                if number:  # the first round warms up
+                    pairs.append(pair)
+            for action in ("create", "delete"):
+                yield f"{action}, {what} features, {prefer}: {compared(pairs, action)}"
+
+
+def compared(pairs: list[tuple[Rates, Rates]], action: str) -> str:
+    """Medians; the ratio is that of each pair, measured one right after the other."""
+    theirs, ours = ([getattr(pair[side], action) for pair in pairs] for side in (0, 1))
+    ratio = statistics.median(our / their for their, our in zip(theirs, ours, strict=True))
+    return f"librbd {statistics.median(theirs):.0f}/s, API {statistics.median(ours):.0f}/s, ratio {ratio:.2f}"
 
 
 def main() -> None:

@@ -275,3 +275,26 @@ def test_viewer_sees_and_changes_nothing(api: Api, pool: str) -> None:
     ):
         assert refused.status == 403
     assert api.get(path).json["size"] == 8 << 20
+
+
+def test_brief_answer_says_where_it_is_and_no_more(api: Api, pool: str) -> None:
+    wanted = {"name": "brief", "size": "8Mi"}
+    made = api.post(f"/pools/{pool}/images", wanted, headers={"Prefer": "return=minimal"})
+    assert (made.status, made.text) == (201, "")
+    path = made.headers["Location"].removeprefix("/api/v1")
+    assert api.get(path).json["size"] == 8 << 20
+
+
+def test_image_half_made_by_a_crash_is_seen_made_again_and_deleted(api: Api, ceph: Ceph, pool: str, ioctx: Any) -> None:
+    """A name in the directory without a header: what a creation leaves that was killed at the wrong moment."""
+    for again in (True, False):
+        made = make(api, pool, "half")
+        ioctx.remove_object(f"rbd_header.{made['id']}")
+        (listed,) = api.get(f"/pools/{pool}/images").json["images"]
+        assert (listed["size"], "stopped half-way" in listed["unfinished"]) == (None, True)
+        assert api.get(f"/pools/{pool}/images/half").status == 404
+        if again:
+            assert make(api, pool, "half")["size"] == 8 << 20
+            assert info(ceph, f"{pool}/half")["size"] == 8 << 20
+        assert api.delete(f"/pools/{pool}/images/half").status == 204
+        assert names(api, pool) == []

@@ -1,0 +1,71 @@
+"""What is said of an operation that nobody remembers, by the image alone; and of identifiers that are none."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioner.api.operations import Target, read_identifier
+from provisioner.api.recall import judge
+from provisioner.api.schemas.shown import State
+from provisioner.ceph.editing import UNFINISHED
+from provisioner.ceph.headers import Header
+
+WHOLE = Header(
+    id="1",
+    size=1 << 20,
+    features=(),
+    order=22,
+    created=datetime.fromtimestamp(0, UTC),
+    stripe_unit=None,
+    stripe_count=None,
+    data_pool=None,
+    snapshots=0,
+    is_clone=False,
+    map_usable=False,
+    metadata={},
+    version="v",
+)
+CLONE = replace(WHOLE, is_clone=True)
+
+
+def marked(work: str, identifier: str = "this") -> Header:
+    return replace(WHOLE, metadata=MappingProxyType({UNFINISHED: f"{work} {identifier}"}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "state"),
+    [
+        ("remove", None, State.SUCCEEDED),
+        ("purge", None, State.SUCCEEDED),
+        ("flatten", None, State.INTERRUPTED),
+        ("remove", marked("remove"), State.INTERRUPTED),
+        ("purge", marked("remove"), State.INTERRUPTED),
+        ("rollback", marked("rollback"), State.INTERRUPTED),
+        ("shrink", marked("shrink"), State.INTERRUPTED),
+        ("remove", WHOLE, State.INTERRUPTED),
+        ("remove", marked("remove", "another"), State.INTERRUPTED),
+        ("flatten", CLONE, State.INTERRUPTED),
+        ("flatten", WHOLE, State.SUCCEEDED),
+        ("rollback", WHOLE, State.SUCCEEDED),
+        ("rollback", marked("rollback", "another"), State.SUCCEEDED),
+    ],
+)
+def test_image_answers_for_the_operation(kind: str, header: Header | None, state: State) -> None:
+    told, detail = judge(Target(kind, "rbd", "", "image", "1"), "this", header)
+    assert told is state
+    assert detail or state is State.SUCCEEDED
+
+
+@given(st.text(), st.text(), st.text(), st.text(), st.integers(0, 2**32 - 1))
+def test_identifier_says_what_it_is_about(kind: str, pool: str, namespace: str, image: str, started: int) -> None:
+    target = Target(kind, pool, namespace, image, "1234")
+    assert read_identifier(target.identifier(started)) == (target, started)
+
+
+@given(st.text(alphabet="abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", max_size=80))
+def test_identifier_that_is_none_is_none(text: str) -> None:
+    assert read_identifier(text) is None

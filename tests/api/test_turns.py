@@ -1,0 +1,85 @@
+"""One change at a time for each image, and none behind work that takes hours."""
+
+import asyncio
+
+import pytest
+
+from provisioner.api.backend import Backend
+from provisioner.api.operations import Operation, Target
+from provisioner.api.problem import Kind, ProblemError
+from provisioner.api.turns import Turns
+from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.connection import ClusterSettings
+
+REMOVAL = Operation("id", Target("remove", "rbd", "", "image", "1"), "ada", 0)
+
+
+async def test_second_change_waits_for_the_first_and_others_do_not() -> None:
+    turns, order = Turns(), list[str]()
+
+    async def change(key: str, name: str) -> None:
+        async with turns.of(key):
+            order.append(f"{name} begins")
+            await asyncio.sleep(0)
+            order.append(f"{name} ends")
+
+    await asyncio.gather(change("a", "first"), change("a", "second"), change("b", "other"))
+    assert order == ["first begins", "other begins", "first ends", "other ends", "second begins", "second ends"]
+
+
+async def test_change_is_refused_at_once_while_an_operation_has_the_image() -> None:
+    turns = Turns()
+    async with turns.of("a") as turn:
+        turn.operation = REMOVAL
+        with pytest.raises(ProblemError, match="remove of image image is under way") as raised:
+            async with turns.of("a"):
+                pass
+        assert raised.value.operation == "/api/v1/operations/id"
+        turn.operation = None
+    async with turns.of("a"):
+        pass
+
+
+async def test_change_that_was_waiting_is_refused_when_an_operation_begins() -> None:
+    turns = Turns()
+
+    async def wait() -> None:
+        async with turns.of("a"):
+            raise AssertionError
+
+    async with turns.of("a") as turn:
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        turn.operation = REMOVAL
+    with pytest.raises(ProblemError, match="under way"):
+        await waiting
+
+
+async def test_change_waits_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provisioner.api.turns._PATIENCE", 0.01)
+    turns = Turns()
+    async with turns.of("a"):
+        with pytest.raises(ProblemError, match="try again") as raised:
+            async with turns.of("a"):
+                pass
+    assert raised.value.kind is Kind.BUSY
+
+
+async def test_nothing_is_kept_of_turns_that_are_over() -> None:
+    turns = Turns()
+    for _ in range(3):
+        async with turns.of("a"):
+            pass
+    async with turns.of("a"):
+        task = asyncio.create_task(turns.of("a").__aenter__())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert turns._turns == {}
+
+
+async def test_pools_are_not_changed_without_a_credential_for_that() -> None:
+    backend = Backend(Cluster(ClusterSettings()), None)
+    with pytest.raises(ProblemError, match="no Ceph credential that may make") as raised:
+        await backend.pool_change("create", "rbd", lambda _: None)
+    assert (raised.value.kind, "--pools-user" in (raised.value.accepted or "")) == (Kind.FORBIDDEN, True)
