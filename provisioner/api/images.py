@@ -61,14 +61,10 @@ class Images:
 
         def work(connection: Connection, ioctx: Any) -> list[ImageShown]:
             found = directory.page(ioctx, query.prefix, after, query.limit)
-            pools = {
-                number: details.pool_name(connection, number)
-                for number in {one.header.data_pool for one in found if one.header}
-            }
-            return [
-                ImageShown.of(one, path.pool, query.namespace, pools.get(one.header.data_pool) if one.header else None)
-                for one in found
-            ]
+            numbers = {one.header.data_pool for one in found if one.header}
+            pools = {number: details.pool_name(connection, number) for number in numbers}
+            running = self._backend.operations.is_running
+            return [ImageShown.of(one, place.pool, place.namespace, pools.get(one.data_pool), running) for one in found]
 
         shown = await self._backend.read("list images", place, work)
         if len(shown) < query.limit:
@@ -98,7 +94,7 @@ class Images:
         made = await self._backend.change("create image", place, body.name, work)
         if made is None:
             return Answer(201, None, {"Location": locations.image(place, body.name)})
-        return created(place, made)
+        return created(self._backend, place, made)
 
     @endpoint(
         "GET",
@@ -211,12 +207,12 @@ class Images:
 
     async def _shown(self, place: Place, name: str) -> Answer:
         found = await self._backend.read("show image", place, lambda c, ioctx: details.show(c, ioctx, name))
-        return Answer(200, shown(place, found), checks.etag(found.header.version))
+        return Answer(200, shown(self._backend, place, found), checks.etag(found.header.version))
 
 
-def shown(place: Place, found: Details) -> ImageDetails:
+def shown(backend: Backend, place: Place, found: Details) -> ImageDetails:
     return ImageDetails.model_validate(
-        fields(found.entry, place.pool, place.namespace, found.data_pool)
+        fields(found.entry, place.pool, place.namespace, found.data_pool, running=backend.operations.is_running)
         | {
             "watchers": list(found.watchers),
             "snapshots": [SnapshotShown.of(snapshot) for snapshot in found.snapshots],
@@ -226,6 +222,6 @@ def shown(place: Place, found: Details) -> ImageDetails:
     )
 
 
-def created(place: Place, made: Details) -> Answer:
+def created(backend: Backend, place: Place, made: Details) -> Answer:
     location = locations.image(place, made.entry.name)
-    return Answer(201, shown(place, made), {"Location": location, **checks.etag(made.header.version)})
+    return Answer(201, shown(backend, place, made), {"Location": location, **checks.etag(made.header.version)})

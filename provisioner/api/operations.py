@@ -122,6 +122,10 @@ class Operations:
     def get(self, identifier: str) -> Operation | None:
         return self._known.get(identifier)
 
+    def is_running(self, identifier: str) -> bool:
+        known = self._known.get(identifier)
+        return known is not None and known.state is State.RUNNING
+
     def all(self) -> list[Operation]:
         self._forget()
         return list(reversed(self._known.values()))

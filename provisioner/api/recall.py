@@ -5,8 +5,8 @@ from typing import Any
 from provisioner.api.operations import Target, moment
 from provisioner.api.schemas.shown import OperationShown, State
 from provisioner.ceph import directory
-from provisioner.ceph.editing import UNFINISHED, unfinished
 from provisioner.ceph.headers import Header
+from provisioner.ceph.unfinished import operation_of, unfinished
 
 _UNKNOWN = (
     "the process that did this is gone and the image bears no mark of it: it was finished, or undone by a later request"
@@ -39,7 +39,7 @@ def judge(target: Target, identifier: str, header: Header | None) -> tuple[State
         if target.kind in {"remove", "purge"}:
             return State.SUCCEEDED, None
         return State.INTERRUPTED, "the process that did this is gone, and so is the image"
-    if header.metadata.get(UNFINISHED, "").partition(" ")[2] == identifier:
+    if operation_of(header) == identifier:
         return State.INTERRUPTED, f"the process that did this is gone; of the image: {unfinished(header)}"
     if target.kind == "flatten":
         done = not header.is_clone

@@ -141,7 +141,7 @@ class Snapshots:
 
         async def finished() -> Answer:
             found = await self._backend.read("show image", place, lambda c, ioctx: details.show(c, ioctx, path.image))
-            return Answer(200, shown(place, found), checks.etag(found.header.version))
+            return Answer(200, shown(self._backend, place, found), checks.etag(found.header.version))
 
         operation = await self._backend.run_long(ask, "rollback", place, path.image, prepare=prepare, work=work)
         return await answered(operation, ask, finished)
@@ -168,7 +168,7 @@ class Snapshots:
             snapshots.clone(ioctx, path.image, path.snapshot, target, spec, guard=guard)
             return details.show(connection, target, body.name)
 
-        return created(child, await self._backend.change("clone snapshot", parent, path.image, work))
+        return created(self._backend, child, await self._backend.change("clone snapshot", parent, path.image, work))
 
 
 def _child(parent: Place, body: CloneWanted) -> Place:

@@ -39,7 +39,9 @@ class Trash:
 
         found = await self._backend.read("list trash", place, work)
         following = cursor.after(found[-1].id) if len(found) == query.limit else None
-        return Answer(200, TrashList(entries=[TrashShown.of(one) for one in found], next_cursor=following))
+        running = self._backend.operations.is_running
+        entries = [TrashShown.of(one, running) for one in found]
+        return Answer(200, TrashList(entries=entries, next_cursor=following))
 
     @endpoint(
         "POST",
@@ -57,7 +59,7 @@ class Trash:
 
         found = await self._backend.change("restore image", place, path.id, work)
         headers = {"Location": locations.image(place, found.entry.name), **checks.etag(found.header.version)}
-        return Answer(200, shown(place, found), headers)
+        return Answer(200, shown(self._backend, place, found), headers)
 
     @endpoint(
         "DELETE",

@@ -27,6 +27,10 @@ class Entry:
     used: int | None
     """Bytes of the objects that exist; None where no object map counts them."""
 
+    @property
+    def data_pool(self) -> int | None:
+        return self.header.data_pool if self.header else None
+
 
 def page(ioctx: Any, prefix: str, after: str, limit: int) -> list[Entry]:
     """Up to `limit` images in the order of their names, the first one after `after`."""

@@ -1,41 +1,21 @@
-"""Changes of images that people ask for by name, as blocking calls. What a claim's image needs is in `images`.
-
-Work that goes on for long and loses data on its way (removing, rolling back, shrinking) is first written down in the
-image's metadata. Whoever looks after a crash sees that the image is not whole, and what to do about it.
-"""
+"""Changes of images that people ask for by name, as blocking calls. What a claim's image needs is in `images`."""
 
 import contextlib
 import errno
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from provisioner.ceph import directory, metadata
+from provisioner.ceph import directory
 from provisioner.ceph.binding import rbd
-from provisioner.ceph.errors import BadRequest, CephError, ImageMissing, ImageTaken, InUse, Missing
+from provisioner.ceph.errors import BadRequest, CephError, ImageMissing, ImageTaken, InUse
 from provisioner.ceph.headers import Header
 from provisioner.ceph.model import ImageSpec
+from provisioner.ceph.unfinished import Work, mark, marked, require_whole, unmark
 from provisioner.ceph.where import image, image_errors, some
 
 _LIBRBD = rbd.RBD()
-
-UNFINISHED = "sutler.dev/unfinished"
-"""Metadata key: what was begun and not finished, as a word of `Work` and the operation's identifier."""
-
-
-class Work(StrEnum):
-    REMOVE = "remove"
-    ROLLBACK = "rollback"
-    SHRINK = "shrink"
-
-
-_WAY_OUT = {
-    Work.REMOVE: "its removal was begun and some of its data is gone: delete it, or purge it where it is in the trash",
-    Work.ROLLBACK: "rolling it back was begun, it is neither the old nor the new; roll it back again",
-    Work.SHRINK: "shrinking it was begun and data at its end is gone; shrink it again",
-}
 
 _SETTLED = 1.0
 """Seconds after which a name without an image is what a crash left, and not somebody's creation under way."""
@@ -68,20 +48,6 @@ class Guard:
         self.check(found)
         require_whole(image(ioctx, name), found, finishes)
         return found
-
-
-def unfinished(found: Header) -> str | None:
-    """What was begun with the image and what to do about it, in words."""
-    word = found.metadata.get(UNFINISHED, "").partition(" ")[0]
-    if not word:
-        return None
-    return _WAY_OUT[Work(word)] if word in set(Work) else f"{word} was begun"
-
-
-def require_whole(target: str, found: Header, finishes: tuple[Work, ...] = ()) -> None:
-    what = unfinished(found)
-    if what and found.metadata[UNFINISHED].partition(" ")[0] not in finishes:
-        raise InUse(f"{target} is not whole: {what}", code=errno.EBUSY)
 
 
 def create(ioctx: Any, spec: ImageSpec) -> None:
@@ -186,6 +152,10 @@ def remove(ioctx: Any, name: str, found: Header | None, progress: Progress, oper
             unmark(ioctx, found.id)
         refuse_if_watched(ioctx, name)
         raise
+    except CephError as error:
+        # Another client has removed it at the same time: librbd's own way of saying so.
+        if error.code != errno.ESTALE or directory.known(ioctx, name):
+            raise
 
 
 def check_clone(ioctx: Any, name: str, guard: Guard) -> Header:
@@ -231,28 +201,6 @@ def explain_snapshots(ioctx: Any, name: str) -> None:
         )
     if snapshots:
         raise InUse(f"{target} is kept: it has snapshots: {some(snapshots)}; delete them first", code=errno.ENOTEMPTY)
-
-
-def mark(ioctx: Any, identifier: str, work: Work, operation: str) -> None:
-    with image_errors("writing the metadata of", f"image id {identifier}"):
-        text = metadata.encode_map({UNFINISHED: f"{work} {operation}"})
-        ioctx.execute(metadata.HEADER + identifier, metadata.CLASS, "metadata_set", text)
-
-
-@contextlib.contextmanager
-def marked(ioctx: Any, identifier: str, work: Work, operation: str) -> Iterator[None]:
-    """Stays marked when what is inside fails: nobody knows how far it came."""
-    mark(ioctx, identifier, work, operation)
-    yield
-    unmark(ioctx, identifier)
-
-
-def unmark(ioctx: Any, identifier: str) -> None:
-    with contextlib.suppress(Missing), image_errors("writing the metadata of", f"image id {identifier}"):
-        key = UNFINISHED.encode()
-        ioctx.execute(
-            metadata.HEADER + identifier, metadata.CLASS, "metadata_remove", len(key).to_bytes(4, "little") + key
-        )
 
 
 @contextlib.contextmanager

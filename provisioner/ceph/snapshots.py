@@ -9,10 +9,11 @@ from typing import Any
 
 from provisioner.ceph import directory
 from provisioner.ceph.binding import rbd
-from provisioner.ceph.editing import Guard, Work, marked, refuse_if_watched
+from provisioner.ceph.editing import Guard, refuse_if_watched
 from provisioner.ceph.errors import BadRequest, CephError, ImageTaken, InUse, Missing, translated
 from provisioner.ceph.headers import Header
 from provisioner.ceph.model import ImageSpec
+from provisioner.ceph.unfinished import Work, marked
 from provisioner.ceph.where import image, image_errors, some
 
 _LIBRBD = rbd.RBD()

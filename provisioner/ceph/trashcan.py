@@ -11,16 +11,14 @@ from provisioner.ceph.binding import rbd
 from provisioner.ceph.editing import (
     Guard,
     Progress,
-    Work,
     cancellable,
     explain_snapshots,
-    mark,
     refuse_if_watched,
     refuse_watchers,
-    require_whole,
 )
 from provisioner.ceph.errors import Denied, ImageMissing, InUse, translated
 from provisioner.ceph.headers import Header
+from provisioner.ceph.unfinished import Work, mark, require_whole
 from provisioner.ceph.where import image, image_errors, place
 
 _LIBRBD = rbd.RBD()

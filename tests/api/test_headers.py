@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.ceph import directory, headers, trashcan
-from provisioner.ceph.editing import UNFINISHED
+from provisioner.ceph.unfinished import UNFINISHED
 
 FEATURES = (1, 1 | 4, 1 | 4 | 8 | 16, 61, 61 | 64)
 

@@ -31,6 +31,8 @@ def test_long_removal_is_accepted_and_can_be_followed(api: Api, large: str) -> N
 
     first = wait_for(under_way, "progress to be shown")
     assert wait_for(lambda: (p := under_way()) and p > first and p, "progress to go on")
+    (entry,) = api.get(large.replace("images/large", "trash")).json["entries"]
+    assert entry["unfinished"] == f"operation {accepted.json['id']} is under way"
     ended = api.finished(accepted)
     assert (ended["state"], ended["progress"], ended["by"]) == ("succeeded", 1.0, "ada")
     assert api.get(large).status == 404

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from provisioner.api.operations import Target, read_identifier
 from provisioner.api.recall import judge
 from provisioner.api.schemas.shown import State
-from provisioner.ceph.editing import UNFINISHED
 from provisioner.ceph.headers import Header
+from provisioner.ceph.unfinished import UNFINISHED
 
 WHOLE = Header(
     id="1",

@@ -85,7 +85,9 @@ function claimText(claim) {
   return claim.name ? claim.namespace + "/" + claim.name : claim.volume ?? claim.uid;
 }
 function nameOf(one) {
-  return one.unfinished ? both(one.name, faint(both(badge("not whole", "bad"), " ", one.unfinished))) : one.name;
+  if (!one.unfinished) return one.name;
+  const busy = /^operation \S+ is under way$/.test(one.unfinished);
+  return both(one.name, faint(busy ? badge("being worked on", "warn") : both(badge("not whole", "bad"), " ", one.unfinished)));
 }
 function imageRow(one) {
   const used = one.used === null ? "–" : bar(one.used / one.size, size(one.used));
@@ -101,7 +103,7 @@ function mappingRow(one) {
   const state = both(badge(one.reason || one.ready, kind), one.message ? faint(one.message) : "");
   const count = one.selected === null ? "–" : one.synced + " of " + one.selected;
   return element("tr", {}, head(one.name), cell(state, "text"), cell(both(...one.registries.map((name) => element("div", {}, name)))),
-    cell(one.secret), cell(one.mode), cell(count, "number"));
+    cell(one.secret, "whole"), cell(one.mode), cell(count, "number"));
 }
 function controllerRow(one) {
   const state = one.working ? badge("working", "good") : badge("nobody at work", "bad");

@@ -1,5 +1,6 @@
 """What is said of images, snapshots, trash and operations."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Self
 
@@ -7,11 +8,14 @@ from pydantic import computed_field
 
 from provisioner.api.schemas.base import Moment, Shown, quantity_text
 from provisioner.ceph.directory import Entry
-from provisioner.ceph.editing import UNFINISHED, unfinished
 from provisioner.ceph.headers import Header
 from provisioner.ceph.snapshots import Snapshot
 from provisioner.ceph.trashcan import Thrown
+from provisioner.ceph.unfinished import operation_of, unfinished
 from provisioner.volumes import names
+
+Running = Callable[[str], bool]
+"""Whether this process is at work on the operation with this identifier."""
 
 _HALF = "its creation or removal stopped half-way; delete it or create it again"
 
@@ -57,7 +61,7 @@ class ImageShown(Shown):
     claim: ClaimShown | None
     """Set: resizing, renaming, rolling back and deleting need `force`."""
     unfinished: str | None
-    """What was begun and left half-done by a crash or a cancellation, and what to do about it."""
+    """The operation that is at work on it, or what one that was stopped has left half-done, and what to do about it."""
 
     @computed_field  # type: ignore[prop-decorator] # mypy knows no decorators on properties
     @property
@@ -65,11 +69,16 @@ class ImageShown(Shown):
         return None if self.size is None else quantity_text(self.size)
 
     @classmethod
-    def of(cls, entry: Entry, pool: str, namespace: str, data_pool: str | None) -> Self:
-        return cls.model_validate(fields(entry, pool, namespace, data_pool))
+    def of(cls, entry: Entry, pool: str, namespace: str, data_pool: str | None, running: Running) -> Self:
+        return cls.model_validate(fields(entry, pool, namespace, data_pool, running=running))
 
 
-def fields(entry: Entry, pool: str, namespace: str, data_pool: str | None) -> dict[str, object]:
+def state_of(header: Header, running: Running) -> str | None:
+    operation = operation_of(header)
+    return f"operation {operation} is under way" if operation and running(operation) else unfinished(header)
+
+
+def fields(entry: Entry, pool: str, namespace: str, data_pool: str | None, *, running: Running) -> dict[str, object]:
     header = entry.header
     if header is None:
         absent = ("version", "size", "used", "object_size", "order", "stripe_unit", "stripe_count", "created", "claim")
@@ -95,7 +104,7 @@ def fields(entry: Entry, pool: str, namespace: str, data_pool: str | None) -> di
         "snapshot_count": header.snapshots,
         "is_clone": header.is_clone,
         "claim": claim_of(header),
-        "unfinished": unfinished(header),
+        "unfinished": state_of(header, running),
     }
 
 
@@ -152,7 +161,7 @@ class TrashShown(Shown):
     unfinished: str | None
 
     @classmethod
-    def of(cls, entry: Thrown) -> Self:
+    def of(cls, entry: Thrown, running: Running) -> Self:
         header = entry.header
         return cls(
             id=entry.id,
@@ -162,7 +171,7 @@ class TrashShown(Shown):
             deleted=entry.deleted,
             until=entry.until,
             claim=claim_of(header) if header else None,
-            unfinished=unfinished(header) if header else _HALF,
+            unfinished=state_of(header, running) if header else _HALF,
         )
 
 
@@ -204,6 +213,3 @@ class OperationShown(Shown):
 
 class OperationList(Shown):
     operations: list[OperationShown]
-
-
-__all__ = ["UNFINISHED", "ImageDetails", "ImageList", "ImageShown", "OperationList", "OperationShown", "State"]
