@@ -115,6 +115,8 @@ class Connection:
             if entry["name"] == pool:
                 quota = self.command("osd pool get-quota", pool=pool)["quota_max_bytes"]
                 return Space(entry["stats"]["bytes_used"], entry["stats"]["max_avail"], quota or None)
+        if self.rados.pool_lookup(pool) is not None:
+            raise Unavailable(f"there are no statistics of pool {pool} yet")
         raise PoolMissing(f"pool {pool} does not exist in Ceph cluster {self._settings.name}")
 
     def command(self, prefix: str, **arguments: str) -> Any:
