@@ -83,7 +83,7 @@ class Operation:
         """Called by librbd's threads, thousands of times a second."""
         self.progress = share
         if self.cancelled:
-            raise Cancelled(f"operation {self.id} was cancelled")
+            raise Cancelled("it was cancelled")
 
     def shown(self) -> OperationShown:
         return OperationShown(

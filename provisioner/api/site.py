@@ -52,7 +52,7 @@ def application(front: Front, owners: Sequence[object], health: Health) -> web.A
     }
     for path, (kind, body) in pages.items():
         app.router.add_get(path, _page(front, kind, body))
-    app.router.add_get("/", _to_ui)
+    app.router.add_get("/", _to_ui(front))
     app.router.add_get("/health", _health(health))
     return app
 
@@ -66,8 +66,12 @@ def _page(front: Front, kind: str, body: bytes) -> Callable[[web.Request], Await
     return page
 
 
-async def _to_ui(_: web.Request) -> web.Response:
-    raise web.HTTPFound("/ui")
+def _to_ui(front: Front) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def redirect(request: web.Request) -> web.Response:
+        await front.authenticate(request)
+        raise web.HTTPFound("/ui")
+
+    return redirect
 
 
 def _health(health: Health) -> Callable[[web.Request], Awaitable[web.Response]]:

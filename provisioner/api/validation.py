@@ -15,10 +15,14 @@ M = TypeVar("M", bound=BaseModel)
 
 _LONGEST_INPUT = 80
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
-# Where pydantic would repeat a pattern, a list or a limit.
-_TOLD_BY_ACCEPTED = frozenset(
-    {"literal_error", "string_pattern_mismatch", "greater_than_equal", "less_than_equal", "too_long"}
-)
+# Where pydantic would repeat a pattern, a list or a limit, which is what is accepted.
+_TOLD_BY_ACCEPTED = {
+    "literal_error": "is not possible",
+    "string_pattern_mismatch": "is not possible",
+    "greater_than_equal": "is out of range",
+    "less_than_equal": "is out of range",
+    "too_long": "are too many",
+}
 _LOGICAL = {"true": True, "false": False}
 
 
@@ -69,7 +73,7 @@ def _field_problem(model: type[BaseModel], one: Any, where: str) -> FieldProblem
     if one["type"] in {"missing", "value_error"} or not location:
         message = one["msg"].removeprefix("Value error, ")
     elif one["type"] in _TOLD_BY_ACCEPTED and accepted:
-        message = f"{_shortened(one['input'])} is not possible"
+        message = f"{_shortened(one['input'])} {_TOLD_BY_ACCEPTED[one['type']]}"
     else:
         message = f"{one['msg']}, not {_shortened(one['input'])}"
     return FieldProblem(where=pointer, detail=message, accepted=accepted)

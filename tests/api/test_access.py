@@ -20,7 +20,7 @@ def basic(token: str) -> dict[str, str]:
 def test_only_health_is_served_to_strangers(api: Api) -> None:
     stranger = replace(api, token=None, base="")
     assert stranger.get("/health").json == {"status": "ok"}
-    for path in ("/api/v1/pools", "/api/v1/status", "/openapi.json", "/docs", "/ui", "/static/page.css"):
+    for path in ("/api/v1/pools", "/api/v1/status", "/openapi.json", "/docs", "/ui", "/", "/static/page.css"):
         assert stranger.get(path).status == 401
 
 
