@@ -119,8 +119,8 @@ def _refuse_if_full(name: str, inside: pools.Contents) -> None:
     if inside.count or inside.trashed:
         raise ProblemError(
             Kind.IN_USE,
-            f"pool {name} is kept: it holds {inside.count} images and {inside.trashed} in the trash; delete and purge "
-            "them first, or use force=true, which needs the right to force pools.sutler.dev",
+            f"pool {name} is kept: images in it: {inside.count}, in the trash: {inside.trashed}; delete and purge them "
+            "first, or use force=true, which needs the right to force pools.sutler.dev",
             images=inside.images,
         )
 
