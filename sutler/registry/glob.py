@@ -52,11 +52,6 @@ class Glob:
         self.prefix = _literal(self._chunks[0].items) if self._chunks and not self._chunks[0].star else b""
         self.suffix = _literal(self._chunks[-1].items[::-1])[::-1] if self._chunks else b""
 
-    @property
-    def literal(self) -> bool:
-        """Whether it matches one text only, `prefix`."""
-        return sum(chunk.star + len(chunk.items) for chunk in self._chunks) == len(self.prefix)
-
     def matches(self, name: bytes) -> bool:
         last = len(self._chunks) - 1
         for position, (star, items) in enumerate(self._chunks):

@@ -31,6 +31,9 @@ from sutler.registry.explain import near_miss_of_key, near_miss_of_registry, reg
         ("docker://quay.io", "quay.io/app", "quay.io", "docker://"),
         (" quay.io", "quay.io/app", "quay.io", "white space"),
         ("HTTPS://GHCR.io:443/acme/", "ghcr.io/acme", "ghcr.io/acme", "HTTPS://"),
+        ("reg.example.com:5000", "reg.example.com:5001/app", "reg.example.com:5001", "port 5001"),
+        ("*.azurecr.io", "azurecr.io/app", "azurecr.io", "exactly one part"),
+        ("quay.io:port", "quay.io/acme/app", "quay.io", "no port"),
     ],
 )
 def test_key_that_nearly_matches_is_mended(key: str, image: str, write: str, why: str) -> None:
@@ -48,6 +51,7 @@ def test_key_that_nearly_matches_is_mended(key: str, image: str, write: str, why
     [
         ("ghcr.io/acme/other", "ghcr.io/acme/app", "ghcr.io/acme"),
         ("quay.io/b", "quay.io/a", ""),
+        ("quay.io/other", "quay.io/acme/app", ""),
         ("quay.io/acme/app/sub", "quay.io/acme/app", "quay.io/acme/app"),
     ],
 )
@@ -67,10 +71,35 @@ def test_key_for_a_sibling_path_is_called_so(key: str, image: str, write: str) -
         ("https://index.docker.io/v1/", "nginx"),
         ("", "nginx"),
         ("%zz", "nginx"),
+        ("docker.io", "nginx"),
+        ("ghcr.io", "quay.io/acme/app"),
+        ("*.example.com", "quay.io/acme/app"),
+        ("a b", "quay.io/acme/app"),
+        ("ghcr.io/*", "quay.io/acme/app"),
     ],
 )
 def test_key_that_matches_or_is_far_off_is_no_near_miss(key: str, image: str) -> None:
     assert near_miss_of_key(key, parse_image(image)) is None
+
+
+@pytest.mark.parametrize(
+    ("registry", "image", "why"),
+    [
+        ("quay.io/acme", "quay.io/acmecorp/app", "another path of the registry, not for quay.io/acmecorp"),
+        ("quay.io:443", "quay.io/acme", "no port and :443"),
+        ("*.example.com", "a.b.example.com/x", "exactly one part"),
+        ("ghcr.io", "GHCR.io/acme/app", "write ghcr.io, not GHCR.io"),
+    ],
+)
+def test_registry_that_nearly_matches_says_why(registry: str, image: str, why: str) -> None:
+    miss = near_miss_of_registry(registry, parse_image(image))
+    assert miss is not None
+    assert why in miss.why
+
+
+@pytest.mark.parametrize(("registry", "image"), [("quay.io", "quay.io/acme"), ("ghcr.io", "quay.io/acme")])
+def test_registry_that_matches_or_is_far_off_is_no_near_miss(registry: str, image: str) -> None:
+    assert near_miss_of_registry(registry, parse_image(image)) is None
 
 
 def test_image_in_upper_case_is_told_to_be_at_fault() -> None:
