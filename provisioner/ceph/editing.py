@@ -11,6 +11,7 @@ from provisioner.ceph import directory
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.errors import BadRequest, CephError, ImageMissing, ImageTaken, InUse
 from provisioner.ceph.headers import Header
+from provisioner.ceph.images import create_blank
 from provisioner.ceph.model import ImageSpec
 from provisioner.ceph.unfinished import Work, mark, marked, require_whole, unmark
 from provisioner.ceph.where import image, image_errors, some
@@ -53,21 +54,13 @@ class Guard:
 def create(ioctx: Any, spec: ImageSpec) -> None:
     target = image(ioctx, spec.name)
     try:
-        _create(ioctx, spec, target)
+        create_blank(ioctx, spec, target)
     except ImageTaken:
         if not _debris(ioctx, spec.name):
             raise
         with contextlib.suppress(ImageMissing), image_errors("cleaning up", target):
             _LIBRBD.remove(ioctx, spec.name)
-        _create(ioctx, spec, target)
-
-
-def _create(ioctx: Any, spec: ImageSpec, target: str) -> None:
-    with image_errors("creating", target):
-        _LIBRBD.create(
-            ioctx, spec.name, spec.size, order=spec.order, old_format=False, features=spec.feature_bits,
-            stripe_unit=spec.stripe_unit, stripe_count=spec.stripe_count, data_pool=spec.data_pool,
-        )  # fmt: skip
+        create_blank(ioctx, spec, target)
 
 
 def _debris(ioctx: Any, name: str) -> bool:

@@ -32,10 +32,6 @@ class CephError(SutlerError):
         self.code = code
         """The errno behind it, positive; None where there was none."""
 
-    @property
-    def code_name(self) -> str | None:
-        return errno_name(self.code) if self.code else None
-
 
 class MissingBinding(CephError):
     pass

@@ -40,7 +40,7 @@ def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
     """The image's id."""
     target = image_text(ioctx, spec.name)
     try:
-        _create(ioctx, spec, target)
+        create_blank(ioctx, spec, target)
     except ImageTaken:
         confirmed = _confirm(ioctx, spec, owner, target)
         if confirmed is not None:
@@ -49,7 +49,7 @@ def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
         fence()
         with contextlib.suppress(ImageMissing), image_errors("cleaning up", target):
             _LIBRBD.remove(ioctx, spec.name)
-        _create(ioctx, spec, target)
+        create_blank(ioctx, spec, target)
     identifier = identity(ioctx, spec.name)
     _set_metadata(ioctx, identifier, spec.metadata, target)
     return identifier
@@ -66,7 +66,8 @@ def prepare(ioctx: Any) -> None:
         ioctx.operate_write_op(operation, "rbd_trash")
 
 
-def _create(ioctx: Any, spec: ImageSpec, target: str) -> None:
+def create_blank(ioctx: Any, spec: ImageSpec, target: str) -> None:
+    """Librbd's own create, without metadata; `target` names the image in errors."""
     with image_errors("creating", target):
         _LIBRBD.create(
             ioctx, spec.name, spec.size, order=spec.order, old_format=False, features=spec.feature_bits,
