@@ -84,8 +84,8 @@ class Lab:
         if self.node:
             return str(path)
         local = self.state / name
-        port = self.registry.port
-        local.write_text(path.read_text().replace(ALIYUN, f"localhost:{port}").replace(EXAMPLE, f"127.0.0.1:{port}"))
+        aliyun, example = self.hosts
+        local.write_text(path.read_text().replace(ALIYUN, aliyun).replace(EXAMPLE, example))
         return str(local)
 
     @property
