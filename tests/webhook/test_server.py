@@ -9,22 +9,18 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sutler.metrics import REGISTRY
 from tests.cluster import wait_for_async
-from tests.webhook.pods import GHCR, QUAY, body, pod, state
+from tests.webhook.pods import body, pod, state
 from webhook import server as server_module
 from webhook.memo import Memo
-from webhook.review import decode
 from webhook.server import LARGEST_BODY, Admission
 from webhook.serving import drain, listening
-from webhook.state import Account, Labels, State
+from webhook.state import Labels, State
 
 APP = "quay.io/acme/app:1"
 Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
@@ -375,37 +371,3 @@ async def test_rolling_restart_under_load_loses_no_request(contexts: Contexts) -
             task.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
     assert failed == []
-
-
-def test_memo_sees_every_change_of_what_it_decided_by() -> None:
-    known = state(QUAY, default={"team": "blue"})
-    memo = Memo(known)
-
-    def patches(image: str) -> bool:
-        return b'"patch"' in memo.decide(decode(body(pod(image))), known.namespaces["default"]).encoded
-
-    assert patches(APP)
-    assert patches(APP)
-    assert not patches("ghcr.io/x")
-    known.index = State.fixed([GHCR], {}).index
-    assert not patches(APP)
-    assert patches("ghcr.io/x")
-    known.namespaces = {"default": {"sutler.dev/exclude": "true"}}
-    assert not patches("ghcr.io/x")
-    known.namespaces = {"default": {}}
-    assert patches("ghcr.io/x")
-
-    known.accounts = {"default/default": Account(frozenset())}
-    assert not patches("ghcr.io/x")
-
-
-IMAGES = st.lists(st.sampled_from((APP, "ghcr.io/x", "nginx", "blue.example.com/x", "watched.io/x", "BAD")), max_size=3)
-SHARED = state(default={}, blue={"team": "blue"})
-MEMO = Memo(SHARED)
-
-
-@given(IMAGES, st.sampled_from(("default", "blue", "unknown")), st.sampled_from((None, [], [{"name": "quay-secret"}])))
-def test_memo_answers_as_if_it_remembered_nothing(images: list[str], namespace: str, own: Any) -> None:
-    decoded = decode(body(pod(*images, imagePullSecrets=own), namespace=namespace))
-    labels = SHARED.namespaces.get(namespace)
-    assert MEMO.decide(decoded, labels).encoded == Memo(SHARED).decide(decoded, labels).encoded
