@@ -1,10 +1,11 @@
 """A process that leads and writes as fast as it can: python -m tests.kube.leader KUBECONFIG NAMESPACE [stubborn].
 
-"stubborn": its work refuses to end.
+"stubborn": it writes once, and then refuses to end.
 """
 
 import asyncio
 import contextlib
+import itertools
 import sys
 
 from sutler import process
@@ -21,14 +22,12 @@ async def main() -> None:
         elector = Elector(client, "test", namespace, identity="process", **LEASE)
         fenced = client.fenced(elector.check)
 
-        refused = [asyncio.CancelledError] if stubborn else []
-
         async def lead() -> None:
-            number = 0
-            while True:
-                number += 1
-                with contextlib.suppress(*refused):
-                    await fenced.merge_patch(CONFIG_MAPS, "target", {"data": {"process": str(number)}}, namespace)
+            for number in itertools.count(1):
+                await fenced.merge_patch(CONFIG_MAPS, "target", {"data": {"process": str(number)}}, namespace)
+                while stubborn:
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.Event().wait()
 
         await elector.run(lead)
 

@@ -17,7 +17,7 @@ from sutler.kube.transport import Call, Transport
 
 _ABOUT_VOLUMES = ("persistentvolumeclaims", "persistentvolumes")
 _CEPH = [
-    (images, ["_create", "_set_metadata", "identity", "prepare"]),
+    (images, ["create_blank", "_set_metadata", "identity", "prepare"]),
     (removal, ["describe"]),
     (journal, ["reserve", "complete", "drop"]),
 ]
