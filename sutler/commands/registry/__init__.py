@@ -6,6 +6,7 @@ Each command's work is in a module of its own, imported when it is called for: w
 # ruff: noqa: PLC0415 - see above
 
 import sys
+from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -207,7 +208,8 @@ def _password(*, from_stdin: bool) -> bytes:
     if from_stdin:
         password = sys.stdin.buffer.read().rstrip(b"\r\n")
     elif sys.stdin.isatty():
-        password = str(typer.prompt("Password", hide_input=True, err=True)).encode()
+        # It asks only once nothing is shown any more: what is typed at once is neither lost nor echoed.
+        password = getpass("Password: ").encode()
     else:
         raise UsageError(
             "there is no terminal to ask for the password: pass it on standard input with --password-stdin"
