@@ -1,30 +1,24 @@
 """The serving certificate of a running webhook: made, kept, published and renewed by the webhook itself."""
 
-import asyncio
 import datetime as dt
-import ssl
 import time
 from collections.abc import Sequence
-from typing import NoReturn
 
 from certs import issue
 from certs.contents import Contents, next_step
-from certs.context import LiveContext
 from certs.issue import CertificateError, Names
 from certs.publish import Published, publish
+from certs.source import Source
 from certs.store import Store
 from sutler import log
 from sutler.kube.client import Client
 from sutler.kube.errors import KubeError
 
-RETRY_INTERVAL = 2.0
-"""Seconds until the next look while something is wrong."""
-
 _log = log.get(__name__)
 
 
-class ServingCertificate:
-    """Give `context` to the HTTPS server and keep `run()` running beside it.
+class ServingCertificate(Source):
+    """Takes at most one step of a renewal at each look, and sees to it that the API server trusts what is served.
 
     Args:
         client: With the right to get and update the Secret, and to get and patch the webhook configuration.
@@ -48,42 +42,26 @@ class ServingCertificate:
         webhook_configuration: str = "sutler-webhook",
         poll_interval: float = 10.0,
     ) -> None:
+        super().__init__(poll_interval)
         self._client = client
         self._store = Store(client, namespace, secret_name)
         self._names = Names(tuple(dns_names), tuple(ips))
         self._configuration = webhook_configuration
-        self._poll_interval = poll_interval
-        self._live = LiveContext()
         self._published = False
         self._seen: tuple[bytes, float] | None = None
-        self._problem: str | None = None
-
-    @property
-    def context(self) -> ssl.SSLContext:
-        return self._live.context
 
     def ready(self) -> str | None:
         """Why the API server could not call the webhook; None if it can.
 
         Once it could, only an expired certificate changes that: the API server may be away without harm.
         """
-        because = f" ({self._problem})" if self._problem else ""
-        if problem := self._live.problem():
-            return problem + because
+        if problem := super().ready():
+            return problem
         if not self._published:
-            return f"the CA is not in MutatingWebhookConfiguration {self._configuration} yet{because}"
+            return f"the CA is not in MutatingWebhookConfiguration {self._configuration} yet{self._because()}"
         return None
 
-    async def run(self) -> NoReturn:
-        while True:
-            problem = await self._round()
-            if problem and problem != self._problem:
-                _log.warning("certificate not up to date, will go on trying", reason=problem)
-            self._problem = problem
-            await asyncio.sleep(min(self._poll_interval, RETRY_INTERVAL) if problem else self._poll_interval)
-
-    async def _round(self) -> str | None:
-        """One look, at most one step. Returns what went wrong."""
+    async def refresh(self) -> str | None:
         try:
             contents = await self._store.read()
             now = dt.datetime.now(dt.UTC)

@@ -4,9 +4,11 @@ import asyncio
 import sys
 from functools import partial
 
+from certs.mounted import MountedCertificate
 from certs.serving import ServingCertificate
+from certs.source import Source
 from sutler import probes, process
-from sutler.kube.client import connect
+from sutler.kube.client import Client, connect
 from webhook.server import Admission
 from webhook.serving import drain, listening
 from webhook.settings import WebhookSettings
@@ -18,15 +20,7 @@ async def serve(settings: WebhookSettings) -> None:
     async with connect(settings.kubeconfig, settings.context, component="webhook") as client:
         state = State(excluded=frozenset((settings.namespace, *settings.excluded_namespaces)))
         watch = Watch(client, state)
-        dns_names, ips = settings.certificate_names()
-        certificate = ServingCertificate(
-            client,
-            namespace=settings.namespace,
-            secret_name=settings.certificate_secret,
-            dns_names=dns_names,
-            ips=ips,
-            webhook_configuration=settings.webhook_configuration,
-        )
+        certificate = _certificate(client, settings)
         checks = {
             "certificate": certificate.ready,
             "state": watch.not_ready,
@@ -43,6 +37,20 @@ async def serve(settings: WebhookSettings) -> None:
                 raise
             finally:
                 probing.cancel()
+
+
+def _certificate(client: Client, settings: WebhookSettings) -> Source:
+    if settings.certificate_dir is not None:
+        return MountedCertificate(settings.certificate_dir)
+    dns_names, ips = settings.certificate_names()
+    return ServingCertificate(
+        client,
+        namespace=settings.namespace,
+        secret_name=settings.certificate_secret,
+        dns_names=dns_names,
+        ips=ips,
+        webhook_configuration=settings.webhook_configuration,
+    )
 
 
 async def _watched(task: "asyncio.Task[None]") -> None:

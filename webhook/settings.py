@@ -1,6 +1,7 @@
 """Settings of `python -m webhook`."""
 
 import ipaddress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -27,6 +28,10 @@ class WebhookSettings(ProcessSettings):
 
     certificate_secret: str = "sutler-webhook-certificate"  # noqa: S105 - a name
     """The Secret in Sutler's own namespace that holds its CA and certificate, shared by all replicas."""
+
+    certificate_dir: Path | None = None
+    """Directory with tls.crt and tls.key that somebody else keeps up to date, such as cert-manager's mounted Secret. No
+    certificate is made then, and no CA published: whoever made it puts ca.crt into the webhook configuration."""
 
     webhook_configuration: str = "sutler-webhook"
     """The MutatingWebhookConfiguration that its CA is published in."""

@@ -50,20 +50,20 @@ def failures() -> float:
     return float(context.RELOAD_FAILURES._value.get())
 
 
-def test_nothing_mounted_says_which_file_is_missing(tmp_path: Path) -> None:
+async def test_nothing_mounted_says_which_file_is_missing(tmp_path: Path) -> None:
     mounted = MountedCertificate(tmp_path)
-    mounted.look()
+    await mounted.look()
     assert mounted.ready() == f"no certificate is loaded ({tmp_path}/tls.crt: No such file or directory)"
     with pytest.raises(ssl.SSLError):
         served(mounted)
 
 
-def test_mounted_pair_is_served_and_followed(tmp_path: Path) -> None:
+async def test_mounted_pair_is_served_and_followed(tmp_path: Path) -> None:
     mounted = MountedCertificate(tmp_path)
     for _ in range(20):
         current = pair()
         mount(tmp_path, current)
-        mounted.look()
+        await mounted.look()
         assert mounted.ready() is None
         assert served(mounted) == der(current)
 
@@ -81,10 +81,10 @@ def test_mounted_pair_is_served_and_followed(tmp_path: Path) -> None:
     ],
     ids=["torn key", "torn certificate", "empty", "truncated", "garbage", "key missing", "certificate missing"],
 )
-def test_old_pair_goes_on_being_served_beside_a_bad_one(tmp_path: Path, name: str, content: bytes | None) -> None:
+async def test_old_pair_goes_on_being_served_beside_a_bad_one(tmp_path: Path, name: str, content: bytes | None) -> None:
     mounted, good = MountedCertificate(tmp_path), pair()
     mount(tmp_path, good)
-    mounted.look()
+    await mounted.look()
     before = failures()
     file = tmp_path / "..data" / name
     if content is None:
@@ -92,7 +92,7 @@ def test_old_pair_goes_on_being_served_beside_a_bad_one(tmp_path: Path, name: st
     else:
         file.write_bytes(content)
     for _ in range(3):
-        mounted.look()
+        await mounted.look()
         assert served(mounted) == der(good)
         assert mounted.ready() is None
     # Counted once for each bad pair, not at each look.
@@ -100,35 +100,35 @@ def test_old_pair_goes_on_being_served_beside_a_bad_one(tmp_path: Path, name: st
 
     renewed = pair()
     mount(tmp_path, renewed)
-    mounted.look()
+    await mounted.look()
     assert served(mounted) == der(renewed)
 
 
-def test_another_kind_of_key_takes_over_wholly(tmp_path: Path) -> None:
+async def test_another_kind_of_key_takes_over_wholly(tmp_path: Path) -> None:
     """A client that can do both must not get the old one of the other kind."""
     mounted, ecdsa = MountedCertificate(tmp_path), pair()
     for current in (rsa_pair(), ecdsa, rsa_pair()):
         mount(tmp_path, current)
-        mounted.look()
+        await mounted.look()
         assert served(mounted) == der(current)
 
 
-def test_expired_certificate_is_not_ready(tmp_path: Path) -> None:
+async def test_expired_certificate_is_not_ready(tmp_path: Path) -> None:
     long_ago = NOW - dt.timedelta(days=30)
     mount(tmp_path, issue.new_leaf(issue.new_authority(long_ago), NAMES, long_ago))
     mounted = MountedCertificate(tmp_path)
-    mounted.look()
+    await mounted.look()
     assert mounted.ready() == "the certificate has expired"
 
 
-def test_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(tmp_path: Path) -> None:
+async def test_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(tmp_path: Path) -> None:
     plain = pair()
     key = issue.read_key(plain.key).private_bytes(
         Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"word")
     )
     mount(tmp_path, Pair(plain.certificate, key))
     mounted = MountedCertificate(tmp_path)
-    mounted.look()
+    await mounted.look()
     assert mounted.ready() == "no certificate is loaded"
 
 
