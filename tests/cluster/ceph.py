@@ -8,6 +8,7 @@ import struct
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,8 @@ from tests.cluster.place import Place
 from tests.cluster.process import Process
 
 Store = Literal["memstore", "bluestore"]
+Capabilities = Mapping[str, str]
+"""What a user may do, by kind of daemon."""
 
 _PROGRAMS = {"ceph-mon": "ceph-mon", "ceph-mgr": "ceph-mgr", "ceph-osd": "ceph-osd", "ceph": "ceph-common"}
 _BLUESTORE_SIZE = 4 << 30  # a sparse file
@@ -45,6 +48,9 @@ mon allow pool delete = true
 mon warn on pool no redundancy = false
 auth allow insecure global id reclaim = false
 osd crush chooseleaf type = 0
+# A PG with one copy has nobody to renew its read lease with: one that was frozen beyond it stays "laggy" for good, and
+# whether it does is a race. 100 times the heartbeat grace is longer than any test freezes anything.
+osd pool default read lease ratio = 100
 
 [client]
 # Any number of clients at once: none may listen under the daemons' fixed names.
@@ -74,6 +80,14 @@ ms bind port max = {osd_last}
 crush location = root=default host=h0
 osd crush initial weight = 1
 """
+
+_EVERYTHING = {"mon": "allow *", "osd": "allow *", "mgr": "allow *"}
+_DAEMONS: Mapping[str, Capabilities] = {
+    "mon.": {"mon": "allow *"},
+    "client.admin": _EVERYTHING | {"mds": "allow *"},
+    "mgr.x": {"mon": "allow profile mgr", "osd": "allow *"},
+    "osd.0": {"mon": "allow profile osd", "mgr": "allow profile osd", "osd": "allow *"},
+}
 
 
 class Ceph:
@@ -131,6 +145,16 @@ class Ceph:
     def remove_pool(self, name: str) -> None:
         self.ceph("osd", "pool", "rm", name, name, "--yes-i-really-really-mean-it")
 
+    def client_conf(self, folder: Path, users: Mapping[str, Capabilities]) -> Path:
+        """Make users, by name without "client.", and a configuration with a keyring of theirs alone; returns its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        keyring = folder / "keyring"
+        _write_keyring(keyring, {f"client.{name}": allowed for name, allowed in users.items()})
+        self.ceph("auth", "import", "-i", str(keyring))
+        conf = folder / "ceph.conf"
+        conf.write_text(self.conf.read_text().replace(f"keyring = {self.state}/keyring", f"keyring = {keyring}"))
+        return conf
+
     def _start_mon(self) -> None:
         # Monitor: v2 and v1. Manager: v2 and v1. OSD: v2 and v1 each for clients, for OSDs and two heartbeats.
         ports = self.place.ports(12)
@@ -150,7 +174,7 @@ class Ceph:
                 osd_last=osd[-1],
             )
         )
-        self._write_keyring()
+        _write_keyring(self.state / "keyring", _DAEMONS)  # the monitor learns every key from it when it is made
         addresses = f"[v2:127.0.0.1:{mon[0]},v1:127.0.0.1:{mon[1]}]"
         monmap = str(self.state / "monmap")
         self._run(["monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", "a", addresses, monmap])
@@ -178,23 +202,6 @@ class Ceph:
     def _osd_up(self) -> bool:
         return bool(json.loads(self.ceph("osd", "stat", "-f", "json"))["num_up_osds"])
 
-    def _write_keyring(self) -> None:
-        """One file for all: the monitor learns every key from it when it is made."""
-        everything = {"mon": "allow *", "osd": "allow *", "mgr": "allow *"}
-        capabilities = {
-            "mon.": {"mon": "allow *"},
-            "client.admin": everything | {"mds": "allow *"},
-            "mgr.x": {"mon": "allow profile mgr", "osd": "allow *"},
-            "osd.0": {"mon": "allow profile osd", "mgr": "allow profile osd", "osd": "allow *"},
-        }
-        lines = []
-        for name, allowed in capabilities.items():
-            lines += [f"[{name}]", f"key = {_fresh_key()}"]
-            lines += [f'caps {service} = "{what}"' for service, what in allowed.items()]
-        keyring = self.state / "keyring"
-        keyring.touch(mode=0o600)
-        keyring.write_text("\n".join(lines) + "\n")
-
     def _run(self, command: list[str], input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - as in subprocess.run
         try:
             ran = subprocess.run(
@@ -208,6 +215,15 @@ class Ceph:
 
     def _env(self) -> dict[str, str]:
         return {**os.environ, "CEPH_CONF": str(self.conf)}
+
+
+def _write_keyring(keyring: Path, users: Mapping[str, Capabilities]) -> None:
+    lines = []
+    for name, allowed in users.items():
+        lines += [f"[{name}]", f"key = {_fresh_key()}"]
+        lines += [f'caps {service} = "{what}"' for service, what in allowed.items()]
+    keyring.touch(mode=0o600)
+    keyring.write_text("\n".join(lines) + "\n")
 
 
 def _fresh_key() -> str:
