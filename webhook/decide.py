@@ -4,10 +4,19 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from sutler.registry import ImageError, Mapping, Mode, parse_image
+from sutler.registry import ImageError, Mapping, parse_image
+from sutler.registry.injection import (
+    Account,
+    Labels,
+    LeftAlone,
+    Withheld,
+    namespace_left_alone,
+    pod_left_alone,
+    withheld,
+)
 from webhook.patch import add_secrets
 from webhook.review import Pod, Request, ReviewError, Verdict
-from webhook.state import EXCLUDE_LABEL, Account, Labels, State
+from webhook.state import State
 
 _LONGEST_WARNING = 120  # the API asks for no more
 _MOST_WARNINGS = 5
@@ -19,11 +28,11 @@ class Outcome(StrEnum):
     INJECTED = "injected"
     PRESENT = "present"  # the Pod names all that it needs already
     UNMATCHED = "unmatched"
-    OBSERVED = "observed"
-    RESTRICTED = "restricted"  # the ServiceAccount would have the Pod refused
-    OPTED_OUT = "opted_out"
-    EXCLUDED = "excluded"  # the namespace is
-    MIRROR = "mirror"
+    OBSERVED = Withheld.OBSERVED.value
+    RESTRICTED = Withheld.RESTRICTED.value
+    OPTED_OUT = LeftAlone.OPTED_OUT.value
+    EXCLUDED = LeftAlone.EXCLUDED.value
+    MIRROR = LeftAlone.MIRROR.value
     UPDATE = "update"  # too late to inject, at most a warning
     IGNORED = "ignored"  # not about a Pod's images at all
 
@@ -74,9 +83,9 @@ def read(request: Request, labels: Labels | None, state: State) -> Facts | Decis
     if pod is None or pod.spec is None:
         raise ReviewError("request.object is missing" if pod is None else "request.object.spec is missing")
     namespace = request.namespace or ""
-    skipped = _skipped(pod, namespace, labels, state)
-    if skipped:
-        return _left_alone(skipped)
+    left_alone = _pod_left_alone(pod) or namespace_left_alone(namespace, labels, state.excluded)
+    if left_alone:
+        return _left_alone(Outcome(left_alone.value))
     spec = pod.spec
     facts = Facts(namespace, spec.service_account_name or "default", spec.images(), spec.secrets())
     if operation == "UPDATE" or request.sub_resource:
@@ -92,7 +101,7 @@ def inject(facts: Facts, labels: Labels | None, account: Account, state: State) 
         return Decision(Outcome.UNMATCHED, Verdict(warnings=_told(wanted.warnings)))
     present = facts.secrets or ()
     missing = [name for name in wanted.inject if name not in present]
-    add = tuple(name for name in missing if account.allowed is None or name in account.allowed)
+    add = tuple(name for name in missing if not account.refuses(name))
     _warn(wanted, facts, missing, add, state)
     verdict = Verdict(
         patch=add_secrets(facts.secrets, add) if add else None,
@@ -108,17 +117,14 @@ def _left_alone(outcome: Outcome, *warnings: str) -> Decision:
     return Decision(outcome, Verdict(warnings=list(warnings) or None, audit_annotations=audit))
 
 
-def _skipped(pod: Pod, namespace: str, labels: Labels | None, state: State) -> Outcome | None:
+def _pod_left_alone(pod: Pod) -> LeftAlone | None:
     metadata = pod.metadata
-    if metadata:
-        annotations = metadata.annotations
-        if annotations and annotations.mirror is not None:
-            return Outcome.MIRROR  # the API server refuses mirror Pods that name a Secret
-        if (annotations and annotations.inject == "false") or (metadata.labels and metadata.labels.inject == "false"):
-            return Outcome.OPTED_OUT
-    if namespace in state.excluded or (labels and labels.get(EXCLUDE_LABEL) == "true"):
-        return Outcome.EXCLUDED
-    return None
+    if metadata is None:
+        return None
+    labels, annotations = metadata.labels, metadata.annotations
+    if annotations is None:
+        return pod_left_alone(None, None, labels.inject) if labels else None
+    return pod_left_alone(annotations.mirror, annotations.inject, labels.inject if labels else None)
 
 
 def _too_late(facts: Facts, known: set[str], labels: Labels | None, state: State) -> Decision:
@@ -143,11 +149,13 @@ def _wanted(images: Iterable[str], namespace: str, labels: Labels | None, state:
             wanted.warnings.append(f"sutler: {error}")
             continue
         for mapping in found:
-            if not mapping.selector.requirements or (labels is not None and mapping.selector.matches(labels)):
-                into = wanted.inject if mapping.mode is Mode.INJECT else wanted.observe
-                into.setdefault(mapping.secret, mapping)
-            else:
-                unknown = unknown or labels is None
+            why = withheld(mapping, labels)
+            if why is None:
+                wanted.inject.setdefault(mapping.secret, mapping)
+            elif why is Withheld.OBSERVED:
+                wanted.observe.setdefault(mapping.secret, mapping)
+            elif why is Withheld.UNKNOWN:
+                unknown = True
     if unknown:
         wanted.warnings.append(f"sutler: namespace {namespace} could not be read, a pull secret may be missing")
     return wanted

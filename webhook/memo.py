@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
+from sutler.registry.injection import Account, Labels
 from webhook.decide import Decision, Facts, inject, read
 from webhook.review import Request, encode
-from webhook.state import UNRESTRICTED, Account, Labels, State
+from webhook.state import UNRESTRICTED, State
 
 MOST_DECISIONS = 8192
 _LARGEST_FACTS = 2048

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from sutler.errors import SutlerError
+from sutler.registry.injection import INJECT, MIRROR
 
 API_VERSION = "admission.k8s.io/v1"
 
@@ -17,12 +18,12 @@ class ReviewError(SutlerError):
 
 
 class Annotations(Struct, gc=False):
-    inject: str | None = field(name="sutler.dev/inject", default=None)
-    mirror: str | None = field(name="kubernetes.io/config.mirror", default=None)
+    inject: str | None = field(name=INJECT, default=None)
+    mirror: str | None = field(name=MIRROR, default=None)
 
 
 class Labels(Struct, gc=False):
-    inject: str | None = field(name="sutler.dev/inject", default=None)
+    inject: str | None = field(name=INJECT, default=None)
 
 
 class Metadata(Struct, gc=False):

@@ -5,30 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sutler.registry import MappingIndex
+from sutler.registry.injection import Account, Labels, read_account
 from sutler.registry.mapping import Mapping as RegistryMapping
-
-EXCLUDE_LABEL = "sutler.dev/exclude"
-ENFORCE_ANNOTATION = "kubernetes.io/enforce-mountable-secrets"
-_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))  # what Go's ParseBool takes for it
-
-Labels = Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A ServiceAccount. `allowed` are the only pull secrets that its Pods may name; None: they may name any."""
-
-    allowed: frozenset[str] | None = None
-
 
 UNRESTRICTED = Account()  # one for all of them: there may be tens of thousands
 
 
 def keep_account(obj: dict[str, Any]) -> Account:
-    annotations = obj["metadata"].get("annotations") or {}
-    if annotations.get(ENFORCE_ANNOTATION) not in _TRUE:
-        return UNRESTRICTED
-    return Account(frozenset(reference.get("name", "") for reference in obj.get("imagePullSecrets") or ()))
+    account = read_account(obj)
+    return account if account.enforces else UNRESTRICTED
 
 
 async def _unknown(_namespace: str) -> Labels | None:

@@ -11,10 +11,11 @@ from sutler.kube.errors import KubeError
 from sutler.kube.reflector import Change, Reflector
 from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SERVICE_ACCOUNTS
 from sutler.registry import MappingError, MappingIndex, parse_mapping
+from sutler.registry.injection import Account, Labels
 from sutler.registry.mapping import Mapping as RegistryMapping
 from webhook.server import TALLY
 from webhook.serving import spare_collector
-from webhook.state import Account, Labels, State, keep_account
+from webhook.state import State, keep_account
 
 _ASK_SECONDS = 1.0  # of the three that the API server waits for us
 _SETTLE_SECONDS = 0.05

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Json = Mapping[str, Any]
+from sutler.registry.injection import INJECT, MIRROR, LeftAlone, pod_left_alone
 
-INJECT = "sutler.dev/inject"
-MIRROR = "kubernetes.io/config.mirror"
+Json = Mapping[str, Any]
 
 _TEMPLATES: dict[str, tuple[str, ...]] = {
     "Pod": (),
@@ -83,10 +82,11 @@ def _images(spec: Json) -> Iterator[Use]:
 
 def _left_alone(metadata: Json) -> str:
     annotations, labels = _mapping(metadata, "annotations"), _mapping(metadata, "labels")
-    if MIRROR in annotations:
-        return "it mirrors a static Pod of a node, which may not refer to Secrets"
-    for word, values in (("label", labels), ("annotation", annotations)):
-        if values.get(INJECT) == "false":
+    match pod_left_alone(annotations.get(MIRROR), annotations.get(INJECT), labels.get(INJECT)):
+        case LeftAlone.MIRROR:
+            return "it mirrors a static Pod of a node, which may not refer to Secrets"
+        case LeftAlone.OPTED_OUT:
+            word = "label" if labels.get(INJECT) == "false" else "annotation"
             return f'it opts out by the {word} {INJECT}: "false"'
     return ""
 

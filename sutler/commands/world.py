@@ -8,16 +8,20 @@ from typing import Any
 
 from sutler.registry import MappingError, parse_mapping
 from sutler.registry.dockerconfig import DockerConfig, SourceError, parse_secret, usable_entries
+from sutler.registry.injection import (
+    CLUSTERS_OWN,
+    Account,
+    Withheld,
+    namespace_left_alone,
+    read_account,
+    withheld,
+)
 from sutler.registry.mapping import Mapping as RegistryMapping
 from sutler.registry.selector import LabelSelector
 
 Json = Mapping[str, Any]
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
-EXCLUDE = "sutler.dev/exclude"
-ENFORCES = "kubernetes.io/enforce-mountable-secrets"
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")  # to the API server
-CLUSTERS_OWN = frozenset(("kube-system", "kube-node-lease"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,6 @@ class Broken:
     registries: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    pull_secrets: tuple[str, ...] = ()
-    enforces: bool = False
-    """Whether it refuses Pods with pull secrets other than these."""
-
-
 @dataclass
 class World:
     own_namespace: str
@@ -89,9 +86,7 @@ class World:
         self.secrets[_key(obj)] = held(obj)
 
     def add_account(self, obj: Json) -> None:
-        names = [secret.get("name") for secret in obj.get("imagePullSecrets") or [] if isinstance(secret, Mapping)]
-        enforces = (_metadata(obj).get("annotations") or {}).get(ENFORCES) in _TRUE
-        self.accounts[_key(obj)] = Account(tuple(str(name) for name in names if name), enforces)
+        self.accounts[_key(obj)] = read_account(obj)
 
     def add_namespace(self, obj: Json) -> None:
         metadata = _metadata(obj)
@@ -105,11 +100,16 @@ class World:
         return self.accounts.get((namespace, name)) or self.accounts.get(("", name)) or Account()
 
     def excluded(self, namespace: str) -> bool:
-        """Whether Pods there never come to the webhook."""
+        """Whether Pods there never come to the webhook, or are left alone by it."""
         labels = self.labels(namespace)
-        if self.covered is not None:
-            return not self.covered.matches(labels)
-        return namespace in CLUSTERS_OWN | {self.own_namespace} or labels.get(EXCLUDE) == "true"
+        if self.covered is not None and not self.covered.matches(labels):
+            return True
+        return namespace_left_alone(namespace, labels, frozenset((*CLUSTERS_OWN, self.own_namespace))) is not None
+
+    def withheld(self, mapping: RegistryMapping, namespace: str) -> Withheld | None:
+        by_name = all(requirement.key == NAMESPACE_NAME for requirement in mapping.selector.requirements)
+        known = by_name or namespace in self.namespaces
+        return withheld(mapping, self.labels(namespace) if known else None)
 
     def secret(self, namespace: str, name: str) -> Held:
         known = self.secrets.get((namespace, name)) or self.secrets.get(("", name))

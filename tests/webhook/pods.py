@@ -8,9 +8,10 @@ from typing import Any
 import jsonpatch
 
 from sutler.registry import LabelSelector, Mapping, Mode
+from sutler.registry.injection import Labels
 from webhook.decide import Decision, Outcome, decide
 from webhook.review import answer, decode, encode
-from webhook.state import Labels, State
+from webhook.state import State
 
 Json = dict[str, Any]
 

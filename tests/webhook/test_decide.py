@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sutler.registry import LabelSelector, Mapping, Mode
+from sutler.registry.injection import Account
 from tests.webhook.pods import BLUE, GHCR, QUAY, Json, decided, patched, pod, response_to, secrets_after, state
 from webhook.decide import Outcome
 from webhook.review import ReviewError
-from webhook.state import UNRESTRICTED, Account, keep_account
+from webhook.state import UNRESTRICTED, keep_account
 
 APP = "quay.io/acme/app:1"
 TOOL = "ghcr.io/acme/tool@sha256:" + "a" * 64
@@ -151,16 +152,16 @@ def test_pod_that_needs_nothing_gets_the_shortest_answer() -> None:
     ("allowed", "after", "outcome"),
     [
         (None, ["quay-secret", "ghcr-secret"], Outcome.INJECTED),
-        (frozenset(), None, Outcome.RESTRICTED),
-        (frozenset(["other"]), None, Outcome.RESTRICTED),
-        (frozenset(["ghcr-secret"]), ["ghcr-secret"], Outcome.INJECTED),
+        ((), None, Outcome.RESTRICTED),
+        (("other",), None, Outcome.RESTRICTED),
+        (("ghcr-secret",), ["ghcr-secret"], Outcome.INJECTED),
     ],
 )
 def test_service_account_that_enforces_mountable_secrets_gets_only_what_it_lists(
-    allowed: frozenset[str] | None, after: list[str] | None, outcome: Outcome
+    allowed: tuple[str, ...] | None, after: list[str] | None, outcome: Outcome
 ) -> None:
     known = state()
-    known.accounts = {"default/strict": Account(allowed)}
+    known.accounts = {"default/strict": Account(allowed or (), enforces=allowed is not None)}
     before = pod(APP, TOOL, serviceAccountName="strict")
     response = response_to(before, known)
     assert patched(before, response)["spec"].get("imagePullSecrets") == named(after)
@@ -173,7 +174,7 @@ def test_service_account_that_enforces_mountable_secrets_gets_only_what_it_lists
 
 def test_pod_without_a_service_account_is_of_the_default_one() -> None:
     known = state()
-    known.accounts = {"default/default": Account(frozenset())}
+    known.accounts = {"default/default": Account(enforces=True)}
     before = pod(APP)
     del before["spec"]["serviceAccountName"]
     assert secrets_after(before, known) is None
@@ -186,7 +187,7 @@ def test_pod_without_a_service_account_is_of_the_default_one() -> None:
 def test_service_account_restricts_by_its_annotation(annotation: str | None, restricts: bool) -> None:
     annotations = {} if annotation is None else {"kubernetes.io/enforce-mountable-secrets": annotation}
     account = keep_account({"metadata": {"annotations": annotations}, "imagePullSecrets": [{"name": "a"}, {}]})
-    assert account == (Account(frozenset(["a", ""])) if restricts else UNRESTRICTED)
+    assert account == (Account(("a",), enforces=True) if restricts else UNRESTRICTED)
 
 
 def test_image_that_does_not_parse_gets_nothing_and_a_warning_and_the_others_theirs() -> None:

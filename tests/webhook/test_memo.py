@@ -5,10 +5,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sutler.registry.injection import Account
 from tests.webhook.pods import GHCR, QUAY, body, pod, state
 from webhook.memo import Memo
 from webhook.review import decode
-from webhook.state import Account, State
+from webhook.state import State
 
 APP = "quay.io/acme/app:1"
 
@@ -31,7 +32,7 @@ def test_memo_sees_every_change_of_what_it_decided_by() -> None:
     known.namespaces = {"default": {}}
     assert patches("ghcr.io/x")
 
-    known.accounts = {"default/default": Account(frozenset())}
+    known.accounts = {"default/default": Account(enforces=True)}
     assert not patches("ghcr.io/x")
 
 

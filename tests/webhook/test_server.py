@@ -14,13 +14,14 @@ import aiohttp
 import pytest
 
 from sutler.metrics import REGISTRY
+from sutler.registry.injection import Labels
 from tests.cluster import wait_for_async
 from tests.webhook.pods import body, pod, state
 from webhook import server as server_module
 from webhook.memo import Memo
 from webhook.server import LARGEST_BODY, Admission
 from webhook.serving import drain, listening
-from webhook.state import Labels, State
+from webhook.state import State
 
 APP = "quay.io/acme/app:1"
 Contexts = tuple[ssl.SSLContext, ssl.SSLContext]

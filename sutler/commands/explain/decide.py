@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from sutler.commands.pods import Pod, Use
-from sutler.commands.world import NAMESPACE_NAME, Held, World
-from sutler.registry import Image, ImageError, Mapping, MappingIndex, Mode, parse_image
+from sutler.commands.world import Held, World
+from sutler.registry import Image, ImageError, Mapping, MappingIndex, parse_image
 from sutler.registry.explain import (
     NearMiss,
     Try,
@@ -15,6 +15,7 @@ from sutler.registry.explain import (
     registry_matches,
     tries,
 )
+from sutler.registry.injection import Withheld
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,10 @@ class Match:
     mapping: Mapping
     registry: str
     """The entry by which it matches."""
-    withheld: str
+    withheld: str = ""
     """Why its Secret is not injected all the same; empty: it is."""
+    reason: Withheld | None = None
+    """The same for programs, where it is for the mapping and not for the Pod as a whole."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,9 @@ def _matched(pod: Pod, use: Use, world: World, index: MappingIndex, left_alone: 
     matches = []
     for mapping in index.lookup(image):
         pattern = matching_pattern(mapping, image)
-        withheld = left_alone or _withheld(mapping, pod, world)
-        matches.append(Match(mapping, pattern.text if pattern else "", withheld))
+        why = None if left_alone else _withheld(mapping, pod, world)
+        words = _in_words(why, pod) if why else left_alone
+        matches.append(Match(mapping, pattern.text if pattern else "", words, why))
     return Explanation(pod, use, image, matches)
 
 
@@ -125,21 +129,26 @@ def _left_alone(pod: Pod, world: World) -> str:
     return ""
 
 
-def _withheld(mapping: Mapping, pod: Pod, world: World) -> str:
-    namespace, account = pod.namespace, world.account(pod.namespace, pod.account)
-    if not mapping.selector.matches(world.labels(namespace)):
-        if namespace not in world.namespaces and any(
-            requirement.key != NAMESPACE_NAME for requirement in mapping.selector.requirements
-        ):
+def _withheld(mapping: Mapping, pod: Pod, world: World) -> Withheld | None:
+    why = world.withheld(mapping, pod.namespace)
+    if why is None and world.account(pod.namespace, pod.account).refuses(mapping.secret):
+        return Withheld.RESTRICTED
+    return why
+
+
+def _in_words(why: Withheld, pod: Pod) -> str:
+    namespace = pod.namespace
+    match why:
+        case Withheld.UNKNOWN:
             return (
                 f"it selects namespaces by labels, and the labels of {namespace} are not known (give its Namespace too)"
             )
-        return f"it does not select namespace {namespace}"
-    if mapping.mode is Mode.OBSERVE:
-        return "its mode is Observe"
-    if account.enforces and mapping.secret not in account.pull_secrets:
-        return f"ServiceAccount {pod.account} refuses Pods with pull secrets that it does not list"
-    return ""
+        case Withheld.UNSELECTED:
+            return f"it does not select namespace {namespace}"
+        case Withheld.OBSERVED:
+            return "its mode is Observe"
+        case Withheld.RESTRICTED:
+            return f"ServiceAccount {pod.account} refuses Pods with pull secrets that it does not list"
 
 
 def _own(pod: Pod, world: World) -> tuple[tuple[str, ...], str]:

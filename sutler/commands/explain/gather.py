@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sutler.commands.explain.decide import explain
 from sutler.commands.pods import Pod
-from sutler.commands.world import Account, Held, World, held
+from sutler.commands.world import Held, World, held
 from sutler.kube.client import Client, Json
 from sutler.kube.errors import Forbidden, NotFound
 from sutler.kube.resources import (
@@ -16,6 +16,7 @@ from sutler.kube.resources import (
     Resource,
 )
 from sutler.output import RefusedError
+from sutler.registry.injection import Account
 from sutler.registry.selector import LabelSelector
 
 CONFIGURATION = "sutler-webhook"
