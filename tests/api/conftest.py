@@ -19,12 +19,11 @@ class Service:
     def __init__(self, place: Place, ceph: Ceph, state: Path, *flags: str) -> None:
         self.tokens = state / "tokens"
         self.tokens.write_text(TOKENS)
-        port = place.port()
         self.tls = state / "tls"
-        words = ["provisioner", "api", "--host", "127.0.0.1", "--port", str(port), "--ceph-conf", str(ceph.conf)]
-        words += ["--token-file", str(self.tokens), "--tls-folder", str(self.tls), "--pools-user", "admin", *flags]
+        words = ["provisioner", "api", "--ceph-conf", str(ceph.conf), "--pools-user", "admin"]
+        words += ["--token-file", str(self.tokens), "--tls-folder", str(self.tls), *flags]
         self.process = SutlerProcess(words, kubeconfig=Path("/dev/null"), place=place, state=state)
-        self.url = f"https://localhost:{port}"
+        self.url = self.process.url
 
     def start(self) -> None:
         self.process.start()

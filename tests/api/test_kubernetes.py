@@ -31,11 +31,8 @@ def process(
         control_plane.kubectl("apply", "-f", str(BASE / f"{name}.yaml"))
     wait_for(lambda: control_plane.kubectl("-n", OWN, "get", "sa", "-o", "name"), "service accounts")
     kubeconfig = control_plane.kubeconfig_for(OWN, "sutler-api")
-    port = place.port()
-    words = ["provisioner", "api", "--host", "127.0.0.1", "--port", str(port), "--ceph-conf", str(ceph.conf)]
-    words += ["--pools-user", "admin"]
+    words = ["provisioner", "api", "--ceph-conf", str(ceph.conf), "--pools-user", "admin"]
     started = SutlerProcess(words, kubeconfig=kubeconfig, place=place, state=tmp_path_factory.mktemp("api-kubernetes"))
-    started.url = f"https://localhost:{port}"
     started.start()
     yield started
     started.stop()

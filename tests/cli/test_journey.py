@@ -18,8 +18,8 @@ def installed(control_plane: ControlPlane, place: Place, tmp_path_factory: pytes
     installation = Installation(control_plane, Ceph(state / "ceph", place), place, state)
     try:
         installation.apply()
-        installation.run("webhook", "webhook")
-        installation.run("secrets", "provisioner", "secrets")
+        installation.run("webhook")
+        installation.run("secrets")
         yield
     finally:
         installation.stop()

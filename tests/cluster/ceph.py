@@ -146,7 +146,7 @@ class Ceph:
         self.ceph("osd", "pool", "rm", name, name, "--yes-i-really-really-mean-it")
 
     def client_conf(self, folder: Path, users: Mapping[str, Capabilities]) -> Path:
-        """Make users, by name without "client.", and a configuration with a keyring of theirs alone; returns its path."""
+        """Make users, by name without "client.", and return a configuration with a keyring of theirs alone."""
         folder.mkdir(parents=True, exist_ok=True)
         keyring = folder / "keyring"
         _write_keyring(keyring, {f"client.{name}": allowed for name, allowed in users.items()})

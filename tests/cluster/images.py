@@ -30,8 +30,13 @@ class Link:
     target: str
 
 
-# Text, a file of this machine, or a symbolic link.
-Content = str | Path | Link
+@dataclass(frozen=True)
+class Script:
+    text: str
+
+
+# Text, text that can be run, a file of this machine, or a symbolic link.
+Content = str | Script | Path | Link
 
 
 def write_image(
@@ -86,8 +91,9 @@ def _add(tar: tarfile.TarFile, name: str, content: Content) -> None:
             member.mtime = int(status.st_mtime)
             with content.open("rb") as file:
                 tar.addfile(member, file)
-        case str():
-            encoded = content.encode()
+        case str() | Script():
+            encoded = (content if isinstance(content, str) else content.text).encode()
+            member.mode = 0o644 if isinstance(content, str) else 0o755
             member.size = len(encoded)
             tar.addfile(member, io.BytesIO(encoded))
 

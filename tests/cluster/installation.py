@@ -1,46 +1,75 @@
 """Sutler in a cluster as the README installs it, changed only where there is no image to run in Pods.
 
-The manifests are applied as they are but for the Deployments: the same processes run beside the cluster, each with a
+The manifests are applied as they are but for the Deployments: the commands of these run beside the cluster, each with a
 token of its own account and so with exactly the rights that the manifests give it; the webhook is registered by URL.
 """
 
+import base64
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.cluster.ceph import Ceph
+from tests.cluster.ceph import Capabilities, Ceph
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.environment import Environment
 from tests.cluster.errors import ClusterError
 from tests.cluster.place import Place
 from tests.cluster.sutler import SutlerProcess
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 NAMESPACE = "sutler-system"
-_NEEDS_AN_IMAGE = {"Deployment", "Service", "PodDisruptionBudget"}
+_DEPLOYMENT = "Deployment"
+_NEEDS_AN_IMAGE = {_DEPLOYMENT, "Service", "PodDisruptionBudget"}
 # Shorter than by default, so that after a kill the next one takes over within seconds.
 _LEASE = ("--lease-duration", "6", "--renew-deadline", "4", "--retry-period", "1")
 _WEBHOOK = "MutatingWebhookConfiguration"
+_IMAGES: Capabilities = {"mon": "profile rbd", "osd": "profile rbd", "mgr": "profile rbd"}
+_POOLS: Capabilities = {"mon": "allow rw", "osd": "profile rbd"}
 
 
 class Installation:
-    """The four processes of one control plane, by the name of their account without `sutler-`."""
+    """The four processes of one control plane, by the name of their account without `sutler-`.
 
-    def __init__(self, control_plane: ControlPlane, ceph: Ceph, place: Place, state: Path) -> None:
+    Args:
+        control_plane: where the manifests are applied.
+        ceph: gets a user for each account that works with it.
+        place: where the processes run.
+        state: folder for what they keep and log.
+        environment: what they run from. Default: the working tree.
+    """
+
+    webhook: SutlerProcess
+    secrets: SutlerProcess
+    volumes: SutlerProcess
+    api: SutlerProcess
+
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        ceph: Ceph,
+        place: Place,
+        state: Path,
+        environment: Environment | None = None,
+    ) -> None:
         self.control_plane = control_plane
         self.place = place
         self.state = state
         self._ceph = ceph
+        self._environment = environment
         self._running: list[SutlerProcess] = []
 
     def start(self) -> None:
         """Apply the manifests, start the processes, wait until each is ready."""
         try:
             self.apply()
-            self.webhook = self.run("webhook", "webhook")
-            self.secrets = self.run("secrets", "provisioner", "secrets", *_LEASE)
-            self.volumes = self.run("volumes", "provisioner", "volumes", "--ceph-conf", str(self._ceph.conf), *_LEASE)
+            self.webhook = self.run("webhook")
+            self.secrets = self.run("secrets", *_LEASE)
+            self.volumes = self.run("volumes", *self._ceph_user("volumes", {"sutler": _IMAGES}), *_LEASE)
+            users = {"sutler-api": _IMAGES, "sutler-pools": _POOLS}
+            self.api = self.run("api", *self._ceph_user("api", users), "--pools-user", "sutler-pools")
         except BaseException:
             self.stop()
             raise
@@ -57,17 +86,48 @@ class Installation:
         self._rendered = _rendered()
         self._apply([one for one in self._rendered if one["kind"] not in {*_NEEDS_AN_IMAGE, _WEBHOOK}])
 
-    def run(self, account: str, *module_args: str) -> SutlerProcess:
-        """Start one process as its account and wait until it is ready."""
-        kubeconfig = self.control_plane.kubeconfig_for(NAMESPACE, f"sutler-{account}")
+    def run(self, account: str, *flags: str) -> SutlerProcess:
+        """Start what the account's Deployment runs, with `flags` added, and wait until it is ready."""
+        command, variables = self._command(f"sutler-{account}")
         state = self.state / account
         state.mkdir(parents=True, exist_ok=True)
-        process = SutlerProcess(module_args, kubeconfig=kubeconfig, place=self.place, state=state)
+        process = SutlerProcess(
+            [*command, *flags],
+            kubeconfig=self.control_plane.kubeconfig_for(NAMESPACE, f"sutler-{account}"),
+            place=self.place,
+            state=state,
+            env=variables,
+            python=self._environment.python if self._environment else None,
+        )
         if account == "webhook":
             self._apply([_by_url(one, process.url) for one in self._rendered if one["kind"] == _WEBHOOK])
         process.start()
         self._running.append(process)
         return process
+
+    def api_access(self) -> dict[str, str]:
+        """What `sutler` and curl need to use the REST API as its administrator, by the names of the variables."""
+        stored = self.control_plane.kubectl_json("-n", NAMESPACE, "get", "secret", "sutler-api-certificate")
+        authority = self.state / "api" / "ca.crt"
+        authority.write_bytes(base64.b64decode(stored["data"]["ca.crt"]))
+        self._apply(_console())
+        config = yaml.safe_load(self.control_plane.kubeconfig_for("default", "console").read_text())
+        token = config["users"][0]["user"]["token"]
+        return {"SUTLER_API_URL": self.api.url, "SUTLER_API_CA": str(authority), "SUTLER_API_TOKEN": token}
+
+    def _command(self, deployment: str) -> tuple[list[str], dict[str, str]]:
+        """What follows `python3 -m` in the Deployment's one container, and its variables."""
+        (found,) = (
+            one for one in self._rendered if (one["kind"], one["metadata"]["name"]) == (_DEPLOYMENT, deployment)
+        )
+        (container,) = found["spec"]["template"]["spec"]["containers"]
+        words = [*container["command"], *container.get("args", [])]
+        if words[:2] != ["python3", "-m"]:
+            raise ClusterError(f"{deployment} runs {words}: expected python3 -m …")
+        return words[2:], {one["name"]: one["value"] for one in container.get("env", []) if "value" in one}
+
+    def _ceph_user(self, account: str, users: Mapping[str, Capabilities]) -> tuple[str, str]:
+        return "--ceph-conf", str(self._ceph.client_conf(self.state / account / "ceph", users))
 
     def _apply(self, objects: list[Any]) -> None:
         self.control_plane.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(objects))
@@ -80,6 +140,22 @@ def _rendered() -> list[Any]:
     if ran.returncode != 0:
         raise ClusterError(f"{' '.join(command)}: {ran.stderr.strip()}")
     return list(yaml.safe_load_all(ran.stdout))
+
+
+def _console() -> list[Any]:
+    """An account that may do everything over the REST API."""
+    account = {"name": "console", "namespace": "default"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "sutler-api-admin"}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "console"},
+            "roleRef": role,
+            "subjects": [{"kind": "ServiceAccount", **account}],
+        },
+    ]
 
 
 def _by_url(configuration: Any, url: str) -> Any:

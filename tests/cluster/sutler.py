@@ -15,9 +15,14 @@ _REPOSITORY = Path(__file__).parents[2]
 
 
 class SutlerProcess:
-    """`python -m` with `module_args`, for example ["webhook"] or ["provisioner", "secrets", "--workers", "4"]."""
+    """`python -m` with `module_args`, for example ["webhook"] or ["provisioner", "secrets", "--workers", "4"].
+
+    `python` is that of an environment where Sutler is installed. Default: this one, which runs the working tree.
+    """
 
     process: Process
+    url: str
+    """Where the webhook or the REST API serves."""
 
     def __init__(
         self,
@@ -26,6 +31,7 @@ class SutlerProcess:
         place: Place,
         state: Path,
         env: Mapping[str, str] | None = None,
+        python: Path | None = None,
     ) -> None:
         self.place = place
         self.name = "-".join(word for word in module_args[:2] if not word.startswith("-"))
@@ -34,13 +40,21 @@ class SutlerProcess:
         self.probe_url = f"http://127.0.0.1:{self._probe_port}"
         self._ports = [self._probe_port]
         self._env = dict(env or {})
-        self._argv = [sys.executable, "-m", *module_args, "--kubeconfig", str(kubeconfig)]
+        # Python looks for modules where it starts, before it looks into its environment.
+        self._folder = _REPOSITORY if python is None else state
+        self._argv = [str(python or sys.executable), "-m", *module_args, "--kubeconfig", str(kubeconfig)]
         self._argv += ["--probe-host", "127.0.0.1", "--probe-port", str(self._probe_port)]
         if module_args[0] == "webhook":
-            port = place.port()
-            self._ports.append(port)
-            self.url = f"https://127.0.0.1:{port}"
-            self._argv += ["--host", "127.0.0.1", "--port", str(port), "--url", f"{self.url}/mutate"]
+            self.url = f"https://127.0.0.1:{self._serve()}"
+            self._argv += ["--url", f"{self.url}/mutate"]
+        elif module_args[1] == "api":
+            self.url = f"https://localhost:{self._serve()}"
+
+    def _serve(self) -> int:
+        port = self.place.port()
+        self._ports.append(port)
+        self._argv += ["--host", "127.0.0.1", "--port", str(port)]
+        return port
 
     def start(self, timeout: float = 30) -> None:
         """Start it and wait until it says that it is ready."""
@@ -55,7 +69,7 @@ class SutlerProcess:
         """Start it without waiting, for tests of what it does before it is ready."""
         self.place.forward(*self._ports)
         self.process = Process.started(
-            self._argv, place=self.place, log=self.log, env={"PYTHONUNBUFFERED": "1"} | self._env, cwd=_REPOSITORY
+            self._argv, place=self.place, log=self.log, env={"PYTHONUNBUFFERED": "1"} | self._env, cwd=self._folder
         )
         self.process.name = self.name
 
