@@ -91,7 +91,7 @@ def installation(
 
 @pytest.fixture(scope="module")
 def webhook(installation: Installation) -> SutlerProcess:
-    return installation.run("webhook", "webhook")
+    return installation.run("webhook")
 
 
 @pytest.fixture
