@@ -68,17 +68,28 @@ def play(narrator: Narrator) -> None:
 def up(detached: Detached) -> None:
     if detached.lines is None:
         detached.start([sys.executable, "-m", "tests.demo", "hold", "--state", str(detached.state)])
-    print(f"\nIt runs, and `make down` stops it. Paste these lines, then try kubectl and rbd:\n{detached.lines}")
+    print("\nIt runs, and `make down` stops it. Paste these lines, then try kubectl, rbd, sutler and curl:")
+    print(detached.lines)
 
 
 def hold(detached: Detached, narrator: Narrator) -> None:
     with ended_by_term(), Lab(detached.state, narrator) as lab:
         lab.install()
-        exports = {**narrator.env, "PATH": f"{Path(sys.executable).parent}:$PATH"}
-        lines = [f"export {name}={value if name == 'PATH' else shlex.quote(value)}" for name, value in exports.items()]
-        detached.ready("\n".join(lines))
+        detached.ready("\n".join(_exports(lab)))
         while True:
             signal.pause()
+
+
+def _exports(lab: Lab) -> list[str]:
+    """The lines to paste; the token stays in a file, since terminals are seen and recorded."""
+    token = lab.state / "api-token"
+    token.touch(mode=0o600)
+    token.write_text(lab.tell.env["SUTLER_API_TOKEN"])
+    written = {
+        "PATH": f"{lab.environment.sutler.parent}:$PATH",
+        "SUTLER_API_TOKEN": f"$(cat {shlex.quote(str(token))})",
+    }
+    return [f"export {name}={written.get(name) or shlex.quote(value)}" for name, value in lab.tell.env.items()]
 
 
 if __name__ == "__main__":

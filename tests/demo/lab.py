@@ -1,6 +1,8 @@
 """Everything of the story, for real: a cluster, with a node if the machine allows, a registry, a Ceph, and Sutler."""
 
 import base64
+import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -8,6 +10,7 @@ from typing import Self
 from tests.cluster import Place, images
 from tests.cluster.ceph import Ceph
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.environment import Environment
 from tests.cluster.installation import Installation
 from tests.cluster.node import Node
 from tests.cluster.registry import Registry
@@ -17,6 +20,7 @@ EXAMPLES = Path("manifests/examples")
 USERS = {"UserName": "Password"}
 ALIYUN = "registry.cn-hangzhou.aliyuncs.com"
 EXAMPLE = "registry.example.com"
+POOLS = ("rbd", "rbd1")
 REPOSITORIES = ("xxxx/rbd-rest-api:latest", "xxxx/test:latest", "team/test:latest")
 
 
@@ -26,6 +30,7 @@ class Lab:
     def __init__(self, state: Path, narrator: Narrator) -> None:
         self.state = state
         self.tell = narrator
+        self.environment = Environment(state / "environment")
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -38,6 +43,8 @@ class Lab:
         self._stack.close()
 
     def _start(self, stack: ExitStack) -> None:
+        # Nothing else needs a wheel before the cluster runs.
+        building = stack.enter_context(ThreadPoolExecutor(1)).submit(Environment.built, self.environment.folder)
         missing = Node.missing()
         if missing:
             self.tell.say("No node on this machine: " + "; ".join(missing))
@@ -51,7 +58,13 @@ class Lab:
             self.tell.say(f"✓ {type(part).__name__} runs")
         self.node = None if missing else self._start_node(stack)
         self._fill()
-        self.tell.env = {"KUBECONFIG": str(self.control.kubeconfig), "CEPH_CONF": str(self.ceph.conf)}
+        building.result()
+        self.tell.say("✓ Sutler's wheel is built and installed in an environment of its own")
+        self.tell.env = {
+            "KUBECONFIG": str(self.control.kubeconfig),
+            "CEPH_CONF": str(self.ceph.conf),
+            "PATH": f"{self.environment.sutler.parent}:{os.environ['PATH']}",
+        }
 
     def _start_node(self, stack: ExitStack) -> Node:
         port = self.registry.port
@@ -65,18 +78,21 @@ class Lab:
         archive = images.write_image(self.state / "application.tar")
         for repository in REPOSITORIES:
             self.registry.push(repository, archive)
-        self.ceph.pool("rbd")
+        for pool in POOLS:
+            self.ceph.pool(pool)
 
     def install(self) -> None:
         """The README's installation, changed only where a laptop differs."""
-        self.tell.say("The Deployments need an image in a registry; here the same processes run beside the cluster.")
+        self.tell.say("The Deployments need an image in a registry; here their commands run beside the cluster.")
         self.tell.say("$ kubectl apply -f manifests/crds")
         self.tell.say("$ kubectl apply -k manifests/base  (without Deployments, with the webhook by URL)")
-        installation = Installation(self.control, self.ceph, self.place, self.state / "sutler")
+        state = self.state / "sutler"
+        installation = Installation(self.control, self.ceph, self.place, state, self.environment)
         installation.start()
         self._stack.callback(installation.stop)
+        self.tell.env = {**self.tell.env, **installation.api_access()}
         self.tell.run("kubectl get serviceaccounts -n sutler-system")
-        self.tell.say("✓ webhook, secrets and volumes are ready, each with the rights of its own account and no more")
+        self.tell.say("✓ webhook, secrets, volumes and api are ready, each with the rights of its account and no more")
 
     def example(self, name: str) -> str:
         """The path of an example; without a node, of a copy whose private registries are the one of this lab."""

@@ -8,6 +8,7 @@ import textwrap
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from string import Template
 
 WIDTH = 100
 
@@ -34,14 +35,14 @@ class Narrator:
         self._print(textwrap.fill(" ".join(text.split()), WIDTH))
 
     def run(self, line: str, *, stdin: str | None = None, fails: bool = False, show: bool = True) -> str:
-        """Run one command line as a reader would type it; `fails` says that it is meant to.
+        """Run one command line as a reader would type it, variables and all; `fails` says that it is meant to.
 
         Returns its output (both streams); raises StoryError when it ends otherwise than meant.
         """
         if show:
             self._print(self._dim("$ ") + self._bold(line))
         done = subprocess.run(
-            shlex.split(line),
+            [Template(word).safe_substitute(self.env) for word in shlex.split(line)],
             input=stdin,
             env={**os.environ, **self.env},
             stdout=subprocess.PIPE,

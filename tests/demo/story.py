@@ -8,6 +8,7 @@ from tests.cluster.wait import wait_for
 from tests.demo.lab import Lab
 from tests.demo.narrator import Narrator
 
+_CURL = 'curl --silent --cacert $SUTLER_API_CA --header "Authorization: Bearer $SUTLER_API_TOKEN"'
 PULL_FAILED = ("ErrImagePull", "ImagePullBackOff")
 
 
@@ -25,6 +26,7 @@ class Story:
         self.application_team()
         self.two_registries()
         self.volumes()
+        self.console()
 
     def before_sutler(self) -> None:
         self.tell.chapter("2016: a private image, and nobody made a secret")
@@ -99,6 +101,18 @@ class Story:
         wait_for(lambda: not self._json("get pv")["items"], "the volume to go")
         self.tell.run("rbd ls rbd")
         self.tell.expect("deleting the claim took the image along", self.tell.run("rbd ls rbd", show=False), "")
+
+    def console(self) -> None:
+        self.tell.chapter("A console works with pools and images over HTTPS")
+        self.tell.run(f"{_CURL} $SUTLER_API_URL/api/v1/status")
+        self.tell.run("sutler pools list")
+        self.tell.run("sutler images create rbd/go-ceph-image 1Mi --order 20")
+        self.tell.run("sutler images list rbd")
+        self.tell.say("In 2016 an image of 1<<10 bytes with order 10 failed with “rbd: ret=-33”, and nothing said why.")
+        said = self.tell.run("sutler images create rbd/puzzle 1024 --order 10", fails=True)
+        self.tell.expect("now something does", "12 to 25" in said, wanted=True)
+        self.tell.run("sutler images delete rbd/go-ceph-image")
+        self.tell.expect("nothing is left of it", self.tell.run("rbd ls rbd", show=False), "")
 
     def _expect_pull_secrets(self, pod: str, wanted: list[str], namespace: str = "default") -> None:
         self.tell.run(f"kubectl get pod {pod} -n {namespace} -o jsonpath={{.spec.imagePullSecrets}}")
