@@ -69,8 +69,8 @@ def next_step(have: Contents, names: Names, now: dt.datetime, *, trusted: bool) 
         now: The wall clock's time.
         trusted: Whether the API server is known to trust the signing CA already.
     """
-    bundle = _bundle(have)
-    unusable = _why_leaf_is_unusable(have.leaf, bundle, names, now)
+    bundle = bundle_of(have)
+    unusable = why_leaf_is_unusable(have.leaf, bundle, names, now)
     authority, why = _authority(have, bundle, now)
     if authority is None:
         return _renew_authority(have, bundle, names, now, why=why, keep_leaf=not unusable)
@@ -121,7 +121,7 @@ def _renew_authority(
     )
 
 
-def _why_leaf_is_unusable(  # noqa: PLR0911 - a list of cases
+def why_leaf_is_unusable(  # noqa: PLR0911 - a list of cases
     leaf: Pair, bundle: list[x509.Certificate], names: Names, now: dt.datetime
 ) -> str:
     """A leaf that nobody can be served with, for what reason; empty if it is fine."""
@@ -142,7 +142,7 @@ def _why_leaf_is_unusable(  # noqa: PLR0911 - a list of cases
     return ""
 
 
-def _bundle(have: Contents) -> list[x509.Certificate]:
+def bundle_of(have: Contents) -> list[x509.Certificate]:
     try:
         return issue.read_bundle(have.authorities)
     except CertificateError:

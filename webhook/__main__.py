@@ -41,7 +41,7 @@ async def serve(settings: WebhookSettings) -> None:
 
 def _certificate(client: Client, settings: WebhookSettings) -> Source:
     if settings.certificate_dir is not None:
-        return MountedCertificate(settings.certificate_dir)
+        return MountedCertificate(settings.certificate_dir, poll_interval=settings.certificate_interval)
     dns_names, ips = settings.certificate_names()
     return ServingCertificate(
         client,
@@ -50,6 +50,7 @@ def _certificate(client: Client, settings: WebhookSettings) -> Source:
         dns_names=dns_names,
         ips=ips,
         webhook_configuration=settings.webhook_configuration,
+        poll_interval=settings.certificate_interval,
     )
 
 

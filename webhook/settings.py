@@ -34,6 +34,10 @@ class WebhookSettings(ProcessSettings):
     """Directory with tls.crt and tls.key that somebody else keeps up to date, such as cert-manager's mounted Secret. No
     certificate is made then, and no CA published: whoever made it puts ca.crt into the webhook configuration."""
 
+    certificate_interval: Seconds = 10.0
+    """Between two looks at the certificate, wherever it is kept. A new CA is used no sooner after it was published, so it
+    is also the time that the API servers of the cluster have to see it."""
+
     webhook_configuration: str = "sutler-webhook"
     """The MutatingWebhookConfiguration that its CA is published in."""
 

@@ -4,12 +4,9 @@ import asyncio
 import base64
 import datetime as dt
 import json
-import secrets
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +18,7 @@ from certs.issue import Names
 from certs.serving import ServingCertificate
 from sutler.kube.client import Client, connect
 from tests.certs.handshake import handshake, trusting, unverified
+from tests.certs.stored import SECRET, Stored, configuration
 from tests.cluster import ControlPlane, wait_for_async
 from tests.conftest import REPOSITORY
 
@@ -28,85 +26,7 @@ Json = dict[str, Any]
 
 HOST = "sutler-webhook.sutler-system.svc"
 NAMES = Names((HOST,))
-SECRET = "sutler-webhook-certificate"
 POLL = 0.2
-
-
-@pytest.fixture(scope="module")
-def account(control_plane: ControlPlane) -> Path:
-    """A kubeconfig with the webhook's rights and no others."""
-    base = REPOSITORY / "manifests" / "base"
-    for file in ("namespace.yaml", "webhook-rbac.yaml"):
-        control_plane.kubectl("apply", "-f", str(base / file))
-    return control_plane.kubeconfig_for("sutler-system", "sutler-webhook")
-
-
-@dataclass
-class Stored:
-    """The two objects that hold the certificate and the CA."""
-
-    control_plane: ControlPlane
-
-    def secret(self) -> Json:
-        found: Json = self.control_plane.kubectl_json("get", "secret", SECRET, "-n", "sutler-system")
-        return found
-
-    def contents(self) -> Contents:
-        data = self.secret().get("data") or {}
-        return Contents.from_data({key: base64.b64decode(value) for key, value in data.items()})
-
-    def put(self, contents: Contents) -> None:
-        self.patch({key: base64.b64encode(value).decode() for key, value in contents.to_data().items()})
-
-    def patch(self, data: dict[str, str] | None) -> None:
-        self.control_plane.kubectl(
-            "patch", "secret", SECRET, "-n", "sutler-system", "--type=merge", "-p", json.dumps({"data": data})
-        )
-
-    def configuration(self) -> Json:
-        found: Json = self.control_plane.kubectl_json("get", "mutatingwebhookconfiguration", "sutler-webhook")
-        return found
-
-    def bundles(self) -> list[bytes]:
-        webhooks = self.configuration()["webhooks"]
-        return [base64.b64decode(webhook["clientConfig"].get("caBundle", "")) for webhook in webhooks]
-
-
-def configuration() -> Json:
-    """Two webhooks, to see that both are served. They select nothing: no Pod of another test waits for them."""
-    nothing = {"matchLabels": {"sutler.dev/none": secrets.token_hex(4)}}
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": "sutler-webhook", "labels": {"keep": "me"}},
-        "webhooks": [
-            {
-                "name": f"{name}.sutler.dev",
-                "clientConfig": {"url": "https://127.0.0.1:9/mutate"},
-                "admissionReviewVersions": ["v1"],
-                "sideEffects": "None",
-                "failurePolicy": "Ignore",
-                "namespaceSelector": nothing,
-            }
-            for name in ("inject", "warn")
-        ],
-    }
-
-
-@pytest.fixture
-def stored(control_plane: ControlPlane, account: Path) -> Iterator[Stored]:  # noqa: ARG001 - its namespace
-    """As the manifests leave it: an empty Secret, a configuration without a CA."""
-    control_plane.kubectl("apply", "-f", str(REPOSITORY / "manifests" / "base" / "certificate.yaml"))
-    control_plane.kubectl("create", "-f", "-", input=json.dumps(configuration()))
-    yield Stored(control_plane)
-    control_plane.kubectl("delete", "mutatingwebhookconfiguration", "sutler-webhook", "--ignore-not-found")
-    control_plane.kubectl("delete", "secret", SECRET, "-n", "sutler-system", "--ignore-not-found")
-
-
-@pytest.fixture
-async def client(account: Path) -> AsyncIterator[Client]:
-    async with connect(str(account), component="test") as connected:
-        yield connected
 
 
 @asynccontextmanager
