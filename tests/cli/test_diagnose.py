@@ -91,14 +91,18 @@ def problems(snapshot: Snapshot) -> list[Finding]:
         (
             ([mapping(registry="quay.io:443/acme")], [pod()]),
             "write quay.io/acme",
-            "sutler explain quay.io/acme/app -n team",
+            "kubectl edit registrymapping acme",
         ),
         (
             ([mapping(namespaceSelector={"matchLabels": {"team": "b"}})], [pod()]),
             "it does not select namespace team",
-            "sutler explain quay.io/acme/app -n team",
+            "kubectl label namespace team team=b  # or let it select others: kubectl edit registrymapping acme",
         ),
-        (([mapping(mode="Observe")], [pod()]), "its mode is Observe", "sutler explain"),
+        (
+            ([mapping(mode="Observe")], [pod()]),
+            "its mode is Observe",
+            """kubectl patch registrymapping acme --type=merge -p '{"spec": {"mode": "Inject"}}'""",
+        ),
         (
             ([mapping()], [pod("quay.io/acme/app", "pull")], [secret("pull", "quay.io/acme")]),
             "the registry refuses the credential quay.io/acme of Secret pull (Failed to pull",

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import NamedTuple
 
+from sutler.commands.doctor import mend
 from sutler.commands.doctor.finding import Finding, problem
 from sutler.commands.doctor.snapshot import Failure, Patient, Snapshot
 from sutler.commands.explain.decide import Explanation, Match, PullSecret, explain_as_it_is
 from sutler.registry import Image, Mapping, MappingIndex
+from sutler.registry.injection import EXCLUDE, Withheld
 
 _LONGEST = 200
 
@@ -35,6 +37,13 @@ class _Case:
     def said(self) -> str:
         """The kubelet's words, for the end of a sentence."""
         return f" ({_shortened(self.failure.message)})" if self.failure.message else ""
+
+    @property
+    def again(self) -> str:
+        """What makes the Pod anew."""
+        if self.patient.owner:
+            return f"{self.kubectl} delete pod {self.patient.name}  # what made it makes another"
+        return f"{self.kubectl} get pod {self.patient.name} -o yaml | kubectl replace --force -f -"
 
     def because(self, why: str, *fix: str) -> Cause:
         return Cause(f"can't pull {self.failure.image}: {why}", fix)
@@ -82,9 +91,7 @@ def _came_too_early(case: _Case, lacking: Sequence[Match]) -> Cause:
         why = f"it is older than mapping {mapping.name}, and a Pod gets its pull secrets when it is created"
     else:
         why = f"it lacks pull secret {mapping.secret} of mapping {mapping.name}: created while the webhook was away"
-    if case.patient.owner:
-        return case.because(why, f"{case.kubectl} delete pod {case.patient.name}  # what made it makes another")
-    return case.because(why, f"{case.kubectl} get pod {case.patient.name} -o yaml | kubectl replace --force -f -")
+    return case.because(why, case.again)
 
 
 def _unusable(case: _Case, secret: PullSecret) -> Cause:
@@ -122,17 +129,33 @@ def _turned_away(case: _Case) -> Cause:
 def _uncovered(case: _Case, image: Image) -> Cause:
     found, explain = case.found, f"sutler explain {quote(case.failure.image)} -n {case.patient.pod.namespace}"
     if found.matches:
-        match = found.matches[0]
-        why = f"mapping {match.mapping.name} matches, but {match.withheld or 'no key of its Secret does'}"
-        return case.because(f"{why}{case.said}", explain)
+        return _withheld(case, found.matches[0], explain)
     near = next((miss for miss in found.misses if not miss.near.elsewhere), None)
     if near:
         write = f", write {near.near.write}" if near.near.write else ""
         why = f"nothing matches, but the {near.owner}, {near.near.text}, nearly does: {near.near.why}{write}"
-        return case.because(f"{why}{case.said}", explain)
+        edit = [f"kubectl edit registrymapping {near.mapping}"] if near.mapping and near.near.write else []
+        return case.because(f"{why}{case.said}", *edit, explain)
     server = "/".join(image.name.split("/")[:2])
     why = f"no mapping is for it, so it is pulled without a credential{case.said}"
     return case.because(why, f"sutler registry add {quote(server)} --username NAME --password-stdin")
+
+
+def _withheld(case: _Case, match: Match, explain: str) -> Cause:
+    mapping, pod, world = match.mapping, case.patient.pod, case.seen.world
+    why = f"mapping {mapping.name} matches, but {match.withheld or 'no key of its Secret does'}{case.said}"
+    match match.reason:
+        case Withheld.UNSELECTED:
+            obj = case.seen.mapping(mapping.name)
+            return case.because(why, *mend.let_select(obj, pod.namespace, world.labels(pod.namespace)), case.again)
+        case Withheld.OBSERVED:
+            return case.because(why, mend.let_inject(mapping.name), case.again)
+        case Withheld.RESTRICTED:
+            listed = world.account(pod.namespace, pod.account).pull_secrets
+            return case.because(why, mend.let_name(pod.account, listed, mapping.secret, pod.namespace), case.again)
+    if not pod.left_alone and world.labels(pod.namespace).get(EXCLUDE) == "true":
+        return case.because(why, mend.let_in(pod.namespace), case.again)
+    return case.because(why, explain)
 
 
 def _add(mapping: Mapping) -> str:

@@ -68,8 +68,11 @@ class Snapshot:
     """What could not be looked at, and why."""
 
     def created(self, mapping: str) -> str:
-        found = (obj["metadata"] for obj in self.mappings if obj["metadata"]["name"] == mapping)
-        return next((str(metadata.get("creationTimestamp", "")) for metadata in found), "")
+        return str(self.mapping(mapping)["metadata"].get("creationTimestamp", ""))
+
+    def mapping(self, name: str) -> Json:
+        """As the API shows it."""
+        return next(obj for obj in self.mappings if obj["metadata"]["name"] == name)
 
 
 def read_patient(obj: Json, messages: Sequence[str] = ()) -> Patient | None:

@@ -45,6 +45,8 @@ class Miss:
     owner: str
     """Whose key or registry it is."""
     near: NearMiss
+    mapping: str = ""
+    """The name of the mapping whose registry it is."""
 
 
 @dataclass
@@ -191,13 +193,12 @@ def _missed_registries(found: Explanation, image: Image, world: World) -> Iterat
         for text in () if mapping.name in matched else mapping.registries:
             near = near_miss_of_registry(text, image)
             if near:
-                yield Miss(f"registry of mapping {mapping.name}", near)
+                yield Miss(f"registry of mapping {mapping.name}", near, mapping.name)
     for broken in world.broken:
         for text in broken.registries:
             near = near_miss_of_registry(text, image)
             if registry_matches(text, image):
                 near = NearMiss(text, "it matches, but something else in its mapping is wrong", "")
             if near:
-                yield Miss(
-                    f"registry of mapping {broken.name}, which can't be used ({'; '.join(broken.problems)})", near
-                )
+                owner = f"registry of mapping {broken.name}, which can't be used ({'; '.join(broken.problems)})"
+                yield Miss(owner, near, broken.name)
