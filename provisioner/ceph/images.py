@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC
 from typing import Any
 
-from provisioner.ceph import journal
+from provisioner.ceph import blank, journal
 from provisioner.ceph import metadata as wire
 from provisioner.ceph.binding import rados, rbd
 from provisioner.ceph.errors import ImageMissing, ImageTaken, NamespaceMissing, NoSpace, translated
@@ -29,10 +29,10 @@ def create(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence, entry: Entry |
     With `entry`, it is entered into ceph-csi's journal.
     """
     fence()
-    if entry is not None:
-        journal.reserve(ioctx, entry)
+    known = spec.id if blank.fits(spec) else None
+    entered = entry is not None and journal.reserve(ioctx, entry, known)
     identifier = _make(ioctx, spec, owner, fence)
-    if entry is not None:
+    if entry is not None and not (entered and identifier == known):
         journal.complete(ioctx, entry, identifier)
 
 
@@ -40,7 +40,7 @@ def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
     """The image's id."""
     target = image_text(ioctx, spec.name)
     try:
-        create_blank(ioctx, spec, target)
+        return _new(ioctx, spec, target)
     except ImageTaken:
         confirmed = _confirm(ioctx, spec, owner, target)
         if confirmed is not None:
@@ -49,7 +49,14 @@ def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
         fence()
         with contextlib.suppress(ImageMissing), image_errors("cleaning up", target):
             _LIBRBD.remove(ioctx, spec.name)
-        create_blank(ioctx, spec, target)
+        return _new(ioctx, spec, target)
+
+
+def _new(ioctx: Any, spec: ImageSpec, target: str) -> str:
+    if spec.id is not None and blank.fits(spec):
+        blank.create(ioctx, spec, target)
+        return spec.id
+    create_blank(ioctx, spec, target)
     identifier = identity(ioctx, spec.name)
     _set_metadata(ioctx, identifier, spec.metadata, target)
     return identifier

@@ -17,9 +17,12 @@ _PREFIX = "csi.volume."
 _NAME, _IMAGE, _IMAGE_ID, _OWNER = "csi.volname", "csi.imagename", "csi.imageid", "csi.volume.owner"
 
 
-def reserve(ioctx: Any, entry: Entry) -> None:
-    """Before the image is made."""
+def reserve(ioctx: Any, entry: Entry, image_id: str | None) -> bool:
+    """Before the image is made, with the id that it will have, if that is known; False if there is an entry already."""
     keys = {_NAME: entry.volume, _IMAGE: entry.image, _OWNER: entry.owner}
+    if image_id is not None:
+        keys[_IMAGE_ID] = image_id
+    fresh = True
     with translated("writing ceph-csi's journal for", entry.image):
         try:
             with rados.WriteOpCtx() as operation:
@@ -28,11 +31,13 @@ def reserve(ioctx: Any, entry: Entry) -> None:
                 ioctx.operate_write_op(operation, _PREFIX + entry.uuid)
         except rados.ObjectExists:
             _require_ours(ioctx, entry)
+            fresh = False
         _write(ioctx, _VOLUMES, {_PREFIX + entry.volume: entry.uuid})
+    return fresh
 
 
 def complete(ioctx: Any, entry: Entry, image_id: str) -> None:
-    """When the image is there."""
+    """When the image is there, and its id was not known before."""
     with translated("writing ceph-csi's journal for", entry.image):
         _write(ioctx, _PREFIX + entry.uuid, {_IMAGE_ID: image_id})
 

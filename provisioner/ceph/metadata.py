@@ -18,12 +18,12 @@ AT_MOST = 64
 def encode_map(metadata: Mapping[str, str]) -> bytes:
     parts = [struct.pack("<I", len(metadata))]
     for key, value in sorted(metadata.items()):
-        parts += [_text(key), _text(value)]
+        parts += [encode_text(key), encode_text(value)]
     return b"".join(parts)
 
 
 def encode_listing(after: str = "", most: int = AT_MOST) -> bytes:
-    return _text(after) + struct.pack("<Q", most)
+    return encode_text(after) + struct.pack("<Q", most)
 
 
 def decode_map(data: bytes) -> dict[str, str]:
@@ -40,7 +40,7 @@ def decode_text(data: bytes) -> str:
     return _take(data, 0)[0]
 
 
-def _text(value: str) -> bytes:
+def encode_text(value: str) -> bytes:
     raw = value.encode()
     return struct.pack("<I", len(raw)) + raw
 

@@ -34,6 +34,8 @@ class ImageSpec:
     stripe_count: int | None = None
     data_pool: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    id: str | None = None
+    """Up to 14 characters that no other image of the pool has. None: librbd draws one."""
 
     @property
     def feature_bits(self) -> int:

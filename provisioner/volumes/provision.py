@@ -10,7 +10,7 @@ from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError, OutcomeUnknown, PoolMissing
 from provisioner.ceph.model import ImageSpec
 from provisioner.volumes import claims, metrics, names
-from provisioner.volumes.naming import image_name
+from provisioner.volumes.naming import image_id, image_name
 from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.views import ClaimView
 from provisioner.volumes.volume import Ceph, Place, entry, metadata, render
@@ -130,6 +130,7 @@ class Provisioner:
             stripe_count=cls.stripe_count,
             data_pool=cls.data_pool,
             metadata=metadata(request, self._kubernetes),
+            id=image_id(self._kubernetes, place.image),
         )
         pool = cluster.pool(place.pool, place.namespace)
         cluster_id = place.cluster or await cluster.fsid()

@@ -205,24 +205,24 @@ async def test_full_pool_fails_at_once_and_can_still_be_emptied(images: Pool, ce
     assert await images.images() == []
 
 
-async def test_one_create_costs_at_most_eight_osd_operations(images: Pool, ceph: Ceph) -> None:
+async def test_one_create_costs_at_most_eight_osdoperations(images: Pool, ceph: Ceph) -> None:
     await create(images, replace(SPEC, name="first"))  # what only a new pool and a new connection need
 
-    before = _operations(ceph)
+    before = operations(ceph)
     await asyncio.gather(*(create(images, replace(SPEC, name=f"image-{n}")) for n in range(20)))
-    cost = (_operations(ceph) - before) / 20
+    cost = (operations(ceph) - before) / 20
     assert cost <= 8, cost
 
 
-async def test_journaled_image_is_found_by_ceph_csis_keys_and_costs_at_most_twelve_operations(
+async def test_journaled_image_is_found_by_ceph_csis_keys_and_costs_at_most_twelveoperations(
     images: Pool, ceph: Ceph
 ) -> None:
     entry = Entry(UID, f"pvc-{UID}", "shop")
     await create(images, replace(SPEC, name="first"))
-    before = _operations(ceph)
+    before = operations(ceph)
     spec = replace(SPEC, name=entry.image)
     await images.create(spec, owner=OWNER, fence=open_gate, entry=entry)
-    assert _operations(ceph) - before <= 12
+    assert operations(ceph) - before <= 12
     await images.create(spec, owner=OWNER, fence=open_gate, entry=entry)
 
     def omap(name: str) -> dict[str, str]:
@@ -248,6 +248,6 @@ async def test_journaled_image_is_found_by_ceph_csis_keys_and_costs_at_most_twel
         omap(f"csi.volume.{UID}")
 
 
-def _operations(ceph: Ceph) -> int:
+def operations(ceph: Ceph) -> int:
     counters = json.loads(ceph.ceph("daemon", str(ceph.state / "osd.0.asok"), "perf", "dump", "osd"))
     return int(counters["osd"]["op"])

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 from provisioner import __main__ as program
-from provisioner.ceph import images, journal, removal
+from provisioner.ceph import blank, images, journal, removal
 from sutler.kube.transport import Call, Transport
 
 _ABOUT_VOLUMES = ("persistentvolumeclaims", "persistentvolumes")
 _CEPH = [
-    (images, ["create_blank", "_set_metadata", "identity", "prepare"]),
+    (images, ["prepare"]),
+    (blank, ["_execute"]),
     (removal, ["describe"]),
     (journal, ["reserve", "complete", "drop"]),
 ]

@@ -1,0 +1,192 @@
+"""Images that are made without librbd: what librbd, and everybody who uses it, makes of them."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import rados
+
+from provisioner.ceph import blank
+from provisioner.ceph import metadata as wire
+from provisioner.ceph.errors import ImageTaken, NoSpace
+from provisioner.ceph.model import Entry, ImageSpec
+from provisioner.ceph.pool import Pool
+from tests.ceph.test_images import operations
+from tests.cluster import Ceph, wait_for
+
+OWNER = "sutler.dev/uid"
+UID = "6f1f6a2e-8c1d-4a2b-9a63-0d2f8d9f1c11"
+ID = "0123456789abcd"
+SPEC = ImageSpec(f"shop-data-{UID}", 1610612736, metadata={OWNER: UID, "note": "für dich"}, id=ID)
+ALL_FEATURES = ("layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten")
+NUMBERED = {"id": "1" * 14}
+STAMPS = {"create_timestamp", "access_timestamp", "modify_timestamp"}
+
+
+@pytest.fixture
+def ioctx(ceph: Ceph, pool: str) -> Iterator[Any]:
+    with rados.Rados(conffile=str(ceph.conf)) as cluster, cluster.open_ioctx(pool) as opened:
+        yield opened
+
+
+async def create(pool: Pool, spec: ImageSpec = SPEC, entry: Entry | None = None) -> None:
+    await pool.create(spec, owner=OWNER, fence=lambda: None, entry=entry)
+
+
+def omap(ioctx: Any, name: str) -> dict[str, bytes]:
+    with rados.ReadOpCtx() as operation:
+        found, _ = ioctx.get_omap_vals(operation, "", "", 100)
+        ioctx.operate_read_op(operation, name)
+        return dict(found)
+
+
+def objects(ioctx: Any) -> set[str]:
+    """Apart from those that every pool has."""
+    return {one.key for one in ioctx.list_objects()} - {"rbd_info", "rbd_trash", "rbd_directory"}
+
+
+@pytest.mark.parametrize("features", [("layering",), ALL_FEATURES], ids=["layering", "all features"])
+async def test_it_is_byte_for_byte_what_librbd_makes(
+    images: Pool, ceph: Ceph, ioctx: Any, features: tuple[str, ...]
+) -> None:
+    for size, order in (1610612736, 22), (2**30 + 512, 25), (512, 12):
+        await create(images, replace(SPEC, features=features, size=size, object_size=2**order))
+        compare(images, ceph, ioctx, features, size, order)
+        await images.remove(SPEC.name, owner=OWNER, value=UID, fence=lambda: None)
+
+
+def compare(images: Pool, ceph: Ceph, ioctx: Any, features: tuple[str, ...], size: int, order: int) -> None:
+    path = f"{images.name}/theirs-{size}"
+    ceph.rbd(
+        "create", path, "--size", f"{size}B", "--object-size", f"{2**order}B", "--image-feature", ",".join(features)
+    )
+    theirs = json.loads(ceph.rbd("info", path, "--format", "json"))["id"]
+    header, their_header = omap(ioctx, f"rbd_header.{ID}"), omap(ioctx, f"rbd_header.{theirs}")
+    assert wire.decode_text(header.pop("object_prefix")) == f"rbd_data.{ID}"
+    assert wire.decode_text(their_header.pop("object_prefix")) == f"rbd_data.{theirs}"
+    assert set(header) - set(their_header) == {f"metadata_{key}" for key in SPEC.metadata}
+    assert {key: header[key] for key in header.keys() & their_header.keys() - STAMPS} == {
+        key: value for key, value in their_header.items() if key not in STAMPS
+    }
+    for kind in ("rbd_header.", "rbd_object_map.") if "object-map" in features else ("rbd_header.",):
+        assert ioctx.read(kind + ID, 2**20) == ioctx.read(kind + theirs, 2**20)
+
+
+async def test_everything_that_librbd_does_to_images_can_be_done_to_it(images: Pool, ceph: Ceph) -> None:
+    await create(images, replace(SPEC, features=ALL_FEATURES, size=2**24))
+    path = f"{images.name}/{SPEC.name}"
+    ceph.rbd("bench", "--io-type", "write", "--io-size", "64K", "--io-total", "5M", "--io-threads", "1", path)
+    ceph.rbd("object-map", "check", path)
+    assert json.loads(ceph.rbd("du", path, "--format", "json"))["images"][0]["used_size"] == 2**23
+    ceph.rbd("snap", "create", f"{path}@base")
+    ceph.rbd("clone", "--rbd-default-clone-format", "2", f"{path}@base", f"{images.name}/copy")
+    ceph.rbd("flatten", f"{images.name}/copy")
+    ceph.rbd("resize", path, "--size", "32M")
+    ceph.rbd("snap", "rm", f"{path}@base")
+    ceph.rbd("feature", "disable", path, "object-map")
+    ceph.rbd("mv", path, f"{path}-renamed")
+    ceph.rbd("trash", "mv", f"{path}-renamed")
+    ceph.rbd("trash", "restore", f"{images.name}/{ID}")
+    ceph.rbd("rm", f"{path}-renamed")
+    ceph.rbd("rm", f"{images.name}/copy")
+    assert await images.images() == []
+
+
+async def test_it_leaves_no_object_behind(images: Pool, ioctx: Any) -> None:
+    await create(images, replace(SPEC, features=ALL_FEATURES))
+    await images.remove(SPEC.name, owner=OWNER, value=UID, fence=lambda: None)
+    assert objects(ioctx) == set()
+    assert omap(ioctx, "rbd_directory") == {}
+
+
+async def test_it_costs_three_osd_operations_and_two_more_in_ceph_csis_journal(images: Pool, ceph: Ceph) -> None:
+    await create(images, replace(SPEC, name="first", id="first"))  # what only a new pool and a new connection need
+    before = operations(ceph)
+    for number in range(10):
+        await create(images, replace(SPEC, name=f"image-{number}", id=f"{number}"))
+    between = operations(ceph)
+    for number in range(10, 20):
+        entry = Entry(f"{number}", f"pvc-{number}", "shop")
+        await create(images, replace(SPEC, name=entry.image, id=f"{number}"), entry)
+    assert ((between - before) / 10, (operations(ceph) - between) / 10) == (3, 5)
+
+
+async def test_what_was_left_half_way_is_finished(images: Pool, ioctx: Any) -> None:
+    spec = replace(SPEC, features=ALL_FEATURES)
+    await create(images, spec)
+    whole = await images.describe(spec.name)
+    steps = [f"rbd_header.{ID}", f"rbd_object_map.{ID}", f"rbd_id.{spec.name}"]
+    for missing in range(len(steps) + 1):
+        for name in steps[:missing]:
+            ioctx.remove_object(name)
+        await create(images, spec)
+        found = await images.describe(spec.name)
+        assert replace(found, created=whole.created) == whole
+
+
+@pytest.mark.parametrize("left", ["directory", "name", "both"])
+async def test_what_librbd_left_half_way_is_replaced(images: Pool, ioctx: Any, ceph: Ceph, left: str) -> None:
+    ceph.rbd("create", f"{images.name}/{SPEC.name}", "--size", "1M")
+    theirs = (await images.describe(SPEC.name)).id
+    ioctx.remove_object(f"rbd_header.{theirs}")
+    if left == "directory":
+        ioctx.remove_object(f"rbd_id.{SPEC.name}")
+    if left == "name":
+        blank._execute(
+            ioctx, "rbd_directory", ("dir_remove_image", wire.encode_text(SPEC.name) + wire.encode_text(theirs))
+        )
+    await create(images)
+    assert (await images.describe(SPEC.name)).id == ID
+    assert [image.id for image in await images.images()] == [ID]
+
+
+async def test_image_in_the_trash_or_renamed_is_not_made_to_appear_twice(images: Pool, ceph: Ceph) -> None:
+    await create(images)
+    ceph.rbd("trash", "mv", f"{images.name}/{SPEC.name}")
+    with pytest.raises(ImageTaken, match="in the trash"):
+        await create(images)
+    assert await images.images() == []
+    ceph.rbd("trash", "restore", f"{images.name}/{ID}", "--image", "other")
+    with pytest.raises(ImageTaken, match="renamed"):
+        await create(images)
+    assert [image.name for image in await images.images()] == ["other"]
+
+
+async def test_full_pool_takes_nothing_of_it(images: Pool, ceph: Ceph, ioctx: Any) -> None:
+    await create(images, replace(SPEC, name="first", **NUMBERED))
+    before = objects(ioctx)
+    ceph.ceph("osd", "pool", "set-quota", images.name, "max_objects", "1")
+    wait_for(lambda: "full" in ceph.ceph("osd", "pool", "ls", "detail"), "the pool to be full", 60)
+    with pytest.raises(NoSpace, match=f"creating image {images.name}/{SPEC.name}: .* quota .*EDQUOT"):
+        await create(images)
+    assert objects(ioctx) == before
+
+
+async def test_cleared_half_made_image_leaves_nothing(images: Pool, ceph: Ceph, ioctx: Any) -> None:
+    await create(images)
+    ioctx.remove_object(f"rbd_header.{ID}")
+    blank.clear(ioctx, SPEC.name, ID, "image")
+    assert (objects(ioctx), omap(ioctx, "rbd_directory")) == (set(), {})
+    listed = subprocess.run(["rbd", "-c", str(ceph.conf), "ls", images.name], capture_output=True, check=True)
+    assert listed.stdout == b""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": None},
+        {"features": ("layering", "exclusive-lock", "journaling")},
+        {"data_pool": "ec"},
+        {"stripe_unit": 4096, "stripe_count": 2},
+        {"object_size": 2**26},
+        {"name": "x" * 129},
+        {"features": ALL_FEATURES, "size": 2**52},
+    ],
+    ids=str,
+)
+def test_what_needs_more_is_left_to_librbd(change: dict[str, Any]) -> None:
+    assert blank.fits(SPEC)
+    assert not blank.fits(replace(SPEC, **change))
