@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from provisioner.ceph.model import DEFAULT_OBJECT, FEATURES, LARGEST_OBJECT, REQUIRES, SMALLEST_OBJECT
 from provisioner.volumes import naming
-from provisioner.volumes.names import PREFIX, PROVISION, PROVISIONER
+from provisioner.volumes.names import PREFIX
 from sutler.errors import SutlerError
 from sutler.kube.resources import Json
 from sutler.quantity import QuantityError, parse
@@ -108,11 +108,6 @@ class VolumeClass:
     mount_options: tuple[str, ...] = ()
     waits_for_consumer: bool = False
     expandable: bool = False
-
-
-def is_ours(obj: Json) -> bool:
-    annotation = (obj["metadata"].get("annotations") or {}).get(PROVISION)
-    return bool(annotation == "rbd" if annotation is not None else obj["provisioner"] == PROVISIONER)
 
 
 def parse_class(obj: Json) -> VolumeClass:

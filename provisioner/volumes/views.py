@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from provisioner.volumes import deletion, names
 from provisioner.volumes.claims import class_of
-from provisioner.volumes.parameters import ClassError, VolumeClass, is_ours, parse_class
+from provisioner.volumes.parameters import ClassError, VolumeClass, parse_class
 from provisioner.volumes.volume import Place, place_of
 from sutler.kube.resources import Json
+from sutler.volumes.classes import is_ours
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,23 +8,11 @@ from provisioner.volumes.claims import Request
 from provisioner.volumes.parameters import Secret, VolumeClass
 from sutler.kube.resources import Json
 from sutler.quantity import of_bytes
+from sutler.volumes.place import Place, place_of
+
+__all__ = ["CSI_DRIVER", "Ceph", "Place", "entry", "metadata", "place_of", "render"]
 
 CSI_DRIVER = "rbd.csi.ceph.com"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an image is."""
-
-    cluster: str
-    """clusterID as the StorageClass gave it; empty: the only one."""
-    pool: str
-    namespace: str
-    image: str
-
-    @property
-    def path(self) -> str:
-        return "/".join(part for part in (self.pool, self.namespace, self.image) if part)
 
 
 def metadata(request: Request, kubernetes: str) -> dict[str, str]:
@@ -143,15 +131,3 @@ def _secret(request: Request, secret: Secret) -> Json:
     for variable, value in values.items():
         name, namespace = name.replace(variable, value), namespace.replace(variable, value)
     return {"name": name, "namespace": namespace}
-
-
-def place_of(volume: Json) -> Place | None:
-    """Where the image of a volume of ours is; None if the volume does not say."""
-    annotations = volume["metadata"].get("annotations") or {}
-    parts = annotations.get(names.IMAGE, "").split("/")
-    match parts:
-        case [pool, image]:
-            return Place(annotations.get(names.CLUSTER, ""), pool, "", image)
-        case [pool, namespace, image]:
-            return Place(annotations.get(names.CLUSTER, ""), pool, namespace, image)
-    return None

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from provisioner.volumes.naming import image_name
-from provisioner.volumes.parameters import ClassError, Secret, is_ours, parse_class
+from provisioner.volumes.parameters import ClassError, Secret, parse_class
+from sutler.volumes.classes import is_ours
 from tests.volumes.objects import UID, parsed, storage_class
 
 
