@@ -151,7 +151,8 @@ def _decoded(text: bytes, status: int, url: str) -> Json:
 
 
 def _text(problem: Json) -> str:
-    lines = [problem.get("detail") or problem.get("title") or "refused"]
+    # Where in the request it is wrong means nothing to who has written none.
+    lines = [(problem.get("detail") or problem.get("title") or "refused").removeprefix("body/")]
     if problem.get("accepted"):
         lines.append(f"  accepted: {problem['accepted']}")
     if problem.get("images"):

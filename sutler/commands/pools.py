@@ -13,7 +13,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
-    help="List, make and delete pools for images.",
+    help="List, make and delete pools for images; say what they may hold.",
     epilog=EXIT_CODES,
 )
 
@@ -45,7 +45,7 @@ def create(
     *,
     pg_num: Annotated[int | None, typer.Option(help="Placement groups.  [default: Ceph's]")] = None,
     replicas: Annotated[int | None, typer.Option(help="Copies of everything.  [default: Ceph's]")] = None,
-    quota: Annotated[str | None, typer.Option(metavar="SIZE", help="What it may hold, like 500Gi.")] = None,
+    limit: Annotated[str | None, typer.Option("--quota", metavar="SIZE", help="What it may hold, like 500Gi.")] = None,
     output: Output = Format.TABLE,
     url: Url = URL,
     ca_file: CaFile = None,
@@ -53,10 +53,26 @@ def create(
 ) -> None:
     """Make a pool, ready for images."""
     wanted: Json = {"name": pool, "pg_num": pg_num, "replicas": replicas}
-    if quota is not None:
-        wanted["quota"] = {"bytes": quota}
+    if limit is not None:
+        wanted["quota"] = {"bytes": limit}
     made = Console(url, ca_file, token_file, os.environ).ask("POST", "pools", body=wanted).body
     emit(made, output, f"Made pool {pool}: {made['pg_num']} PGs, {human(made['free'])} free.")
+
+
+@app.command(epilog=EXIT_CODES)
+def quota(
+    pool: Pool,
+    size: Annotated[str, typer.Argument(metavar="SIZE", help="What it may hold, like 500Gi; 0 for no limit.")],
+    *,
+    url: Url = URL,
+    ca_file: CaFile = None,
+    token_file: Token = None,
+) -> None:
+    """Say how much a pool may hold."""
+    wanted = {"quota": {"bytes": int(size) if size.isdecimal() else size}}
+    made = Console(url, ca_file, token_file, os.environ).ask("PATCH", "pools", pool, body=wanted).body
+    limit = made["quota"]["bytes"]
+    emit(made, Format.TABLE, f"Pool {pool} may hold {human(limit)}." if limit else f"Pool {pool} has no limit.")
 
 
 @app.command(epilog=EXIT_CODES)

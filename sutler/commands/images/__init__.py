@@ -1,27 +1,28 @@
 """`sutler images`: RBD images, through Sutler's REST API."""
 
 import os
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from sutler.commands.console import URL, CaFile, Console, Json, Token, Url, human
+from sutler.commands.images import names, operations, snapshots, trash
+from sutler.commands.images.names import Force, Image, Where
 from sutler.commands.options import Output
-from sutler.output import EXIT_CODES, Format, UsageError, columns, emit
+from sutler.output import EXIT_CODES, Format, columns, emit
 
 app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
-    help="List, create, resize, rename and delete images; bring them back from the trash.",
+    help="List, create, resize, rename and delete images; their snapshots, and the trash.",
     epilog=EXIT_CODES,
 )
+app.add_typer(snapshots.app, name="snapshots")
+app.add_typer(trash.app, name="trash")
+app.add_typer(operations.app, name="operations")
 
-Image = Annotated[str, typer.Argument(metavar="POOL/[NAMESPACE/]IMAGE", help="The image.")]
-Where = Annotated[str, typer.Argument(metavar="POOL[/NAMESPACE]", help="The pool.")]
-Force = Annotated[bool, typer.Option("--force", help="Although it belongs to a claim.")]
 HEADINGS = ("NAME", "SIZE", "USED", "SNAPSHOTS", "CLAIM", "FEATURES")
-TRASH_HEADINGS = ("ID", "NAME", "SIZE", "KEPT UNTIL", "CLAIM")
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -35,7 +36,7 @@ def list_images(
     token_file: Token = None,
 ) -> None:
     """List the images of a pool, with the claims that they belong to."""
-    pool, namespace = _place(where)
+    pool, namespace = names.place(where)
     console = Console(url, ca_file, token_file, os.environ)
     found = list(console.items("images", "pools", pool, "images", namespace=namespace, prefix=prefix))
     text = columns(HEADINGS, [_row(image) for image in found]) if found else f"No images in {where}."
@@ -48,8 +49,8 @@ def show(
     image: Image, *, output: Output = Format.YAML, url: Url = URL, ca_file: CaFile = None, token_file: Token = None
 ) -> None:
     """Show all of one image: watchers, snapshots, parent, metadata."""
-    pool, namespace, name = _image(image)
-    found = Console(url, ca_file, token_file, os.environ).get("pools", pool, "images", name, namespace=namespace)
+    name = names.image(image)
+    found = Console(url, ca_file, token_file, os.environ).get(*name.path, namespace=name.namespace)
     emit(found, output, columns(HEADINGS, [_row(found)]))
 
 
@@ -69,8 +70,8 @@ def create(
     token_file: Token = None,
 ) -> None:
     """Create an image."""
-    pool, namespace, name = _image(image)
-    wanted: Json = {"name": name, "size": int(size) if size.isdecimal() else size, "order": order}
+    pool, namespace, name = names.image(image)
+    wanted: Json = {"name": name, "size": names.size(size), "order": order}
     wanted |= {"data_pool": data_pool} | ({"features": feature} if feature else {})
     console = Console(url, ca_file, token_file, os.environ)
     made = console.ask("POST", "pools", pool, "images", body=wanted, namespace=namespace).body
@@ -89,7 +90,7 @@ def resize(
     token_file: Token = None,
 ) -> None:
     """Grow an image; with --shrink, make it smaller."""
-    body = {"size": int(size) if size.isdecimal() else size, "shrink": shrink}
+    body = {"size": names.size(size), "shrink": shrink}
     _change(Console(url, ca_file, token_file, os.environ), image, body, force=force)
     emit({}, Format.TABLE, f"Resized image {image} to {size}.")
 
@@ -113,7 +114,7 @@ def rename(
 def delete(
     image: Image,
     *,
-    trash: Annotated[bool, typer.Option("--trash", help="Move it to the trash; it can be restored.")] = False,
+    to_trash: Annotated[bool, typer.Option("--trash", help="Move it to the trash; it can be restored.")] = False,
     keep: Annotated[int, typer.Option(metavar="SECONDS", help="How long the trash keeps it at least.")] = 0,
     force: Force = False,
     url: Url = URL,
@@ -121,63 +122,26 @@ def delete(
     token_file: Token = None,
 ) -> None:
     """Delete an image. One that is in use, or has snapshots or clones, is kept."""
-    pool, namespace, name = _image(image)
+    name = names.image(image)
     console = Console(url, ca_file, token_file, os.environ)
-    query: Json = {"namespace": namespace, "trash": trash, "delay": keep, "force": force}
-    console.finished(console.ask("DELETE", "pools", pool, "images", name, **query))
-    emit({}, Format.TABLE, f"Moved image {image} to the trash." if trash else f"Deleted image {image}.")
-
-
-@app.command("trash", epilog=EXIT_CODES)
-def list_trash(
-    where: Where, *, output: Output = Format.TABLE, url: Url = URL, ca_file: CaFile = None, token_file: Token = None
-) -> None:
-    """List what is in the trash of a pool."""
-    pool, namespace = _place(where)
-    console = Console(url, ca_file, token_file, os.environ)
-    found = list(console.items("entries", "pools", pool, "trash", namespace=namespace))
-    rows = [[one["id"], one["name"], human(one["size"]), one["until"], _claim(one["claim"])] for one in found]
-    emit(found, output, columns(TRASH_HEADINGS, rows) if found else f"Nothing in the trash of {where}.")
+    query: Json = {"namespace": name.namespace, "trash": to_trash, "delay": keep, "force": force}
+    console.finished(console.ask("DELETE", *name.path, **query))
+    emit({}, Format.TABLE, f"Moved image {image} to the trash." if to_trash else f"Deleted image {image}.")
 
 
 @app.command(epilog=EXIT_CODES)
-def restore(
-    where: Where,
-    identifier: Annotated[str, typer.Argument(metavar="ID", help="From `sutler images trash`.")],
-    *,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Another name than it had.")] = None,
-    url: Url = URL,
-    ca_file: CaFile = None,
-    token_file: Token = None,
-) -> None:
-    """Bring an image back from the trash."""
-    pool, namespace = _place(where)
+def flatten(image: Image, *, url: Url = URL, ca_file: CaFile = None, token_file: Token = None) -> None:
+    """Part a clone from its parent, by copying what they share."""
+    name = names.image(image)
     console = Console(url, ca_file, token_file, os.environ)
-    body = {"name": name}
-    found = console.ask("POST", "pools", pool, "trash", identifier, "restore", body=body, namespace=namespace).body
-    emit({}, Format.TABLE, f"Restored image {where}/{found['name']}.")
+    console.finished(console.ask("POST", *name.path, "flatten", namespace=name.namespace))
+    emit({}, Format.TABLE, f"Image {image} is a clone no more.")
 
 
 def _change(console: Console, image: str, body: Json, *, force: bool) -> None:
-    pool, namespace, name = _image(image)
-    answer = console.ask("PATCH", "pools", pool, "images", name, body=body, namespace=namespace, force=force)
+    name = names.image(image)
+    answer = console.ask("PATCH", *name.path, body=body, namespace=name.namespace, force=force)
     console.finished(answer)
-
-
-def _place(text: str) -> tuple[str, str]:
-    pool, _, namespace = text.partition("/")
-    if not pool or "/" in namespace:
-        raise UsageError(f"{text!r} is not POOL or POOL/NAMESPACE")
-    return pool, namespace
-
-
-def _image(text: str) -> tuple[str, str, str]:
-    match text.split("/"):
-        case [pool, name] if pool and name:
-            return pool, "", name
-        case [pool, namespace, name] if pool and namespace and name:
-            return pool, namespace, name
-    raise UsageError(f"{text!r} is not POOL/IMAGE or POOL/NAMESPACE/IMAGE")
 
 
 def _row(image: Json) -> list[str]:
@@ -186,12 +150,6 @@ def _row(image: Json) -> list[str]:
         human(image["size"]),
         human(image["used"]),
         str(image["snapshot_count"]),
-        _claim(image["claim"]),
+        names.claim(image["claim"]),
         ",".join(image["features"]),
     ]
-
-
-def _claim(claim: dict[str, Any] | None) -> str:
-    if claim is None:
-        return "-"
-    return f"{claim['namespace']}/{claim['name']}" if claim["name"] else claim["volume"] or claim["uid"] or "-"

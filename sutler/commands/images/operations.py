@@ -1,0 +1,48 @@
+"""`sutler images operations`."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from sutler.commands.console import URL, CaFile, Console, Json, Token, Url
+from sutler.commands.options import Output
+from sutler.output import EXIT_CODES, Format, columns, emit
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Work that takes long: list it, cancel it.",
+    epilog=EXIT_CODES,
+)
+
+HEADINGS = ("WHAT", "IMAGE", "STATE", "PROGRESS", "BY", "STARTED", "ID")
+
+
+@app.command("list", epilog=EXIT_CODES)
+def list_operations(
+    *, output: Output = Format.TABLE, url: Url = URL, ca_file: CaFile = None, token_file: Token = None
+) -> None:
+    """List the operations of the last hour, the newest first."""
+    found = Console(url, ca_file, token_file, os.environ).get("operations")["operations"]
+    emit(found, output, columns(HEADINGS, map(_row, found)) if found else "No operations in the last hour.")
+
+
+@app.command(epilog=EXIT_CODES)
+def cancel(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="From `sutler images operations list`.")],
+    *,
+    url: Url = URL,
+    ca_file: CaFile = None,
+    token_file: Token = None,
+) -> None:
+    """Cancel an operation. What is left of an image that was being deleted lies in the trash, to be purged."""
+    asked = Console(url, ca_file, token_file, os.environ).ask("DELETE", "operations", identifier).body
+    emit({}, Format.TABLE, f"The {asked['kind']} of {asked['pool']}/{asked['image']} will stop soon.")
+
+
+def _row(operation: Json) -> list[str]:
+    progress = "-" if operation["progress"] is None else f"{operation['progress']:.0%}"
+    image = "/".join(part for part in (operation["pool"], operation["namespace"], operation["image"]) if part)
+    said = (operation["kind"], image, operation["state"], progress, operation["by"] or "-")
+    return [*said, operation["started"], operation["id"]]
