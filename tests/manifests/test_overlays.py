@@ -1,0 +1,144 @@
+"""Each overlay, rendered by kubectl and taken by a real API server."""
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from provisioner.volumes.parameters import parse_class
+from tests.cluster import ControlPlane
+from tests.conftest import REPOSITORY
+from tests.manifests.kept import lost
+from tests.manifests.references import dangling
+from tests.manifests.rendered import BASE, MANIFESTS, OVERLAYS, Json, container, named, of, place, pods, rendered
+from tests.manifests.stubs import definitions
+
+# Fields that a server of the minor version before drops in silence.
+NEWER = {"matchConditions": 30, "endPort": 22}
+ALL_TOGETHER = ["cert-manager", "prometheus", "modern", "csi"]
+
+
+@pytest.fixture(scope="module")
+def server(control_plane: ControlPlane, crds: None) -> Iterator[ControlPlane]:  # noqa: ARG001 - the CRDs come first
+    """With the base, and with the kinds of those that the overlays are for."""
+    control_plane.kubectl("apply", "-k", str(BASE))
+    stubs = yaml.safe_dump_all(definitions())
+    control_plane.kubectl("apply", "-f", "-", input=stubs)
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "-", input=stubs)
+    yield control_plane
+    control_plane.kubectl("delete", "-f", "-", "--wait=false", input=stubs)
+
+
+@pytest.fixture(scope="module")
+def minor(control_plane: ControlPlane) -> int:
+    return int(control_plane.kubectl_json("version")["serverVersion"]["minor"].rstrip("+"))
+
+
+def combined(folder: Path, *components: str) -> list[Json]:
+    """An overlay of somebody's own, as the guide has people write it."""
+    # Relative: kustomize takes no absolute paths.
+    up = Path(*[".."] * len(folder.resolve().relative_to("/").parts))
+    paths = [str(up / (MANIFESTS / "components" / one).relative_to("/")) for one in components]
+    own = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [str(up / BASE.relative_to("/"))],
+        "components": paths,
+        "images": [{"name": "sutler", "newName": "registry.example.com/sutler", "newTag": "1.2.3"}],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(own))
+    return rendered(folder)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_object_is_taken_as_it_is(server: ControlPlane, minor: int, overlay: str) -> None:
+    given = [_as_known(one, minor) for one in rendered(OVERLAYS[overlay])]
+    listed = {"apiVersion": "v1", "kind": "List", "items": given}
+    # kubectl itself would refuse the fields that this server is too old for.
+    options = ["--dry-run=server", "--validate=false", "-f", "-"]
+    kept = {place(one): one for one in server.kubectl_json("apply", *options, input=json.dumps(listed))["items"]}
+    missing = [f"{place(one)} {path}" for one in given for path in lost(one, kept[place(one)])]
+    too_new = [field for field, since in NEWER.items() if minor < since]
+    assert [path for path in missing if not path.endswith(tuple(too_new or ["nothing"]))] == []
+    assert bool(missing) == (overlay == "modern" and bool(too_new))
+
+
+def _as_known(one: Json, minor: int) -> Json:
+    """Disruption budgets are the same in policy/v1beta1, which is what servers before 1.21 call it."""
+    if one["apiVersion"] == "policy/v1" and minor < 21:
+        return copy.deepcopy(one) | {"apiVersion": "policy/v1beta1"}
+    return one
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_everything_that_is_named_is_there(overlay: str) -> None:
+    assert dangling(rendered(OVERLAYS[overlay])) == []
+
+
+def test_a_missing_object_is_noticed() -> None:
+    """Each in turn, of the overlay that has most: none is there that nobody names, but for a few."""
+    objects = rendered(OVERLAYS["cert-manager"])
+    unnoticed = {one["kind"] for one in objects if not dangling([other for other in objects if other is not one])}
+    ends = {"RoleBinding", "ClusterRoleBinding", "Deployment", "MutatingWebhookConfiguration", "Certificate"}
+    assert unnoticed - ends == {"Namespace", "NetworkPolicy", "Service", "ClusterRole"}
+    assert dangling([one for one in objects if one["kind"] not in {"Deployment", "Service"}])
+
+
+def test_components_go_together(tmp_path: Path) -> None:
+    objects = combined(tmp_path, *ALL_TOGETHER)
+    assert dangling(objects) == []
+    webhook = named(objects, "MutatingWebhookConfiguration", "sutler-webhook")
+    assert webhook["metadata"]["annotations"]["cert-manager.io/inject-ca-from"] == "sutler-system/sutler-webhook"
+    assert all(each["matchConditions"] for each in webhook["webhooks"])
+    assert {container(pod)["image"] for pod in pods(objects).values()} == {"registry.example.com/sutler:1.2.3"}
+
+
+@pytest.mark.parametrize(
+    ("part", "components"), [("pull-secrets-only", {"webhook", "secrets"}), ("volumes-only", {"volumes", "api"})]
+)
+def test_a_part_has_nothing_of_the_other(part: str, components: set[str], tmp_path: Path) -> None:
+    for objects in (rendered(OVERLAYS[part]), combined(tmp_path, "cert-manager", "prometheus", part)):
+        assert dangling(objects) == []
+        label = "app.kubernetes.io/component"
+        labels = [one["metadata"].get("labels", {}) for one in objects]
+        assert {each[label] for each in labels if label in each} == components
+        assert set(pods(objects)) == {f"sutler-{component}" for component in components}
+
+
+def test_nobody_is_woken_for_a_webhook_that_is_not_installed(tmp_path: Path) -> None:
+    objects = combined(tmp_path, "prometheus", "volumes-only")
+    alerts = [rule["alert"] for one in of(objects, "PrometheusRule") for rule in one["spec"]["groups"][0]["rules"]]
+    assert "SutlerWebhookDown" not in alerts
+    assert "SutlerDown" in alerts
+
+
+def test_with_cert_manager_the_webhook_may_write_nothing() -> None:
+    objects = rendered(OVERLAYS["cert-manager"])
+    bound = {
+        place(one)
+        for one in of(objects, "ClusterRole", "Role")
+        for binding in of(objects, "ClusterRoleBinding", "RoleBinding")
+        if binding["roleRef"]["name"] == one["metadata"]["name"]
+        and [subject["name"] for subject in binding["subjects"]] == ["sutler-webhook"]
+    }
+    assert bound == {("ClusterRole", "", "sutler-webhook")}
+    rules = named(objects, "ClusterRole", "sutler-webhook")["rules"]
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"list", "watch"}
+    assert "secrets" not in {resource for rule in rules for resource in rule["resources"]}
+
+
+@pytest.mark.parametrize("overlay", ["csi", "in-tree"])
+def test_storage_classes_are_ones_that_sutler_serves(overlay: str) -> None:
+    classes = {one["metadata"]["name"]: parse_class(one) for one in of(rendered(OVERLAYS[overlay]), "StorageClass")}
+    assert classes["rbd"].pool == "rbd"
+    assert {one.volume_source for one in classes.values()} == {"rbd" if overlay == "in-tree" else "csi"}
+    assert all(one.secret is not None and one.secret.namespace == "sutler-system" for one in classes.values())
+
+
+def test_the_example_class_is_the_one_of_csi() -> None:
+    example = yaml.safe_load((REPOSITORY / "manifests/examples/storageclass.yaml").read_text())
+    overlay = named(rendered(OVERLAYS["csi"]), "StorageClass", "rbd")
+    assert {**overlay, "metadata": {"name": "rbd"}} == example
