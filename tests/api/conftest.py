@@ -66,6 +66,16 @@ def service(place: Place, ceph: Ceph, tmp_path_factory: pytest.TempPathFactory) 
     started.process.stop()
 
 
+@pytest.fixture(scope="module")
+def own_ceph(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
+    """For modules that stop it, or that list all that is in it."""
+    started = Ceph(tmp_path_factory.mktemp("own-ceph"), place)
+    started.start()
+    started.pool("rbd")
+    yield started
+    started.stop()
+
+
 @pytest.fixture
 def api(service: Service) -> Api:
     """As an administrator."""

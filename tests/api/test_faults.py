@@ -15,15 +15,6 @@ TIMEOUT, DEADLINE = 2, 8
 
 
 @pytest.fixture(scope="module")
-def own_ceph(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
-    started = Ceph(tmp_path_factory.mktemp("own-ceph"), place)
-    started.start()
-    started.pool("rbd")
-    yield started
-    started.stop()
-
-
-@pytest.fixture(scope="module")
 def impatient(place: Place, own_ceph: Ceph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     flags = ("--ceph-timeout", str(TIMEOUT), "--deadline", str(DEADLINE), "--threads", "4")
     started = Service(place, own_ceph, tmp_path_factory.mktemp("api-faults"), *flags)

@@ -35,6 +35,8 @@ NEEDED = {
     "iptables": "iptables",
     "iproute2": "ip",
     "busybox-static": "/var/lib/dpkg/info/busybox-static.list",
+    "curl": "curl",
+    "jq": "jq",
     "chromium": "chromium",
     "chromium-driver": "chromedriver",
 }
@@ -45,7 +47,6 @@ NEEDED_TO_BUILD = {
     "libc6-dev": "/usr/include/stdio.h",
     "make": "make",
     "rsync": "rsync",
-    "jq": "jq",
     "dpkg-dev": "dpkg-source",
 }
 
