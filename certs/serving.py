@@ -5,11 +5,11 @@ import time
 from collections.abc import Sequence
 
 from certs import issue
-from certs.contents import Contents, next_step
+from certs.contents import Contents
 from certs.issue import CertificateError, Names
 from certs.publish import Published, publish
 from certs.source import Source
-from certs.store import Store
+from certs.store import Store, advanced
 from sutler import log
 from sutler.kube.client import Client
 from sutler.kube.errors import KubeError
@@ -63,11 +63,7 @@ class ServingCertificate(Source):
 
     async def refresh(self) -> str | None:
         try:
-            contents = await self._store.read()
-            now = dt.datetime.now(dt.UTC)
-            if step := next_step(contents, self._names, now, trusted=self._trusted(contents)):
-                _log.info("certificate changes", why=step.why)
-                contents = await self._store.write(step.contents)
+            contents = await advanced(self._store, await self._store.read(), self._names, self._trusted)
         except KubeError as error:
             return str(error)
         # Whatever comes of publishing, a renewed leaf is served.
@@ -78,7 +74,7 @@ class ServingCertificate(Source):
             return str(error)
         return None
 
-    def _trusted(self, contents: Contents) -> bool:
+    def _trusted(self, contents: Contents, _: dt.datetime) -> bool:
         """Whether this very bundle has been in the webhook configuration for long enough."""
         if self._seen is None or self._seen[0] != contents.authorities:
             return False

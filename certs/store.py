@@ -2,11 +2,38 @@
 
 import base64
 import binascii
+import datetime as dt
+from collections.abc import Callable
+from typing import Protocol
 
-from certs.contents import Contents
+from certs.contents import Contents, next_step
+from certs.issue import Names
+from sutler import log
 from sutler.kube.client import Client, Json
 from sutler.kube.errors import AlreadyExists, Conflict, NotFound
 from sutler.kube.resources import SECRETS
+
+_log = log.get(__name__)
+
+
+class Keeper(Protocol):
+    """Where the CA and the leaf are kept."""
+
+    async def read(self) -> Contents: ...
+
+    async def write(self, contents: Contents) -> Contents: ...
+
+
+async def advanced(
+    keeper: Keeper, contents: Contents, names: Names, trusted: Callable[[Contents, dt.datetime], bool]
+) -> Contents:
+    """What was read, taken one step further if one is due. `trusted`: whether clients know the signing CA by now."""
+    now = dt.datetime.now(dt.UTC)
+    step = next_step(contents, names, now, trusted=trusted(contents, now))
+    if step is None:
+        return contents
+    _log.info("certificate changes", why=step.why)
+    return await keeper.write(step.contents)
 
 
 class Store:

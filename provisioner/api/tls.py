@@ -1,20 +1,15 @@
 """The service's certificate: given as files, or issued by itself and kept in a folder or a Secret."""
 
-import asyncio
 import datetime as dt
 import os
-import ssl
 from pathlib import Path
-from typing import NoReturn, Protocol
 
 from certs import issue
-from certs.contents import CA_CERTIFICATE, CA_KEY, LEAF_CERTIFICATE, LEAF_KEY, Contents, next_step
-from certs.context import LiveContext
+from certs.contents import CA_CERTIFICATE, CA_KEY, LEAF_CERTIFICATE, LEAF_KEY, Contents
 from certs.issue import CertificateError, Names, Pair
-from sutler import log
+from certs.source import Source
+from certs.store import Keeper, advanced
 from sutler.errors import SutlerError
-
-_log = log.get(__name__)
 
 _LOOK = 10.0
 """Seconds between two looks at what is stored."""
@@ -26,48 +21,20 @@ class TlsError(SutlerError):
     pass
 
 
-class Store(Protocol):
-    async def read(self) -> Contents: ...
+class Certificate(Source):
+    """Issued by itself unless somebody else has put one there."""
 
-    async def write(self, contents: Contents) -> Contents: ...
-
-
-class Certificate:
-    """Give `context` to the server and keep `run()` running beside it."""
-
-    def __init__(self, store: Store, names: Names) -> None:
-        self._store = store
+    def __init__(self, keeper: Keeper, names: Names) -> None:
+        super().__init__(_LOOK)
+        self._keeper = keeper
         self._names = names
-        self._live = LiveContext()
-        self._problem: str | None = None
-
-    @property
-    def context(self) -> ssl.SSLContext:
-        return self._live.context
-
-    def ready(self) -> str | None:
-        """Why nobody could connect; None if they can."""
-        because = f" ({self._problem})" if self._problem else ""
-        return f"{problem}{because}" if (problem := self._live.problem()) else None
-
-    async def run(self) -> NoReturn:
-        while True:
-            problem = await self.refresh()
-            if problem and problem != self._problem:
-                _log.warning("certificate not up to date, will go on trying", reason=problem)
-            self._problem = problem
-            await asyncio.sleep(_LOOK)
 
     async def refresh(self) -> str | None:
-        """One look; returns what went wrong."""
         try:
-            contents = await self._store.read()
-            now = dt.datetime.now(dt.UTC)
+            contents = await self._keeper.read()
             # A certificate that came without the CA's key is somebody else's to renew.
-            ours = bool(contents.authority_key) or not contents.leaf.certificate
-            if ours and (step := next_step(contents, self._names, now, trusted=_known(contents, now))):
-                _log.info("certificate changes", why=step.why)
-                contents = await self._store.write(step.contents)
+            if contents.authority_key or not contents.leaf.certificate:
+                contents = await advanced(self._keeper, contents, self._names, _known)
         except SutlerError as error:
             return str(error)
         self._live.load(contents.leaf)
