@@ -181,6 +181,17 @@ def test_words_of_the_last_event_count_while_the_kubelet_backs_off() -> None:
     assert patient.failures[0].refused
 
 
+def test_long_words_of_a_kubelet_are_cut_where_they_say_least() -> None:
+    """As containerd's, which end with the registry's own answer."""
+    steps = ["rpc error: code = Unknown desc", *(f"failed to do step {n} of {'x' * 30}" for n in range(8))]
+    message = ": ".join([*steps, "failed with status code [manifests latest]: 401 Unauthorized"])
+    (found,) = problems(seen([], [pod(message=message)]))
+    assert found.why.endswith(
+        f"(…failed to do step 6 of {'x' * 30}: failed to do step 7 of {'x' * 30}: "
+        "failed with status code [manifests latest]: 401 Unauthorized)"
+    )
+
+
 def test_pod_that_has_its_images_is_no_patient() -> None:
     healthy = pod()
     healthy["status"]["containerStatuses"][0]["state"] = {"running": {}}

@@ -30,8 +30,8 @@ def make_secret(
     )
 
 
-def wait_running(control_plane: ControlPlane, namespace: str, pod: str) -> None:
-    wait_for(lambda: "running" in _container_state(control_plane, namespace, pod), f"Pod {pod} to run", 60)
+def wait_running(control_plane: ControlPlane, namespace: str, pod: str, timeout: float = 60) -> None:
+    wait_for(lambda: "running" in _container_state(control_plane, namespace, pod), f"Pod {pod} to run", timeout)
 
 
 def wait_reason(control_plane: ControlPlane, namespace: str, pod: str, reason: str) -> str:

@@ -163,5 +163,9 @@ def _add(mapping: Mapping) -> str:
 
 
 def _shortened(text: str) -> str:
+    """Its end: a kubelet's message goes from what it did at first to what went wrong at last, a colon at each step."""
     text = " ".join(text.split())
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    if len(text) <= _LONGEST:
+        return text
+    end = text[-_LONGEST:]
+    return f"…{end.partition(': ')[2] or end}"
