@@ -74,8 +74,10 @@ def test_process_dies_with_an_owner_that_is_killed(tmp_path: Path) -> None:
     ) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"started\n"
-        assert processes.naming("sleep 622.622")
-        owner.kill()
+        try:
+            wait_for(lambda: processes.naming("sleep 622.622"), "the process to be there")
+        finally:
+            owner.kill()
     wait_for(lambda: not processes.naming("sleep 622.622"), "the process to die with its owner", timeout=5)
 
 

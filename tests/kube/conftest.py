@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from sutler.kube import Client, connect
 from tests.cluster import ControlPlane
@@ -36,3 +37,4 @@ def restored_logging() -> Iterator[None]:
     yield
     root.handlers, _ = before
     root.setLevel(before[1])
+    structlog.reset_defaults()
