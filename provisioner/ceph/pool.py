@@ -1,9 +1,9 @@
 """The images of one pool, or of one RADOS namespace in it, for asynchronous callers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from provisioner.ceph import images, journal, removal
+from provisioner.ceph import adoption, images, journal, removal
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import ImageMissing, PoolMissing
 from provisioner.ceph.images import Fence
@@ -87,6 +87,24 @@ class Pool:
 
     async def trash_restore(self, identifier: str, name: str, *, fence: Fence) -> None:
         await self._do("trash_restore", lambda ioctx: removal.trash_restore(ioctx, identifier, name, fence), name)
+
+    async def own(
+        self, name: str, judge: Callable[[Image], None], metadata: Mapping[str, str], *, fence: Fence
+    ) -> Image:
+        """Writes metadata onto an image that somebody else has made, if `judge`, told of it right before, lets it."""
+        return await self._do("own", lambda ioctx: adoption.own(ioctx, name, judge, metadata, fence), name)
+
+    async def restore(
+        self, identifier: str, name: str, judge: adoption.Judge, metadata: Mapping[str, str], *, fence: Fence
+    ) -> None:
+        """Out of the trash, with the metadata written first."""
+        await self._do(
+            "restore", lambda ioctx: adoption.restore(ioctx, identifier, name, judge, metadata, fence=fence), name
+        )
+
+    async def forget(self, name: str, identifier: str, key: str, *, fence: Fence) -> None:
+        """Takes one key out of the image's metadata."""
+        await self._do("forget", lambda ioctx: adoption.forget(ioctx, identifier, key, fence), name)
 
     async def space(self) -> Space:
         return await self._cluster.run("space", lambda connection: connection.space(self.name))

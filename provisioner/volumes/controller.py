@@ -10,6 +10,7 @@ from enum import Enum
 
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import Unavailable
+from provisioner.volumes.adopt import Adopter
 from provisioner.volumes.expand import Expander
 from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.provision import Provisioner
@@ -33,6 +34,7 @@ class Due(Enum):
     EXPAND = "expand"
     REMOVE = "remove"
     CLEAN_UP = "clean up"
+    ADOPT = "adopt"
 
 
 class Controller:
@@ -46,6 +48,7 @@ class Controller:
         *,
         provisioner: Provisioner,
         expander: Expander,
+        adopter: Adopter,
         remover: Remover,
         purger: Purger,
         reconciler: Reconciler,
@@ -58,6 +61,7 @@ class Controller:
         self._events = events
         self._provisioner = provisioner
         self._expander = expander
+        self._adopter = adopter
         self._remover = remover
         self._purger = purger
         self._reconciler = reconciler
@@ -113,13 +117,16 @@ class Controller:
         found = self._watches.claim_of(volume)
         claim = found[1] if found else None
         view = self._watches.volumes.get(volume)
+        if view is not None and view.adopts:
+            return Due.ADOPT
         if view is not None and view.ends:
             return Due.REMOVE
         if view is not None and claim is not None and claim.grows and claim.volume == volume:
             return Due.EXPAND
         if volume in self._watches.volumes or volume in self._provisioner.made:
             return Due.NOTHING
-        if claim is not None and not claim.volume and not claim.deleting and self._serves(claim):
+        adopts = found is not None and self._watches.awaits_adoption(found[0])
+        if claim is not None and not claim.volume and not claim.deleting and self._serves(claim) and not adopts:
             return Due.PROVISION
         return Due.CLEAN_UP if volume in self._provisioner.attempts else Due.NOTHING
 
@@ -149,6 +156,8 @@ class Controller:
                 await self._expander.expand(found[0], volume)
             case Due.REMOVE:
                 await self._remover.remove(volume)
+            case Due.ADOPT:
+                return await self._adopter.adopt(volume)
             case Due.CLEAN_UP:
                 await self._provisioner.clean_up(volume)
         return None

@@ -9,6 +9,7 @@ from pydantic import Field
 from provisioner.ceph.clusters import Clusters, Sources
 from provisioner.ceph.connection import ClusterSettings
 from provisioner.volumes import names
+from provisioner.volumes.adopt import Adopter
 from provisioner.volumes.controller import Controller
 from provisioner.volumes.expand import Expander
 from provisioner.volumes.provision import Provisioner
@@ -20,7 +21,7 @@ from sutler import probes
 from sutler.kube.client import Client, connect
 from sutler.kube.events import EventRecorder
 from sutler.kube.lease import Elector
-from sutler.kube.resources import NAMESPACES
+from sutler.kube.resources import NAMESPACES, STORAGE_CLASSES
 from sutler.process import guard
 from sutler.settings import ProcessSettings, Seconds
 
@@ -106,7 +107,16 @@ async def _controller(
     fenced, fence = client.fenced(elector.check), elector.check
     # The identity of a Kubernetes cluster, by convention: pools may serve several.
     kubernetes = (await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"]
-    provisioner = Provisioner(fenced, clusters, events, kubernetes=kubernetes, fence=fence)
+    # What others did as leaders, they did before: they have surely stopped by now.
+    _, since = await client.collect(STORAGE_CLASSES, keep=lambda _: None, query=[])
+    provisioner = Provisioner(
+        fenced,
+        clusters,
+        events,
+        kubernetes=kubernetes,
+        fence=fence,
+        absent=lambda volume: watches.surely_absent(volume, since),
+    )
     policy = Policy(
         interval=settings.reconcile_interval,
         orphans=settings.orphans,
@@ -131,6 +141,15 @@ async def _controller(
         events,
         provisioner=provisioner,
         expander=Expander(fenced, clusters, events, fence=fence),
+        adopter=Adopter(
+            fenced,
+            clusters,
+            events,
+            kubernetes=kubernetes,
+            classes=watches.classes.get,
+            in_progress=provisioner.attempts.__contains__,
+            fence=fence,
+        ),
         remover=Remover(fenced, clusters, events, attached=watches.attached, fence=fence, purge=purger.add),
         purger=purger,
         reconciler=reconciler,

@@ -13,7 +13,7 @@ from provisioner.volumes import claims, metrics, names
 from provisioner.volumes.naming import image_id, image_name
 from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.views import ClaimView
-from provisioner.volumes.volume import Ceph, Place, entry, metadata, render
+from provisioner.volumes.volume import Ceph, Place, entry, metadata, place_of, render
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, BadRequest, Forbidden, Invalid, KubeError, NotFound
 from sutler.kube.events import EventRecorder
@@ -39,14 +39,31 @@ class Attempt:
 
 class Provisioner:
     def __init__(
-        self, client: Client, clusters: Clusters, events: EventRecorder, *, kubernetes: str, fence: Callable[[], None]
+        self,
+        client: Client,
+        clusters: Clusters,
+        events: EventRecorder,
+        *,
+        kubernetes: str,
+        fence: Callable[[], None],
+        absent: Callable[[str], bool],
     ) -> None:
-        """`kubernetes`: the identity of this Kubernetes cluster; `fence`: raises when we may not act any more."""
+        """What it needs to know.
+
+        Args:
+            client: fenced.
+            clusters: for the images.
+            events: about the claims.
+            kubernetes: the identity of this Kubernetes cluster.
+            fence: raises when we may not act any more.
+            absent: whether nobody before us has made a volume of this name; False: ask.
+        """
         self._client = client
         self._clusters = clusters
         self._events = events
         self._kubernetes = kubernetes
         self._fence = fence
+        self._absent = absent
         self.attempts: dict[str, Attempt] = {}
         """By the name of the volume. Kept until the outcome is known, even if the claim is gone."""
         self.made: set[str] = set()
@@ -68,7 +85,8 @@ class Provisioner:
             return self._refuse(claim, decision.message)
         request = decision.request
         volume = names.volume_name(request.uid)
-        if await self._volume_exists(volume):
+        untouched = volume not in self.attempts and volume not in self.made and self._absent(volume)
+        if not untouched and await self._volume_exists(volume):
             self._done(volume)
             return None
         return await self._attempt(claim, cls, request, now)
@@ -151,6 +169,9 @@ class Provisioner:
             existing = await self._client.get(PERSISTENT_VOLUMES, volume)
             if existing["spec"].get("claimRef", {}).get("uid") != body["spec"]["claimRef"]["uid"]:
                 raise
+            if place_of(existing) not in {None, attempt.place}:
+                # Another image has been adopted for the claim meanwhile.
+                await self._remove_image(attempt)
         except (Invalid, BadRequest, Forbidden):
             # It will not be saved as it is: nothing may stay behind, unless it was saved after all.
             if not await self._volume_exists(volume):

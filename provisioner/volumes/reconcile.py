@@ -95,7 +95,7 @@ class Reconciler:
         there = {image.name for image in listed}
         known = set(self._expected(where).values()) | set(expected.values())
         foreign = self._foreign.setdefault(where, set())
-        foreign &= {image.id for image in listed}
+        foreign &= {image.id for image in listed if image.name not in known}
         orphans = [
             image
             for image in listed
@@ -129,6 +129,8 @@ class Reconciler:
         volume = names.volume_name(owner)
         if self._in_progress(volume) or await self._still_there(volume):
             return False
+        if metadata.get(names.ADOPTING) in self._watches.volumes:
+            return False  # the request for it is still there
         namespace, claim = metadata.get(names.METADATA_NAMESPACE), metadata.get(names.METADATA_CLAIM)
         return not (namespace and claim and await self._wanted(namespace, claim, owner))
 
@@ -160,6 +162,8 @@ class Reconciler:
         found = await pool.describe(image.name)
         if datetime.now(UTC) - found.created < timedelta(seconds=self._policy.grace):
             return
+        if names.ADOPTING in found.metadata:
+            return  # it was somebody else's before, and its adoption has not been completed
         owner = found.metadata[names.OWNER]
         await pool.trash(image.name, owner=names.OWNER, value=owner, delay=self._policy.trash_delay, fence=self._fence)
         entry = Entry(owner, names.volume_name(owner), found.metadata.get(names.METADATA_NAMESPACE, ""))
@@ -174,7 +178,9 @@ class Reconciler:
             if entry.until > now:
                 continue
             with contextlib.suppress(ImageMissing):
-                if (await pool.metadata(entry.id)).get(names.KUBERNETES) == self._kubernetes:
+                metadata = await pool.metadata(entry.id)
+                # One that is just being restored is not to be purged.
+                if metadata.get(names.KUBERNETES) == self._kubernetes and names.ADOPTING not in metadata:
                     self._purger.add(Place(*where, entry.name), entry.id)
 
     async def _measure(self, where: Where, pool: Pool) -> None:

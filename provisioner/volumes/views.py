@@ -7,6 +7,7 @@ from provisioner.volumes.claims import class_of
 from provisioner.volumes.parameters import ClassError, VolumeClass, parse_class
 from provisioner.volumes.volume import Place, place_of
 from sutler.kube.resources import Json
+from sutler.volumes.adoption import claim_key
 from sutler.volumes.classes import is_ours
 
 
@@ -47,6 +48,8 @@ class VolumeView:
     storage_class: str
     ends: bool
     """Released and to be deleted, or being deleted and held by us: somebody has to look."""
+    adopts: str = ""
+    """namespace/name of the claim that this asks an image to be adopted for; empty: it is a volume."""
 
 
 def view_class(obj: Json) -> ClassView:
@@ -75,7 +78,8 @@ def view_claim(obj: Json) -> ClaimView:
 def view_volume(obj: Json) -> VolumeView | None:
     """None for a volume that is not ours."""
     if not deletion.is_ours(obj):
-        return None
+        key = claim_key(obj)
+        return VolumeView("", None, "", ends=False, adopts=key) if key else None
     spec, status = obj["spec"], obj.get("status") or {}
     leaving = "deletionTimestamp" in obj["metadata"]
     held = names.FINALIZER in (obj["metadata"].get("finalizers") or [])

@@ -27,6 +27,7 @@ class Watches:
         }
         self._claim_of: dict[str, str] = {}
         self._attached: Counter[str] = Counter()
+        self._adoptions: dict[str, set[str]] = {}
         self._on_volume: Listener | None = None
         self._on_class: Listener | None = None
         self._classes.subscribe(self._class_changed)
@@ -70,8 +71,16 @@ class Watches:
         view = self._claims.store.get(key) if key is not None else None
         return (key, view) if key is not None and view is not None else None
 
+    def surely_absent(self, volume: str, version: str) -> bool:
+        """Whether there is no volume of that name, unless it was made after this resourceVersion."""
+        return volume not in self._volumes.store and self._volumes.has_seen(version)
+
     def attached(self, volume: str) -> bool:
         return self._attached[volume] > 0
+
+    def awaits_adoption(self, key: str) -> bool:
+        """Whether an image is to be adopted for the claim (namespace/name): then no new one is made."""
+        return key in self._adoptions
 
     def everything(self) -> Iterator[str]:
         """All volumes, and those that claims would get."""
@@ -90,10 +99,21 @@ class Watches:
             del self._claim_of[change.old.key]
         if change.new is not None:
             self._claim_of[change.new.key] = change.key
-        self._tell(keys)
+        self._tell([*keys, *self._adoptions.get(change.key, ())])
 
     def _volume_changed(self, change: Change[VolumeView | None]) -> None:
-        self._tell([change.key])
+        before, after = (view.adopts if view else "" for view in (change.old, change.new))
+        if before == after:
+            self._tell([change.key])
+            return
+        if before:
+            self._adoptions[before].discard(change.key)
+            if not self._adoptions[before]:
+                del self._adoptions[before]
+        if after:
+            self._adoptions.setdefault(after, set()).add(change.key)
+        claims = [view.key for key in (before, after) if (view := self._claims.store.get(key)) is not None]
+        self._tell([change.key, *claims])
 
     def _attachment_changed(self, change: Change[str]) -> None:
         if change.old:

@@ -1,0 +1,280 @@
+"""From a request to adopt an image to a volume of ours. Each step can be killed, and is done again.
+
+1. The image's metadata says that it is the claim's, and that the adoption is not complete.
+2. A PersistentVolume is made for the claim. Whatever becomes of the claim now, the volume keeps its image (Retain).
+3. When Kubernetes has bound the two, the volume gets the class's reclaim policy, the mark goes, the request goes.
+
+An image whose adoption is not complete is deleted by nobody: it has no volume that would, and no comparison of images
+with volumes touches what bears the mark.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from provisioner.ceph.clusters import Clusters
+from provisioner.ceph.errors import CephError, InUse, NoSpace, OutcomeUnknown, Unavailable
+from provisioner.ceph.model import Image, Trashed
+from provisioner.ceph.pool import Pool
+from provisioner.volumes import adoption, names
+from provisioner.volumes.adoption import Obstacle
+from provisioner.volumes.parameters import VolumeClass
+from provisioner.volumes.views import ClassView
+from provisioner.volumes.volume import Ceph, Place, metadata, place_of, render
+from sutler.kube.client import Client
+from sutler.kube.errors import AlreadyExists, BadRequest, Forbidden, Invalid, NotFound
+from sutler.kube.events import EventRecorder
+from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Json
+from sutler.volumes import names as shared
+from sutler.volumes.adoption import Adoption, RequestError, State, outcome, read
+
+SOON = 1.0
+"""Seconds until the next look at what is under way."""
+PATIENCE = 5.0
+"""Seconds until the next look at what is in the way."""
+
+
+class Adopter:
+    def __init__(
+        self,
+        client: Client,
+        clusters: Clusters,
+        events: EventRecorder,
+        *,
+        kubernetes: str,
+        classes: Callable[[str], ClassView | None],
+        in_progress: Callable[[str], bool],
+        fence: Callable[[], None],
+    ) -> None:
+        """`in_progress`: whether an image is being made for the volume of this name; the others as elsewhere."""
+        self._client = client
+        self._clusters = clusters
+        self._events = events
+        self._kubernetes = kubernetes
+        self._classes = classes
+        self._in_progress = in_progress
+        self._fence = fence
+        # Two requests for one image must not both find that it is nobody's.
+        self._one = asyncio.Lock()
+
+    async def adopt(self, name: str) -> float | None:
+        """Takes the request of this name a step further. Returns the seconds after which to look again."""
+        request = await self._get(name)
+        if request is None or "deletionTimestamp" in request["metadata"]:
+            return None
+        if self._one.locked():
+            return SOON
+        async with self._one:
+            try:
+                return await self._adopt(request)
+            except (Obstacle, RequestError, CephError, Invalid, BadRequest, Forbidden) as error:
+                passing = isinstance(error, InUse | NoSpace | OutcomeUnknown | Unavailable) or (
+                    isinstance(error, Obstacle) and error.passing
+                )
+                await self._report(request, State.WAITING if passing else State.REFUSED, str(error))
+                if isinstance(error, OutcomeUnknown | Unavailable):
+                    raise
+                return PATIENCE if passing else None
+
+    async def _adopt(self, request: Json) -> float | None:
+        wanted = read(request)
+        cls = adoption.fitted(self._class(wanted.storage_class), wanted)
+        place = wanted.place(cls.cluster)
+        if place is None:
+            return await self._choose(request, wanted, cls)
+        adoption.check_place(place, cls)
+        claim = await self._claim(wanted.namespace, wanted.claim)
+        made = await self._get(names.volume_name(claim["metadata"]["uid"])) if claim else None
+        if claim is not None and made is not None and place_of(made) == place:
+            return await self._complete(request, claim, made, cls)
+        pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)
+        await self._check_others(request, place, cls)
+        await self._bring_back(request, wanted, place, pool)
+        image = await pool.describe(place.image)
+        if wanted.restore_id not in {"", image.id}:
+            raise Obstacle(f"{place.path} is not the image {wanted.restore_id} out of the trash: rename it first")
+        owner = image.metadata.get(names.OWNER)
+        adoption.check_image(image, place.path, self._kubernetes, owner)
+        await self._check_owner(image, place, claim)
+        if claim is None:
+            text = f"{place.path} can be adopted as soon as there is a claim {wanted.key} of {image.size} bytes or less"
+            await self._report(request, State.CHECKED, text, image.size)
+            return None
+        return await self._make(request, claim, image, cls, place)
+
+    def _class(self, name: str) -> VolumeClass:
+        view = self._classes(name)
+        if view is None or view.parsed is None:
+            problem = f"StorageClass {name} does not exist" if view is None else view.problem
+            raise Obstacle(problem or f"StorageClass {name} is not Sutler's: name one that is")
+        return view.parsed
+
+    async def _make(self, request: Json, claim: Json, image: Image, cls: VolumeClass, place: Place) -> float:
+        name = request["metadata"]["name"]
+        wanted = adoption.for_claim(claim, cls, image, place.path)
+        volume = names.volume_name(wanted.uid)
+        if self._in_progress(volume):
+            raise Obstacle(f"a new image is being made for claim {wanted.key}", passing=True)
+        cluster = self._clusters.get(place.cluster)
+        monitors = await cluster.monitors() if cls.volume_source == "rbd" else ()
+        body = render(
+            wanted, adoption.with_features(cls, image), place, Ceph(place.cluster or await cluster.fsid(), monitors)
+        )
+        # Until it is bound, nothing that happens to the claim may cost the image.
+        body["spec"]["persistentVolumeReclaimPolicy"] = "Retain"
+        body["metadata"]["annotations"][names.ADOPTING] = name
+        owner = image.metadata.get(names.OWNER)
+
+        def judge(found: Image) -> None:
+            adoption.check_image(found, place.path, self._kubernetes, owner)
+            if (found.id, found.size) != (image.id, image.size):
+                raise Obstacle(f"{place.path} has changed meanwhile", passing=True)
+
+        marked = metadata(wanted, self._kubernetes) | {names.ADOPTING: name}
+        await cluster.pool(place.pool, place.namespace).own(place.image, judge, marked, fence=self._fence)
+        try:
+            await self._client.create(PERSISTENT_VOLUMES, body)
+        except AlreadyExists:
+            existing = await self._get(volume)
+            if existing is not None and place_of(existing) != place:
+                raise Obstacle(f"claim {wanted.key} has got volume {volume} meanwhile: delete the claim") from None
+        await self._report(request, State.BINDING, f"volume {volume} is made for claim {wanted.key}", image.size)
+        return SOON
+
+    async def _complete(self, request: Json, claim: Json, volume: Json, cls: VolumeClass) -> float | None:
+        name, place = volume["metadata"]["name"], place_of(volume)
+        key = f"{claim['metadata']['namespace']}/{claim['metadata']['name']}"
+        if "deletionTimestamp" in volume["metadata"]:
+            raise Obstacle(f"volume {name} is being deleted", passing=True)
+        if "deletionTimestamp" in claim["metadata"] or claim["spec"].get("volumeName") not in {None, "", name}:
+            await self._dismantle(request, volume["metadata"])
+            raise Obstacle(f"claim {key} is being deleted, or has another volume", passing=True)
+        if (claim.get("status") or {}).get("phase") != "Bound":
+            return SOON
+        if names.ADOPTING in (volume["metadata"].get("annotations") or {}):
+            change = {
+                "metadata": {
+                    "resourceVersion": volume["metadata"]["resourceVersion"],
+                    "annotations": {names.ADOPTING: None},
+                },
+                "spec": {"persistentVolumeReclaimPolicy": cls.reclaim_policy},
+            }
+            await self._client.merge_patch(PERSISTENT_VOLUMES, name, change)
+        if place is not None:
+            pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)
+            image = await pool.describe(place.image)
+            await pool.forget(place.image, image.id, names.ADOPTING, fence=self._fence)
+            self._events.normal(claim, "ProvisioningSucceeded", f"Adopted RBD image {place.path} as volume {name}")
+        await self._delete(request["metadata"])
+        return None
+
+    async def _dismantle(self, request: Json, volume: Json) -> None:
+        """Deletes an unfinished volume of this very request, which keeps its image."""
+        if (volume.get("annotations") or {}).get(names.ADOPTING) == request["metadata"]["name"]:
+            await self._delete(volume)
+
+    async def _check_others(self, request: Json, place: Place, cls: VolumeClass) -> None:
+        csi = cls.volume_source == "csi"
+        found, _ = await self._client.collect(
+            PERSISTENT_VOLUMES, keep=lambda volume: adoption.other(volume, place, csi=csi), query=[]
+        )
+        for other in found:
+            if other is None:
+                continue
+            if other.request == request["metadata"]["name"]:
+                # Made for an earlier claim of this name, which has gone before it was bound.
+                await self._delete({"name": other.name, "uid": other.uid})
+                raise Obstacle(f"the claim that volume {other.name} was made for is gone", passing=True)
+            elsewhere = other.same_image and await self._elsewhere(other.cluster, place.cluster)
+            adoption.check_other(other, place.path, elsewhere=elsewhere)
+
+    async def _elsewhere(self, cluster: str | None, ours: str) -> bool:
+        """Whether a clusterID is known to be another Ceph cluster than ours."""
+        if cluster is None or cluster == ours:
+            return False
+        try:
+            there = await self._clusters.get(cluster).fsid()
+        except CephError:
+            return False
+        return there != await self._clusters.get(ours).fsid()
+
+    async def _check_owner(self, image: Image, place: Place, claim: Json | None) -> None:
+        """Raises if the image is being made for somebody else's claim: its volume may come at any moment."""
+        owner = image.metadata.get(names.OWNER)
+        if owner is None or (claim is not None and claim["metadata"]["uid"] == owner):
+            return
+        namespace, name = (image.metadata.get(key) for key in (names.METADATA_NAMESPACE, names.METADATA_CLAIM))
+        theirs = await self._claim(namespace, name) if namespace and name else None
+        waits = theirs is not None and theirs["metadata"]["uid"] == owner and not theirs["spec"].get("volumeName")
+        if waits or self._in_progress(names.volume_name(owner)):
+            raise Obstacle(f"{place.path} is being made for claim {namespace}/{name}", passing=True)
+
+    async def _choose(self, request: Json, wanted: Adoption, cls: VolumeClass) -> float:
+        """Finds the image in the trash and writes down which one it is, before anything is done with it."""
+        pool_name, _, namespace = wanted.restore_from.partition("/")
+        pool = self._clusters.get(cls.cluster).pool(pool_name, namespace)
+        entries = sorted(await pool.trash_list(), key=lambda entry: entry.deleted, reverse=True)
+        for entry in entries:
+            if wanted.restore_id == entry.id or (not wanted.restore_id and await self._was(pool, entry, wanted)):
+                image = f"{wanted.restore_from}/{entry.name}"
+                found = {shared.ADOPT: image, shared.RESTORE_ID: entry.id}
+                await self._client.merge_patch(
+                    PERSISTENT_VOLUMES, request["metadata"]["name"], {"metadata": {"annotations": found}}
+                )
+                return SOON
+        what = f"id {wanted.restore_id}" if wanted.restore_id else f"no image that was claim {wanted.key}'s"
+        raise Obstacle(
+            f"the trash of {wanted.restore_from} has {'no ' if wanted.restore_id else ''}{what}: "
+            f"look there with sutler images trash {wanted.restore_from}, or rbd trash ls {wanted.restore_from}"
+        )
+
+    async def _was(self, pool: Pool, entry: Trashed, wanted: Adoption) -> bool:
+        found = {}
+        with contextlib.suppress(CephError):
+            found = await pool.metadata(entry.id)
+        claim = (found.get(names.METADATA_NAMESPACE), found.get(names.METADATA_CLAIM))
+        return found.get(names.KUBERNETES) == self._kubernetes and claim == (wanted.namespace, wanted.claim)
+
+    async def _bring_back(self, request: Json, wanted: Adoption, place: Place, pool: Pool) -> None:
+        """Out of the trash, if it is there: it may be back already."""
+        if not wanted.restore_id or not any(entry.id == wanted.restore_id for entry in await pool.trash_list()):
+            return
+        await pool.restore(
+            wanted.restore_id,
+            place.image,
+            lambda found: adoption.check_metadata(found, place.path, self._kubernetes),
+            {names.ADOPTING: request["metadata"]["name"]},
+            fence=self._fence,
+        )
+
+    async def _report(self, request: Json, state: State, message: str, size: int | None = None) -> None:
+        """On the request, for whoever waits for it, and as an event; nothing if it has been said."""
+        if outcome(request) == (state, message):
+            return
+        said = {shared.ADOPTION: f"{state}: {message}"} | ({} if size is None else {shared.ADOPTED_SIZE: str(size)})
+        with contextlib.suppress(NotFound):
+            await self._client.merge_patch(
+                PERSISTENT_VOLUMES, request["metadata"]["name"], {"metadata": {"annotations": said}}
+            )
+        tell = self._events.warning if state in {State.WAITING, State.REFUSED} else self._events.normal
+        tell(request, f"Adoption{state}", message)
+
+    async def _delete(self, meta: Json) -> None:
+        with contextlib.suppress(NotFound):
+            await self._client.delete(PERSISTENT_VOLUMES, meta["name"], uid=meta["uid"])
+
+    async def _get(self, name: str) -> Json | None:
+        try:
+            return await self._client.get(PERSISTENT_VOLUMES, name)
+        except NotFound as error:
+            if not error.reason:
+                raise  # not the API server's own word
+            return None
+
+    async def _claim(self, namespace: str, name: str) -> Json | None:
+        try:
+            return await self._client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
+        except NotFound as error:
+            if not error.reason:
+                raise
+            return None

@@ -1,0 +1,169 @@
+"""Whether an image may become a claim's volume: pure.
+
+What is at stake is other people's data. An image must never be two volumes, nor be deleted as one claim's while it is
+another's, so whatever can't be told is refused.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from provisioner.ceph.model import FEATURES, Image
+from provisioner.ceph.unfinished import UNFINISHED
+from provisioner.volumes import claims, names
+from provisioner.volumes.claims import Request
+from provisioner.volumes.parameters import VolumeClass
+from provisioner.volumes.volume import CSI_DRIVER, Place, place_of
+from sutler.errors import SutlerError
+from sutler.kube.resources import Json
+from sutler.quantity import Notation
+from sutler.volumes.adoption import Adoption
+
+_SHOWN = 3
+"""Watchers named in a message."""
+
+
+class Obstacle(SutlerError):  # noqa: N818 - what is in the way, not what went wrong
+    """Why it can't be done now, and the way out; `passing`: it may be done later without anybody asking again."""
+
+    def __init__(self, text: str, *, passing: bool = False) -> None:
+        super().__init__(text)
+        self.passing = passing
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another PersistentVolume that has the image, or something that looks like it."""
+
+    name: str
+    uid: str
+    same_image: bool
+    """Pool, namespace and name are the same; whether the cluster is, is another question."""
+    same_handle: bool
+    """The node plugin could not tell the two apart."""
+    cluster: str | None
+    """clusterID; None: it does not say."""
+    leaves: bool
+    """It is on its way out."""
+    request: str
+    """The request whose unfinished volume it is; empty: no one's."""
+
+
+def fitted(cls: VolumeClass, wanted: Adoption) -> VolumeClass:
+    """The class as it applies to an image that is there: nothing of it is made, and ceph-csi's journal has its own."""
+    return replace(cls, waits_for_consumer=False, journal=False, filesystem=wanted.filesystem or cls.filesystem)
+
+
+def check_place(place: Place, cls: VolumeClass) -> None:
+    if place.namespace == cls.namespace:
+        return
+    where = f"RADOS namespace {place.namespace}" if place.namespace else "no RADOS namespace"
+    other = f"RADOS namespace {cls.namespace}" if cls.namespace else "none"
+    # Nodes learn the namespace from ceph-csi's own configuration: they would map another image of the same name.
+    raise Obstacle(
+        f"{place.path} is in {where}, and StorageClass {cls.name} is for {other}: use a class whose radosNamespace is "
+        "the image's"
+    )
+
+
+def check_metadata(metadata: Mapping[str, str], path: str, kubernetes: str) -> None:
+    if UNFINISHED in metadata:
+        raise Obstacle(f"{path} is not whole: {metadata[UNFINISHED].partition(' ')[0]} was begun; finish that first")
+    cluster = metadata.get(names.KUBERNETES)
+    if cluster not in {None, kubernetes} or (cluster is None and names.OWNER in metadata):
+        whose = f"Kubernetes cluster {cluster}" if cluster else "another Kubernetes cluster"
+        raise Obstacle(
+            f"{path} belongs to {whose}; if that is gone, take its mark off: rbd image-meta remove {path} "
+            f"{names.KUBERNETES}, and {names.OWNER}"
+        )
+
+
+def check_image(image: Image, path: str, kubernetes: str, owner: str | None) -> None:
+    """`owner`: who it was found to belong to before; nobody else may have taken it since."""
+    check_metadata(image.metadata, path, kubernetes)
+    if image.metadata.get(names.OWNER) != owner:
+        raise Obstacle(f"{path} has become somebody else's meanwhile", passing=True)
+    if image.watchers:
+        raise Obstacle(
+            f"{path} is in use at {', '.join(image.watchers[:_SHOWN])}: stop what uses it and unmap it there",
+            passing=True,
+        )
+
+
+def other(volume: Json, place: Place, *, csi: bool) -> Other | None:
+    """What another volume has to do with the image, if anything; `csi`: ours will be one of ceph-csi's node plugin."""
+    metadata, spec, status = volume["metadata"], volume["spec"], volume.get("status") or {}
+    annotations = metadata.get("annotations") or {}
+    source = spec.get("csi") or {}
+    plugin = str(source.get("driver", "")).endswith(CSI_DRIVER)
+    same_image = _has(volume, place, plugin=plugin)
+    same_handle = csi and plugin and source.get("volumeHandle") == place.image
+    if not same_image and not same_handle:
+        return None
+    released = status.get("phase") == "Released" and spec.get("persistentVolumeReclaimPolicy") == "Delete"
+    said = (source.get("volumeAttributes") or {}).get("clusterID") if plugin else None
+    return Other(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        same_image=same_image,
+        same_handle=same_handle,
+        cluster=annotations.get(names.CLUSTER, said),
+        leaves=released or "deletionTimestamp" in metadata,
+        request=annotations.get(names.ADOPTING, ""),
+    )
+
+
+def _has(volume: Json, place: Place, *, plugin: bool) -> bool:
+    ours = place_of(volume)
+    if ours is not None:
+        return replace(ours, cluster=place.cluster) == place
+    spec = volume["spec"]
+    if plugin:
+        # ceph-csi's own volumes name the image in their attributes, old ones only in the end of their handle.
+        handle = str(spec["csi"].get("volumeHandle", ""))
+        attributes = spec["csi"].get("volumeAttributes") or {}
+        pools = {attributes.get("pool"), attributes.get("journalPool")} - {None}
+        images = {attributes.get("imageName"), handle, f"csi-vol-{handle[-36:]}"}
+        return place.image in images and (place.pool in pools or not pools)
+    rbd = spec.get("rbd") or {}
+    return (rbd.get("pool") or "rbd", rbd.get("image")) == (place.pool, place.image)
+
+
+def check_other(found: Other, path: str, *, elsewhere: bool) -> None:
+    """`elsewhere`: its image is known to be in another Ceph cluster."""
+    if found.same_image and not elsewhere:
+        if found.leaves:
+            raise Obstacle(f"PersistentVolume {found.name}, which has {path}, is being deleted", passing=True)
+        raise Obstacle(
+            f"{path} is the image of PersistentVolume {found.name}: set its persistentVolumeReclaimPolicy to Retain, "
+            "then delete its claim and the volume"
+        )
+    if found.same_handle:
+        raise Obstacle(
+            f"PersistentVolume {found.name} has an image of the same name elsewhere, and nodes would take one for the "
+            f"other: rename this one (rbd rename {path} POOL/NAME)"
+        )
+
+
+def for_claim(claim: Json, cls: VolumeClass, image: Image, path: str) -> Request:
+    """What the volume for the claim looks like."""
+    key = f"{claim['metadata']['namespace']}/{claim['metadata']['name']}"
+    volume = claim["spec"].get("volumeName")
+    if volume:
+        raise Obstacle(f"claim {key} has volume {volume}: delete the claim first", passing=True)
+    match claims.decide(claim, cls):
+        case claims.Leave(reason):
+            raise Obstacle(f"claim {key} can't get it: {reason}", passing=True)
+        case claims.Refuse(message):
+            raise Obstacle(f"claim {key}: {message}")
+        case claims.Provision(request):
+            if request.size > image.size:
+                raise Obstacle(
+                    f"claim {key} asks for {request.size} bytes and {path} has {image.size}: ask for less, or make the "
+                    "image larger (rbd resize)"
+                )
+            return replace(request, size=image.size, notation=Notation.BINARY)
+
+
+def with_features(cls: VolumeClass, image: Image) -> VolumeClass:
+    """The node plugin is told those that the image has, not those that the class would have given it."""
+    return replace(cls, features=tuple(name for name in image.features if name in FEATURES) or cls.features)
