@@ -115,7 +115,7 @@ def test_full_pool_is_told_at_once_and_heals(world: World) -> None:
 
 def test_large_image_is_removed_behind_the_volumes_back(world: World) -> None:
     cls = world.storage_class({"objectSize": "4Ki"})
-    world.apply(claim("data", cls, "1Gi"))
+    world.apply(claim("data", cls, "80Mi"))
     world.wait_bound()
     world.delete_claims()
     world.wait_gone()
