@@ -2,12 +2,13 @@
 
 import contextlib
 import errno
+import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from provisioner.ceph import directory
+from provisioner.ceph import blank, directory
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.errors import BadRequest, CephError, ImageMissing, ImageTaken, InUse
 from provisioner.ceph.headers import Header
@@ -17,6 +18,9 @@ from provisioner.ceph.unfinished import Work, mark, marked, require_whole, unmar
 from provisioner.ceph.where import image, image_errors, some
 
 _LIBRBD = rbd.RBD()
+
+_ID_BYTES = 7
+"""As hexadecimal digits the longest id there may be: nobody draws the same twice."""
 
 _SETTLED = 1.0
 """Seconds after which a name without an image is what a crash left, and not somebody's creation under way."""
@@ -52,14 +56,23 @@ class Guard:
 
 
 def create(ioctx: Any, spec: ImageSpec) -> None:
+    """Makes the image, over what a crash has left of one of that name."""
     target = image(ioctx, spec.name)
     try:
-        create_blank(ioctx, spec, target)
+        _make(ioctx, spec, target)
     except ImageTaken:
         if not _debris(ioctx, spec.name):
             raise
         with contextlib.suppress(ImageMissing), image_errors("cleaning up", target):
             _LIBRBD.remove(ioctx, spec.name)
+        _make(ioctx, spec, target)
+
+
+def _make(ioctx: Any, spec: ImageSpec, target: str) -> None:
+    drawn = replace(spec, id=secrets.token_hex(_ID_BYTES))
+    if blank.fits(drawn):
+        blank.create(ioctx, drawn, target)
+    else:
         create_blank(ioctx, spec, target)
 
 
