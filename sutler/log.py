@@ -59,6 +59,11 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
+def bind(**context: Any) -> None:
+    """Put this into every line from here on, also from tasks that are started later."""
+    structlog.contextvars.bind_contextvars(**context)
+
+
 def _formatter(shared: list[structlog.typing.Processor], *, console: bool, colors: bool) -> logging.Formatter:
     last: list[structlog.typing.Processor]
     if console:

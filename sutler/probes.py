@@ -1,8 +1,8 @@
 """The second port of every process: is it alive, is it ready, what does it count."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import NoReturn
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import NamedTuple, NoReturn
 
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
@@ -13,18 +13,36 @@ from sutler.metrics import REGISTRY
 # None when all is well, else what is missing, for the operator who asks.
 Check = Callable[[], str | None]
 
+HEALTHZ, READYZ, METRICS = "healthz", "readyz", "metrics"
+_TEXT = "text/plain; charset=utf-8"
+
+
+class Answer(NamedTuple):
+    body: bytes
+    status: int = 200
+    content_type: str = _TEXT
+
+
+Ask = Callable[[str, str], Awaitable[Answer]]
+"""What (one of the three) in which format (an Accept header; it matters for metrics only)."""
+
 
 class ProbeError(SutlerError):
     pass
 
 
 async def serve(host: str, port: int, ready: Mapping[str, Check]) -> NoReturn:
+    """Serve what this process says of itself, until cancelled. Raises ProbeError as `serve_answers`."""
+    await serve_answers(host, port, of_this_process(ready))
+
+
+async def serve_answers(host: str, port: int, ask: Ask) -> NoReturn:
     """Serve until cancelled.
 
     Raises:
         ProbeError: when the address can't be listened on.
     """
-    runner = web.AppRunner(application(ready), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(application(ask), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         try:
@@ -38,20 +56,35 @@ async def serve(host: str, port: int, ready: Mapping[str, Check]) -> NoReturn:
     raise AssertionError
 
 
-def application(ready: Mapping[str, Check]) -> web.Application:
-    async def healthz(_: web.Request) -> web.Response:
-        # That it is answered at all shows that the event loop turns.
-        return web.Response(text="ok\n")
-
-    async def readyz(_: web.Request) -> web.Response:
-        reasons = [f"{name}: {reason}" for name, check in ready.items() if (reason := check()) is not None]
-        return web.Response(text="\n".join(reasons or ["ok"]) + "\n", status=503 if reasons else 200)
+def application(ask: Ask) -> web.Application:
+    async def handle(request: web.Request) -> web.Response:
+        answer = await ask(request.path[1:], request.headers.get("Accept", ""))
+        headers = {"Content-Type": answer.content_type}
+        return web.Response(body=answer.body, status=answer.status, headers=headers)
 
     app = web.Application()
-    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    app.add_routes([web.get(f"/{what}", handle) for what in (HEALTHZ, READYZ, METRICS)])
     return app
 
 
-async def metrics(request: web.Request) -> web.Response:
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return web.Response(body=encode(REGISTRY), headers={"Content-Type": content_type})
+def of_this_process(ready: Mapping[str, Check]) -> Ask:
+    async def ask(what: str, accept: str) -> Answer:
+        return answer(what, ready, accept)
+
+    return ask
+
+
+def answer(what: str, ready: Mapping[str, Check], accept: str = "") -> Answer:
+    if what == METRICS:
+        encode, content_type = choose_encoder(accept)
+        return Answer(encode(REGISTRY), content_type=content_type)
+    if what == READYZ:
+        return verdict(f"{name}: {reason}" for name, check in ready.items() if (reason := check()) is not None)
+    # That it is answered at all shows that the event loop turns.
+    return verdict(())
+
+
+def verdict(reasons: Iterable[str]) -> Answer:
+    """What speaks against it, one a line."""
+    text = "\n".join(reasons)
+    return Answer(f"{text or 'ok'}\n".encode(), status=503 if text else 200)

@@ -9,14 +9,18 @@ from certs.serving import ServingCertificate
 from certs.source import Source
 from sutler import probes, process
 from sutler.kube.client import Client, connect
+from webhook import workers
+from webhook.load import Limits
 from webhook.server import Admission
 from webhook.serving import drain, listening
 from webhook.settings import WebhookSettings
 from webhook.state import State
+from webhook.team import Member
 from webhook.watch import Watch
 
 
-async def serve(settings: WebhookSettings) -> None:
+async def serve(settings: WebhookSettings, member: Member | None = None) -> None:
+    """`member`: as one of several."""
     async with connect(settings.kubeconfig, settings.context, component="webhook") as client:
         state = State(excluded=frozenset((settings.namespace, *settings.excluded_namespaces)))
         watch = Watch(client, state)
@@ -26,14 +30,18 @@ async def serve(settings: WebhookSettings) -> None:
             "state": watch.not_ready,
             "process": lambda: "stopping" if state.stopping else None,
         }
-        admission = Admission(state)
-        async with listening(admission, settings.host, settings.port, certificate.context):
+        admission = Admission(state, Limits().shared(settings.workers))
+        shared = member is not None
+        async with listening(admission, settings.host, settings.port, certificate.context, shared=shared):
             # Outlives the other tasks: while we stop, whoever asks is told so.
-            probing = asyncio.create_task(probes.serve(settings.probe_host, settings.probe_port, checks))
+            probing = asyncio.create_task(
+                member.answer(checks) if member else probes.serve(settings.probe_host, settings.probe_port, checks)
+            )
             try:
                 await process.guard(("probes", _watched(probing)), ("certificate", certificate.run()), *watch.tasks())
             except asyncio.CancelledError:
-                await drain(admission, settings.quiet, settings.stop_seconds)
+                last_request = member.last_request if member else float
+                await drain(admission, settings.quiet, settings.stop_seconds, last_request)
                 raise
             finally:
                 probing.cancel()
@@ -60,6 +68,8 @@ async def _watched(task: "asyncio.Task[None]") -> None:
 
 def main() -> int:
     settings = WebhookSettings.from_arguments(sys.argv[1:], program="python -m webhook")
+    if settings.workers > 1:
+        return workers.run(settings, serve)
     return process.run(partial(serve, settings), settings=settings)
 
 

@@ -12,34 +12,30 @@ import asyncio
 import logging
 from http import HTTPStatus
 from time import perf_counter
-from typing import NoReturn
 
-from aiohttp import StreamReader, web
+from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from sutler import log
+from sutler.registry.injection import Labels
 from webhook import metrics
 from webhook.answered import Answered
+from webhook.deadline import Deadlines
 from webhook.decide import Outcome
+from webhook.load import Limits, Load, TooMuch
 from webhook.memo import Memo, Ready
-from webhook.review import ReviewError, answer, decode
+from webhook.review import Request, ReviewError, answer, decode
 from webhook.state import State
 
 PATH = "/mutate"
 LARGEST_BODY = 8 * 1024**2
 """Bytes. The API server sends object and oldObject, each up to 3 MiB as JSON, and little more."""
-BODY_SECONDS = 10.0
-"""For the whole body to come; the API server sends it at once and waits for 3 s by default."""
 KEEP_ALIVE_SECONDS = 300.0
 """Longer than the 90 s for which the API server keeps an idle connection: were we to close first, a request that meets
 the closing connection would fail and not be tried again."""
-MOST_REQUESTS = 1024
-MOST_BYTES = 256 * 1024**2
-"""Bodies that may be on their way at once, and their size. More is answered with 503 before it is read."""
-MOST_LAG = 1.0
-"""Seconds that a request may wait for its turn. The API server gives up after three: what waits longer than this is
-answered with 503, which is quick, until the wait is shorter."""
-_HEARTBEAT = 0.1
+_TELL_SECONDS = 10.0
+"""Between two lines in the log about requests that can't be read: whoever sends them may send many."""
+_LONGEST_SHOWN = 60
 
 _JSON = "application/json"
 TALLY = metrics.register(Outcome)
@@ -68,41 +64,36 @@ class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
 class Admission:
     """Answers requests by what the state says at that moment."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, limits: Limits | None = None) -> None:
         self.state = state
         self.last_request = perf_counter()
+        self.load = Load(limits or Limits())
         self._memo = Memo(state)
-        self._receiving = 0
-        self._receiving_bytes = 0
-        self._lag = 0.0
+        self._deadlines = Deadlines(PATH)
         self._tells = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
-
-    async def watch_lag(self) -> NoReturn:
-        """A timer comes as late as a request does that arrived with it."""
-        while True:
-            due = perf_counter() + _HEARTBEAT
-            await asyncio.sleep(_HEARTBEAT)
-            self._lag = perf_counter() - due
+        self._told = -_TELL_SECONDS
 
     @property
     def busy(self) -> bool:
-        return self._receiving > 0
+        return self.load.bodies > 0
 
     async def handle(self, request: BaseRequest) -> web.StreamResponse:
         self.last_request = begin = perf_counter()
         response: web.StreamResponse
         try:
+            seconds = self._seconds(request.raw_path)
             _check_head(request)
-            self._check_load()
+            self._check_load(seconds)
             content = request.content
             # Most bodies come with their head.
-            body = content.read_nowait() if content.is_eof() else await self._receive(request)
+            body = content.read_nowait() if content.is_eof() else await self._receive(request, seconds)
             _check_size(len(body))
-            ready, response = await self._decided(body)
+            ready, response = await self._decided(body, seconds)
             TALLY.answered(ready.outcome, perf_counter() - begin, ready.mappings)
         except Refusal as refusal:
             response = refusal.response()
             TALLY.answered(refusal.outcome, perf_counter() - begin)
+            self._tell(refusal, begin)
         except Exception:  # noqa: BLE001 - a defect of ours must not become a refused Pod
             _log.exception("a request could not be answered")
             response = web.Response(status=500, text="internal error, see the webhook's log\n")
@@ -111,47 +102,73 @@ class Admission:
             response.force_close()
         return response
 
-    async def _decided(self, body: bytes) -> tuple[Ready, web.StreamResponse]:
+    async def _decided(self, body: bytes, seconds: float) -> tuple[Ready, web.StreamResponse]:
         try:
             review = decode(body)
-            namespace = review.namespace or ""
-            labels = self.state.namespaces.get(namespace)
-            if labels is None and namespace:
-                labels = await self.state.ask_namespace(namespace)
-            ready = self._memo.decide(review, labels)
-            if self._tells:
-                _log.debug(
-                    "decided", uid=review.uid, namespace=namespace, outcome=ready.outcome, mappings=ready.mappings
-                )
         except ReviewError as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, str(error), close=False) from None
+        try:
+            ready = self._memo.decide(review, await self._labels(review, seconds))
+        except ReviewError as error:
+            raise Refusal(HTTPStatus.BAD_REQUEST, str(error), close=False) from None
+        except Exception:  # noqa: BLE001 - as in handle, where nobody knows which request it was
+            _log.exception("a request could not be decided", uid=_shown(review.uid), namespace=review.namespace)
+            raise Refusal(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "internal error, see the webhook's log", metrics.ERROR, close=False
+            ) from None
+        if self._tells:
+            _log.debug(
+                "decided", uid=review.uid, namespace=review.namespace, outcome=ready.outcome, mappings=ready.mappings
+            )
         return ready, Answered(answer(review.uid, ready.encoded))
 
-    def _check_load(self) -> None:
+    async def _labels(self, review: Request, seconds: float) -> Labels | None:
+        """Of the namespace. One that is too new to be known is asked for, for at most half of the API server's time."""
+        namespace = review.namespace or ""
+        labels = self.state.namespaces.get(namespace)
+        if labels is not None or not namespace:
+            return labels
+        try:
+            async with asyncio.timeout(seconds / 2):
+                return await self.state.ask_namespace(namespace)
+        except TimeoutError:
+            return None
+
+    def _seconds(self, target: str) -> float:
+        try:
+            return self._deadlines.seconds(target)
+        except KeyError:
+            raise Refusal(HTTPStatus.NOT_FOUND, f"there is only {PATH} here") from None
+
+    def _check_load(self, seconds: float) -> None:
         unready = self.state.not_ready()
         if unready is not None:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {unready}", metrics.NOT_READY)
-        if self._lag > MOST_LAG:
+        if self.load.lag > min(self.load.limits.lag, seconds / 2):
             # On a connection that is kept: a new one would cost more than an answer.
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "requests wait too long", metrics.OVERLOADED, close=False)
 
-    async def _receive(self, request: BaseRequest) -> bytes:
-        """A body that comes in pieces: no more of these at once than the memory is for, and not for ever."""
-        size = LARGEST_BODY if request.content_length is None else request.content_length
-        _check_size(size)
-        if self._receiving >= MOST_REQUESTS or self._receiving_bytes + size > MOST_BYTES:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once", metrics.OVERLOADED)
-        self._receiving += 1
-        self._receiving_bytes += size
+    async def _receive(self, request: BaseRequest, seconds: float) -> bytes:
+        """A body that comes in pieces: no more of these at once than the memory is for, while somebody waits."""
+        _check_size(request.content_length or 0)
+        chunks, content = [], request.content
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                return await _read(request.content)
+            with self.load.body() as room:
+                async with asyncio.timeout(seconds):
+                    while chunk := await content.readany():
+                        chunks.append(chunk)
+                        room.take(len(chunk))
+                        _check_size(room.size)
+                return b"".join(chunks)
+        except TooMuch:
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once", metrics.OVERLOADED) from None
         except TimeoutError:
-            reason = f"the body did not come within {BODY_SECONDS:g} s"
-            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, reason) from None
-        finally:
-            self._receiving -= 1
-            self._receiving_bytes -= size
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {seconds:g} s") from None
+
+    def _tell(self, refusal: Refusal, now: float) -> None:
+        if refusal.outcome == metrics.BAD_REQUEST and now - self._told >= _TELL_SECONDS:
+            self._told = now
+            _log.warning("a request was refused", status=refusal.status.value, reason=str(refusal))
 
 
 def make_runner(state: State | Admission) -> web.ServerRunner:
@@ -170,13 +187,11 @@ def make_runner(state: State | Admission) -> web.ServerRunner:
 
 def _check_head(request: BaseRequest) -> None:
     """Raises Refusal for what can be seen without the body."""
-    if request.path != PATH:
-        raise Refusal(HTTPStatus.NOT_FOUND, f"there is only {PATH} here")
     if request.method != "POST":
         raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "send an AdmissionReview with POST")
     headers = request.headers
     if headers.get("Content-Type") != _JSON and request.content_type != _JSON:
-        kind = headers.get("Content-Type", "none")[:60]
+        kind = _shown(headers.get("Content-Type", "none"))
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {_JSON}, not {kind}")
     if "Content-Encoding" in headers:
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body uncompressed")
@@ -187,10 +202,5 @@ def _check_size(size: int) -> None:
         raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {LARGEST_BODY} bytes")
 
 
-async def _read(content: StreamReader) -> bytes:
-    chunks, size = [], 0
-    while chunk := await content.readany():
-        chunks.append(chunk)
-        size += len(chunk)
-        _check_size(size)
-    return b"".join(chunks)
+def _shown(text: str) -> str:
+    return text[:_LONGEST_SHOWN]

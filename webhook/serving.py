@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import perf_counter
 
@@ -15,6 +15,7 @@ from webhook.server import Admission, make_runner
 
 HANDSHAKE_SECONDS = 10.0
 BACKLOG = 1024
+_LOOK_SECONDS = 0.25
 
 _log = log.get(__name__)
 
@@ -34,14 +35,16 @@ def spare_collector() -> None:
 
 
 @asynccontextmanager
-async def listening(admission: Admission, host: str, port: int, context: ssl.SSLContext) -> AsyncIterator[None]:
-    """Serve until the block is left, then close what is still open."""
+async def listening(
+    admission: Admission, host: str, port: int, context: ssl.SSLContext, *, shared: bool = False
+) -> AsyncIterator[None]:
+    """Serve until the block is left, then close what is still open. `shared`: others listen on the same port."""
     runner = make_runner(admission)
     await runner.setup()
     try:
-        server = await _listen(runner, host, port, context)
+        server = await _listen(runner, host, port, context, shared=shared)
         _log.info("serving", host=host, port=port)
-        watching = asyncio.create_task(admission.watch_lag())
+        watching = asyncio.create_task(admission.load.watch_lag())
         try:
             yield
         finally:
@@ -51,25 +54,38 @@ async def listening(admission: Admission, host: str, port: int, context: ssl.SSL
         await runner.cleanup()
 
 
-async def _listen(runner: web.ServerRunner, host: str, port: int, context: ssl.SSLContext) -> asyncio.Server:
+async def _listen(
+    runner: web.ServerRunner, host: str, port: int, context: ssl.SSLContext, *, shared: bool
+) -> asyncio.Server:
     if runner.server is None:
         raise AssertionError  # it is there from setup() on
     try:
         return await asyncio.get_running_loop().create_server(
-            runner.server, host, port, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS, backlog=BACKLOG
+            runner.server,
+            host,
+            port,
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            backlog=BACKLOG,
+            reuse_port=shared,
         )
     except OSError as error:
         raise ListenError(f"can't listen on --host {host} --port {port}: {error.strerror or error}") from error
 
 
-async def drain(admission: Admission, quiet: float, deadline: float) -> None:
-    """Answer on, and ask clients to leave, until none has come for `quiet` seconds or `deadline` is over."""
+async def drain(
+    admission: Admission, quiet: float, deadline: float, last_request: Callable[[float], float] = lambda own: own
+) -> None:
+    """Answer on, and ask clients to leave, until none has come for `quiet` seconds or `deadline` is over.
+
+    `last_request` is told when one came here last, and says when one came to anybody on the same port.
+    """
     admission.state.stopping = True
     begin = perf_counter()
     _log.info("stopping", quiet=quiet, deadline=deadline)
     while (now := perf_counter()) < begin + deadline:
-        rest = max(admission.last_request, begin) + quiet - now
+        rest = max(last_request(admission.last_request), begin) + quiet - now
         if rest <= 0 and not admission.busy:
             return
-        await asyncio.sleep(max(min(rest, begin + deadline - now), 0.05))
+        await asyncio.sleep(max(min(rest, begin + deadline - now, _LOOK_SECONDS), 0.05))
     _log.warning("requests still came at the deadline")

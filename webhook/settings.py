@@ -35,8 +35,8 @@ class WebhookSettings(ProcessSettings):
     certificate is made then, and no CA published: whoever made it puts ca.crt into the webhook configuration."""
 
     certificate_interval: Seconds = 10.0
-    """Between two looks at the certificate, wherever it is kept. A new CA is used no sooner after it was published, so it
-    is also the time that the API servers of the cluster have to see it."""
+    """Between two looks at the certificate, wherever it is kept. So long, at least, a new CA is published before it is
+    used: the time that all API servers of the cluster have to see it."""
 
     webhook_configuration: str = "sutler-webhook"
     """The MutatingWebhookConfiguration that its CA is published in."""
@@ -47,6 +47,10 @@ class WebhookSettings(ProcessSettings):
 
     stop_seconds: Seconds = 45.0
     """On SIGTERM it ends after so long even if requests keep coming. Less than terminationGracePeriodSeconds."""
+
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that serve, for more than one core. One is enough for thousands of Pods a second; each takes 50 MiB of
+    memory, watches the cluster and the certificate for itself, and when one ends all do."""
 
     excluded_namespaces: list[str] = Field(default=[*CLUSTERS_OWN])
     """Namespaces in which no Pod is ever touched, besides Sutler's own."""

@@ -3,6 +3,7 @@
 import base64
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ class Stored:
     def put(self, contents: Contents) -> None:
         self.patch({key: base64.b64encode(value).decode() for key, value in contents.to_data().items()})
 
-    def patch(self, data: dict[str, str] | None) -> None:
+    def patch(self, data: Mapping[str, str | None] | None) -> None:
         self.control_plane.kubectl(
             "patch", "secret", SECRET, "-n", "sutler-system", "--type=merge", "-p", json.dumps({"data": data})
         )

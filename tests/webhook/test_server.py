@@ -17,7 +17,7 @@ from sutler.metrics import REGISTRY
 from sutler.registry.injection import Labels
 from tests.cluster import wait_for_async
 from tests.webhook.pods import body, pod, state
-from webhook import server as server_module
+from webhook.load import Limits
 from webhook.memo import Memo
 from webhook.server import LARGEST_BODY, Admission
 from webhook.serving import drain, listening
@@ -43,9 +43,9 @@ class Running:
     def url(self) -> str:
         return f"https://localhost:{self.port}/mutate"
 
-    async def post(self, content: bytes, **headers: str) -> tuple[int, str]:
+    async def post(self, content: bytes, target: str = "?timeout=3s", **headers: str) -> tuple[int, str]:
         async with self.session.post(
-            f"{self.url}?timeout=3s", data=io.BytesIO(content), headers=JSON | headers
+            f"{self.url}{target}", data=io.BytesIO(content), headers=JSON | headers
         ) as response:
             return response.status, await response.text()
 
@@ -70,8 +70,15 @@ def free_port() -> int:
     return port
 
 
-def head_of(length: int) -> bytes:
-    lines = ("POST /mutate HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {length}", "", "")
+def head_of(length: int, target: str = "/mutate") -> bytes:
+    lines = (
+        f"POST {target} HTTP/1.1",
+        "Host: x",
+        "Content-Type: application/json",
+        f"Content-Length: {length}",
+        "",
+        "",
+    )
     return "\r\n".join(lines).encode()
 
 
@@ -211,9 +218,9 @@ async def test_not_ready_asks_the_api_server_to_come_again(running: Running) -> 
 
 
 async def test_too_much_at_once_asks_the_api_server_to_come_again(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: Running,
 ) -> None:
-    monkeypatch.setattr(server_module, "MOST_REQUESTS", 1)
+    running.admission.load.limits = Limits(bodies=1)
     _, first = await running.raw()
     first.write(head_of(100) + b"half")
     await until(lambda: running.admission.busy, "a request to be in work")
@@ -231,9 +238,9 @@ async def test_too_much_at_once_asks_the_api_server_to_come_again(
 
 
 async def test_requests_that_wait_too_long_are_turned_away_until_the_wait_is_over(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: Running,
 ) -> None:
-    monkeypatch.setattr(server_module, "MOST_LAG", 0.2)
+    running.admission.load.limits = Limits(lag=0.2)
     assert (await running.post(body(pod(APP))))[0] == 200
     before = count("overloaded")
     time.sleep(0.5)  # noqa: ASYNC251 - holds up the server, which runs in this very loop
@@ -258,6 +265,51 @@ async def test_defect_is_an_internal_error_without_a_traceback(
     assert (status, text) == (500, "internal error, see the webhook's log\n")
 
 
+async def test_bodies_take_up_memory_as_they_come_and_not_by_what_they_announce(running: Running) -> None:
+    running.admission.load.limits = Limits(size=300_000)
+    slow = [await running.raw() for _ in range(8)]
+    for _, writer in slow:
+        writer.write(head_of(LARGEST_BODY) + b"{")
+    await until(lambda: running.admission.load.bodies == 8, "eight bodies to be on their way")
+    assert running.admission.load.size == 8
+    reader, writer = slow[0]
+    writer.write(b" " * 400_000)
+    async with asyncio.timeout(5):
+        assert (await reader.readuntil(b"too many requests at once\n")).startswith(b"HTTP/1.1 503")
+    await until(lambda: running.admission.load.size == 7, "what it took up to be given back")
+    for _, writer in slow:
+        writer.close()
+
+
+async def test_namespace_is_asked_for_no_longer_than_the_api_server_can_wait(running: Running) -> None:
+    async def ask(_: str) -> Labels | None:
+        await asyncio.Event().wait()
+        return None
+
+    running.state.ask_namespace = ask
+    async with asyncio.timeout(5):
+        status, text = await running.post(body(pod(APP), namespace="new"), target="?timeout=200ms")
+    assert status == 200
+    assert "patch" in json.loads(text)["response"], "the mapping is for every namespace"
+
+
+async def test_defect_is_logged_with_the_request_and_requests_that_make_no_sense_once(
+    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("canary-p4ssw0rd")
+
+    for _ in range(3):
+        await running.post(b"not json")
+    assert capsys.readouterr().out.count("a request was refused") == 1
+    monkeypatch.setattr(Memo, "decide", fail)
+    await running.post(body(pod(APP)))
+    said = capsys.readouterr().out
+    assert "a request could not be decided" in said
+    assert "namespace=default" in said
+    assert "uid=705ab4f5-6393-11e8-b7cc-42010a800002" in said
+
+
 async def test_slow_and_half_open_connections_do_not_hold_up_the_others(running: Running) -> None:
     slow = [await running.raw() for _ in range(200)]
     for position, (_, writer) in enumerate(slow):
@@ -270,10 +322,9 @@ async def test_slow_and_half_open_connections_do_not_hold_up_the_others(running:
         writer.close()
 
 
-async def test_body_that_does_not_come_is_given_up(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "BODY_SECONDS", 0.1)
+async def test_body_that_does_not_come_is_given_up_when_the_api_server_has(running: Running) -> None:
     reader, writer = await running.raw()
-    writer.write(head_of(100) + b"half")
+    writer.write(head_of(100, "/mutate?timeout=100ms") + b"half")
     async with asyncio.timeout(5):
         answer = await reader.readuntil(b" s\n")
     assert answer.startswith(b"HTTP/1.1 408")
