@@ -42,6 +42,7 @@ class RefusedError(SutlerError):
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
+        self.status = status
         self.exit_code = _EXIT.get(status, Exit.PROBLEM)
 
 
