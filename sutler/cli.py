@@ -26,7 +26,9 @@ GROUPS = {
     "explain": Group("sutler.commands.explain", "Say which pull secrets an image gets, which key is tried, and why."),
     "registry": Group("sutler.commands.registry", "Add, import, list, check and remove registries."),
     "doctor": Group("sutler.commands.doctor", "Find Pods that can't pull, and what else is amiss. Changes nothing."),
+    "check-install": Group("sutler.commands.check_install", "Check an installation, by a Pod that is only tried."),
     "certs": Group("sutler.commands.certs", "Show and rotate the webhook's CA and certificate."),
+    "volumes": Group("sutler.commands.volumes", "List volumes, find orphans, adopt images, bring them back."),
     "pools": Group("sutler.commands.pools", "List, make and delete Ceph pools, through the REST API."),
     "images": Group("sutler.commands.images", "List, create, resize and delete RBD images, through the REST API."),
 }

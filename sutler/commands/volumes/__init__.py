@@ -1,0 +1,233 @@
+"""`sutler volumes`: claims, their volumes and the images behind them.
+
+Each command's work is in a module of its own, imported when it is called for: with it comes the Kubernetes client.
+"""
+
+# ruff: noqa: PLC0415 - see above
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sutler.commands.console import URL, CaFile, Token, Url, human
+from sutler.commands.options import Cluster, Context, Kubeconfig, Output
+from sutler.output import EXIT_CODES, Exit, Format, UsageError, columns, complain, emit, one_line
+
+if TYPE_CHECKING:
+    from sutler.commands.volumes.facts import Facts, Row
+    from sutler.kube.client import Client
+
+HELP = """List the volumes that Sutler makes, find what is left over, adopt images and bring them back.
+
+Claims and volumes are read with your kubeconfig. What only Ceph knows comes from Sutler's REST API, if SUTLER_API_URL
+and SUTLER_API_TOKEN (or --url and --token-file) say where it is and who asks."""
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True, help=HELP, epilog=EXIT_CODES)
+
+HEADINGS = ("CLAIM", "VOLUME", "IMAGE", "SIZE", "USED", "STATE")
+
+ClusterId = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster-id", metavar="ID", help="The clusterID that the REST API serves.  [default: the only one in use]"
+    ),
+]
+Class = Annotated[str, typer.Option("--class", metavar="CLASS", help="StorageClass of Sutler's for the volume.")]
+FsType = Annotated[
+    str, typer.Option("--fstype", metavar="TYPE", help="Filesystem in the image.  [default: the class's]")
+]
+Create = Annotated[
+    bool,
+    typer.Option(
+        "--create-claim/--wait-for-claim",
+        help="Make the claim if it is not there, of the image's size; or leave that to its team.",
+    ),
+]
+AccessMode = Annotated[str, typer.Option("--access-mode", metavar="MODE", help="Of a claim that is made.")]
+Block = Annotated[bool, typer.Option("--block", help="A claim that is made has volumeMode Block.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for what is in the way.")
+]
+
+
+@app.command("list", epilog=EXIT_CODES)
+def list_volumes(
+    *,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Claims of this namespace.  [default: all]")
+    ] = None,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    url: Url = URL,
+    ca_file: CaFile = None,
+    token_file: Token = None,
+    cluster_id: ClusterId = None,
+) -> None:
+    """List claims with their volumes and images, one line each.
+
+    USED needs the REST API, and images with the feature object-map; without, it is "-". A volume whose state is not
+    Bound is explained by `sutler volumes show`.
+    """
+    from sutler.commands.volumes.facts import rows
+    from sutler.commands.volumes.gather import Ceph, from_kubernetes
+
+    ceph = Ceph(url, ca_file, token_file, cluster_id)
+    facts = Cluster(kubeconfig, context, "").run(from_kubernetes)
+    ceph.look(facts)
+    found = [row for row in rows(facts) if namespace in {None, row.claim.partition("/")[0]}]
+    none = "No volumes yet: make a claim of one of Sutler's StorageClasses."
+    emit([row.as_json() for row in found], output, columns(HEADINGS, [_cells(row) for row in found]) if found else none)
+    _tell_unseen(facts, "USED, and whether the images are there")
+
+
+@app.command(epilog=EXIT_CODES)
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A volume's name, or a claim as NAMESPACE/CLAIM.")],
+    *,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    url: Url = URL,
+    ca_file: CaFile = None,
+    token_file: Token = None,
+    cluster_id: ClusterId = None,
+) -> None:
+    """Show all of one volume: its image, who uses it, what happened."""
+    from sutler.commands.volumes import showing
+    from sutler.commands.volumes.gather import Ceph, from_kubernetes
+
+    ceph = Ceph(url, ca_file, token_file, cluster_id)
+
+    async def work(client: "Client") -> None:
+        facts = await from_kubernetes(client)
+        row = showing.pick(facts, name)
+        said = await showing.happened(client, row)
+        ceph.look(facts)
+        found = showing.as_json(showing.pick(facts, name), facts, ceph, said)
+        emit(found, output, showing.as_text(found))
+        _tell_unseen(facts, "what Ceph says of the image")
+
+    Cluster(kubeconfig, context, "").run(work)
+
+
+@app.command(epilog=EXIT_CODES)
+def orphans(
+    *,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    url: Url = URL,
+    ca_file: CaFile = None,
+    token_file: Token = None,
+    cluster_id: ClusterId = None,
+) -> None:
+    """Find images without a volume and volumes without an image, and say what to type. Changes nothing.
+
+    Looked at are the pools of Sutler's StorageClasses and volumes. Images of other Kubernetes clusters in them, those
+    that nobody has marked as a claim's, and those that are just being made are no orphans. The exit status is 1 if
+    there are any.
+    """
+    from sutler.commands.volumes import orphans as finding
+    from sutler.commands.volumes.facts import now
+    from sutler.commands.volumes.gather import Ceph, from_kubernetes
+
+    ceph = Ceph(url, ca_file, token_file, cluster_id)
+    # Images first: a volume that is made in between is seen, and its image not taken for an orphan.
+    cluster = Cluster(kubeconfig, context, "")
+    facts = cluster.run(from_kubernetes)
+    ceph.look(facts)
+    if not facts.images and facts.wheres():
+        complain(f"sutler: orphans can't be found without the REST API: {facts.unseen}")
+        raise typer.Exit(Exit.CLUSTER)
+    later = cluster.run(from_kubernetes)
+    later.images = facts.images
+    if not later.kubernetes:
+        raise UsageError(
+            "whose images they are can't be told: your account must be allowed to get namespace kube-system"
+        )
+    found = finding.find(later, ceph.image, ceph.trash)
+    emit([one.as_json() for one in found], output, finding.as_text(found, now()))
+    if found:
+        raise typer.Exit(Exit.PROBLEM)
+
+
+@app.command(epilog=EXIT_CODES)
+def adopt(
+    image: Annotated[str, typer.Argument(metavar="POOL/[NAMESPACE/]IMAGE", help="The image, as it is called in Ceph.")],
+    *,
+    claim: Annotated[str, typer.Option("--claim", metavar="NS/NAME", help="The claim that gets it.")],
+    storage_class: Class,
+    fstype: FsType = "",
+    create_claim: Create = True,
+    access_mode: AccessMode = "ReadWriteOnce",
+    block: Block = False,
+    timeout: Timeout = 120.0,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """Make an existing image a claim's volume, with full management: it grows with the claim, and is deleted with it.
+
+    You need the right to create PersistentVolumes. The image keeps its name, its data and its size. It is refused if
+    another volume has it, or if it belongs to another Kubernetes cluster; while something uses it, it is waited for.
+    Refused, given up or stopped (Ctrl-C), the request is taken back and the image stays as it is.
+    """
+    from sutler.commands.volumes import adopting
+
+    wanted = adopting.adoption(claim, storage_class, image=image, filesystem=fstype)
+    wish = adopting.Wish(wanted, create_claim, access_mode, block, timeout)
+    done = Cluster(kubeconfig, context, "").run(lambda client: adopting.adopt(client, wish))
+    emit(done.as_json(), output, done.as_text())
+
+
+@app.command(epilog=EXIT_CODES)
+def restore(
+    claim: Annotated[str, typer.Argument(metavar="NAMESPACE/CLAIM", help="The claim that had it, and gets it again.")],
+    *,
+    storage_class: Annotated[
+        str | None,
+        typer.Option("--class", metavar="CLASS", help="StorageClass of the volume.  [default: Sutler's only one]"),
+    ] = None,
+    identifier: Annotated[
+        str, typer.Option("--id", metavar="ID", help="This one of the trash, whosever it was.  [default: the latest]")
+    ] = "",
+    source: Annotated[
+        str,
+        typer.Option("--from", metavar="POOL[/NAMESPACE]", help="Whose trash.  [default: that of the class's pool]"),
+    ] = "",
+    fstype: FsType = "",
+    create_claim: Create = True,
+    access_mode: AccessMode = "ReadWriteOnce",
+    block: Block = False,
+    timeout: Timeout = 120.0,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """Bring a deleted claim's image back from the trash, with its volume and its claim.
+
+    Images go to the trash if the class's deletionPolicy is `trash`, and stay there for its trashDelay at least. You
+    need the right to create PersistentVolumes. `sutler images trash POOL` lists what can be brought back.
+    """
+    from sutler.commands.volumes import adopting
+
+    async def work(client: "Client") -> "adopting.Done":
+        wanted = await adopting.restoration(
+            client, claim, storage_class, identifier=identifier, source=source, filesystem=fstype
+        )
+        return await adopting.adopt(client, adopting.Wish(wanted, create_claim, access_mode, block, timeout))
+
+    done = Cluster(kubeconfig, context, "").run(work)
+    emit(done.as_json(), output, done.as_text())
+
+
+def _cells(row: "Row") -> list[str]:
+    state = f"{row.state} ({one_line(row.message)})" if row.state == "Adopting" else row.state
+    image = row.place.path if row.place else "-"
+    return [row.claim or "-", row.volume or "-", image, human(row.size), human(row.used), state]
+
+
+def _tell_unseen(facts: "Facts", what: str) -> None:
+    if facts.unseen:
+        complain(f"sutler: {what}: not known without the REST API: {facts.unseen}")

@@ -1,0 +1,184 @@
+"""Asks the controller to adopt an image, and waits until it has."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sutler.commands.volumes.facts import class_of
+from sutler.kube.client import Client
+from sutler.kube.errors import AlreadyExists, NotFound
+from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
+from sutler.output import RefusedError, UsageError, complain
+from sutler.quantity import of_bytes
+from sutler.volumes import names
+from sutler.volumes.adoption import FILESYSTEMS, Adoption, State, outcome, render
+from sutler.volumes.classes import is_ours, where_of
+from sutler.volumes.place import parse_place, place_of
+
+Json = dict[str, Any]
+_PAUSE = 0.5
+_ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadOnlyMany", "ReadWriteMany")
+
+
+@dataclass(frozen=True)
+class Wish:
+    wanted: Adoption
+    create_claim: bool
+    access_mode: str
+    block: bool
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Done:
+    claim: str
+    volume: str
+    image: str
+    size: str
+
+    def as_json(self) -> Json:
+        return {"claim": self.claim, "volume": self.volume, "image": self.image, "size": self.size}
+
+    def as_text(self) -> str:
+        return f"Claim {self.claim} has volume {self.volume}: image {self.image}, {self.size}."
+
+
+def adoption(claim: str, storage_class: str, **more: str) -> Adoption:
+    namespace, _, name = claim.partition("/")
+    if not namespace or not name or "/" in name:
+        raise UsageError(f"claim {claim!r} is not NAMESPACE/NAME")
+    image, filesystem = more.get("image", ""), more.get("filesystem", "")
+    if image and parse_place("", image) is None:
+        raise UsageError(f"{image!r} is not POOL/IMAGE or POOL/NAMESPACE/IMAGE")
+    if filesystem and filesystem not in FILESYSTEMS:
+        raise UsageError(f"--fstype {filesystem!r} is not one of {', '.join(FILESYSTEMS)}")
+    return Adoption(namespace=namespace, claim=name, storage_class=storage_class, **more)
+
+
+async def restoration(
+    client: Client, claim: str, storage_class: str | None, *, identifier: str, source: str, filesystem: str
+) -> Adoption:
+    cls = await _class(client, claim, storage_class)
+    return adoption(
+        claim,
+        cls["metadata"]["name"],
+        restore_from=source or where_of(cls).path,
+        restore_id=identifier,
+        filesystem=filesystem,
+    )
+
+
+async def _class(client: Client, claim: str, name: str | None) -> Json:
+    ours = {cls["metadata"]["name"]: cls for cls in await client.list(STORAGE_CLASSES) if is_ours(cls)}
+    known = ", ".join(sorted(ours)) or "none"
+    if name is None:
+        there = await _claim(client, *claim.partition("/")[::2])
+        name = class_of(there) if there else next(iter(ours)) if len(ours) == 1 else None
+    if name is None:
+        raise UsageError(f"say with --class which StorageClass it shall have: Sutler's are {known}")
+    if name not in ours:
+        raise RefusedError(f"StorageClass {name} is not Sutler's: its are {known}")
+    return ours[name]
+
+
+async def adopt(client: Client, wish: Wish) -> Done:
+    wanted = wish.wanted
+    if wish.access_mode not in _ACCESS_MODES:
+        raise UsageError(f"--access-mode {wish.access_mode!r} is not one of {', '.join(_ACCESS_MODES)}")
+    await _class(client, wanted.key, wanted.storage_class)
+    claim = await _claim(client, wanted.namespace, wanted.claim)
+    if claim is not None and class_of(claim) != wanted.storage_class:
+        raise RefusedError(f"claim {wanted.key} is of class {class_of(claim) or '(none)'}, not {wanted.storage_class}")
+    body = render(wanted)
+    try:
+        request = await client.create(PERSISTENT_VOLUMES, body)
+    except AlreadyExists:
+        name = body["metadata"]["name"]
+        raise RefusedError(
+            f"an image is being adopted for claim {wanted.key} already; to stop that: kubectl delete pv {name}"
+        ) from None
+    try:
+        return await _follow(client, wish, request)
+    except BaseException:
+        await _take_back(client, request)
+        raise
+
+
+async def _follow(client: Client, wish: Wish, request: Json) -> Done:
+    wanted, said = wish.wanted, ""
+    ends = time.monotonic() + wish.timeout
+    while True:
+        found = await _get(client, request)
+        if found is None:
+            return await _done(client, wanted)
+        state, message = outcome(found)
+        if state is State.REFUSED:
+            raise RefusedError(message)
+        if state is State.CHECKED and wish.create_claim:
+            await _create_claim(client, wish, found)
+        if message and message != said:
+            complain(f"{state}: {message}")
+            said = message
+        if time.monotonic() > ends:
+            what = message or "nobody has looked at the request: does sutler-volumes run?"
+            raise RefusedError(f"given up after {wish.timeout:g} s: {what}")
+        await asyncio.sleep(_PAUSE)
+
+
+async def _create_claim(client: Client, wish: Wish, request: Json) -> None:
+    wanted = wish.wanted
+    if await _claim(client, wanted.namespace, wanted.claim) is not None:
+        return
+    size = int(request["metadata"]["annotations"][names.ADOPTED_SIZE])
+    body = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": wanted.claim, "namespace": wanted.namespace},
+        "spec": {
+            "accessModes": [wish.access_mode],
+            "volumeMode": "Block" if wish.block else "Filesystem",
+            "resources": {"requests": {"storage": str(of_bytes(size))}},
+            "storageClassName": wanted.storage_class,
+        },
+    }
+    try:
+        await client.create(PERSISTENT_VOLUME_CLAIMS, body)
+    except AlreadyExists:
+        return
+    complain(f"Claim {wanted.key} did not exist: made, {of_bytes(size)}")
+
+
+async def _done(client: Client, wanted: Adoption) -> Done:
+    claim = await _claim(client, wanted.namespace, wanted.claim)
+    volume_name = (claim or {}).get("spec", {}).get("volumeName")
+    try:
+        volume = await client.get(PERSISTENT_VOLUMES, volume_name) if volume_name else None
+    except NotFound:
+        volume = None
+    place = place_of(volume) if volume else None
+    if volume is None or place is None or (wanted.image and place.path != wanted.image):
+        raise RefusedError(f"the request was taken back before claim {wanted.key} had its volume")
+    return Done(wanted.key, volume_name, place.path, volume["spec"]["capacity"]["storage"])
+
+
+async def _take_back(client: Client, request: Json) -> None:
+    """Unless the volume is made already: then the controller ends what it has begun."""
+    found = await _get(client, request)
+    if found is not None and outcome(found)[0] is not State.BINDING:
+        await client.delete(PERSISTENT_VOLUMES, found["metadata"]["name"], uid=found["metadata"]["uid"])
+
+
+async def _get(client: Client, request: Json) -> Json | None:
+    try:
+        found = await client.get(PERSISTENT_VOLUMES, request["metadata"]["name"])
+    except NotFound:
+        return None
+    return found if found["metadata"]["uid"] == request["metadata"]["uid"] else None
+
+
+async def _claim(client: Client, namespace: str, name: str) -> Json | None:
+    try:
+        return await client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
+    except NotFound:
+        return None

@@ -1,0 +1,215 @@
+"""Claims, volumes and images side by side: pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sutler.quantity import QuantityError, parse
+from sutler.volumes import names
+from sutler.volumes.adoption import claim_key, outcome
+from sutler.volumes.classes import Where, is_ours, where_of
+from sutler.volumes.place import Place, place_of
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Facts:
+    """What is known of the volumes; all of Kubernetes, and of Ceph what the REST API tells."""
+
+    volumes: list[Json]
+    """Ours alone."""
+    requests: list[Json]
+    """For adoptions that are not complete."""
+    claims: list[Json]
+    """Those of our classes, and those that have a volume of ours."""
+    classes: list[Json]
+    """Ours alone."""
+    kubernetes: str = ""
+    """The identity of the Kubernetes cluster; empty where it may not be asked for."""
+    images: dict[Where, list[Json]] = field(default_factory=dict)
+    """As the REST API lists them; none for a place that could not be asked about."""
+    unseen: str = ""
+    """Why nothing of Ceph is known."""
+
+    def wheres(self) -> set[Where]:
+        """Where our images are, or would be."""
+        places = [where_of(cls) for cls in self.classes]
+        places += [_where(place) for volume in self.volumes if (place := place_of(volume)) is not None]
+        return {where for where in places if where.pool}
+
+    def image(self, place: Place | None) -> Json | None:
+        listed = self.images.get(_where(place), []) if place else []
+        return next((image for image in listed if place and image["name"] == place.image), None)
+
+    def looked_at(self, place: Place) -> bool:
+        return _where(place) in self.images
+
+
+@dataclass(frozen=True)
+class Row:
+    """A claim with its volume and image, as far as there are such."""
+
+    claim: str
+    volume: str
+    storage_class: str
+    place: Place | None
+    size: int | None
+    used: int | None
+    state: str
+    message: str = ""
+
+    def as_json(self) -> Json:
+        return {
+            "claim": self.claim or None,
+            "volume": self.volume or None,
+            "class": self.storage_class or None,
+            "image": self.place.path if self.place else None,
+            "clusterID": self.place.cluster or None if self.place else None,
+            "size": self.size,
+            "used": self.used,
+            "state": self.state,
+            "message": self.message or None,
+        }
+
+
+def is_volume_of_ours(volume: Json) -> bool:
+    annotations = volume["metadata"].get("annotations") or {}
+    return bool(annotations.get(names.PROVISIONED_BY) == names.PROVISIONER)
+
+
+def sort_out(volumes: Iterable[Json], claims: Iterable[Json], classes: Iterable[Json], kubernetes: str = "") -> Facts:
+    """Leaves out what is not ours."""
+    found = list(volumes)
+    ours = [volume for volume in found if is_volume_of_ours(volume)]
+    requests = [volume for volume in found if claim_key(volume)]
+    served = [cls for cls in classes if is_ours(cls)]
+    known = {volume["metadata"]["name"] for volume in ours}
+    of_class = {cls["metadata"]["name"] for cls in served}
+    awaited = {claim_key(request) for request in requests}
+    kept = [
+        claim
+        for claim in claims
+        if claim["spec"].get("volumeName", "") in known
+        or key_of(claim) in awaited
+        or (not claim["spec"].get("volumeName") and class_of(claim) in of_class)
+    ]
+    return Facts(ours, requests, kept, served, kubernetes)
+
+
+def key_of(claim: Json) -> str:
+    return f"{claim['metadata']['namespace']}/{claim['metadata']['name']}"
+
+
+def class_of(claim: Json) -> str:
+    annotations = claim["metadata"].get("annotations") or {}
+    return str(annotations.get(names.BETA_CLASS) or claim["spec"].get("storageClassName") or "")
+
+
+def rows(facts: Facts) -> list[Row]:
+    """By claim; volumes without one at the end."""
+    claims = {claim["metadata"]["uid"]: claim for claim in facts.claims}
+    found = [_of_volume(facts, volume, claims) for volume in facts.volumes]
+    found += _without_volume(facts)
+    return sorted(found, key=lambda row: (not row.claim, row.claim, row.volume))
+
+
+def _of_volume(facts: Facts, volume: Json, claims: Mapping[str, Json]) -> Row:
+    spec = volume["spec"]
+    reference = spec.get("claimRef") or {}
+    place = place_of(volume)
+    image = facts.image(place)
+    gone = place is not None and facts.looked_at(place) and image is None
+    state, message = _state(volume, claims.get(reference.get("uid", "")), gone=gone)
+    return Row(
+        claim=f"{reference['namespace']}/{reference['name']}" if reference else "",
+        volume=volume["metadata"]["name"],
+        storage_class=spec.get("storageClassName", ""),
+        place=place,
+        size=size_of(volume),
+        used=image["used"] if image else None,
+        state=state,
+        message=message,
+    )
+
+
+def _state(volume: Json, claim: Json | None, *, gone: bool) -> tuple[str, str]:
+    metadata, spec = volume["metadata"], volume["spec"]
+    phase = (volume.get("status") or {}).get("phase", "Pending")
+    deletes = spec.get("persistentVolumeReclaimPolicy") == "Delete"
+    if "deletionTimestamp" in metadata or (phase == "Released" and deletes):
+        return "Deleting", "why it takes long, if it does: sutler volumes show"
+    if gone:
+        return "NoImage", "its image does not exist: sutler volumes orphans"
+    if names.ADOPTING in (metadata.get("annotations") or {}):
+        return "Adopting", "its adoption is not complete"
+    if phase == "Bound" and claim is not None and _grows(claim):
+        return "Growing", "the claim asks for more than it has yet"
+    if phase == "Released":
+        return "Kept", "its claim is gone, and the reclaim policy keeps the image"
+    return phase, ""
+
+
+def _grows(claim: Json) -> bool:
+    wanted = ((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", "0")
+    has = ((claim.get("status") or {}).get("capacity") or {}).get("storage", "0")
+    return _bytes(wanted) > _bytes(has)
+
+
+def _without_volume(facts: Facts) -> Iterator[Row]:
+    requests = {claim_key(request): request for request in facts.requests}
+    sizes = {}
+    for claim in facts.claims:
+        key = key_of(claim)
+        wanted = ((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", "0")
+        sizes[key] = _bytes(wanted)
+        if not claim["spec"].get("volumeName") and key not in requests:
+            phase = (claim.get("status") or {}).get("phase", "Pending")
+            state = "Deleting" if "deletionTimestamp" in claim["metadata"] else phase
+            yield Row(key, "", class_of(claim), None, sizes[key], None, state)
+    for key, request in requests.items():
+        annotations = request["metadata"].get("annotations") or {}
+        state, message = outcome(request)
+        said = f"{state}: {message}" if state else "nobody has looked at it yet: does sutler-volumes run?"
+        asked = annotations.get(names.ADOPTED_SIZE, "")
+        size = int(asked) if asked.isdecimal() else None
+        place = _requested(request)
+        yield Row(key, request["metadata"]["name"], request["spec"]["storageClassName"], place, size, None, "Adopting",
+                  said)  # fmt: skip
+
+
+def _requested(request: Json) -> Place | None:
+    annotations = request["metadata"].get("annotations") or {}
+    return place_of({"metadata": {"annotations": {names.IMAGE: annotations.get(names.ADOPT, "")}}})
+
+
+def size_of(volume: Json) -> int | None:
+    return _bytes((volume["spec"].get("capacity") or {}).get("storage", "")) or None
+
+
+def age(created: str, now: datetime) -> str:
+    """As kubectl: in the largest unit of which there are at least two."""
+    try:
+        seconds = int((now - datetime.fromisoformat(created)).total_seconds())
+    except ValueError:
+        return "-"
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{max(seconds, 0)}s"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _bytes(text: str) -> int:
+    try:
+        return parse(text).round_up()
+    except QuantityError:
+        return 0
+
+
+def _where(place: Place | None) -> Where:
+    return Where(place.cluster, place.pool, place.namespace) if place else Where("", "", "")

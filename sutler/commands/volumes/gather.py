@@ -1,0 +1,111 @@
+"""Fetches what there is to know of volumes: from the API server, and, where there is one, from Sutler's REST API."""
+
+import os
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from sutler.commands.console import TOKEN_VARIABLE, Console, RefusedError, UnreachableError
+from sutler.commands.volumes.facts import Facts, sort_out
+from sutler.kube.client import Client
+from sutler.kube.errors import Forbidden, NotFound
+from sutler.kube.resources import EVENTS, NAMESPACES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
+from sutler.volumes.classes import Where
+
+Json = dict[str, Any]
+
+
+async def from_kubernetes(client: Client, namespace: str | None = None) -> Facts:
+    """`namespace`: of the claims; None for all."""
+    volumes = await client.list(PERSISTENT_VOLUMES)
+    claims = await client.list(PERSISTENT_VOLUME_CLAIMS, namespace)
+    classes = await client.list(STORAGE_CLASSES)
+    return sort_out(volumes, claims, classes, await _identity(client))
+
+
+async def _identity(client: Client) -> str:
+    try:
+        return str((await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"])
+    except Forbidden:
+        return ""
+
+
+async def events(client: Client, name: str, namespace: str) -> list[Json]:
+    """About a claim or a volume, the latest last; none where they may not be read."""
+    try:
+        found = await client.list(EVENTS, namespace, field_selector=f"involvedObject.name={name}")
+    except (Forbidden, NotFound):
+        return []
+    return sorted(found, key=_when)
+
+
+def _when(event: Json) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"])
+
+
+class Ceph:
+    """The REST API, which knows one Ceph cluster."""
+
+    def __init__(self, url: str, ca_file: str | None, token_file: str | None, cluster_id: str | None) -> None:
+        """`cluster_id`: which of several the API serves; None: the only one that is used."""
+        self._cluster_id = cluster_id
+        self._console: Console | None = None
+        self.unseen = ""
+        if token_file is None and not os.environ.get(TOKEN_VARIABLE, "").strip():
+            self.unseen = f"set SUTLER_API_URL and {TOKEN_VARIABLE} to those of Sutler's REST API"
+            return
+        self._console = Console(url, ca_file, token_file, os.environ)
+
+    def look(self, facts: Facts, more: Iterable[Where] = ()) -> None:
+        """Adds the images to the facts; `unseen` says why there are none."""
+        wheres = {*facts.wheres(), *more}
+        served = self._served({where.cluster for where in wheres})
+        for where in sorted((one for one in wheres if one.cluster in served), key=lambda one: one.path):
+            found = self._list("images", where)
+            if found is not None:
+                facts.images[where] = found
+        if self._console is not None and wheres and not served:
+            known = ", ".join(sorted(where.cluster or "(none)" for where in wheres))
+            self.unseen = f"say with --cluster-id which of these the REST API serves: {known}"
+        facts.unseen = self.unseen
+
+    def trash(self, where: Where) -> list[Json]:
+        return self._list("entries", where, "trash") or []
+
+    def image(self, where: Where, name: str) -> Json | None:
+        """All of one image; None if there is none, or nobody to ask."""
+        if self._console is None or self.unseen:
+            return None
+        try:
+            return self._console.get("pools", where.pool, "images", name, namespace=where.namespace)
+        except RefusedError:
+            return None
+        except UnreachableError as error:
+            self.unseen = str(error)
+            return None
+
+    def _served(self, clusters: set[str]) -> set[str]:
+        """The clusterIDs that mean the Ceph cluster of the REST API."""
+        if self._console is None:
+            return set()
+        if self._cluster_id is not None:
+            return {self._cluster_id}
+        if len(clusters) <= 1:
+            return clusters
+        try:
+            fsid = self._console.get("status")["ceph"]["fsid"]
+        except (RefusedError, UnreachableError) as error:
+            self.unseen = str(error)
+            return set()
+        return clusters & {"", fsid}
+
+    def _list(self, key: str, where: Where, last: str = "images") -> list[Json] | None:
+        if self._console is None or self.unseen:
+            return None
+        try:
+            return list(self._console.items(key, "pools", where.pool, last, namespace=where.namespace))
+        except (RefusedError, UnreachableError) as error:
+            if isinstance(error, RefusedError) and error.status == HTTPStatus.NOT_FOUND:
+                return []  # no such pool: there are no images in it
+            self.unseen = str(error)
+            return None

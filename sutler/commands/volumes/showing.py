@@ -1,0 +1,82 @@
+"""One volume with all that is known of it: pure but for `look`."""
+
+from typing import Any
+
+from sutler.commands.console import human
+from sutler.commands.volumes.facts import Facts, Row, rows
+from sutler.commands.volumes.gather import Ceph, events
+from sutler.kube.client import Client
+from sutler.output import RefusedError, one_line
+from sutler.volumes.classes import Where
+
+Json = dict[str, Any]
+_SHOWN_EVENTS = 10
+
+
+def pick(facts: Facts, name: str) -> Row:
+    """By the volume's name, or the claim's namespace/name."""
+    found = [row for row in rows(facts) if name in {row.volume, row.claim}]
+    # A claim may have left several volumes behind; the one that it has is what is meant.
+    found.sort(key=lambda row: row.state not in {"Bound", "Growing", "Adopting"})
+    if not found:
+        raise RefusedError(
+            f"{name}: no such volume of Sutler's, nor a claim that has or waits for one; see sutler volumes list"
+        )
+    return found[0]
+
+
+async def happened(client: Client, row: Row) -> list[Json]:
+    namespace, _, claim = row.claim.partition("/")
+    found = await events(client, claim, namespace) if claim else []
+    return found + (await events(client, row.volume, "default") if row.volume else [])
+
+
+def as_json(row: Row, facts: Facts, ceph: Ceph, said: list[Json]) -> Json:
+    volume = next((one for one in facts.volumes if one["metadata"]["name"] == row.volume), None)
+    spec = volume["spec"] if volume else {}
+    place = row.place
+    image = ceph.image(Where(place.cluster, place.pool, place.namespace), place.image) if place else None
+    return row.as_json() | {
+        "reclaimPolicy": spec.get("persistentVolumeReclaimPolicy"),
+        "accessModes": spec.get("accessModes") or [],
+        "volumeMode": spec.get("volumeMode"),
+        "created": volume["metadata"]["creationTimestamp"] if volume else None,
+        "details": image and {
+            key: image[key] for key in ("id", "features", "object_size", "data_pool", "parent", "watchers", "metadata")
+        } | {"snapshots": [one["name"] for one in image["snapshots"]]},
+        "events": [
+            {"type": one["type"], "reason": one["reason"], "message": one["message"], "count": one.get("count") or 1}
+            for one in said[-_SHOWN_EVENTS:]
+        ],
+    }  # fmt: skip
+
+
+def as_text(found: Json) -> str:
+    lines = [
+        ("Claim", found["claim"]),
+        ("Volume", found["volume"]),
+        ("State", f"{found['state']}{': ' + one_line(found['message']) if found['message'] else ''}"),
+        ("Class", found["class"]),
+        ("Image", found["image"]),
+        ("Cluster", found["clusterID"]),
+        ("Size", f"{human(found['size'])} ({found['size']} bytes)" if found["size"] else None),
+        ("Used", None if found["used"] is None else f"{human(found['used'])} ({found['used']} bytes)"),
+        ("Reclaim policy", found["reclaimPolicy"]),
+        ("Access", ", ".join([*found["accessModes"], *filter(None, [found["volumeMode"]])])),
+    ]
+    details = found["details"]
+    if details:
+        lines += [
+            ("Features", ", ".join(details["features"])),
+            ("Data pool", details["data_pool"]),
+            ("Clone of", details["parent"]),
+            ("In use at", ", ".join(details["watchers"]) or "nowhere"),
+            ("Snapshots", ", ".join(details["snapshots"]) or "none"),
+        ]
+    text = [f"{label + ':':<16}{value}" for label, value in lines if value]
+    text += ["Events:"] if found["events"] else []
+    text += [
+        f"  {one['type']:<8}{one['reason']}: {one_line(one['message'])}" + (f" (x{one['count']})" * (one["count"] > 1))
+        for one in found["events"]
+    ]
+    return "\n".join(text)
