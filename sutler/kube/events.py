@@ -38,6 +38,10 @@ _MOST_MESSAGES = 10
 _BACKOFF = Backoff(first=1.0, most=5.0)
 _TRIES = 3
 _LAST_SECONDS = 2.0
+# Good news is in no hurry: one costs the API server as much as what it tells of. Between two of them, in seconds.
+_BREATH = 0.02
+# Good news beyond so many that wait is dropped.
+_MOST_WAITING = 5000
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class _Series:
     message: str
     count: int = 0
     first: str = ""
+    last: str = ""
     name: str = ""  # of the Event; kept when creation's outcome is unknown, so that it can't become two
     created: bool = False
     wanted: bool = False  # it waits for being sent
@@ -77,13 +82,14 @@ class _Messages:
 
 
 class EventRecorder:
-    """`normal` and `warning` only take note; `run` sends."""
+    """`normal` and `warning` only take note; `run` sends, warnings at once and good news when there is time."""
 
     def __init__(self, client: Client, component: str) -> None:
         self._client = client
         self._component = component
         self._groups: OrderedDict[_Group, _Messages] = OrderedDict()
-        self._wanted: asyncio.Queue[_Series] = asyncio.Queue()
+        self._warnings: asyncio.Queue[_Series] = asyncio.Queue()
+        self._news: asyncio.Queue[_Series] = asyncio.Queue()
         self._dropped = metrics.EVENTS_DROPPED.labels(component)
 
     def normal(self, regarding: Json, reason: str, message: str) -> None:
@@ -96,14 +102,22 @@ class EventRecorder:
 
     async def run(self) -> NoReturn:
         try:
-            while True:
-                await self._send(await self._wanted.get())
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._send_all(self._warnings, 0.0), name="warnings")
+                group.create_task(self._send_all(self._news, _BREATH), name="news")
         finally:
             # The last words are often the most interesting ones.
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_SECONDS):
-                    while not self._wanted.empty():
-                        await self._send(self._wanted.get_nowait())
+                    for waiting in (self._warnings, self._news):
+                        while not waiting.empty():
+                            await self._send(waiting.get_nowait())
+        raise AssertionError("neither ends by itself")
+
+    async def _send_all(self, waiting: "asyncio.Queue[_Series]", pause: float) -> NoReturn:
+        while True:
+            await self._send(await waiting.get())
+            await asyncio.sleep(pause)
 
     def _note(self, regarding: Json, type_: str, reason: str, message: str) -> None:
         try:
@@ -114,9 +128,17 @@ class EventRecorder:
             return
         series = self._series(group, shortened(message, _LONGEST_MESSAGE))
         series.count += 1
+        series.last = _now()
         if not series.wanted:
-            series.wanted = True
-            self._wanted.put_nowait(series)
+            self._want(series)
+
+    def _want(self, series: _Series) -> None:
+        news = series.group.type == "Normal"
+        series.wanted = not (news and self._news.qsize() >= _MOST_WAITING)
+        if series.wanted:
+            (self._news if news else self._warnings).put_nowait(series)
+        else:
+            self._dropped.inc()
 
     def _series(self, group: _Group, message: str) -> _Series:
         messages = self._groups.setdefault(group, _Messages())
@@ -150,14 +172,14 @@ class EventRecorder:
 
     def _rested(self, series: _Series, sent: int) -> None:
         """The series may be sent again, and is if there was more of it meanwhile."""
-        series.wanted = series.count > sent
-        if series.wanted:
-            self._wanted.put_nowait(series)
+        series.wanted = False
+        if series.count > sent:
+            self._want(series)
 
     async def _write(self, series: _Series) -> None:
         namespace = series.group.regarding.namespace or "default"
         if series.created:
-            news = {"count": series.count, "lastTimestamp": _now(), "message": series.message}
+            news = {"count": series.count, "lastTimestamp": series.last, "message": series.message}
             try:
                 await self._client.merge_patch(EVENTS, series.name, news, namespace)
             except NotFound:
@@ -187,7 +209,7 @@ class EventRecorder:
             "message": series.message,
             "count": series.count,
             "firstTimestamp": series.first,
-            "lastTimestamp": _now(),
+            "lastTimestamp": series.last,
             "source": {"component": self._component},
             "reportingComponent": self._component,
             "reportingInstance": "",

@@ -115,6 +115,10 @@ class Reflector(Generic[T]):
     async def wait_synced(self) -> None:
         await self._synced.wait()
 
+    def has_seen(self, version: str) -> bool:
+        """Whether what was so at this resourceVersion is surely in the store, or something newer."""
+        return self._version.isdecimal() and version.isdecimal() and int(self._version) >= int(version)
+
     def subscribe(self, on_change: Callable[[Change[T]], None]) -> None:
         """Have `on_change` called for each change, when the store has it already; before `run`. It must not block."""
         self._subscribers.append(on_change)
