@@ -1,7 +1,6 @@
 """Images that are made without librbd: what librbd, and everybody who uses it, makes of them."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -22,7 +21,6 @@ UID = "6f1f6a2e-8c1d-4a2b-9a63-0d2f8d9f1c11"
 ID = "0123456789abcd"
 SPEC = ImageSpec(f"shop-data-{UID}", 1610612736, metadata={OWNER: UID, "note": "für dich"}, id=ID)
 ALL_FEATURES = ("layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten")
-NUMBERED = {"id": "1" * 14}
 STAMPS = {"create_timestamp", "access_timestamp", "modify_timestamp"}
 
 
@@ -60,9 +58,8 @@ async def test_it_is_byte_for_byte_what_librbd_makes(
 
 def compare(images: Pool, ceph: Ceph, ioctx: Any, features: tuple[str, ...], size: int, order: int) -> None:
     path = f"{images.name}/theirs-{size}"
-    ceph.rbd(
-        "create", path, "--size", f"{size}B", "--object-size", f"{2**order}B", "--image-feature", ",".join(features)
-    )
+    shape = ["--size", f"{size}B", "--object-size", f"{2**order}B", "--image-feature", ",".join(features)]
+    ceph.rbd("create", path, *shape)
     theirs = json.loads(ceph.rbd("info", path, "--format", "json"))["id"]
     header, their_header = omap(ioctx, f"rbd_header.{ID}"), omap(ioctx, f"rbd_header.{theirs}")
     assert wire.decode_text(header.pop("object_prefix")) == f"rbd_data.{ID}"
@@ -156,7 +153,7 @@ async def test_image_in_the_trash_or_renamed_is_not_made_to_appear_twice(images:
 
 
 async def test_full_pool_takes_nothing_of_it(images: Pool, ceph: Ceph, ioctx: Any) -> None:
-    await create(images, replace(SPEC, name="first", **NUMBERED))
+    await create(images, replace(SPEC, name="first", id="1" * 14))
     before = objects(ioctx)
     ceph.ceph("osd", "pool", "set-quota", images.name, "max_objects", "1")
     wait_for(lambda: "full" in ceph.ceph("osd", "pool", "ls", "detail"), "the pool to be full", 60)
@@ -170,8 +167,7 @@ async def test_cleared_half_made_image_leaves_nothing(images: Pool, ceph: Ceph, 
     ioctx.remove_object(f"rbd_header.{ID}")
     blank.clear(ioctx, SPEC.name, ID, "image")
     assert (objects(ioctx), omap(ioctx, "rbd_directory")) == (set(), {})
-    listed = subprocess.run(["rbd", "-c", str(ceph.conf), "ls", images.name], capture_output=True, check=True)
-    assert listed.stdout == b""
+    assert ceph.rbd("ls", images.name) == ""
 
 
 @pytest.mark.parametrize(
