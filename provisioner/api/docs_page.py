@@ -58,8 +58,12 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
 
 
 def _parameter(parameter: Mapping[str, Any]) -> tuple[str, ...]:
-    name = f"<code>{escape(parameter['name'])}</code>" + (" (needed)" if parameter["required"] else "")
+    name = _named(parameter["name"], needed=parameter["required"])
     return name, parameter["in"], _type(parameter["schema"]), _prose(parameter["description"])
+
+
+def _named(name: str, *, needed: bool) -> str:
+    return f"<code>{escape(name)}</code>" + (" (needed)" if needed else "")
 
 
 def _response(status: str, response: Mapping[str, Any]) -> tuple[str, ...]:
@@ -70,15 +74,19 @@ def _response(status: str, response: Mapping[str, Any]) -> tuple[str, ...]:
 def _schemas(schemas: Mapping[str, Any]) -> str:
     parts = ['<section id="schemas"><h2>Schemas</h2>']
     for name, schema in schemas.items():
-        rows = (
-            (f"<code>{escape(field)}</code>", _type(property_), _prose(_description(property_)))
-            for field, property_ in schema.get("properties", {}).items()
-        )
+        rows = (_field(schema, field, property_) for field, property_ in schema.get("properties", {}).items())
         text = _prose(schema.get("description", ""))
         parts.append(f'<article id="schema-{name}"><h3>{name}</h3><p>{text}</p>')
         parts.append(_table(name, ("Field", "Type", "What"), rows) if "properties" in schema else "")
         parts.append("</article>")
     return "".join(parts) + "</section>"
+
+
+def _field(schema: Mapping[str, Any], name: str, property_: Mapping[str, Any]) -> tuple[str, ...]:
+    # Only what is asked for refuses other fields. Of answers, where every field is always there, it would be noise.
+    asked = schema.get("additionalProperties") is False
+    text = _named(name, needed=asked and name in schema.get("required", ()))
+    return text, _type(property_), _prose(_description(property_))
 
 
 def _problems() -> str:

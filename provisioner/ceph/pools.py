@@ -92,8 +92,13 @@ def _info(pool: Mapping[str, Any], statistics: Mapping[str, Any]) -> PoolInfo:
         stored=statistics.get("stored", 0),
         used=statistics.get("bytes_used", 0),
         objects=statistics.get("objects", 0),
-        free=statistics.get("max_avail", 0),
+        free=_free(pool["quota_max_bytes"], statistics.get("stored", 0), statistics.get("max_avail", 0)),
     )
+
+
+def _free(quota: int, stored: int, available: int) -> int:
+    """What the disks have left is Ceph's answer; what the quota leaves it does not consider."""
+    return min(available, max(0, quota - stored)) if quota else available
 
 
 def create(connection: Connection, spec: PoolSpec) -> None:

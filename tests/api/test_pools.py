@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.client import EDITOR, Api
-from tests.cluster import Ceph
+from tests.cluster import Ceph, wait_for
 
 
 @pytest.fixture
@@ -43,6 +43,14 @@ def test_new_pool_is_as_asked_for_and_ready_for_images(api: Api, ceph: Ceph, new
     quota = next(one for one in details if one["pool_name"] == new_pool)
     assert (quota["quota_max_bytes"], quota["quota_max_objects"]) == (2**30, 1000)
     assert api.post(f"/pools/{new_pool}/images", {"name": "first", "size": "1Mi"}).status == 201
+
+
+def test_free_is_no_more_than_the_quota_leaves(api: Api, pool: str) -> None:
+    free = wait_for(lambda: api.get(f"/pools/{pool}").json["free"], "Ceph to have looked at the new pool", 60)
+    assert free > 8 << 20
+    limited = api.patch(f"/pools/{pool}", {"quota": {"bytes": "8Mi"}}).json
+    assert limited["stored"] + limited["free"] == 8 << 20
+    assert api.patch(f"/pools/{pool}", {"quota": {"bytes": 0}}).json["free"] > 8 << 20
 
 
 def test_pool_that_exists_is_not_made_again(api: Api, pool: str) -> None:

@@ -70,7 +70,7 @@ async function section(id, empty, load) {
 }
 
 function poolRow(one) {
-  const limit = one.quota.bytes === null ? one.stored + one.free : Math.min(one.quota.bytes, one.stored + one.free);
+  const limit = one.stored + one.free;
   const link = element("a", { href: "#pool=" + encodeURIComponent(one.name) }, one.name);
   const type = one.type === "replicated" ? "replicated × " + one.replicas : one.type;
   const quota = one.quota.bytes === null ? "–" : size(one.quota.bytes);
@@ -85,7 +85,7 @@ function claimText(claim) {
   return claim.name ? claim.namespace + "/" + claim.name : claim.volume ?? claim.uid;
 }
 function nameOf(one) {
-  if (!one.unfinished) return one.name;
+  if (!one.unfinished) return one.is_clone ? both(one.name, faint("a clone")) : one.name;
   const busy = /^operation \S+ is under way$/.test(one.unfinished);
   return both(one.name, faint(busy ? badge("being worked on", "warn") : both(badge("not whole", "bad"), " ", one.unfinished)));
 }
