@@ -27,9 +27,10 @@ class ControlPlane:
     apiserver: Process
     controller_manager: Process
 
-    def __init__(self, state: Path, place: Place) -> None:
+    def __init__(self, state: Path, place: Place, audit_policy: str = flags.AUDIT_POLICY) -> None:
         self.state = state
         self.place = place
+        self._audit_policy = audit_policy
         self.kubeconfig = state / "admin.kubeconfig"
         self.audit_log = state / "audit.log"
         self._started: list[Process] = []
@@ -131,7 +132,7 @@ class ControlPlane:
     def _write_files(self) -> None:
         self.state.mkdir(parents=True, exist_ok=True)
         pki.write(self.state / "pki", flags.SERVER_ADDRESSES, flags.SERVER_NAMES)
-        (self.state / "audit-policy.yaml").write_text(flags.AUDIT_POLICY)
+        (self.state / "audit-policy.yaml").write_text(self._audit_policy)
         tokens = self.state / "tokens.csv"
         tokens.touch(mode=0o600)
         tokens.write_text(f'{self._token},admin,admin,"system:masters"\n')

@@ -34,6 +34,7 @@ NEEDED = {
     "containernetworking-plugins": "/usr/lib/cni/bridge",
     "iptables": "iptables",
     "iproute2": "ip",
+    "prometheus": "promtool",
     "busybox-static": "/var/lib/dpkg/info/busybox-static.list",
     "curl": "curl",
     "jq": "jq",

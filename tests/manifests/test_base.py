@@ -26,10 +26,9 @@ def applied(control_plane: ControlPlane, crds: None) -> None:  # noqa: ARG001 - 
 
 @pytest.mark.usefixtures("applied")
 def test_every_object_is_accepted_and_there(control_plane: ControlPlane, objects: list[Json]) -> None:
-    assert len(objects) > 20
-    for one in objects:
-        place = ["-n", one["metadata"]["namespace"]] if "namespace" in one["metadata"] else []
-        control_plane.kubectl("get", one["kind"], one["metadata"]["name"], *place)
+    found = {place(one) for one in control_plane.kubectl_json("get", "-k", BASE)["items"]}
+    assert len(found) > 20
+    assert found == {place(one) for one in objects}
 
 
 @pytest.mark.usefixtures("applied")

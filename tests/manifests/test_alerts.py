@@ -1,0 +1,141 @@
+"""Every alert, played to promtool: it fires when it should, and is silent while all is well."""
+
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY
+from tests.manifests.rendered import Json
+from tests.manifests.watched import panels, rules
+
+# Every minute for ten hours, longer than any alert waits.
+MINUTES = 600
+
+
+class Played(NamedTuple):
+    """Series as promtool reads them, `5+1x3` is 5 6 7 8; `{job}` stands for what all have."""
+
+    well: dict[str, str]
+    ill: dict[str, str]
+
+
+def gauge(series: str, well: float, ill: float, **beside: float) -> Played:
+    others = {f"{name}{{{{job}}}}": f"{value}+0x{MINUTES}" for name, value in beside.items()}
+    return Played({series: f"{well}+0x{MINUTES}", **others}, {series: f"{ill}+0x{MINUTES}", **others})
+
+
+def counter(series: str, ill: float, **beside: float) -> Played:
+    """Stands still while all is well, and else grows by `ill` a minute; the others grow all the time."""
+    others = {f"{name}{{{{job}}}}": f"0+{value}x{MINUTES}" for name, value in beside.items()}
+    return Played({series: f"7+0x{MINUTES}", **others}, {series: f"7+{ill}x{MINUTES}", **others})
+
+
+def answers(slowest: float) -> dict[str, str]:
+    """A hundred a minute, all within so many seconds and none within fewer."""
+    growth = {str(bound): 100 if bound >= slowest else 0 for bound in (0.01, 1.0)} | {"+Inf": 100}
+    name = "sutler_admission_duration_seconds_bucket"
+    return {f'{name}{{{{job}}, le="{bound}"}}': f"0+{each}x{MINUTES}" for bound, each in growth.items()}
+
+
+UP = 'up{{job}, component="webhook", pod="p"}'
+LEADER = 'leader_election_master_status{{job}, name="sutler-volumes", pod="p"}'
+HEARD = 'sutler_reflector_last_event_timestamp_seconds{{job}, resource="pods"}'
+ALERTS = {
+    "SutlerWebhookDown": gauge(UP, 1, 0),
+    "SutlerDown": gauge(UP, 1, 0),
+    "SutlerNobodyLeads": gauge(LEADER, 1, 0),
+    "SutlerTwoLead": Played(
+        {LEADER: f"1+0x{MINUTES}", LEADER.replace('"p"', '"q"'): f"0+0x{MINUTES}"},
+        {LEADER: f"1+0x{MINUTES}", LEADER.replace('"p"', '"q"'): f"1+0x{MINUTES}"},
+    ),
+    "SutlerHearsNothing": Played({HEARD: f"0+60x{MINUTES}"}, {HEARD: f"60+0x{MINUTES}"}),
+    "SutlerApiServerFails": counter(
+        'rest_client_requests_total{{job}, code="<error>"}', 20, rest_client_requests_total=50
+    ),
+    "SutlerForbidden": counter('rest_client_requests_total{{job}, code="403"}', 2),
+    "SutlerQueueGrows": gauge('workqueue_depth{{job}, name="volumes"}', 50, 51),
+    "SutlerWebhookErrors": counter('sutler_admission_requests_total{{job}, outcome="error"}', 1),
+    "SutlerWebhookOverloaded": counter('sutler_admission_requests_total{{job}, outcome="overloaded"}', 10),
+    "SutlerWebhookSlow": Played(answers(0.01), answers(1.0)),
+    "SutlerCertificateExpires": gauge("sutler_certificate_expiry_timestamp_seconds{{job}}", 130_000, 110_000),
+    "SutlerCertificateUnusable": counter("sutler_certificate_reload_failures_total{{job}}", 1),
+    "SutlerMappingUnusable": gauge('sutler_mappings{{job}, usable="false"}', 0, 1),
+    "SutlerProvisioningFails": counter('controller_persistentvolumeclaim_provision_failed_total{{job}, class="c"}', 1),
+    "SutlerDeletingFails": counter('controller_persistentvolume_delete_failed_total{{job}, class="c"}', 1),
+    "SutlerVolumeWithoutImage": gauge('sutler_volumes_without_image{{job}, pool="rbd"}', 0, 1),
+    "SutlerOrphanImages": gauge('sutler_orphan_images{{job}, pool="rbd"}', 0, 1),
+    "SutlerPoolAlmostFull": gauge("sutler_pool_available_bytes{{job}}", 200, 100, sutler_pool_used_bytes=1000),
+    "SutlerCephFails": counter(
+        'sutler_ceph_operation_duration_seconds_count{{job}, result="Unavailable"}',
+        20,
+        sutler_ceph_operation_duration_seconds_count=10,
+    ),
+    "SutlerRestApiFails": counter('sutler_api_requests_total{{job}, code="504"}', 1, sutler_api_requests_total=10),
+}
+
+
+def case(alert: str, series: dict[str, str], *, fires: bool) -> Json:
+    job = 'job="sutler-system/sutler"'
+    given = [
+        {"series": name.replace("{{job}", f"{{{job}").replace("}}", "}"), "values": values}
+        for name, values in series.items()
+    ]
+    firing = f'group by (alertname) (ALERTS{{alertname="{alert}", alertstate="firing"}})'
+    samples = [{"labels": f'{{alertname="{alert}"}}', "value": 1}] if fires else []
+    expected = {"expr": firing, "eval_time": f"{MINUTES - 1}m", "exp_samples": samples}
+    return {"interval": "1m", "input_series": given, "promql_expr_test": [expected]}
+
+
+def promtool(folder: Path, *words: str) -> None:
+    ran = subprocess.run(["promtool", *words], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def play(folder: Path, cases: list[Json]) -> None:
+    (folder / "rules.yaml").write_text(yaml.safe_dump(rules()))
+    (folder / "cases.yaml").write_text(
+        yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "5m", "tests": cases})
+    )
+    promtool(folder, "test", "rules", "cases.yaml")
+
+
+def test_rules_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules()))
+    promtool(tmp_path, "check", "rules", "rules.yaml")
+
+
+def test_the_dashboard_can_be_read(tmp_path: Path) -> None:
+    recorded = [{"record": "panel", "expr": expression, "labels": {"at": at}} for at, expression in panels().items()]
+    (tmp_path / "panels.yaml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": recorded}]}))
+    promtool(tmp_path, "check", "rules", "panels.yaml")
+
+
+def test_every_alert_is_played() -> None:
+    assert [rule["alert"] for group in rules()["groups"] for rule in group["rules"]] == list(ALERTS)
+
+
+def test_alerts_fire(tmp_path: Path) -> None:
+    play(tmp_path, [case(alert, played.ill, fires=True) for alert, played in ALERTS.items()])
+
+
+def test_alerts_are_silent_while_all_is_well(tmp_path: Path) -> None:
+    play(tmp_path, [case(alert, played.well, fires=False) for alert, played in ALERTS.items()])
+
+
+def test_a_wrong_expectation_is_noticed(tmp_path: Path) -> None:
+    alert, played = next(iter(ALERTS.items()))
+    with pytest.raises(AssertionError, match="FAILED"):
+        play(tmp_path, [case(alert, played.well, fires=True)])
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_whoever_is_woken_finds_what_to_do(alert: str) -> None:
+    (rule,) = (one for group in rules()["groups"] for one in group["rules"] if one["alert"] == alert)
+    file, _, chapter = rule["annotations"]["runbook"].partition("#")
+    headings = [line for line in (REPOSITORY / file).read_text().splitlines() if line.startswith("#")]
+    assert [line for line in headings if line.lstrip("# ").lower() == chapter] == [f"### {alert}"]
+    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+    assert rule["annotations"].keys() == {"summary", "description", "runbook"}
