@@ -208,6 +208,14 @@ class Client:
         }
         await self._write(_call("DELETE", resource, namespace, name, body=options))
 
+    async def would_create(self, resource: Resource, body: Json, namespace: str) -> Json:
+        """The object that creating this would give, with all that admission does to it. Nothing is kept."""
+        return await self._write(_call("POST", resource, namespace, body=body, query=[("dryRun", "All")]))
+
+    async def version(self) -> Json:
+        """What the API server says it is: gitVersion, major, minor."""
+        return await self._read(Call("GET", "/version", "GET /version"), _SECONDS)
+
     async def create_raw(self, path: str, body: Json) -> Json:
         """POST to a path, for what is no stored object: reviews of tokens and access."""
         return await self._write(Call("POST", path, f"POST {path}", body=body, sensitive=True))

@@ -74,4 +74,6 @@ MUTATING_WEBHOOK_CONFIGURATIONS = Resource(
 CUSTOM_RESOURCE_DEFINITIONS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
+ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints", namespaced=True)
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", namespaced=True)
 REGISTRY_MAPPINGS = Resource("sutler.dev", "v1alpha1", "registrymappings", "RegistryMapping", namespaced=False)

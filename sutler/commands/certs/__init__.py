@@ -16,6 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
     add_completion=False,
+    epilog=EXIT_CODES,
     help="Show and rotate the webhook's CA and certificate. Keys are never printed, and never leave the cluster.",
 )
 

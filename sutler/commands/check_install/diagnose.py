@@ -1,0 +1,175 @@
+"""From what an installation looks like to what is fine, what is amiss, and what to type. Pure."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from sutler.commands.certs import view
+from sutler.commands.check_install.result import Fine, Result, note, problem
+from sutler.commands.check_install.snapshot import COMPONENTS, LEADING, Injection, Installed, Json
+
+_OLDEST = (1, 20)
+_LEASE_OLD = timedelta(seconds=60)
+_INSTALL = "kubectl apply -k manifests/base"
+_VIEW_CALLS = "kubectl get --raw /metrics | grep apiserver_admission_webhook"
+
+
+def diagnose(seen: Installed) -> list[Result]:
+    """In the order in which an installation is made."""
+    return [
+        *_server(seen),
+        *_crd(seen),
+        *(result for component in COMPONENTS for result in _component(seen, component)),
+        *_rights(seen),
+        *_webhook(seen),
+        *_injection(seen),
+        *(note(what, "could not be looked at: you may not, as this user") for what in seen.unseen),
+    ]
+
+
+def _server(seen: Installed) -> Iterator[Result]:
+    text = ".".join(map(str, seen.version))
+    if seen.version >= _OLDEST:
+        yield Fine(f"The API server is Kubernetes {text}")
+    else:
+        yield problem("The API server", f"is Kubernetes {text}, Sutler needs 1.20 or newer")
+
+
+def _crd(seen: Installed) -> Iterator[Result]:
+    apply = "kubectl apply -f manifests/crds"
+    if seen.crd is None:
+        if "the CRD" not in seen.unseen:
+            yield problem("The kind RegistryMapping", "is not known to this cluster (its CRD is missing)", apply)
+        return
+    served = [each["name"] for each in seen.crd["spec"]["versions"] if each.get("served")]
+    conditions = (seen.crd.get("status") or {}).get("conditions") or ()
+    established = any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+    if not established:
+        yield problem(
+            "The CRD of RegistryMapping", "is not established", "kubectl describe crd registrymappings.sutler.dev"
+        )
+    elif "v1alpha1" not in served:
+        yield problem("The CRD of RegistryMapping", f"serves {', '.join(served)}, not v1alpha1", apply)
+    else:
+        yield Fine("RegistryMapping is known")
+
+
+def _component(seen: Installed, component: str) -> Iterator[Result]:
+    deployment = seen.deployments.get(component)
+    leading = _leader(seen, component)
+    if deployment is None:
+        yield from _elsewhere(seen, component, leading)
+        return
+    what = f"Deployment {seen.own}/{deployment['metadata']['name']}"
+    wanted = deployment["spec"].get("replicas", 1)
+    ready = (deployment.get("status") or {}).get("readyReplicas") or 0
+    if ready < wanted:
+        yield problem(
+            what, f"has {ready} of {wanted} Pods ready{_reasons(seen, component)}", *_inspect(seen, component)
+        )
+    elif wanted == 0:
+        yield note(what, "is scaled to none")
+    elif component in LEADING and leading is None:
+        lease = f"kubectl -n {seen.own} describe lease sutler-{component}"
+        yield problem(what, "has Pods that are ready, of which none leads: nothing is done", lease)
+    else:
+        yield Fine(f"{what} has {ready} of {wanted} Pods ready" + (f", led by {leading}" if leading else ""))
+
+
+def _elsewhere(seen: Installed, component: str, leading: str | None) -> Iterator[Result]:
+    """There is no Deployment, which is fine for what runs outside of the cluster or is not wanted."""
+    if "Deployments" in seen.unseen:
+        return
+    what = f"Deployment sutler-{component}"
+    if component == "webhook" and seen.urls:
+        yield note(what, f"is not there; the webhook is registered at {', '.join(seen.urls)}")
+    elif leading:
+        yield note(what, f"is not there; its work is done by {leading}, outside of the cluster")
+    elif component == "webhook" or (component == "secrets" and any(each.copy_from for each in seen.world.mappings)):
+        yield problem(
+            what, f"is not there in namespace {seen.own}", _INSTALL, "sutler check-install --sutler-namespace NAME"
+        )
+    else:
+        yield note(what, "is not there: that part of Sutler is not installed")
+
+
+def _leader(seen: Installed, component: str) -> str | None:
+    """Who holds the lease; None if nobody has renewed it lately."""
+    spec = seen.leases.get(component, {}).get("spec") or {}
+    holder, renewed = spec.get("holderIdentity"), spec.get("renewTime")
+    if not holder or not renewed:
+        return None
+    age = datetime.fromisoformat(seen.now) - datetime.fromisoformat(renewed)
+    return str(holder) if age <= _LEASE_OLD else None
+
+
+def _reasons(seen: Installed, component: str) -> str:
+    found = dict.fromkeys(
+        reason
+        for pod in seen.pods
+        if (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/component") == component
+        for reason in _why_waiting(pod)
+    )
+    return f": {'; '.join(found)}" if found else ""
+
+
+def _why_waiting(pod: Json) -> Iterator[str]:
+    status = pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            yield str(condition.get("message") or condition.get("reason"))
+    for container in status.get("containerStatuses") or ():
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting:
+            yield " ".join(filter(None, (waiting.get("reason"), waiting.get("message"))))
+
+
+def _inspect(seen: Installed, component: str) -> tuple[str, str]:
+    label = f"-l app.kubernetes.io/component={component}"
+    return f"kubectl -n {seen.own} describe pods {label}", f"kubectl -n {seen.own} logs {label}"
+
+
+def _rights(seen: Installed) -> Iterator[Result]:
+    for account in dict.fromkeys(account for account, _ in seen.denied):
+        lacking = "; ".join(right for name, right in seen.denied if name == account)
+        yield problem(f"Account {seen.own}/{account}", f"lacks rights: {lacking}", _INSTALL)
+    if not seen.denied and "rights of the accounts" not in seen.unseen:
+        yield Fine("The accounts have the rights that they can't do without")
+
+
+def _webhook(seen: Installed) -> Iterator[Result]:
+    if not seen.world.registered:
+        why = "is not registered (no MutatingWebhookConfiguration sutler-webhook): no Pod gets a pull secret"
+        yield problem("The webhook", why, _INSTALL)
+        return
+    if seen.service:
+        yield problem("The webhook", seen.service, *_inspect(seen, "webhook"))
+    if seen.world.covered is not None and seen.world.covered.matches(seen.world.labels(seen.own)):
+        why = "is not left out of the webhook's registration: Sutler's own Pods would need Sutler to start"
+        yield problem(f"Namespace {seen.own}", why, _INSTALL)
+    if seen.certificate_trouble:
+        yield problem("The webhook's certificate", f"can't be seen: {seen.certificate_trouble}")
+    elif seen.certificate is not None:
+        found = view.findings(seen.certificate)
+        yield from found
+        if not any(each.harmful for each in found):
+            yield Fine("The webhook is registered, and the API server trusts its certificate")
+
+
+def _injection(seen: Installed) -> Iterator[Result]:
+    trial = seen.trial
+    what = f"A Pod with image {trial.image} in namespace {trial.namespace}"
+    match trial.outcome:
+        case Injection.DONE:
+            yield Fine(f"{what} gets pull secret {trial.secret} (tried as a dry run)")
+        case Injection.MISSING:
+            why = (
+                f"does not get pull secret {trial.secret} (tried as a dry run): the API server can't reach the webhook"
+            )
+            logs = f"kubectl -n {seen.own} logs -l app.kubernetes.io/component=webhook"
+            yield problem(what, f"{why}, or gets no answer in time", _VIEW_CALLS, logs)
+        case Injection.REFUSED:
+            other = "sutler check-install --namespace NAME"
+            yield problem(what, f"could not be tried, the API server refuses it: {trial.why}", other)
+        case Injection.UNTRIED:
+            add = "sutler registry add registry.example.com/team --username NAME --password-stdin"
+            yield note("Injection", f"could not be tried: {trial.why}", add)

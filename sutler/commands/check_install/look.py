@@ -1,0 +1,152 @@
+"""Looks at an installation. Goes on where it may not look, and says so."""
+
+import asyncio
+import re
+from collections.abc import Awaitable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from sutler.commands.certs import CONFIGURATION, SECRET
+from sutler.commands.certs.gather import gather
+from sutler.commands.check_install import rights, trial
+from sutler.commands.check_install.snapshot import LEADING, Injection, Installed, Trial
+from sutler.commands.explain.gather import look_at_webhook
+from sutler.commands.world import World
+from sutler.kube.client import Client, Json
+from sutler.kube.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound
+from sutler.kube.resources import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    DEPLOYMENTS,
+    ENDPOINTS,
+    LEASES,
+    NAMESPACES,
+    PODS,
+    REGISTRY_MAPPINGS,
+    SERVICE_ACCOUNTS,
+)
+from sutler.output import RefusedError
+
+T = TypeVar("T")
+
+CRD = "registrymappings.sutler.dev"
+_OURS = "app.kubernetes.io/name=sutler"
+_COMPONENT = "app.kubernetes.io/component"
+
+
+class Look:
+    """`namespace`: where to try the Pod; None: wherever a mapping is for."""
+
+    def __init__(self, client: Client, own_namespace: str, namespace: str | None) -> None:
+        self._client = client
+        self._own = own_namespace
+        self._namespace = namespace
+        self._seen = Installed(own_namespace, World(own_namespace))
+
+    async def around(self) -> Installed:
+        seen, client = self._seen, self._client
+        version = await client.version()
+        seen.version = (_number(version.get("major")), _number(version.get("minor")))
+        seen.now = datetime.now(UTC).isoformat()
+        seen.crd = await self._if_allowed("the CRD", client.get(CUSTOM_RESOURCE_DEFINITIONS, CRD))
+        await self._deployments()
+        await self._leases()
+        await self._webhook()
+        for obj in await self._if_allowed("RegistryMappings", client.list(REGISTRY_MAPPINGS)) or []:
+            seen.world.add_mapping(obj)
+        for obj in await self._if_allowed("Namespaces", client.list(NAMESPACES)) or []:
+            if not obj["metadata"].get("deletionTimestamp"):
+                seen.world.add_namespace(obj)
+        await self._rights()
+        seen.trial = await self._try()
+        return seen
+
+    async def _deployments(self) -> None:
+        seen, client = self._seen, self._client
+        found = await self._if_allowed("Deployments", client.list(DEPLOYMENTS, self._own, label_selector=_OURS))
+        seen.deployments = {_component(each): each for each in found or []}
+        seen.pods = await self._if_allowed("Pods", client.list(PODS, self._own, label_selector=_OURS)) or []
+
+    async def _leases(self) -> None:
+        for component in LEADING:
+            lease = await self._if_allowed("Leases", self._client.get(LEASES, f"sutler-{component}", self._own))
+            if lease is not None:
+                self._seen.leases[component] = lease
+
+    async def _webhook(self) -> None:
+        seen = self._seen
+        found = await look_at_webhook(self._client, seen.world)
+        configs = [webhook["clientConfig"] for webhook in (found or {}).get("webhooks") or []]
+        seen.urls = tuple(dict.fromkeys(config["url"] for config in configs if config.get("url")))
+        services = {
+            (config["service"]["namespace"], config["service"]["name"]) for config in configs if "service" in config
+        }
+        for namespace, name in services:
+            seen.service = await self._why_unreachable(namespace, name)
+        try:
+            seen.certificate = await gather(self._client, self._own, SECRET, CONFIGURATION)
+        except Forbidden:
+            seen.unseen.append(f"Secret {self._own}/{SECRET}")
+        except RefusedError as error:
+            seen.certificate_trouble = str(error)
+
+    async def _why_unreachable(self, namespace: str, name: str) -> str:
+        try:
+            found = await self._client.get(ENDPOINTS, name, namespace)
+        except NotFound:
+            return f"is registered at Service {namespace}/{name}, which is not there"
+        except Forbidden:
+            return ""
+        ready = [address for subset in found.get("subsets") or () for address in subset.get("addresses") or ()]
+        return "" if ready else f"has no Pod that is ready behind Service {namespace}/{name}"
+
+    async def _rights(self) -> None:
+        accounts = await self._if_allowed("ServiceAccounts", self._client.list(SERVICE_ACCOUNTS, self._own))
+        names = {each["metadata"]["name"] for each in accounts or []}
+        needed = [(account, right) for account, each in rights.NEEDED.items() if account in names for right in each]
+        asking = [self._client.create_raw(rights.PATH, rights.review(self._own, *each)) for each in needed]
+        answers = await self._if_allowed("rights of the accounts", asyncio.gather(*asking))
+        for (account, right), answer in zip(needed, answers or [], strict=False):
+            if not (answer.get("status") or {}).get("allowed"):
+                self._seen.denied.append((account, str(right)))
+
+    async def _try(self) -> Trial:
+        chosen = next(trial.choices(self._seen.world, self._namespace), None)
+        if chosen is None:
+            return Trial(Injection.UNTRIED, why=self._why_nothing_to_try())
+        mapping, namespace, image = chosen
+        tried = Trial(Injection.MISSING, image, namespace, mapping.secret)
+        try:
+            created = await self._client.would_create(PODS, trial.pod(image), namespace)
+        except (Forbidden, Invalid, BadRequest, Conflict) as error:
+            return replace(tried, outcome=Injection.REFUSED, why=str(error))
+        done = mapping.secret in trial.secrets_of(created)
+        return replace(tried, outcome=Injection.DONE) if done else tried
+
+    def _why_nothing_to_try(self) -> str:
+        if not self._seen.world.mappings:
+            return "there is no mapping yet"
+        if self._namespace:
+            return f"no mapping injects anything in namespace {self._namespace}"
+        return "no mapping injects anything in any namespace that is there"
+
+    async def _if_allowed(self, what: str, call: Awaitable[T]) -> T | None:
+        """None where it is not there, or not for us."""
+        try:
+            return await call
+        except NotFound:
+            return None
+        except Forbidden:
+            if what not in self._seen.unseen:
+                self._seen.unseen.append(what)
+            return None
+
+
+def _component(obj: Json) -> str:
+    return str((obj["metadata"].get("labels") or {}).get(_COMPONENT, ""))
+
+
+def _number(text: object) -> int:
+    """Of `20`, and of `20+`, as some providers write it."""
+    found = re.match(r"\d+", str(text))
+    return int(found[0]) if found else 0

@@ -1,0 +1,60 @@
+"""What an installation looks like: plain values for `diagnose`, gathered by `look`."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from sutler.commands.certs.gather import Seen
+from sutler.commands.world import World
+
+Json = dict[str, Any]
+
+COMPONENTS = ("webhook", "secrets", "volumes", "api")
+LEADING = ("secrets", "volumes")
+"""Those of which one at a time works, under the lease sutler-NAME."""
+
+
+class Injection(Enum):
+    """How the Pod of the trial came back."""
+
+    DONE = auto()
+    MISSING = auto()
+    """Without its pull secret."""
+    REFUSED = auto()
+    """By the API server or another webhook: it says nothing about ours."""
+    UNTRIED = auto()
+
+
+@dataclass(frozen=True)
+class Trial:
+    outcome: Injection
+    image: str = ""
+    namespace: str = ""
+    secret: str = ""
+    why: str = ""
+    """It was refused, or not tried."""
+
+
+@dataclass
+class Installed:
+    own: str
+    world: World
+    now: str = ""
+    version: tuple[int, int] = (0, 0)
+    crd: Json | None = None
+    deployments: dict[str, Json] = field(default_factory=dict)
+    """By component."""
+    pods: list[Json] = field(default_factory=list)
+    leases: dict[str, Json] = field(default_factory=dict)
+    """By component, of those that have one."""
+    denied: list[tuple[str, str]] = field(default_factory=list)
+    """Account, and what it may not do."""
+    certificate: Seen | None = None
+    certificate_trouble: str = ""
+    """Why there is none to see."""
+    urls: tuple[str, ...] = ()
+    """Of webhooks that are registered by URL: they run outside of the cluster."""
+    service: str | None = None
+    """Of the webhook: empty if it is fine, what is wrong with it, or None for a webhook without one."""
+    trial: Trial = field(default_factory=lambda: Trial(Injection.UNTRIED))
+    unseen: list[str] = field(default_factory=list)

@@ -1,0 +1,242 @@
+"""`sutler check-install`: on a real installation, broken in one way after the other, and on pictures of others."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from sutler.commands.check_install.diagnose import diagnose
+from sutler.commands.check_install.rights import NEEDED
+from sutler.commands.check_install.snapshot import Injection, Installed, Trial
+from sutler.commands.check_install.trial import choices, pod
+from sutler.commands.world import World
+from sutler.registry import LabelSelector, Mapping
+from tests.cli.conftest import Ran, Sutler
+from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
+from tests.cluster.installation import NAMESPACE, Installation
+from tests.conftest import REPOSITORY
+
+NOW = "2026-01-01T00:00:00+00:00"
+
+
+@pytest.fixture(scope="module")
+def webhook(
+    control_plane: ControlPlane, place: Place, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SutlerProcess]:
+    installation = Installation(control_plane, cast("Ceph", None), place, tmp_path_factory.mktemp("sutler"))
+    installation.apply()
+    yield installation.run("webhook", "--certificate-interval", "0.3")
+    installation.stop()
+    control_plane.kubectl("delete", "mutatingwebhookconfiguration", "sutler-webhook", "--ignore-not-found")
+    control_plane.kubectl("delete", "secret", "sutler-webhook-certificate", "-n", NAMESPACE, "--ignore-not-found")
+
+
+@pytest.fixture
+def mapped(control_plane: ControlPlane) -> Iterator[None]:
+    mapping = {
+        "apiVersion": "sutler.dev/v1alpha1",
+        "kind": "RegistryMapping",
+        "metadata": {"name": "acme"},
+        "spec": {"registries": ["*.acme.example"], "pullSecret": {"name": "acme-pull"}, "namespaceSelector": {}},
+    }
+    control_plane.kubectl("apply", "-f", "-", input=json.dumps(mapping))
+    yield
+    control_plane.kubectl("delete", "registrymapping", "acme")
+
+
+@pytest.fixture
+def check(control_plane: ControlPlane, webhook: SutlerProcess) -> Sutler:
+    del webhook
+    return sutler(control_plane.kubeconfig)
+
+
+def sutler(kubeconfig: Path) -> Sutler:
+    ours = {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"}
+    return Sutler({**os.environ, **ours})
+
+
+def levels(ran: Ran) -> dict[str, str]:
+    """By the first words of what was checked."""
+    return {f"{each['what']} {each['why']}".strip(): each["level"] for each in ran.json}
+
+
+def level(ran: Ran, text: str) -> str:
+    (found,) = (level for what, level in levels(ran).items() if text in what)
+    return found
+
+
+def test_injection_is_seen_to_work_from_end_to_end(check: Sutler, mapped: None, control_plane: ControlPlane) -> None:
+    del mapped
+
+    def works() -> Ran | None:
+        ran = check("check-install", "-o", "json")
+        return ran if ran.status == 0 and any("gets pull secret acme-pull" in what for what in levels(ran)) else None
+
+    ran = wait_for(works, "the mapping to reach the webhook")
+    assert level(ran, "A Pod with image x.acme.example/sutler-check-install in namespace default gets") == "ok"
+    assert level(ran, "The API server is Kubernetes 1.") == "ok"
+    assert level(ran, "RegistryMapping is known") == "ok"
+    assert level(ran, "The webhook is registered, and the API server trusts its certificate") == "ok"
+    assert level(ran, "The accounts have the rights") == "ok"
+    assert level(ran, "the webhook is registered at https://127.0.0.1:") == "note"
+    assert control_plane.kubectl("get", "pods", "-A", "-o", "name") == "", "nothing is kept"
+
+
+def test_webhook_that_does_not_answer_is_found_by_trying(check: Sutler, mapped: None, webhook: SutlerProcess) -> None:
+    del mapped
+    webhook.freeze()
+    try:
+        ran = check("check-install")
+    finally:
+        webhook.resume()
+    assert ran.status == 1
+    assert "does not get pull secret acme-pull" in ran.out
+    assert "$ kubectl get --raw /metrics | grep apiserver_admission_webhook" in ran.out
+
+
+def test_right_that_got_lost_is_named(check: Sutler, control_plane: ControlPlane) -> None:
+    binding = ("clusterrolebinding", "sutler-webhook")
+    saved = control_plane.kubectl("get", *binding, "-o", "yaml")
+    control_plane.kubectl("delete", *binding)
+    try:
+        ran = wait_for(
+            lambda: _finding(check, "Account sutler-system/sutler-webhook lacks rights"), "the loss to be seen"
+        )
+    finally:
+        control_plane.kubectl("create", "-f", "-", input=saved)
+    assert ran.status == 1
+    assert "list registrymappings" in ran.out
+    assert "$ kubectl apply -k manifests/base" in ran.out
+
+
+def test_own_namespace_that_is_not_left_out_is_found(check: Sutler, control_plane: ControlPlane) -> None:
+    kubectl, configuration = control_plane.kubectl, "mutatingwebhookconfiguration/sutler-webhook"
+    saved = control_plane.kubectl_json("get", configuration)["webhooks"][0]["namespaceSelector"]
+    path = "/webhooks/0/namespaceSelector"
+    kubectl("patch", configuration, "--type=json", "-p", json.dumps([{"op": "replace", "path": path, "value": {}}]))
+    try:
+        ran = check("check-install")
+    finally:
+        kubectl(
+            "patch", configuration, "--type=json", "-p", json.dumps([{"op": "replace", "path": path, "value": saved}])
+        )
+    assert ran.status == 1, ran.out
+    assert "Namespace sutler-system is not left out" in ran.out
+
+
+def test_user_with_few_rights_is_told_what_was_not_seen(check: Sutler, control_plane: ControlPlane) -> None:
+    del check
+    ran = sutler(control_plane.kubeconfig_for("default", "default"))("check-install")
+    assert "could not be looked at: you may not, as this user" in ran.out
+
+
+def _finding(check: Sutler, text: str) -> Ran | None:
+    ran = check("check-install")
+    return ran if text in ran.out else None
+
+
+def picture(**changes: Any) -> Installed:
+    """Of an installation without a mapping, in which all is well."""
+    seen = Installed("sutler-system", World("sutler-system"), now=NOW, version=(1, 30))
+    seen.crd = {
+        "spec": {"versions": [{"name": "v1alpha1", "served": True}]},
+        "status": {"conditions": [{"type": "Established", "status": "True"}]},
+    }
+    seen.deployments = {component: deployment(component, 1) for component in ("webhook", "secrets", "volumes", "api")}
+    seen.leases = {component: lease("somebody", NOW) for component in ("secrets", "volumes")}
+    seen.trial = Trial(Injection.UNTRIED, why="there is no mapping yet")
+    for name, value in changes.items():
+        setattr(seen, name, value)
+    return seen
+
+
+def deployment(component: str, ready: int) -> dict[str, Any]:
+    return {
+        "metadata": {"name": f"sutler-{component}", "labels": {"app.kubernetes.io/component": component}},
+        "spec": {"replicas": 1},
+        "status": {"readyReplicas": ready},
+    }
+
+
+def lease(holder: str, renewed: str) -> dict[str, Any]:
+    return {"spec": {"holderIdentity": holder, "renewTime": renewed}}
+
+
+def waiting(component: str, reason: str, message: str) -> dict[str, Any]:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {
+        "metadata": {"labels": {"app.kubernetes.io/component": component}},
+        "status": {"containerStatuses": [{"state": state}]},
+    }
+
+
+MAPPING = Mapping("m", ("quay.io/acme",), "pull", LabelSelector(), copy_from="source")
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"version": (1, 19)}, "is Kubernetes 1.19, Sutler needs 1.20"),
+        ({"crd": None}, "is not known to this cluster"),
+        ({"crd": {"spec": {"versions": []}}}, "is not established"),
+        (
+            {
+                "deployments": {"webhook": deployment("webhook", 0)},
+                "pods": [waiting("webhook", "ErrImagePull", "not found"), waiting("api", "Other", "x")],
+            },
+            "Deployment sutler-system/sutler-webhook has 0 of 1 Pods ready: ErrImagePull not found.",
+        ),
+        ({"deployments": {}}, "Deployment sutler-webhook is not there in namespace sutler-system"),
+        ({"leases": {"secrets": lease("old", "2025-12-31T23:00:00+00:00")}}, "of which none leads"),
+        ({"leases": {}}, "of which none leads"),
+        ({"denied": [("sutler-webhook", "list namespaces")]}, "lacks rights: list namespaces"),
+        ({"world": World("sutler-system", registered=False)}, "The webhook is not registered"),
+        ({"service": "has no Pod that is ready behind Service a/b"}, "has no Pod that is ready"),
+        ({"certificate_trouble": "there is none"}, "can't be seen: there is none"),
+        ({"trial": Trial(Injection.MISSING, "i", "ns", "s")}, "A Pod with image i in namespace ns does not get"),
+        ({"trial": Trial(Injection.REFUSED, "i", "ns", "s", "quota")}, "refuses it: quota"),
+    ],
+)
+def test_each_fault_is_a_problem_with_a_way_out(changes: dict[str, Any], what: str) -> None:
+    found = [each for each in diagnose(picture(**changes)) if each.harmful]
+    assert any(what in each.as_text() for each in found), [each.as_text() for each in found]
+
+
+def test_installation_without_faults_or_mappings_has_no_problem() -> None:
+    found = diagnose(picture())
+    assert not [each.as_text() for each in found if each.harmful]
+    assert any("could not be tried: there is no mapping yet" in each.as_text() for each in found)
+
+
+def test_parts_that_are_not_wanted_are_only_noted() -> None:
+    found = diagnose(picture(deployments={"webhook": deployment("webhook", 1)}, leases={}))
+    assert not [each.as_text() for each in found if each.harmful]
+    world = World("sutler-system", mappings=[MAPPING])
+    found = diagnose(picture(deployments={"webhook": deployment("webhook", 1)}, leases={}, world=world))
+    assert [each.as_text() for each in found if each.harmful], "a mapping wants a copy that nobody makes"
+
+
+def test_trial_prefers_namespace_default_and_leaves_out_what_is_left_out() -> None:
+    world = World("sutler-system", mappings=[MAPPING])
+    world.namespaces = {name: {} for name in ("kube-system", "a", "default", "sutler-system")}
+    assert [choice[1:] for choice in choices(world, None)] == [("default", "quay.io/acme/sutler-check-install")]
+    assert [choice[1:] for choice in choices(world, "a")] == [("a", "quay.io/acme/sutler-check-install")]
+    assert list(choices(world, "kube-system")) == []
+
+
+@pytest.mark.parametrize("registry", ["docker.io", "*.io", "localhost:5000/x", "a?.example.com", "[::1]:5000"])
+def test_image_of_the_trial_is_one_that_the_mapping_is_for(registry: str) -> None:
+    world = World("sutler-system", mappings=[Mapping("m", (registry,), "pull", LabelSelector())])
+    world.namespaces = {"default": {}}
+    ((_, _, image),) = choices(world, None)
+    assert pod(image)["spec"]["containers"][0]["image"] == image
+
+
+def test_rights_are_those_of_accounts_that_the_manifests_make() -> None:
+    made = "".join(file.read_text() for file in (REPOSITORY / "manifests" / "base").glob("*-rbac.yaml"))
+    for account, needed in NEEDED.items():
+        assert f"name: {account}\n" in made
+        assert all(right.resource in made for right in needed)
