@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from tests.cluster import wait_for
 
 VIEWER, EDITOR, ADMIN = "viewer-token-0123456789", "editor-token-0123456789", "admin-token-0123456789"
+AT_ONCE = {"Prefer": "respond-async, wait=0"}
+"""Of long work: not even the usual two seconds are waited."""
 TOKENS = f"# made for tests\n{VIEWER},vera,viewer\n{EDITOR},edith,editor\n{ADMIN},ada,admin\n"
 
 

@@ -285,11 +285,16 @@ def test_brief_answer_says_where_it_is_and_no_more(api: Api, pool: str) -> None:
     assert api.get(path).json["size"] == 8 << 20
 
 
-def test_image_half_made_by_a_crash_is_seen_made_again_and_deleted(api: Api, ceph: Ceph, pool: str, ioctx: Any) -> None:
+@pytest.mark.parametrize("left", [["object_map", "id"], ["id"], []], ids=["all", "name", "directory"])
+def test_image_half_made_by_a_crash_is_seen_made_again_and_deleted(
+    api: Api, ceph: Ceph, pool: str, ioctx: Any, left: list[str]
+) -> None:
     """A name in the directory without a header: what a creation leaves that was killed at the wrong moment."""
     for again in (True, False):
         made = make(api, pool, "half")
-        ioctx.remove_object(f"rbd_header.{made['id']}")
+        objects = {"object_map": f"rbd_object_map.{made['id']}", "id": "rbd_id.half"}
+        for gone in (f"rbd_header.{made['id']}", *(objects[part] for part in objects if part not in left)):
+            ioctx.remove_object(gone)
         (listed,) = api.get(f"/pools/{pool}/images").json["images"]
         assert (listed["size"], "stopped half-way" in listed["unfinished"]) == (None, True)
         assert api.get(f"/pools/{pool}/images/half").status == 404

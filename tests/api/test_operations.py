@@ -5,11 +5,9 @@ from typing import Any
 import pytest
 import rbd
 
-from tests.api.client import EDITOR, VIEWER, Api, Reply
+from tests.api.client import AT_ONCE, EDITOR, VIEWER, Api, Reply
 from tests.api.conftest import Service
 from tests.cluster import wait_for
-
-AT_ONCE = {"Prefer": "respond-async, wait=0"}
 
 
 @pytest.fixture
