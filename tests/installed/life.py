@@ -23,7 +23,7 @@ _PATIENCE = 60.0
 
 
 class Life:
-    """`said` holds every output by its origin; `password` and its like were given to Sutler and are nowhere in there."""
+    """`said` holds every output by its origin; `password` and its like were given to Sutler and are nowhere in it."""
 
     def __init__(self, control_plane: ControlPlane, ceph: Ceph, installation: Installation) -> None:
         self.control_plane = control_plane
