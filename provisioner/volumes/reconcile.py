@@ -6,7 +6,7 @@ is reported, and moved to the trash only when told to, after a grace time, and i
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -79,7 +79,6 @@ class Reconciler:
                 pool = self._clusters.get(where[0]).pool(where[1], where[2])
                 await self._compare(where, pool)
                 await self._purge(where, pool)
-                await self._measure(where, pool)
             except (CephError, KubeError) as error:
                 # The next comparison is soon enough; nothing waits for this one.
                 _log.warning("pool could not be compared", cluster=where[0], pool=where[1], error=str(error))
@@ -179,16 +178,16 @@ class Reconciler:
                 continue
             with contextlib.suppress(ImageMissing):
                 metadata = await pool.metadata(entry.id)
-                # One that is just being restored is not to be purged.
-                if metadata.get(names.KUBERNETES) == self._kubernetes and names.ADOPTING not in metadata:
-                    self._purger.add(Place(*where, entry.name), entry.id)
+                if metadata.get(names.KUBERNETES) != self._kubernetes or names.ADOPTING in metadata:
+                    continue  # another cluster's, or just being restored
+                place, view = Place(*where, entry.name), self._watches.volumes.get(_volume_of(metadata))
+                if view is not None and view.place == place and not view.ends:
+                    continue  # thrown away by hand, and its volume still needs it
+                self._purger.add(place, entry.id)
 
-    async def _measure(self, where: Where, pool: Pool) -> None:
-        space = await pool.space()
-        metrics.AVAILABLE.labels(where[0], where[1]).set(space.available)
-        metrics.USED.labels(where[0], where[1]).set(space.used)
-        if space.quota is not None:
-            metrics.QUOTA.labels(where[0], where[1]).set(space.quota)
+
+def _volume_of(metadata: Mapping[str, str]) -> str:
+    return names.volume_name(metadata.get(names.OWNER, ""))
 
 
 def _where(place: Place | None) -> Where | None:
