@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sutler.commands.console import URL, CaFile, Token, Url, human
-from sutler.commands.options import Cluster, Context, Kubeconfig, Output
-from sutler.output import EXIT_CODES, Exit, Format, UsageError, columns, complain, emit, one_line
+from sutler.commands.options import Cluster, ClusterError, Context, Kubeconfig, Output
+from sutler.output import EXIT_CODES, Exit, Format, columns, complain, emit, one_line
 
 if TYPE_CHECKING:
     from sutler.commands.volumes.facts import Facts, Row
@@ -128,25 +128,23 @@ def orphans(
     that nobody has marked as a claim's, and those that are just being made are no orphans. The exit status is 1 if
     there are any.
     """
-    from sutler.commands.volumes import orphans as finding
+    from sutler.commands.volumes import finding
     from sutler.commands.volumes.facts import now
     from sutler.commands.volumes.gather import Ceph, from_kubernetes
 
     ceph = Ceph(url, ca_file, token_file, cluster_id)
-    # Images first: a volume that is made in between is seen, and its image not taken for an orphan.
     cluster = Cluster(kubeconfig, context, "")
-    facts = cluster.run(from_kubernetes)
-    ceph.look(facts)
-    if not facts.images and facts.wheres():
-        complain(f"sutler: orphans can't be found without the REST API: {facts.unseen}")
+    before = cluster.run(from_kubernetes)
+    ceph.look(before)
+    if not before.images and before.wheres():
+        complain(f"sutler: orphans can't be found without the REST API: {before.unseen}")
         raise typer.Exit(Exit.CLUSTER)
-    later = cluster.run(from_kubernetes)
-    later.images = facts.images
-    if not later.kubernetes:
-        raise UsageError(
+    after = cluster.run(from_kubernetes)
+    if not after.kubernetes:
+        raise ClusterError(
             "whose images they are can't be told: your account must be allowed to get namespace kube-system"
         )
-    found = finding.find(later, ceph.image, ceph.trash)
+    found = finding.find(before, after, ceph.image, ceph.trash)
     emit([one.as_json() for one in found], output, finding.as_text(found, now()))
     if found:
         raise typer.Exit(Exit.PROBLEM)

@@ -42,10 +42,16 @@ class Orphan:
 
 
 def find(
-    facts: Facts, details: Callable[[Where, str], Json | None], trash: Callable[[Where], list[Json]]
+    before: Facts, after: Facts, details: Callable[[Where, str], Json | None], trash: Callable[[Where], list[Json]]
 ) -> list[Orphan]:
-    """`details`: all of one image, asked only of those that look like orphans."""
-    return [*_images(facts, details), *_volumes(facts, trash)]
+    """What is amiss with both what was there before the images were listed, and what was there after.
+
+    `details`: all of one image, asked only of those that look like orphans.
+    """
+    after.images = before.images
+    known = {volume["metadata"]["uid"] for volume in before.volumes}
+    steady = [volume for volume in after.volumes if volume["metadata"]["uid"] in known]
+    return [*_images(after, details), *_volumes(after, steady, trash)]
 
 
 def _images(facts: Facts, details: Callable[[Where, str], Json | None]) -> Iterator[Orphan]:
@@ -93,8 +99,8 @@ def _class_for(facts: Facts, place: Place) -> str:
     return shlex.quote(min(fitting)) if fitting else "CLASS"
 
 
-def _volumes(facts: Facts, trash: Callable[[Where], list[Json]]) -> Iterator[Orphan]:
-    for volume in facts.volumes:
+def _volumes(facts: Facts, volumes: list[Json], trash: Callable[[Where], list[Json]]) -> Iterator[Orphan]:
+    for volume in volumes:
         place = place_of(volume)
         leaves = "deletionTimestamp" in volume["metadata"]
         if place is None or leaves or not facts.looked_at(place) or facts.image(place):
