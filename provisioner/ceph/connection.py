@@ -113,8 +113,15 @@ class Connection:
     def space(self, pool: str) -> Space:
         for entry in self.command("df")["pools"]:
             if entry["name"] == pool:
-                quota = self.command("osd pool get-quota", pool=pool)["quota_max_bytes"]
-                return Space(entry["stats"]["bytes_used"], entry["stats"]["max_avail"], quota or None)
+                stats, quota = entry["stats"], self.command("osd pool get-quota", pool=pool)
+                return Space(
+                    used=stats["bytes_used"],
+                    available=stats["max_avail"],
+                    quota=quota["quota_max_bytes"] or None,
+                    stored=stats["stored"],
+                    objects=stats["objects"],
+                    most_objects=quota["quota_max_objects"] or None,
+                )
         if self.rados.pool_lookup(pool) is not None:
             raise Unavailable(f"there are no statistics of pool {pool} yet")
         raise PoolMissing(f"pool {pool} does not exist in Ceph cluster {self._settings.name}")

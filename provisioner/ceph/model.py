@@ -84,12 +84,26 @@ class Trashed:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What a pool holds, in bytes."""
+    """What a pool holds, in bytes unless said otherwise."""
 
     used: int
+    """On the disks, copies included."""
     available: int
+    """What the disks can still take of data, their copies counted."""
     quota: int | None
     """None without one."""
+    stored: int = 0
+    """Of data, copies aside: what the quota limits."""
+    objects: int = 0
+    most_objects: int | None = None
+    """The other quota, as a number of objects."""
+
+    @property
+    def free(self) -> int:
+        """What can still be written."""
+        if self.most_objects is not None and self.objects >= self.most_objects:
+            return 0
+        return self.available if self.quota is None else max(0, min(self.available, self.quota - self.stored))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from enum import Enum
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import Unavailable
 from provisioner.volumes.adopt import Adopter
+from provisioner.volumes.capacity import Capacity
 from provisioner.volumes.expand import Expander
 from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.provision import Provisioner
@@ -52,6 +53,7 @@ class Controller:
         remover: Remover,
         purger: Purger,
         reconciler: Reconciler,
+        capacity: Capacity,
         workers: int,
         settle: float,
     ) -> None:
@@ -65,6 +67,7 @@ class Controller:
         self._remover = remover
         self._purger = purger
         self._reconciler = reconciler
+        self._capacity = capacity
         self._queue = WorkQueue("volumes", workers=workers)
         self._settle = settle
         self._reported: dict[str, str] = {}
@@ -82,6 +85,7 @@ class Controller:
                 group.create_task(self._queue.run(self._handle), name="volumes")
                 group.create_task(self._purger.run(), name="purge")
                 group.create_task(self._reconciler.run(), name="reconcile")
+                group.create_task(self._capacity.run(), name="capacity")
         finally:
             self._watches.listen(None, None)
             await self._clusters.settle(self._settle)

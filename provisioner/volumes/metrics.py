@@ -57,7 +57,12 @@ IN_FLIGHT = Gauge(
     "Images asked for whose PersistentVolume is not known to be there yet",
     registry=REGISTRY,
 )
-AVAILABLE = Gauge("sutler_pool_available_bytes", "What the pool can still take", ["cluster", "pool"], registry=REGISTRY)
+AVAILABLE = Gauge(
+    "sutler_pool_available_bytes",
+    "What can be written to the pool yet",
+    ["cluster", "pool"],
+    registry=REGISTRY,
+)
 USED = Gauge(
     "sutler_pool_used_bytes", "What the pool's data takes, copies included", ["cluster", "pool"], registry=REGISTRY
 )

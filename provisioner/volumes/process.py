@@ -10,6 +10,7 @@ from provisioner.ceph.clusters import Clusters, Sources
 from provisioner.ceph.connection import ClusterSettings
 from provisioner.volumes import names
 from provisioner.volumes.adopt import Adopter
+from provisioner.volumes.capacity import Capacity
 from provisioner.volumes.controller import Controller
 from provisioner.volumes.expand import Expander
 from provisioner.volumes.provision import Provisioner
@@ -60,6 +61,9 @@ class VolumesSettings(ProcessSettings):
     reconcile_interval: Seconds = 600.0
     """Seconds between two comparisons of the images with the volumes and claims."""
 
+    capacity_interval: Seconds = 60.0
+    """Seconds between two measurements of the room in the pools."""
+
     orphans: Literal["report", "trash"] = "report"
     """What becomes of images of ours with neither claim nor volume: report counts and logs them only."""
 
@@ -109,6 +113,9 @@ async def _controller(
     kubernetes = (await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"]
     # What others did as leaders, they did before: they have surely stopped by now.
     _, since = await client.collect(STORAGE_CLASSES, keep=lambda _: None, query=[])
+    capacity = Capacity(
+        fenced, clusters, watches.classes, namespace=settings.namespace, interval=settings.capacity_interval
+    )
     provisioner = Provisioner(
         fenced,
         clusters,
@@ -116,6 +123,7 @@ async def _controller(
         kubernetes=kubernetes,
         fence=fence,
         absent=lambda volume: watches.surely_absent(volume, since),
+        why_full=capacity.why_full,
     )
     policy = Policy(
         interval=settings.reconcile_interval,
@@ -153,6 +161,7 @@ async def _controller(
         remover=Remover(fenced, clusters, events, attached=watches.attached, fence=fence, purge=purger.add),
         purger=purger,
         reconciler=reconciler,
+        capacity=capacity,
         workers=settings.workers,
         # Another may lead after the whole difference.
         settle=(settings.lease_duration - settings.renew_deadline) / 2,

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from provisioner.ceph.clusters import Clusters
-from provisioner.ceph.errors import CephError, OutcomeUnknown, PoolMissing
+from provisioner.ceph.errors import CephError, NoSpace, OutcomeUnknown, PoolMissing
 from provisioner.ceph.model import ImageSpec
 from provisioner.volumes import claims, metrics, names
 from provisioner.volumes.naming import image_id, image_name
@@ -47,6 +47,7 @@ class Provisioner:
         kubernetes: str,
         fence: Callable[[], None],
         absent: Callable[[str], bool],
+        why_full: Callable[[VolumeClass], Awaitable[str]],
     ) -> None:
         """What it needs to know.
 
@@ -57,6 +58,7 @@ class Provisioner:
             kubernetes: the identity of this Kubernetes cluster.
             fence: raises when we may not act any more.
             absent: whether nobody before us has made a volume of this name; False: ask.
+            why_full: tells of a class whose pool is full what it holds.
         """
         self._client = client
         self._clusters = clusters
@@ -64,6 +66,7 @@ class Provisioner:
         self._kubernetes = kubernetes
         self._fence = fence
         self._absent = absent
+        self._why_full = why_full
         self.attempts: dict[str, Attempt] = {}
         """By the name of the volume. Kept until the outcome is known, even if the claim is gone."""
         self.made: set[str] = set()
@@ -125,7 +128,7 @@ class Provisioner:
                 return None
             await self._save(attempt, body)
         except (CephError, KubeError) as error:
-            self._failed(claim, cls, error)
+            self._failed(claim, cls, error, await self._why_full(cls) if isinstance(error, NoSpace) else "")
             raise
         finally:
             said.cancel()
@@ -178,11 +181,11 @@ class Provisioner:
                 await self._remove_image(attempt)
             raise
 
-    def _failed(self, claim: Json, cls: VolumeClass, error: CephError | KubeError) -> None:
+    def _failed(self, claim: Json, cls: VolumeClass, error: CephError | KubeError, more: str) -> None:
         metrics.PROVISION_FAILED.labels(cls.name, SOURCE).inc()
         if isinstance(error, CephError | BadRequest | Invalid | Forbidden):
             later = "; it is tried again until it is known" if isinstance(error, OutcomeUnknown) else ""
-            self._events.warning(claim, "ProvisioningFailed", f"{error}{later}")
+            self._events.warning(claim, "ProvisioningFailed", f"{error}{later}" + (f"; {more}" if more else ""))
 
     async def clean_up(self, volume: str) -> None:
         """Removes the image of an attempt whose claim is gone, unless its volume was saved: then that is deleted."""

@@ -115,7 +115,7 @@ class ControlPlane:
 
     def _start_apiserver(self) -> None:
         bind = "0.0.0.0" if self.place.isolated else "127.0.0.1"  # noqa: S104 - all there is are the cluster's Pods
-        argv = flags.apiserver(self.state, self._ports, bind=bind)
+        argv = flags.apiserver(self.state, self._ports, bind=bind, minor=self._binaries.minor)
         self.apiserver = self._start(self._binaries.path("kube-apiserver"), argv)
         self.wait_ready()
 

@@ -43,8 +43,10 @@ def etcd(state: Path, ports: Ports) -> list[str]:
     ]
 
 
-def apiserver(state: Path, ports: Ports, *, bind: str) -> list[str]:
+def apiserver(state: Path, ports: Ports, *, bind: str, minor: int) -> list[str]:
     pki = state / "pki"
+    # What later versions have switched on: CSIStorageCapacity is in its alpha there.
+    early = ["--feature-gates=CSIStorageCapacity=true", "--runtime-config=storage.k8s.io/v1alpha1=true"]
     return [
         f"--etcd-servers=http://127.0.0.1:{ports.etcd}",
         f"--bind-address={bind}",
@@ -66,6 +68,7 @@ def apiserver(state: Path, ports: Ports, *, bind: str) -> list[str]:
         "--kubelet-preferred-address-types=InternalIP",
         f"--audit-policy-file={state / 'audit-policy.yaml'}",
         f"--audit-log-path={state / 'audit.log'}",
+        *(early if minor < 21 else []),
     ]
 
 

@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 # Short, so that a killed leader's successor can be waited for.
 ARGUMENTS = ["provisioner", "volumes", "--lease-duration=4", "--renew-deadline=3", "--retry-period=0.5"]
-ARGUMENTS += ["--ceph-timeout=3", "--ceph-connect-timeout=3", "--reconcile-interval=2"]
+ARGUMENTS += ["--ceph-timeout=3", "--ceph-connect-timeout=3", "--reconcile-interval=2", "--capacity-interval=1"]
 
 
 def claim(name: str, storage_class: str, size: str = "1.5Gi", **spec: Any) -> Json:
@@ -96,9 +96,9 @@ class World:
         return info
 
     def metadata(self, name: str) -> dict[str, str]:
-        found: dict[str, str] = json.loads(
-            self.ceph.rbd("image-meta", "list", f"{self.pool}/{name}", "--format", "json")
-        )
+        # rbd prints nothing at all about an image without any.
+        listed = self.ceph.rbd("image-meta", "list", f"{self.pool}/{name}", "--format", "json")
+        found: dict[str, str] = json.loads(listed or "{}")
         return found
 
     def events(self, name: str, reason: str, namespace: str | None = None) -> list[Json]:

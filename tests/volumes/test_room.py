@@ -1,0 +1,67 @@
+from typing import Any
+
+import pytest
+
+from provisioner.ceph.model import Space
+from provisioner.volumes.room import capacity_name, capacity_of, changes, in_words
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("space", "free"),
+    [
+        (Space(used=3, available=7, quota=None), 7),
+        (Space(used=3, available=7, quota=5, stored=1), 4),
+        (Space(used=3, available=7, quota=100, stored=1), 7),
+        (Space(used=30, available=7, quota=5, stored=10), 0),
+        (Space(used=3, available=7, quota=None, objects=9, most_objects=10), 7),
+        (Space(used=3, available=7, quota=None, objects=10, most_objects=10), 0),
+    ],
+)
+def test_free_is_what_disks_and_quotas_leave(space: Space, free: int) -> None:
+    assert space.free == free
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        (
+            Space(used=9, available=8 * GIB, quota=10 * MIB, stored=10 * MIB + 512 * 1024, objects=7),
+            "pool fast holds 10.5 MiB of its quota of 10 MiB in 7 objects, its disks have room for 8 GiB",
+        ),
+        (
+            Space(used=9, available=0, quota=None, stored=12, objects=7, most_objects=7),
+            "pool fast holds 12 bytes in 7 of 7 objects, its disks have room for 0 bytes",
+        ),
+    ],
+)
+def test_fill_and_quotas_are_said_in_words(space: Space, says: str) -> None:
+    assert in_words("fast", space) == says
+
+
+def capacities(**free: int) -> dict[str, Any]:
+    bodies = [capacity_of(name, count) for name, count in free.items()]
+    return {body["metadata"]["name"]: body for body in bodies}
+
+
+def test_capacity_is_for_all_nodes_and_exact_to_a_mebibyte() -> None:
+    (body,) = capacities(fast=5 * GIB + 17).values()
+    assert (body["storageClassName"], body["nodeTopology"], body["capacity"]) == ("fast", {}, "5Gi")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [(5 * GIB, 5 * GIB, False), (1000 * MIB, 995 * MIB, False), (1000 * MIB, 980 * MIB, True), (0, MIB, True)],
+)
+def test_only_notable_changes_are_written(before: int, now: int, told: bool) -> None:
+    written, gone = changes(capacities(fast=before), capacities(fast=now), set())
+    assert (bool(written), gone) == (told, [])
+
+
+def test_new_classes_are_told_and_those_that_are_gone_taken_back_but_not_those_whose_pool_is_silent() -> None:
+    there = capacities(old=MIB, silent=MIB)
+    written, gone = changes(there, capacities(new=MIB), {capacity_name("silent")})
+    assert [body["storageClassName"] for body in written] == ["new"]
+    assert gone == [capacity_name("old")]
