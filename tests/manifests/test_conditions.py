@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from cel_expr_python import cel
+from cel_expr_python import cel  # type: ignore[import-untyped] # it has a stub, but no marker that says so
 
 from tests.manifests.rendered import OVERLAYS, named, rendered
 
