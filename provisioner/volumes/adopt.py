@@ -225,7 +225,7 @@ class Adopter:
         what = f"id {wanted.restore_id}" if wanted.restore_id else f"no image that was claim {wanted.key}'s"
         raise Obstacle(
             f"the trash of {wanted.restore_from} has {'no ' if wanted.restore_id else ''}{what}: "
-            f"look there with sutler images trash {wanted.restore_from}, or rbd trash ls {wanted.restore_from}"
+            f"look there with sutler images trash list {wanted.restore_from}, or rbd trash ls {wanted.restore_from}"
         )
 
     async def _was(self, pool: Pool, entry: Trashed, wanted: Adoption) -> bool:

@@ -206,7 +206,7 @@ def restore(
     """Bring a deleted claim's image back from the trash, with its volume and its claim.
 
     Images go to the trash if the class's deletionPolicy is `trash`, and stay there for its trashDelay at least. You
-    need the right to create PersistentVolumes. `sutler images trash POOL` lists what can be brought back.
+    need the right to create PersistentVolumes. `sutler images trash list POOL` lists what can be brought back.
     """
     from sutler.commands.volumes import adopting
 

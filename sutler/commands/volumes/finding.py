@@ -119,7 +119,7 @@ def _volume(volume: Json, place: Place, entries: list[Json]) -> Orphan:
     metadata, reference = volume["metadata"], volume["spec"].get("claimRef") or {}
     where = Where(place.cluster, place.pool, place.namespace)
     thrown = next((entry for entry in entries if entry["name"] == place.image), None)
-    fixes = [f"sutler images restore {shlex.quote(where.path)} {thrown['id']}"] if thrown else []
+    fixes = [f"sutler images trash restore {shlex.quote(where.path)} {thrown['id']}"] if thrown else []
     if reference:
         fixes.append(f"kubectl -n {shlex.quote(reference['namespace'])} delete pvc {shlex.quote(reference['name'])}")
     else:
