@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from sutler.registry import ImageError, Mapping, parse_image
+from sutler.registry import ImageError, Mapping, MappingIndex, parse_image
 from sutler.registry.injection import (
-    Account,
     Labels,
     LeftAlone,
     Withheld,
@@ -45,7 +44,7 @@ class Decision(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """All of a new Pod that a decision depends on. Equal facts get equal decisions while the state is the same."""
+    """All of a new Pod that a decision depends on."""
 
     namespace: str
     account: str
@@ -53,6 +52,17 @@ class Facts(NamedTuple):
     images: tuple[str, ...]
     secrets: tuple[str, ...] | None
     """None for no entry in imagePullSecrets."""
+
+
+class Matched(NamedTuple):
+    """What the mappings make of some images. Of these nothing else counts for a decision."""
+
+    mappings: tuple[Mapping, ...]
+    """That are for one of the images or more, in the order of the images."""
+    names: tuple[str, ...]
+    """Theirs."""
+    warnings: tuple[str, ...]
+    """About images that can't be read."""
 
 
 class _Wanted(NamedTuple):
@@ -69,7 +79,7 @@ def decide(request: Request, labels: Labels | None, state: State) -> Decision:
     facts = read(request, labels, state)
     if isinstance(facts, Decision):
         return facts
-    return inject(facts, labels, state.account(facts.namespace, facts.account), state)
+    return inject(facts, match(facts.images, state.index), labels, state)
 
 
 def read(request: Request, labels: Labels | None, state: State) -> Facts | Decision:
@@ -94,9 +104,24 @@ def read(request: Request, labels: Labels | None, state: State) -> Facts | Decis
     return facts
 
 
-def inject(facts: Facts, labels: Labels | None, account: Account, state: State) -> Decision:
-    """What a new Pod gets."""
-    wanted = _wanted(facts.images, facts.namespace, labels, state)
+def match(images: Iterable[str], index: MappingIndex) -> Matched:
+    found: dict[str, Mapping] = {}
+    warnings: list[str] = []
+    for text in images:
+        try:
+            mappings = index.lookup(parse_image(text))
+        except ImageError as error:
+            warnings.append(f"sutler: {error}")
+            continue
+        for mapping in mappings:
+            found[mapping.name] = mapping
+    return Matched(tuple(found.values()), tuple(found), tuple(warnings))
+
+
+def inject(facts: Facts, matched: Matched, labels: Labels | None, state: State) -> Decision:
+    """What a new Pod gets. Of its images nothing is looked at but what they matched."""
+    wanted = _wanted(matched, facts.namespace, labels)
+    account = state.account(facts.namespace, facts.account)
     if not wanted.inject and not wanted.observe:
         return Decision(Outcome.UNMATCHED, Verdict(warnings=_told(wanted.warnings)))
     present = facts.secrets or ()
@@ -130,7 +155,7 @@ def _pod_left_alone(pod: Pod) -> LeftAlone | None:
 def _too_late(facts: Facts, known: set[str], labels: Labels | None, state: State) -> Decision:
     """ImagePullSecrets can't change any more: say so to whoever brings in an image that needs another one."""
     images = [image for image in facts.images if image not in known]
-    wanted = _wanted(images, facts.namespace, labels, state)
+    wanted = _wanted(match(images, state.index), facts.namespace, labels)
     wanted.warnings.extend(
         f"sutler: pull secret {name} (mapping {mapping.name}) can't be added to a Pod that exists, create it again"
         for name, mapping in wanted.inject.items()
@@ -139,23 +164,17 @@ def _too_late(facts: Facts, known: set[str], labels: Labels | None, state: State
     return Decision(Outcome.UPDATE, Verdict(warnings=_told(wanted.warnings)), _names(wanted))
 
 
-def _wanted(images: Iterable[str], namespace: str, labels: Labels | None, state: State) -> _Wanted:
-    wanted = _Wanted({}, {}, [])
+def _wanted(matched: Matched, namespace: str, labels: Labels | None) -> _Wanted:
+    wanted = _Wanted({}, {}, [*matched.warnings])
     unknown = False
-    for text in images:
-        try:
-            found = state.index.lookup(parse_image(text))
-        except ImageError as error:
-            wanted.warnings.append(f"sutler: {error}")
-            continue
-        for mapping in found:
-            why = withheld(mapping, labels)
-            if why is None:
-                wanted.inject.setdefault(mapping.secret, mapping)
-            elif why is Withheld.OBSERVED:
-                wanted.observe.setdefault(mapping.secret, mapping)
-            elif why is Withheld.UNKNOWN:
-                unknown = True
+    for mapping in matched.mappings:
+        why = withheld(mapping, labels)
+        if why is None:
+            wanted.inject.setdefault(mapping.secret, mapping)
+        elif why is Withheld.OBSERVED:
+            wanted.observe.setdefault(mapping.secret, mapping)
+        elif why is Withheld.UNKNOWN:
+            unknown = True
     if unknown:
         wanted.warnings.append(f"sutler: namespace {namespace} could not be read, a pull secret may be missing")
     return wanted

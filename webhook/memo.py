@@ -1,15 +1,25 @@
-"""Remembers decisions. Pods come in replicas: the same images in the same namespace, one after the other."""
+"""Remembers decisions.
 
-from typing import NamedTuple
+Pods come in replicas, with the same images; and where images differ they are mostly of the same registries, so that the
+same mappings are for them.
+"""
+
+from typing import NamedTuple, TypeVar
 
 from sutler.registry.injection import Account, Labels
-from webhook.decide import Decision, Facts, inject, read
+from webhook.decide import Decision, Matched, inject, match, read
 from webhook.review import Request, encode
 from webhook.state import UNRESTRICTED, State
 
-MOST_DECISIONS = 8192
-_LARGEST_FACTS = 2048
-"""Characters of images and secrets. Larger Pods are rare and are decided each time; nobody can fill the memory."""
+MOST_REMEMBERED = 8192
+_LARGEST = 2048
+"""Characters of images or secrets. Larger Pods are rare and are decided each time; nobody can fill the memory."""
+
+_Question = tuple[str, str, tuple[str, ...] | None, tuple[str, ...]]
+"""Namespace, account, secrets, mappings: all that a decision about a new Pod depends on while the state is the same."""
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class Ready(NamedTuple):
@@ -23,13 +33,15 @@ class Ready(NamedTuple):
 
 
 class Memo:
-    """Decisions under the facts that they follow from. A change of the state is seen by the identity of its parts."""
+    """Decisions by what they follow from. A change of the state is seen by the identity of its parts."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._index: object = None
         self._troubles: object = None
-        self._known: dict[Facts, Ready] = {}
+        self._matched: dict[tuple[str, ...], Matched] = {}
+        """By the images of a Pod."""
+        self._known: dict[_Question, Ready] = {}
 
     def decide(self, request: Request, labels: Labels | None) -> Ready:
         """As webhook.decide.decide. Raises ReviewError."""
@@ -37,22 +49,40 @@ class Memo:
         facts = read(request, labels, state)
         if isinstance(facts, Decision):
             return _ready(facts)
-        if state.index is not self._index or state.troubles is not self._troubles or len(self._known) >= MOST_DECISIONS:
-            self._known = {}
+        if state.index is not self._index or state.troubles is not self._troubles:
+            self._matched, self._known = {}, {}
             self._index, self._troubles = state.index, state.troubles
+        matched = self._matched.get(facts.images)
+        if matched is None:
+            matched = self._match(facts.images)
+        if matched.warnings:
+            return _ready(inject(facts, matched, labels, state))
+        question = (facts.namespace, facts.account, facts.secrets, matched.names)
         account = state.account(facts.namespace, facts.account)
-        known = self._known.get(facts)
+        known = self._known.get(question)
         if known is not None and known.labels is labels and known.account is account:
             return known
-        ready = _ready(inject(facts, labels, account, state), labels, account)
-        if _size(facts) <= _LARGEST_FACTS:
-            self._known[facts] = ready
+        ready = _ready(inject(facts, matched, labels, state), labels, account)
+        if _size(facts.secrets) <= _LARGEST:
+            _remember(self._known, question, ready)
         return ready
+
+    def _match(self, images: tuple[str, ...]) -> Matched:
+        matched = match(images, self._state.index)
+        if _size(images) <= _LARGEST:
+            _remember(self._matched, images, matched)
+        return matched
+
+
+def _remember(known: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    if len(known) >= MOST_REMEMBERED:
+        known.clear()
+    known[key] = value
 
 
 def _ready(decision: Decision, labels: Labels | None = None, account: Account = UNRESTRICTED) -> Ready:
     return Ready(encode(decision.verdict), decision.outcome.value, decision.mappings, labels, account)
 
 
-def _size(facts: Facts) -> int:
-    return sum(map(len, facts.images)) + sum(map(len, facts.secrets or ()))
+def _size(texts: tuple[str, ...] | None) -> int:
+    return sum(map(len, texts or ()))

@@ -10,6 +10,7 @@ What nobody wrote is filled in: no domain is `docker.io`, one component of Docke
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from sutler.errors import SutlerError
@@ -18,6 +19,8 @@ DOCKER_HUB = "docker.io"
 DOCKER_INDEX = "index.docker.io"  # the old name of Docker Hub: the same registry, and the key of its credentials
 LONGEST_PATH = 255
 _SHOWN = 80
+_IDENTIFIER = 64
+_LONGEST_REMEMBERED = 255
 
 _HOST = r"[a-zA-Z0-9]+(?:-+[a-zA-Z0-9]+)*"
 _DOMAIN = rf"(?:{_HOST}(?:\.{_HOST})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
@@ -26,7 +29,8 @@ _PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
 
-_reference = re.compile(rf"(?:({_DOMAIN})/)?({_PATH})(?::({_TAG}))?(?:@({_DIGEST}))?").fullmatch
+_remote = re.compile(rf"({_PATH})(?::({_TAG}))?(?:@({_DIGEST}))?").fullmatch
+_domain = re.compile(_DOMAIN).fullmatch
 _identifier = re.compile(r"[a-f0-9]{64}").fullmatch
 _digest = re.compile(r"sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}").fullmatch
 _path = re.compile(_PATH).fullmatch
@@ -53,10 +57,13 @@ class Image(NamedTuple):
 def parse_image(text: str) -> Image:
     """Raises ImageError for what the kubelet calls an invalid image name."""
     domain, remote = _split(text)
-    match = _reference(f"{domain}/{remote}")
-    if match is None or _identifier(text):
+    if _is_domain(domain) if len(domain) <= _LONGEST_REMEMBERED else _domain(domain):
+        match = _remote(remote)
+    else:
+        domain, match = "", _remote(f"{domain}/{remote}")
+    if match is None or (len(text) == _IDENTIFIER and _identifier(text)):
         raise ImageError(f"image {shown(text)} is no image reference: {_broken_rule(text, remote)}")
-    domain, path, tag, digest = match.groups("")
+    path, tag, digest = match.groups("")
     if len(path) > LONGEST_PATH:
         raise ImageError(
             f"image {shown(text)} has a repository path of {len(path)} characters, at most {LONGEST_PATH} are allowed"
@@ -77,6 +84,11 @@ def is_path(text: str) -> bool:
 def shown(text: str) -> str:
     """The text for a message: quoted, control characters escaped, cut short (it may be 10 kB from who knows where)."""
     return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+
+
+@lru_cache(maxsize=4096)  # images are many, registries few
+def _is_domain(text: str) -> bool:
+    return _domain(text) is not None
 
 
 def _split(text: str) -> tuple[str, str]:

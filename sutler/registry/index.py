@@ -11,7 +11,11 @@ from typing import NamedTuple
 from sutler.registry.glob import Glob, is_glob
 from sutler.registry.image import Image
 from sutler.registry.mapping import Mapping
-from sutler.registry.pattern import Pattern, split_name
+from sutler.registry.pattern import Pattern, split_domain
+
+_MOST_REMEMBERED = 16384
+_LONGEST_REMEMBERED = 255
+"""Of hosts, their number and the length of one: nobody can fill the memory."""
 
 
 class _Hit(NamedTuple):
@@ -23,6 +27,14 @@ class _Hit(NamedTuple):
 
 _Paths = dict[str, list[_Hit]]
 """By the pattern's path."""
+
+
+class _Host(NamedTuple):
+    """What a host has, by itself and by globs that match it."""
+
+    tables: tuple[_Paths, ...]
+    always: tuple[Mapping, ...] | None
+    """What matches its images whatever their paths are; None where paths count."""
 
 
 class _Node:
@@ -89,21 +101,25 @@ class MappingIndex:
         entries.sort(key=lambda entry: (entry[0].vagueness, entry[1].name, entry[0].text))
         self._exact: dict[str, _Paths] = {}
         self._globs: dict[tuple[str, int], _Node] = {}
+        self._hosts: dict[str, _Host] = {}
+        """What was found for hosts that were asked for already: images are many, registries few."""
         for rank, (pattern, mapping) in enumerate(entries):
             self._paths(pattern).setdefault(pattern.path, []).append(_Hit(rank, mapping))
 
-    def lookup(self, image: Image) -> list[Mapping]:
+    def lookup(self, image: Image) -> tuple[Mapping, ...]:
         """The mappings with a pattern that matches the image, the one with the most specific pattern first."""
+        domain, path = image.domain, image.path
+        if not domain:  # a host that only the kubelet's keyring takes for one (my_host.lan/app)
+            domain, _, path = path.partition("/")
+        host = self._hosts.get(domain)
+        if host is None:
+            host = self._host(domain)
+        if host.always is not None:
+            return host.always
         hits: list[_Hit] = []
-        exact = self._exact.get(image.domain)
-        if exact is not None:
-            _collect(exact, image.path, hits)
-        if self._globs or not image.domain:
-            self._collect_globs(image, hits)
-        if len(hits) > 1:
-            hits.sort()
-            return list({id(hit.mapping): hit.mapping for hit in hits}.values())
-        return [hit.mapping for hit in hits]
+        for paths in host.tables:
+            _collect(paths, path, hits)
+        return _sorted(hits)
 
     def _paths(self, pattern: Pattern) -> _Paths:
         labels, port = pattern.host
@@ -114,11 +130,8 @@ class MappingIndex:
             node = node.child(label)
         return node.paths
 
-    def _collect_globs(self, image: Image, hits: list[_Hit]) -> None:
-        (labels, port), path = split_name(image)
-        if not image.domain:
-            # A host that only the kubelet's keyring takes for one (my_host.lan/app).
-            _collect(self._exact.get(".".join(labels), {}), path, hits)
+    def _host(self, domain: str) -> _Host:
+        labels, port = split_domain(domain)
         root = self._globs.get((port, len(labels)))
         nodes = [] if root is None else [root]
         for label in reversed(labels):
@@ -126,8 +139,26 @@ class MappingIndex:
             for node in nodes:
                 node.children(label, below)
             nodes = below
-        for node in nodes:
-            _collect(node.paths, path, hits)
+        exact = self._exact.get(domain)
+        tables = (*([] if exact is None else [exact]), *(node.paths for node in nodes if node.paths))
+        always = None if any(path for paths in tables for path in paths) else _sorted(_pathless(tables))
+        found = _Host(tables, always)
+        if len(domain) <= _LONGEST_REMEMBERED:
+            if len(self._hosts) >= _MOST_REMEMBERED:
+                self._hosts.clear()
+            self._hosts[domain] = found
+        return found
+
+
+def _pathless(tables: Iterable[_Paths]) -> list[_Hit]:
+    return [hit for paths in tables for hit in paths.get("", ())]
+
+
+def _sorted(hits: list[_Hit]) -> tuple[Mapping, ...]:
+    if len(hits) > 1:
+        hits.sort()
+        return tuple({id(hit.mapping): hit.mapping for hit in hits}.values())
+    return tuple([hit.mapping for hit in hits])
 
 
 def _collect(paths: _Paths, path: str, hits: list[_Hit]) -> None:

@@ -1,13 +1,12 @@
 """How fast the webhook answers, next to a bare aiohttp server that answers a constant. Run it as a script.
 
 Both over TLS, on uvloop, alone on one core, kept-alive connections; the load comes from a process on the other core.
-Rounds of the two alternate, so that whatever else the machine does hits both.
+All servers take short turns, one after the other, so that whatever else the machine does hits all of them alike.
 """
 
 import argparse
 import asyncio
 import datetime as dt
-import json
 import os
 import ssl
 import statistics
@@ -15,9 +14,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import cast
 
@@ -25,7 +26,7 @@ import uvloop
 from aiohttp import web
 
 from certs.issue import Names, new_authority, new_leaf
-from sutler.registry import LabelSelector, Mapping
+from tests.webhook.reviews import distinct, mappings, repeated
 from webhook.server import make_runner
 from webhook.serving import spare_collector
 from webhook.state import State
@@ -33,71 +34,9 @@ from webhook.state import State
 REPOSITORY = Path(__file__).parents[2]
 SIZES = (3, 100, 10_000)
 CONNECTIONS = (8, 32)
-IMAGES = 60  # different Pods in one run
+PODS = ("repeated", "distinct")
+BARE = "bare"
 CORES = sorted(os.sched_getaffinity(0))
-
-
-def mappings(count: int) -> list[Mapping]:
-    """A third each: plain hosts, hosts with globs, paths of one registry."""
-    templates = ("registry-{}.example.com", "*.team-{}.example.com", "quay.io/team-{}")
-    return [Mapping(f"m{n}", (templates[n % 3].format(n),), f"pull-secret-{n}", LabelSelector()) for n in range(count)]
-
-
-def review(number: int) -> bytes:
-    """About 5 KB, two containers and an init container, of which two need a pull secret."""
-    images = (
-        f"registry-{number - number % 3}.example.com/acme/app:1.{number}",
-        f"eu.team-{number - number % 3 + 1}.example.com/acme/sidecar@sha256:{'a' * 64}",
-        "docker.io/library/busybox:1.36",
-    )
-    container = {
-        "resources": {"limits": {"cpu": "1", "memory": "512Mi"}, "requests": {"cpu": "100m", "memory": "128Mi"}},
-        "env": [{"name": f"SETTING_{n}", "value": "x" * 24} for n in range(12)],
-        "volumeMounts": [
-            {"name": "token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}
-        ],
-        "terminationMessagePath": "/dev/termination-log",
-        "terminationMessagePolicy": "File",
-        "imagePullPolicy": "IfNotPresent",
-    }
-    app, sidecar, init = ({"name": f"c{n}", "image": image, **container} for n, image in enumerate(images))
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "generateName": "app-5d4f8c7b9-",
-            "namespace": "default",
-            "labels": {"app": "app", "pod-template-hash": "5d4f8c7b9"},
-            "annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z", "note": "y" * 600},
-        },
-        "spec": {
-            "containers": [app, sidecar],
-            "initContainers": [init],
-            "volumes": [{"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}],
-            "serviceAccountName": "default",
-            "restartPolicy": "Always",
-            "tolerations": [{"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"}],
-        },
-    }
-    request = {
-        "uid": f"705ab4f5-6393-11e8-b7cc-{number:012}",
-        "kind": {"group": "", "version": "v1", "kind": "Pod"},
-        "resource": {"group": "", "version": "v1", "resource": "pods"},
-        "requestKind": {"group": "", "version": "v1", "kind": "Pod"},
-        "requestResource": {"group": "", "version": "v1", "resource": "pods"},
-        "namespace": "default",
-        "operation": "CREATE",
-        "userInfo": {
-            "username": "system:serviceaccount:kube-system:replicaset-controller",
-            "uid": "1",
-            "groups": ["a"],
-        },
-        "object": pod,
-        "oldObject": None,
-        "dryRun": False,
-        "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
-    }
-    return json.dumps({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request}).encode()
 
 
 def bare() -> web.AppRunner:
@@ -137,12 +76,6 @@ class Server:
         """Seconds that it has spent on a core so far."""
         return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0]) / 1e9
 
-    def round(self, connections: int, seconds: float, bodies: list[bytes]) -> "Round":
-        before = self.cpu()
-        latencies, took = uvloop.run(load(self.port, connections, seconds, bodies))
-        cpu = (self.cpu() - before) / len(latencies)
-        return Round(len(latencies) / took, statistics.quantiles(latencies, n=100)[98] * 1000, cpu * 1e6)
-
 
 @contextmanager
 def server(what: str, folder: Path) -> Iterator[Server]:
@@ -164,37 +97,29 @@ def pin(core: int) -> Callable[[], None]:
 
 
 class Client(asyncio.Protocol):
-    """One connection that, once started, sends the next request as soon as it has an answer."""
-
-    def __init__(self, bodies: list[bytes], latencies: list[float]) -> None:
-        self._requests = [
-            b"POST /mutate?timeout=3s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            b"Accept: application/json\r\nUser-Agent: kube-apiserver\r\nContent-Length: %d\r\n\r\n%b"
-            % (len(body), body)
-            for body in bodies
-        ]
-        self._latencies = latencies
-        self._next = 0
-        self._buffer = b""
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    """One connection that, while it is under way, sends the next request as soon as it has an answer."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without deriving from it
+        self._buffer = b""
+        self._done: asyncio.Future[None] | None = None
 
-    def start(self, end: float) -> None:
-        self._end = end
+    def run(self, requests: Iterator[bytes], end: float, latencies: list[float]) -> asyncio.Future[None]:
+        self._requests, self._end, self._latencies = requests, end, latencies
+        self._done = asyncio.get_running_loop().create_future()
         self._send()
+        return self._done
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         head, separator, body = self._buffer.partition(b"\r\n\r\n")
-        if not separator:
+        if not separator or self._done is None:
             return
         length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
         if len(body) < length:
             return
         if not head.startswith(b"HTTP/1.1 200") or b'"allowed":true' not in body:
-            self.done.set_exception(RuntimeError(self._buffer[:300].decode()))
+            self._done.set_exception(RuntimeError(self._buffer[:300].decode()))
             return
         now = perf_counter()
         self._latencies.append(now - self._began)
@@ -202,110 +127,164 @@ class Client(asyncio.Protocol):
         if now < self._end:
             self._send()
         else:
-            self._transport.close()
-            self.done.set_result(None)
+            self._done.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.done.done():
-            self.done.set_exception(exc or ConnectionResetError("the server closed the connection"))
+        if self._done and not self._done.done():
+            self._done.set_exception(exc or ConnectionResetError("the server closed the connection"))
+
+    def close(self) -> None:
+        self._transport.close()
 
     def _send(self) -> None:
+        request = next(self._requests)
         self._began = perf_counter()
-        self._transport.write(self._requests[self._next % len(self._requests)])
-        self._next += 1
+        self._transport.write(request)
 
 
 @dataclass(frozen=True)
-class Round:
+class Turn:
     rate: float
     p99: float
     cpu: float
     """Microseconds of the server's core for one request: the rate's inverse on a machine that does nothing else."""
 
 
-async def load(port: int, connections: int, seconds: float, bodies: list[bytes]) -> tuple[list[float], float]:
-    """The latencies of all requests, and how long they took together."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    latencies: list[float] = []
-    loop = asyncio.get_running_loop()
-    clients = [
-        (await loop.create_connection(lambda: Client(bodies, latencies), "127.0.0.1", port, ssl=context))[1]
-        for _ in range(connections)
-    ]
-    begin = perf_counter()
-    for client in clients:
-        client.start(begin + seconds)
-    await asyncio.gather(*(client.done for client in clients))
-    return latencies, perf_counter() - begin
+class Load:
+    """Connections to one server, kept through all turns, so that no turn pays for a handshake."""
+
+    def __init__(self, server: Server, clients: list[Client]) -> None:
+        self._server = server
+        self._clients = clients
+
+    @classmethod
+    async def of(cls, server: Server, connections: int) -> "Load":
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        loop = asyncio.get_running_loop()
+        made = [
+            (await loop.create_connection(Client, "127.0.0.1", server.port, ssl=context))[1] for _ in range(connections)
+        ]
+        return cls(server, made)
+
+    async def turn(self, requests: Iterator[bytes], seconds: float) -> Turn:
+        latencies: list[float] = []
+        before, begin = self._server.cpu(), perf_counter()
+        await asyncio.gather(*(client.run(requests, begin + seconds, latencies) for client in self._clients))
+        took, cpu = perf_counter() - begin, self._server.cpu() - before
+        p99 = statistics.quantiles(latencies, n=100)[98]
+        return Turn(len(latencies) / took, p99 * 1e3, cpu / len(latencies) * 1e6)
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
 
 
-def measure(seconds: float, rounds: int) -> list[dict[str, float]]:
-    """One row for each number of mappings and of connections."""
-    bodies = [review(number) for number in range(IMAGES)]
-    rows = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+@dataclass(frozen=True)
+class Result:
+    """What was measured in turns: bare server and webhook, with each number of mappings, one right after the other."""
+
+    pods: str
+    connections: int
+    bare: list[Turn]
+    ours: dict[int, list[Turn]]
+
+    def rows(self) -> Iterator[dict[str, str | float]]:
+        for size, turns in self.ours.items():
+            yield {
+                "Pods": self.pods,
+                "connections": self.connections,
+                "mappings": size,
+                "bare rate": median(turn.rate for turn in self.bare),
+                "ours rate": median(turn.rate for turn in turns),
+                "rate ratio": ratio(turns, self.bare, "rate"),
+                "bare CPU": median(turn.cpu for turn in self.bare),
+                "ours CPU": median(turn.cpu for turn in turns),
+                "CPU ratio": ratio(self.bare, turns, "cpu"),
+                "bare p99": median(turn.p99 for turn in self.bare),
+                "ours p99": median(turn.p99 for turn in turns),
+                "p99 ratio": ratio(turns, self.bare, "p99"),
+            }
+
+    def flatness(self) -> str:
+        few, many = min(self.ours), max(self.ours)
+        rate = ratio(self.ours[many], self.ours[few], "rate")
+        cpu = ratio(self.ours[few], self.ours[many], "cpu")
+        return (
+            f"{self.pods} Pods, {self.connections} connections: with {many:,} mappings the rate is {rate:.3f} of "
+            f"that with {few}, by the server's CPU {cpu:.3f}"
+        )
+
+
+def ratio(ours: list[Turn], theirs: list[Turn], figure: str) -> float:
+    """The median of those of each turn."""
+    pairs = zip(ours, theirs, strict=True)
+    return median(float(getattr(mine, figure)) / float(getattr(other, figure)) for mine, other in pairs)
+
+
+async def measure(servers: dict[str, Server], given: argparse.Namespace) -> list[Result]:
+    results = []
+    start = count(0, 10**6)  # so that no distinct Pod ever comes twice
+    for connections in CONNECTIONS:
+        loads = {what: await Load.of(server, connections) for what, server in servers.items()}
+        for pods in PODS:
+            turns: dict[str, list[Turn]] = {what: [] for what in servers}
+            for turn in range(given.turns):
+                order = [*servers][turn % len(servers) :] + [*servers][: turn % len(servers)]
+                for what in order:
+                    size = SIZES[0] if what == BARE else int(what)
+                    requests = repeated(size) if pods == "repeated" else distinct(size, next(start))
+                    turns[what].append(await loads[what].turn(requests, given.seconds))
+            ours = {int(what): found for what, found in turns.items() if what != BARE}
+            results.append(Result(pods, connections, turns[BARE], ours))
+        for load in loads.values():
+            load.close()
+    return results
+
+
+def bench(given: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as state, ExitStack() as stack:
+        folder = Path(state)
         authority = new_authority(dt.datetime.now(dt.UTC))
         leaf = new_leaf(authority, Names(("localhost",)), dt.datetime.now(dt.UTC))
         (folder / "tls.crt").write_bytes(leaf.certificate)
         (folder / "tls.key").write_bytes(leaf.key)
         pin(1)()
-        for size in SIZES:
-            with server("bare", folder) as theirs, server(str(size), folder) as ours:
-                memory = {"MiB idle": ours.memory()}
-                for connections in CONNECTIONS:
-                    pairs = [
-                        tuple(one.round(connections, seconds, bodies) for one in (theirs, ours)) for _ in range(rounds)
-                    ]
-                    memory["MiB after"] = ours.memory()
-                    rows.append({"mappings": size, "connections": connections, **compared(pairs), **memory})
-    return rows
+        servers = {what: stack.enter_context(server(what, folder)) for what in (BARE, *map(str, SIZES))}
+        idle = {what: one.memory() for what, one in servers.items()}
+        show(uvloop.run(measure(servers, given)))
+        for what, one in servers.items():
+            name = "bare server" if what == BARE else f"{int(what):,} mappings"
+            print(f"{name}: {idle[what]:.0f} MiB idle, {one.memory():.0f} after")
 
 
-def compared(pairs: list[tuple[Round, ...]]) -> dict[str, float]:
-    """Medians of the rounds. The ratios are those of each pair, measured one right after the other."""
-    median = statistics.median
-    return {
-        "bare rate": median(bare.rate for bare, _ in pairs),
-        "ours rate": median(ours.rate for _, ours in pairs),
-        "rate ratio": median(ours.rate / bare.rate for bare, ours in pairs),
-        "bare CPU": median(bare.cpu for bare, _ in pairs),
-        "ours CPU": median(ours.cpu for _, ours in pairs),
-        "CPU ratio": median(bare.cpu / ours.cpu for bare, ours in pairs),
-        "bare p99": median(bare.p99 for bare, _ in pairs),
-        "ours p99": median(ours.p99 for _, ours in pairs),
-        "p99 ratio": median(ours.p99 / bare.p99 for bare, ours in pairs),
-    }
-
-
-def show(rows: list[dict[str, float]]) -> None:
-    formats = {"rate ratio": ".3f", "CPU ratio": ".3f", "p99 ratio": ".2f", "bare p99": ".2f", "ours p99": ".2f"}
-    print("rates in requests/s, CPU of the server in µs/request, p99 in ms; medians of the rounds")
+def show(results: list[Result]) -> None:
+    print("rates in requests/s, CPU of the server in µs/request, p99 in ms; medians of the turns, ratios within each")
+    rows = [row for result in results for row in result.rows()]
     print("  ".join(f"{name:>11}" for name in rows[0]))
-    for one in rows:
-        print("  ".join(f"{value:>11{formats.get(name, '.0f')}}" for name, value in one.items()))
-    for connections in CONNECTIONS:
-        for figure in ("rate ratio", "CPU ratio"):
-            found = [one[figure] for one in rows if one["connections"] == connections]
-            spread = min(found) / max(found)
-            print(
-                f"{connections} connections: the {figure} of the worst number of mappings is {spread:.3f} of the best's"
-            )
+    for row in rows:
+        print("  ".join(f"{_shown(name, value):>11}" for name, value in row.items()))
+    for result in results:
+        print(result.flatness())
+
+
+def _shown(name: str, value: str | float) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:{'.2f' if 'ratio' in name or 'p99' in name else '.0f'}}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of one round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of one turn of one server")
+    parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve is None:
-        show(measure(arguments.seconds, arguments.rounds))
-        return
-    if arguments.serve == "bare":
+        bench(arguments)
+    elif arguments.serve == BARE:
         uvloop.run(serve(bare, arguments.folder))
     else:
         state = State.fixed(mappings(int(arguments.serve)), {"default": {}})
