@@ -88,7 +88,7 @@ class Adopter:
         if claim is not None and made is not None and place_of(made) == place:
             return await self._complete(request, claim, made, cls)
         pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)
-        await self._check_others(request, place, cls)
+        await self._check_others(request, wanted, place, cls)
         await self._bring_back(request, wanted, place, pool)
         image = await pool.describe(place.image)
         if wanted.restore_id not in {"", image.id}:
@@ -173,7 +173,7 @@ class Adopter:
         if (volume.get("annotations") or {}).get(names.ADOPTING) == request["metadata"]["name"]:
             await self._delete(volume)
 
-    async def _check_others(self, request: Json, place: Place, cls: VolumeClass) -> None:
+    async def _check_others(self, request: Json, wanted: Adoption, place: Place, cls: VolumeClass) -> None:
         csi = cls.volume_source == "csi"
         found, _ = await self._client.collect(
             PERSISTENT_VOLUMES, keep=lambda volume: adoption.other(volume, place, csi=csi), query=[]
@@ -186,7 +186,7 @@ class Adopter:
                 await self._delete({"name": other.name, "uid": other.uid})
                 raise Obstacle(f"the claim that volume {other.name} was made for is gone", passing=True)
             elsewhere = other.same_image and await self._elsewhere(other.cluster, place.cluster)
-            adoption.check_other(other, place.path, elsewhere=elsewhere)
+            adoption.check_other(other, place.path, wanted.key, elsewhere=elsewhere)
 
     async def _elsewhere(self, cluster: str | None, ours: str) -> bool:
         """Whether a clusterID is known to be another Ceph cluster than ours."""

@@ -42,6 +42,8 @@ class Other:
     """The node plugin could not tell the two apart."""
     cluster: str | None
     """clusterID; None: it does not say."""
+    claim: str
+    """namespace/name"""
     leaves: bool
     """It is on its way out."""
     request: str
@@ -93,7 +95,7 @@ def other(volume: Json, place: Place, *, csi: bool) -> Other | None:
     """What another volume has to do with the image, if anything; `csi`: ours will be one of ceph-csi's node plugin."""
     metadata, spec, status = volume["metadata"], volume["spec"], volume.get("status") or {}
     annotations = metadata.get("annotations") or {}
-    source = spec.get("csi") or {}
+    source, reference = spec.get("csi") or {}, spec.get("claimRef") or {}
     plugin = str(source.get("driver", "")).endswith(CSI_DRIVER)
     same_image = _has(volume, place, plugin=plugin)
     same_handle = csi and plugin and source.get("volumeHandle") == place.image
@@ -107,6 +109,7 @@ def other(volume: Json, place: Place, *, csi: bool) -> Other | None:
         same_image=same_image,
         same_handle=same_handle,
         cluster=annotations.get(names.CLUSTER, said),
+        claim=f"{reference.get('namespace')}/{reference.get('name')}",
         leaves=released or "deletionTimestamp" in metadata,
         request=annotations.get(names.ADOPTING, ""),
     )
@@ -128,14 +131,16 @@ def _has(volume: Json, place: Place, *, plugin: bool) -> bool:
     return (rbd.get("pool") or "rbd", rbd.get("image")) == (place.pool, place.image)
 
 
-def check_other(found: Other, path: str, *, elsewhere: bool) -> None:
-    """`elsewhere`: its image is known to be in another Ceph cluster."""
+def check_other(found: Other, path: str, claim: str, *, elsewhere: bool) -> None:
+    """`claim`: that the image is for, as namespace/name; `elsewhere`: the other's is known to be in another cluster."""
     if found.same_image and not elsewhere:
         if found.leaves:
             raise Obstacle(f"PersistentVolume {found.name}, which has {path}, is being deleted", passing=True)
         raise Obstacle(
             f"{path} is the image of PersistentVolume {found.name}: set its persistentVolumeReclaimPolicy to Retain, "
-            "then delete its claim and the volume"
+            "then delete its claim and the volume",
+            # The claim's volume until now: whoever asks is about to delete it.
+            passing=found.claim == claim,
         )
     if found.same_handle:
         raise Obstacle(

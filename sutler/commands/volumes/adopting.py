@@ -89,7 +89,9 @@ async def adopt(client: Client, wish: Wish) -> Done:
     await _class(client, wanted.key, wanted.storage_class)
     claim = await _claim(client, wanted.namespace, wanted.claim)
     if claim is not None and class_of(claim) != wanted.storage_class:
-        raise RefusedError(f"claim {wanted.key} is of class {class_of(claim) or '(none)'}, not {wanted.storage_class}")
+        raise RefusedError(
+            f"claim {wanted.key} is of class {class_of(claim) or '(none)'}, not {wanted.storage_class}: delete it first"
+        )
     body = render(wanted)
     try:
         request = await client.create(PERSISTENT_VOLUMES, body)
@@ -117,7 +119,7 @@ async def _follow(client: Client, wish: Wish, request: Json) -> Done:
             raise RefusedError(message)
         if state is State.CHECKED and wish.create_claim:
             await _create_claim(client, wish, found)
-        if message and message != said:
+        elif message and message != said:
             complain(f"{state}: {message}")
             said = message
         if time.monotonic() > ends:

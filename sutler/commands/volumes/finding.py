@@ -15,6 +15,7 @@ from sutler.volumes.place import Place, place_of
 Json = dict[str, Any]
 HEADINGS = ("WHAT", "NAME", "CLAIM", "AGE", "WHY")
 _KUBERNETES = "sutler.dev/kubernetes"
+_WEEK = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _image(facts: Facts, place: Place, image: Json, *, unfinished: bool) -> Orph
         "its adoption was not completed" if unfinished else "neither its claim nor a volume is there",
         (
             f"sutler volumes adopt {path} --claim {shlex.quote(claim)} --class {cls}",
-            f"sutler images delete {path} --trash --force",
+            f"sutler images delete {path} --trash --keep {_WEEK} --force",
         ),
     )
 
