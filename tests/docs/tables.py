@@ -99,7 +99,7 @@ def metrics() -> str:
     parts = [
         _NOTE,
         "# Metrics\n",
-        "Of each process, at `/metrics` on its second port (`--probe-port`). What other controllers count, too, has their names.\n",
+        "Of each process, at `/metrics` on its second port (`--probe-port`), under the names that others use, too.\n",
         "| metric | type | labels | of | meaning |",
         "|---|---|---|---|---|",
     ]

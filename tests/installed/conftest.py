@@ -36,6 +36,7 @@ def life(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SUTLER_LOG_LEVEL", "debug")
         patch.setenv("SUTLER_RECONCILE_INTERVAL", "5")
+        patch.setenv("SUTLER_CAPACITY_INTERVAL", "1")
         installation.start()
     lived = Life(control_plane, ceph, installation)
     try:

@@ -47,6 +47,7 @@ class Life:
         self._pull_secrets()
         self._pods()
         self._volume()
+        self._room()
         self._rest_api()
         self._repeated_events()
         self._listen()
@@ -145,12 +146,24 @@ class Life:
         bound = ["get", "pvc", "kept", "-n", TEAM, "-o", "jsonpath={.status.phase}"]
         wait_for(lambda: self.control_plane.kubectl(*bound) == "Bound", "the claim to be Bound", _PATIENCE)
 
+    def _room(self) -> None:
+        """Told for each class, told anew when it changes, taken back with the class."""
+        kubectl = self.control_plane.kubectl
+        told = ["get", "csistoragecapacities", "-n", NAMESPACE, "-o", "jsonpath={.items[*].capacity}"]
+        wait_for(lambda: kubectl(*told), "the room of the pool", _PATIENCE)
+        self.ceph.ceph("osd", "pool", "set-quota", "rbd", "max_bytes", str(1 << 30))
+        wait_for(lambda: kubectl(*told) in {"1Gi", "1023Mi"}, "the room that the quota leaves", _PATIENCE)
+        kubectl("delete", "storageclass", "rbd")
+        wait_for(lambda: not kubectl(*told), "the room to be taken back", _PATIENCE)
+        self._classes("rbd", {"pool": "rbd"})
+        wait_for(lambda: kubectl(*told), "the room of the pool", _PATIENCE)
+
     def _rest_api(self) -> None:
         access = self.installation.api_access()
         self.token = access["SUTLER_API_TOKEN"]
         api = Api(self.installation.api.url, Path(access["SUTLER_API_CA"]), token=self.token)
         replies = [api.get("/pools"), api.get("/pools/rbd/images"), api.get("/pools/nowhere/images")]
-        replies.append(api.post("/pools/rbd/images", {"name": "made", "size": "1Gi"}))
+        replies.append(api.post("/pools/rbd/images", {"name": "made", "size": "1Mi"}))
         replies.append(api.post("/pools/rbd/images", b'{"' + self.environment.encode()))
         replies += [api.get("/status"), api.get("/kubernetes")]
         replies += [api.as_(token).get("/pools") for token in (None, self.wrong_token)]
