@@ -63,8 +63,11 @@ def create(ioctx: Any, spec: ImageSpec, target: str) -> None:
 
 
 def clear(ioctx: Any, name: str, identifier: str, target: str) -> None:
-    """Removes what a create has left half-way: a name, and no image."""
+    """Removes what a create has left half-way: a name, and no image. Raises ImageTaken when there is one."""
     with translated("cleaning up", target):
+        with contextlib.suppress(rados.ObjectNotFound):
+            ioctx.stat(wire.HEADER + identifier)
+            raise ImageTaken(f"{target} is kept: it is whole")
         with contextlib.suppress(rados.ObjectNotFound):
             ioctx.remove_object(_OBJECT_MAP + identifier)
         _forget(ioctx, name, identifier)

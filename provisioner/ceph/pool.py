@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from provisioner.ceph import adoption, images, journal, removal
+from provisioner.ceph import adoption, blank, images, journal, removal
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import ImageMissing, PoolMissing
 from provisioner.ceph.images import Fence
 from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, Space, Trashed
+from provisioner.ceph.where import image as image_text
 
 if TYPE_CHECKING:
     from provisioner.ceph.cluster import Cluster
@@ -105,6 +106,15 @@ class Pool:
     async def forget(self, name: str, identifier: str, key: str, *, fence: Fence) -> None:
         """Takes one key out of the image's metadata."""
         await self._do("forget", lambda ioctx: adoption.forget(ioctx, identifier, key, fence), name)
+
+    async def clear(self, name: str, identifier: str, *, fence: Fence) -> None:
+        """Removes what our own create has left half-way: a name, and no image."""
+
+        def work(ioctx: Any) -> None:
+            fence()
+            blank.clear(ioctx, name, identifier, image_text(ioctx, name))
+
+        await self._do("clear", work, name)
 
     async def space(self) -> Space:
         return await self._cluster.run("space", lambda connection: connection.space(self.name))

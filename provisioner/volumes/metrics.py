@@ -46,6 +46,12 @@ ORPHANS = Gauge(
     ["cluster", "pool"],
     registry=REGISTRY,
 )
+SUSPECTS = Gauge(
+    "sutler_suspected_orphan_images",
+    "Images, or names without one, that are called like ours, say nothing of their owner, and belong to no claim",
+    ["cluster", "pool"],
+    registry=REGISTRY,
+)
 IMAGELESS = Gauge(
     "sutler_volumes_without_image",
     "PersistentVolumes of ours whose image is gone",

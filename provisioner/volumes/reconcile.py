@@ -16,6 +16,7 @@ from provisioner.ceph.errors import CephError, ImageMissing
 from provisioner.ceph.model import Entry, Listed
 from provisioner.ceph.pool import Pool
 from provisioner.volumes import metrics, names
+from provisioner.volumes.leftovers import Leftovers, Where
 from provisioner.volumes.purge import Purger
 from provisioner.volumes.volume import Place
 from provisioner.volumes.watches import Watches
@@ -26,9 +27,6 @@ from sutler.kube.events import EventRecorder
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 
 _log = log.get(__name__)
-
-Where = tuple[str, str, str]
-"""Cluster, pool, RADOS namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,14 @@ class Reconciler:
         self._policy = policy
         self._fence = fence
         self._foreign: dict[Where, set[str]] = {}
+        self._leftovers = Leftovers(
+            watches,
+            kubernetes=kubernetes,
+            in_progress=in_progress,
+            remove=policy.orphans == "trash",
+            grace=policy.grace,
+            fence=fence,
+        )
 
     async def run(self) -> None:
         while True:
@@ -95,10 +101,14 @@ class Reconciler:
         known = set(self._expected(where).values()) | set(expected.values())
         foreign = self._foreign.setdefault(where, set())
         foreign &= {image.id for image in listed if image.name not in known}
+        strangers = [image for image in listed if image.name not in known and image.id not in foreign]
+        said = {image: await self._metadata(pool, image) for image in strangers}
+        leftovers = {
+            image: found is not None for image, found in said.items() if not found and self._leftovers.is_one(image)
+        }
+        foreign |= {image.id for image, found in said.items() if self._is_foreign(found) and image not in leftovers}
         orphans = [
-            image
-            for image in listed
-            if image.name not in known and image.id not in foreign and await self._is_orphan(pool, image, foreign)
+            image for image, found in said.items() if found and image.id not in foreign and await self._is_orphan(found)
         ]
         imageless = [name for name, image in expected.items() if image not in there and await self._still_there(name)]
         metrics.ORPHANS.labels(where[0], where[1]).set(len(orphans))
@@ -107,6 +117,7 @@ class Reconciler:
             _log.error("volume without image", volume=name, image=expected[name], pool=where[1])
         for image in orphans:
             await self._treat(pool, image)
+        await self._leftovers.report(where, pool, leftovers)
 
     def _expected(self, where: Where) -> dict[str, str]:
         """The images of our volumes there, by the volume's name."""
@@ -116,15 +127,20 @@ class Reconciler:
             if view is not None and view.place is not None and not view.ends and _where(view.place) == where
         }
 
-    async def _is_orphan(self, pool: Pool, image: Listed, foreign: set[str]) -> bool:
+    async def _metadata(self, pool: Pool, image: Listed) -> dict[str, str] | None:
+        """None: there is no image, since it is not whole yet or not any more."""
         try:
-            metadata = await pool.metadata(image.id)
+            return await pool.metadata(image.id)
         except ImageMissing:
-            return False  # removed meanwhile, or not whole yet
-        owner = metadata.get(names.OWNER)
-        if owner is None or metadata.get(names.KUBERNETES) != self._kubernetes:
-            foreign.add(image.id)
+            return None
+
+    def _is_foreign(self, metadata: Mapping[str, str] | None) -> bool:
+        if metadata is None:
             return False
+        return names.OWNER not in metadata or metadata.get(names.KUBERNETES) != self._kubernetes
+
+    async def _is_orphan(self, metadata: Mapping[str, str]) -> bool:
+        owner = metadata[names.OWNER]
         volume = names.volume_name(owner)
         if self._in_progress(volume) or await self._still_there(volume):
             return False

@@ -1,0 +1,88 @@
+"""Names in a pool that look like ours but belong to nobody: what a create leaves that was killed half-way.
+
+librbd's create makes an image before anything can be written on it, and our own enters the name before there is an
+image. Either is finished by the next try, unless the claim is gone by then. A name alone proves little, so what is
+found is reported; only a name without an image, with the id that we would have given it, is removed, and only if told.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+
+from provisioner.ceph.errors import CephError
+from provisioner.ceph.model import Entry, Listed
+from provisioner.ceph.pool import Pool
+from provisioner.volumes import metrics, names, naming
+from provisioner.volumes.watches import Watches
+from sutler import log
+
+_log = log.get(__name__)
+
+Where = tuple[str, str, str]
+"""Cluster, pool, RADOS namespace."""
+
+_UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_OTHERS = ("csi-vol-", "csi-snap-", "kubernetes-dynamic-pvc-")
+"""How ceph-csi and Kubernetes' own provisioners begin names that hold a UUID of their own making."""
+
+
+class Leftovers:
+    def __init__(
+        self,
+        watches: Watches,
+        *,
+        kubernetes: str,
+        in_progress: Callable[[str], bool],
+        remove: bool,
+        grace: float,
+        fence: Callable[[], None],
+    ) -> None:
+        """`remove`: whether names without an image may be removed, after `grace` seconds."""
+        self._watches = watches
+        self._kubernetes = kubernetes
+        self._in_progress = in_progress
+        self._remove = remove
+        self._grace = grace
+        self._fence = fence
+        self._since: dict[Where, dict[Listed, float]] = {}
+
+    def is_one(self, image: Listed) -> bool:
+        """Whether an image without metadata, or a name without an image, is left over from a claim that is gone."""
+        uid = _uid(image.name)
+        if not uid or (image.name.startswith(_OTHERS) and not self._made_here(image)):
+            return False
+        volume = names.volume_name(uid)
+        wanted = self._in_progress(volume) or self._watches.claim_of(volume) is not None
+        return not wanted and volume not in self._watches.volumes
+
+    async def report(self, where: Where, pool: Pool, found: Mapping[Listed, bool]) -> None:
+        """`found`: each with whether there is an image."""
+        now, before = time.monotonic(), self._since.get(where, {})
+        self._since[where] = {image: before.get(image, now) for image in found}
+        metrics.SUSPECTS.labels(where[0], where[1]).set(len(found))
+        for image, since in self._since[where].items():
+            if image not in before:
+                _log.warning("perhaps an orphan", image=image.name, pool=pool.name, whole=found[image])
+            if self._remove and not found[image] and self._made_here(image) and now - since >= self._grace:
+                await self._clear(pool, image)
+
+    async def _clear(self, pool: Pool, image: Listed) -> None:
+        entry = Entry(_uid(image.name), names.volume_name(_uid(image.name)), "")
+        try:
+            await pool.clear(image.name, image.id, fence=self._fence)
+            if image.name == entry.image:
+                await pool.drop(entry, fence=self._fence)
+        except CephError as error:
+            _log.warning("a name without an image could not be removed", image=image.name, error=str(error))
+        else:
+            _log.warning("a name without an image was removed", image=image.name, pool=pool.name)
+
+    def _made_here(self, image: Listed) -> bool:
+        """The id follows from the name and this Kubernetes cluster: nobody else gives the same one."""
+        return image.id == naming.image_id(self._kubernetes, image.name)
+
+
+def _uid(name: str) -> str:
+    """The first UUID in an image's name; empty if there is none."""
+    found = _UID.search(name)
+    return found[0] if found else ""

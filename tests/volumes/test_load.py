@@ -1,0 +1,69 @@
+"""Many claims at once, and one among them that nothing can be done about."""
+
+import asyncio
+import json
+import subprocess
+
+import pytest
+
+from sutler.kube.client import connect
+from sutler.kube.resources import PERSISTENT_VOLUMES
+from tests.cluster import wait_for
+from tests.volumes import bulk
+from tests.volumes.world import World, claim
+
+COUNTS = [30, pytest.param(1000, marks=pytest.mark.long)]
+"""Kubernetes' own binder takes four to six a second."""
+OF_EVERY_POOL = {"rbd_directory", "rbd_info", "rbd_trash", "csi.volumes.default"}
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("count", COUNTS)
+def test_as_many_claims_at_once_are_bound_and_leave_nothing_in_ceph(world: World, count: int) -> None:
+    cls = world.storage_class({"journal": "ceph-csi", "clusterID": "b", "imageFeatures": "layering"})
+    kubeconfig = world.control_plane.kubeconfig
+    asyncio.run(bulk.claims(kubeconfig, world.namespace, cls, count, size="1Mi"))
+    wait_for(lambda: asyncio.run(bulk.bound(kubeconfig, world.namespace, cls)) == count, "all to be Bound", 2 * count)
+    assert len(world.images()) == count
+    world.delete_claims()
+    world.wait_gone(2 * count)
+    assert world.ceph.rbd("trash", "ls", world.pool) == ""
+    listed = subprocess.run(
+        ["rados", "-c", str(world.ceph.conf), "-p", world.pool, "ls"], capture_output=True, text=True, check=True
+    )
+    assert set(listed.stdout.split()) <= OF_EVERY_POOL
+    omap = ["rados", "-c", str(world.ceph.conf), "-p", world.pool, "listomapvals"]
+    for name in ("rbd_directory", "csi.volumes.default", "rbd_trash"):
+        assert subprocess.run([*omap, name], capture_output=True, text=True, check=True).stdout == "", name
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("count", COUNTS)
+def test_poisoned_objects_stop_nobody(world: World, count: int) -> None:
+    """With our annotations, of our class, and not to be made sense of."""
+    cls = world.storage_class()
+    kubeconfig = str(world.control_plane.kubeconfig)
+    poisoned = [
+        bulk.volume(world.namespace, "no-image", "a", cls, "no path at all"),
+        bulk.volume(world.namespace, "bad-name", "c", cls, f"{world.pool}/{'x' * 4000}"),
+    ]
+    poisoned[1]["metadata"]["annotations"]["sutler.dev/trash-delay"] = "٣"
+
+    async def make() -> None:
+        async with connect(kubeconfig, component="tests") as client:
+            for body in poisoned:
+                await client.create(PERSISTENT_VOLUMES, body)
+
+    asyncio.run(make())
+    world.apply(claim("huge", cls, "9223372036854775807"), claim("picky", cls, selector={"matchLabels": {"a": "b"}}))
+    asyncio.run(bulk.claims(world.control_plane.kubeconfig, world.namespace, cls, count, size="1Mi"))
+    wait_for(lambda: len(world.images()) == count, f"{count} images", 2 * count)
+    wait_for(lambda: len(world.volumes()) == count + len(poisoned), "as many volumes", 2 * count)
+    world.wait_event("pvc-a", "VolumeFailedDelete", "restore it", namespace="default")
+    world.delete_claims()
+    wait_for(lambda: not world.images(), "the images to be gone", 2 * count)
+    for body in poisoned:
+        name = body["metadata"]["name"]
+        gone = json.dumps([{"op": "remove", "path": "/metadata/finalizers"}])
+        world.control_plane.kubectl("patch", "pv", name, "--type=json", "-p", gone)
+        world.control_plane.kubectl("delete", "pv", name, "--ignore-not-found", "--wait=false")
