@@ -15,7 +15,7 @@ Json = dict[str, Any]
 OWN = "sutler-system"
 CERTIFICATE = "secrets/sutler-webhook-certificate"
 BASE = REPOSITORY / "manifests" / "base"
-FILES = [BASE / f"{name}.yaml" for name in ("namespace", "webhook-rbac", "secrets-rbac", "volumes-rbac")]
+FILES = [BASE / f"{name}.yaml" for name in ("namespace", "webhook-rbac", "secrets-rbac", "volumes-rbac", "api-rbac")]
 
 MAY = {
     "webhook": [
@@ -45,6 +45,13 @@ MAY = {
         "delete persistentvolumes",
         "create events in team-a",
         f"update leases.coordination.k8s.io/sutler-volumes in {OWN}",
+    ],
+    "api": [
+        "create tokenreviews.authentication.k8s.io",
+        "create subjectaccessreviews.authorization.k8s.io",
+        "list registrymappings.sutler.dev",
+        f"update secrets/sutler-api-certificate in {OWN}",
+        f"get leases.coordination.k8s.io/sutler-volumes in {OWN}",
     ],
 }
 
@@ -82,6 +89,18 @@ MAY_NOT = {
         "list registrymappings.sutler.dev",
         "get namespaces/team-a",
         f"update leases.coordination.k8s.io/sutler-secrets in {OWN}",
+    ],
+    "api": [
+        f"get {CERTIFICATE} in {OWN}",
+        f"list secrets in {OWN}",
+        f"create secrets in {OWN}",
+        "get secrets in team-a",
+        "list persistentvolumes",
+        "patch registrymappings.sutler.dev",
+        # That what its callers may is asked of Kubernetes does not mean that it may itself.
+        "create images.sutler.dev",
+        "delete pools.sutler.dev",
+        f"update leases.coordination.k8s.io/sutler-volumes in {OWN}",
     ],
 }
 
