@@ -11,6 +11,7 @@ import pytest
 import rbd
 
 from sutler.cli import main
+from sutler.commands import console
 from tests.api.client import ADMIN, VIEWER
 from tests.api.conftest import Service
 
@@ -109,10 +110,11 @@ def test_pool_is_made_and_deleted_when_named_twice(sutler: Sutler, pool: str) ->
     assert f"{name} " not in sutler("pools", "list").stdout
 
 
-def test_long_list_is_fetched_whole(sutler: Sutler, pool: str, ioctx: Any) -> None:
-    for number in range(1003):
+def test_long_list_is_fetched_whole(sutler: Sutler, pool: str, ioctx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_PAGE", 20)
+    for number in range(43):
         rbd.RBD().create(ioctx, f"image-{number}", 1 << 20, old_format=False, features=1)
-    assert len(json.loads(sutler("images", "list", pool, "-o", "json").stdout)) == 1003
+    assert len(json.loads(sutler("images", "list", pool, "-o", "json").stdout)) == 43
 
 
 def test_refusal_says_what_would_do(sutler: Sutler, pool: str) -> None:

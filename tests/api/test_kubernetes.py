@@ -31,7 +31,7 @@ def process(
         control_plane.kubectl("apply", "-f", str(BASE / f"{name}.yaml"))
     wait_for(lambda: control_plane.kubectl("-n", OWN, "get", "sa", "-o", "name"), "service accounts")
     kubeconfig = control_plane.kubeconfig_for(OWN, "sutler-api")
-    words = ["provisioner", "api", "--ceph-conf", str(ceph.conf), "--pools-user", "admin"]
+    words = ["provisioner", "api", "--ceph-conf", str(ceph.conf), "--pools-user", "admin", "--deadline", "8"]
     started = SutlerProcess(words, kubeconfig=kubeconfig, place=place, state=tmp_path_factory.mktemp("api-kubernetes"))
     started.start()
     yield started

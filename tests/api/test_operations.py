@@ -12,8 +12,8 @@ from tests.cluster import wait_for
 
 @pytest.fixture
 def large(pool: str, ioctx: Any) -> str:
-    """An image whose removal takes seconds: 2^16 objects have to be looked for, and no map says that there are none."""
-    rbd.RBD().create(ioctx, "large", 1 << 38, old_format=False, features=1)
+    """An image whose removal takes seconds: 2^15 objects have to be looked for, and no map says that there are none."""
+    rbd.RBD().create(ioctx, "large", 1 << 37, old_format=False, features=1)
     return f"/pools/{pool}/images/large"
 
 
@@ -115,6 +115,21 @@ def test_operation_that_never_was_is_not_found(api: Api, identifier: str) -> Non
 
 
 def test_killed_service_tells_the_truth_afterwards(service: Service, api: Api, large: str, pool: str) -> None:
+    killed_while_removing(service, api, large)
+    assert api.get(f"/pools/{pool}/images").json["images"] == []
+    (rest,) = api.get(f"/pools/{pool}/trash").json["entries"]
+    assert (rest["name"], "purge it" in rest["unfinished"]) == ("large", True)
+
+
+@pytest.mark.long
+def test_what_a_killed_service_left_can_be_purged(service: Service, api: Api, large: str, pool: str) -> None:
+    operation = killed_while_removing(service, api, large)
+    purge_the_rest(api, pool)
+    assert api.get(operation).json["state"] == "succeeded", "the image it was about is gone"
+
+
+def killed_while_removing(service: Service, api: Api, large: str) -> str:
+    """The path of the operation, which tells what became of it."""
     accepted = api.delete(large, headers=AT_ONCE)
     operation = accepted.headers["Location"].removeprefix("/api/v1")
     wait_for(lambda: api.get(operation).json["progress"], "progress")
@@ -122,5 +137,4 @@ def test_killed_service_tells_the_truth_afterwards(service: Service, api: Api, l
     told = api.get(operation)
     assert (told.status, told.json["state"], told.json["image"]) == (200, "interrupted", "large")
     assert "purge it" in told.json["detail"]
-    purge_the_rest(api, pool)
-    assert api.get(operation).json["state"] == "succeeded", "the image it was about is gone"
+    return operation
