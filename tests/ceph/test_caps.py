@@ -1,0 +1,72 @@
+"""The caps that an installation is told to give are enough for everything, and good for nothing else."""
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.connection import ClusterSettings
+from provisioner.ceph.errors import Denied
+from provisioner.ceph.model import Entry
+from tests.ceph.test_blank import ALL_FEATURES, OWNER, SPEC, UID
+from tests.cluster import Ceph
+
+
+def caps(pool: str) -> list[str]:
+    """As in the README."""
+    return ["mon", "profile rbd", "osd", f"profile rbd pool={pool}", "mgr", f"profile rbd pool={pool}"]
+
+
+@pytest.fixture
+async def limited(ceph: Ceph, settings: ClusterSettings, pool: str) -> AsyncIterator[Cluster]:
+    user = f"sutler-{secrets.token_hex(4)}"
+    key = ceph.ceph("auth", "get-or-create-key", f"client.{user}", *caps(pool)).strip()
+    made = Cluster(replace(settings, user=user, key=key))
+    yield made
+    await made.close()
+    ceph.ceph("auth", "rm", f"client.{user}")
+
+
+def open_gate() -> None:
+    """A fence that lets everything through."""
+
+
+async def test_they_are_enough_for_a_volumes_whole_life(limited: Cluster, ceph: Ceph, pool: str) -> None:
+    ceph.wait_for_manager()
+    assert len(await limited.fsid()) == len(UID)
+    assert await limited.monitors()
+    images, entry = limited.pool(pool), Entry(UID, f"pvc-{UID}", "shop")
+    by_librbd = {"stripe_unit": 4096, "stripe_count": 2}
+    for spec in (
+        SPEC,
+        replace(SPEC, name=f"b-{UID}", id="2", features=ALL_FEATURES),
+        replace(SPEC, name=f"c-{UID}", id=None, **by_librbd),  # type: ignore[arg-type] # numbers for both
+        replace(SPEC, name=entry.image, id="3"),
+    ):
+        await images.create(spec, owner=OWNER, fence=open_gate, entry=entry if spec.name == entry.image else None)
+        assert (await images.describe(spec.name)).metadata[OWNER] == UID
+        assert await images.resize(spec.name, 2**31, fence=open_gate) == 2**31
+        await images.trash(spec.name, owner=OWNER, value=UID, delay=0, fence=open_gate)
+        (thrown,) = await images.trash_list()
+        await images.trash_restore(thrown.id, spec.name, fence=open_gate)
+        await images.trash(spec.name, owner=OWNER, value=UID, delay=0, fence=open_gate)
+        await images.trash_remove(thrown.id, fence=open_gate)
+        await images.create(spec, owner=OWNER, fence=open_gate)
+        await images.remove(spec.name, owner=OWNER, value=UID, fence=open_gate)
+    await images.drop(entry, fence=open_gate)
+    assert (await images.space()).free > 0
+    assert await images.images() == []
+    assert await images.trash_list() == []
+
+
+async def test_they_open_no_other_pool(limited: Cluster, ceph: Ceph, pool: str) -> None:
+    other = ceph.pool(f"{pool}-other")
+    try:
+        with pytest.raises(Denied, match="check its caps"):
+            await limited.pool(other).create(SPEC, owner=OWNER, fence=open_gate)
+        with pytest.raises(Denied, match="check its caps"):
+            await limited.pool(other).images()
+    finally:
+        ceph.remove_pool(other)
