@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from provisioner.secrets.content import Source, keep_source
 from provisioner.secrets.copies import SELECTOR, Copy, keep_copy
 from provisioner.secrets.decide import Create, Patch, Recreate, decide
+from provisioner.secrets.foreign import ForeignWatches
 from provisioner.secrets.report import Reporter
 from provisioner.secrets.restraint import Restraint
 from provisioner.secrets.status import Obstacle
@@ -28,8 +29,8 @@ LOOK_AGAIN = 0.5
 """Seconds until a copy is looked at again that was not as the watch had shown it so far."""
 
 FOREIGN_LEAST, FOREIGN_MOST = 10.0, 300.0
-"""Seconds until the next look at a foreign Secret in the way, which no watch shows: as long as it has been there,
-within these bounds."""
+"""Seconds until the next look at a foreign Secret in the way, for the case that no watch shows its end: as long as it
+has been there, within these bounds."""
 
 
 class Queues:
@@ -66,12 +67,14 @@ class Controller:
         }
         copies = Copies(self._secrets.store)
         self._world = World(namespace, self._mappings.store, self._namespaces.store, self._sources.store, copies)
+        self._client = client
         self._writer = Writer(writing, copies)
         self._restraint = Restraint()
         self._obstacles: dict[str, Obstacle] = {}
         self._reporter = Reporter(writing, events, self._world, self._obstacles)
         self._workers = workers
         self._queues: Queues | None = None
+        self._foreign: ForeignWatches | None = None
         self._mappings.subscribe(self._mapping_changed)
         self._namespaces.subscribe(self._namespace_changed)
         self._sources.subscribe(self._source_changed)
@@ -88,12 +91,13 @@ class Controller:
         queues = self._queues = Queues(self._workers)
         try:
             async with asyncio.TaskGroup() as tasks:
+                self._foreign = ForeignWatches(self._client, tasks, queues.copies.add)
                 tasks.create_task(queues.copies.run(self._handle))
                 tasks.create_task(queues.urgent.run(self._handle))
                 tasks.create_task(queues.mappings.run(self._reporter.handle))
                 tasks.create_task(self._resync(queues))
         finally:
-            self._queues = None
+            self._queues = self._foreign = None
 
     async def _resync(self, queues: Queues) -> NoReturn:
         while True:
@@ -144,6 +148,8 @@ class Controller:
             self._obstacles[target] = replace(obstacle, since=before.since) if before and lasting else obstacle
         if before != obstacle:
             self._report_on_secret(target.partition("/")[2])
+            if self._foreign:
+                self._foreign.met(target, foreign=obstacle is not None and obstacle.foreign)
 
     def _mapping_changed(self, change: Change[Declared]) -> None:
         self._world.mapping_changed(change.key, change.old, change.new)
