@@ -17,12 +17,14 @@ from provisioner.ceph import metadata as wire
 from provisioner.ceph.binding import rados
 from provisioner.ceph.errors import ImageTaken, translated
 from provisioner.ceph.model import LARGEST_OBJECT, LONGEST_NAME, SMALLEST_OBJECT, ImageSpec
+from provisioner.ceph.where import image_errors
 
 _DIRECTORY = "rbd_directory"
 _OBJECT_MAP = "rbd_object_map."
 _FEATURES = frozenset({"layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten"})
 _LARGEST_MAP = 256_000_000
 """Objects that an object map may tell of, as in librbd."""
+_READY = b"\0"
 _NOWHERE = -1
 """No data pool."""
 
@@ -46,7 +48,7 @@ def create(ioctx: Any, spec: ImageSpec, target: str) -> None:
     Raises ImageTaken when there is an image of that name, whole or not by us.
     """
     identifier = str(spec.id)
-    with translated("creating", target):
+    with image_errors("creating", target):
         entered = _enter(ioctx, spec.name, identifier)
         try:
             _name(ioctx, spec.name, identifier)
@@ -76,8 +78,10 @@ def clear(ioctx: Any, name: str, identifier: str, target: str) -> None:
 def _enter(ioctx: Any, name: str, identifier: str) -> bool:
     """Into the pool's directory; False if it was there."""
     names = wire.encode_text(name) + wire.encode_text(identifier)
+    # A RADOS namespace that is none has no directory, and one that is being removed takes no more.
+    ready = [("dir_state_assert", _READY)] if ioctx.get_namespace() else []
     try:
-        _execute(ioctx, _DIRECTORY, ("dir_add_image", names))
+        _execute(ioctx, _DIRECTORY, *ready, ("dir_add_image", names))
     except rados.ObjectExists:
         _, found = ioctx.execute(_DIRECTORY, wire.CLASS, "dir_get_id", wire.encode_text(name))
         if wire.decode_text(found) != identifier:

@@ -10,7 +10,8 @@ import rados
 
 from provisioner.ceph import blank
 from provisioner.ceph import metadata as wire
-from provisioner.ceph.errors import ImageTaken, NoSpace
+from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.errors import ImageTaken, NamespaceMissing, NoSpace
 from provisioner.ceph.model import Entry, ImageSpec
 from provisioner.ceph.pool import Pool
 from tests.ceph.test_images import operations
@@ -150,6 +151,14 @@ async def test_image_in_the_trash_or_renamed_is_not_made_to_appear_twice(images:
     with pytest.raises(ImageTaken, match="renamed"):
         await create(images)
     assert [image.name for image in await images.images()] == ["other"]
+
+
+async def test_namespace_that_is_not_there_is_not_made_by_the_way(cluster: Cluster, ceph: Ceph, pool: str) -> None:
+    with pytest.raises(NamespaceMissing, match=f"namespace tenant does not exist in pool {pool}"):
+        await create(cluster.pool(pool, "tenant"))
+    ceph.rbd("namespace", "create", f"{pool}/tenant")
+    await create(cluster.pool(pool, "tenant"))
+    assert ceph.rbd("ls", f"{pool}/tenant").strip() == SPEC.name
 
 
 async def test_full_pool_takes_nothing_of_it(images: Pool, ceph: Ceph, ioctx: Any) -> None:

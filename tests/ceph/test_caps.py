@@ -8,7 +8,7 @@ import pytest
 
 from provisioner.ceph.cluster import Cluster
 from provisioner.ceph.connection import ClusterSettings
-from provisioner.ceph.errors import Denied
+from provisioner.ceph.errors import Denied, NamespaceMissing
 from provisioner.ceph.model import Entry
 from tests.ceph.test_blank import ALL_FEATURES, OWNER, SPEC, UID
 from tests.cluster import Ceph
@@ -59,6 +59,28 @@ async def test_they_are_enough_for_a_volumes_whole_life(limited: Cluster, ceph: 
     assert (await images.space()).free > 0
     assert await images.images() == []
     assert await images.trash_list() == []
+
+
+async def test_they_can_be_those_of_one_rados_namespace(ceph: Ceph, settings: ClusterSettings, pool: str) -> None:
+    ceph.rbd("namespace", "create", f"{pool}/tenant")
+    user = f"tenant-{secrets.token_hex(4)}"
+    only = [f"{word} namespace=tenant" if word.endswith(pool) else word for word in caps(pool)]
+    key = ceph.ceph("auth", "get-or-create-key", f"client.{user}", *only).strip()
+    cluster = Cluster(replace(settings, user=user, key=key))
+    images, entry = cluster.pool(pool, "tenant"), Entry(UID, f"pvc-{UID}", "shop")
+    for spec in SPEC, replace(SPEC, name="librbd", id=None):
+        await images.create(spec, owner=OWNER, fence=open_gate, entry=entry)
+        await images.resize(spec.name, 2**31, fence=open_gate)
+        await images.trash(spec.name, owner=OWNER, value=UID, delay=0, fence=open_gate)
+        for thrown in await images.trash_list():
+            await images.trash_remove(thrown.id, fence=open_gate)
+        await images.create(spec, owner=OWNER, fence=open_gate)
+        await images.remove(spec.name, owner=OWNER, value=UID, fence=open_gate)
+    for elsewhere in cluster.pool(pool), cluster.pool(pool, "other"):
+        with pytest.raises((Denied, NamespaceMissing)):
+            await elsewhere.create(SPEC, owner=OWNER, fence=open_gate)
+    await cluster.close()
+    assert ceph.rbd("ls", pool) == ceph.rbd("ls", f"{pool}/tenant") == ""
 
 
 async def test_they_open_no_other_pool(limited: Cluster, ceph: Ceph, pool: str) -> None:
