@@ -1,10 +1,14 @@
 """The manifests as they are, on a real node: Sutler as Pods, its webhook by Service, each with its own account."""
 
+import base64
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster import Ceph, ClusterError, ControlPlane, Place, wait_for
 from tests.cluster.sutler_image import write_sutler_image
@@ -46,7 +50,7 @@ def sutler(control_plane: ControlPlane, ceph: Ceph) -> None:
     control_plane.kubectl("patch", "deployment", "sutler-volumes", "-n", OWN, "-p", json.dumps(BESIDE_CEPH))
     control_plane.kubectl("create", "secret", "generic", "sutler-ceph", "-n", OWN, *ceph_files(ceph))
     make_secret(control_plane, OWN, "aliyun-credentials", server=f"{HOST}/xxxx", user="UserName", password="Password")
-    for deployment in ("sutler-webhook", "sutler-secrets", "sutler-volumes"):
+    for deployment in ("sutler-webhook", "sutler-secrets", "sutler-volumes", "sutler-api"):
         wait_available(control_plane, deployment)
 
 
@@ -105,3 +109,32 @@ def test_claim_is_bound_to_a_real_image(control_plane: ControlPlane, ceph: Ceph,
     wait_for(lambda: control_plane.kubectl(*phase) == "Bound", "the claim to be Bound", 60)
     (image,) = ceph.rbd("ls", POOL).split()
     assert json.loads(ceph.rbd("info", f"{POOL}/{image}", "--format", "json"))["size"] == 1 << 30
+
+
+def test_rest_api_serves_at_its_service_whom_the_cluster_lets_in(
+    control_plane: ControlPlane, place: Place, namespace: str, tmp_path: Path
+) -> None:
+    """Ceph is out of its Pod's reach, which it says; the rest works: certificate, token, roles, its own rights."""
+    control_plane.kubectl("create", "serviceaccount", "console", "-n", namespace)
+    bound = ("--clusterrole=sutler-api-viewer", f"--serviceaccount={namespace}:console")
+    control_plane.kubectl("create", "clusterrolebinding", namespace, *bound)
+    token = yaml.safe_load(control_plane.kubeconfig_for(namespace, "console").read_text())["users"][0]["user"]["token"]
+    stored = control_plane.kubectl(
+        "get", "secret", "sutler-api-certificate", "-n", OWN, "-o", r"jsonpath={.data.ca\.crt}"
+    )
+    authority = tmp_path / "ca.crt"
+    authority.write_bytes(base64.b64decode(stored))
+    address = control_plane.kubectl("get", "service", "sutler-api", "-n", OWN, "-o", "jsonpath={.spec.clusterIP}")
+
+    def ask(path: str, *headers: str) -> dict[str, Any]:
+        host = f"sutler-api.{OWN}.svc"
+        curl = ["curl", "-sS", "--cacert", authority, "--resolve", f"{host}:443:{address}", *headers]
+        command = [*place.prefix, *map(str, curl), f"https://{host}{path}"]
+        answer: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+        return answer
+
+    shown = ask("/api/v1/kubernetes", "-H", f"Authorization: Bearer {token}")
+    assert {"aliyun-hangzhou", "example"} == {mapping["name"] for mapping in shown["mappings"]}
+    assert [one["working"] for one in shown["controllers"]] == [True, True]
+    assert ask("/api/v1/kubernetes")["status"] == 401
+    assert ask("/health") == {"status": "down"}
