@@ -19,7 +19,7 @@ from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, LeaseLost, NotFound
 from sutler.kube.events import EventRecorder
 from sutler.kube.queue import WorkQueue
-from sutler.kube.reflector import Change, Reflector
+from sutler.kube.reflector import SILENCE, Change, Reflector
 from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SECRETS
 
 RESYNC = 600.0
@@ -52,13 +52,25 @@ class Controller:
         events: Where what happens to a mapping is told.
         namespace: Sutler's own, which holds the sources.
         workers: How many copies are written at a time.
+        silence: As the reflectors'.
     """
 
-    def __init__(self, client: Client, writing: Client, events: EventRecorder, *, namespace: str, workers: int) -> None:
-        self._mappings = Reflector[Declared](client, REGISTRY_MAPPINGS, keep=keep_mapping)
-        self._namespaces = Reflector[Namespace](client, NAMESPACES, keep=keep_namespace, metadata_only=True)
-        self._sources = Reflector[Source](client, SECRETS, keep=keep_source, namespace=namespace)
-        self._secrets = Reflector[Copy](client, SECRETS, keep=keep_copy, label_selector=SELECTOR)
+    def __init__(
+        self,
+        client: Client,
+        writing: Client,
+        events: EventRecorder,
+        *,
+        namespace: str,
+        workers: int,
+        silence: float = SILENCE,
+    ) -> None:
+        self._mappings = Reflector[Declared](client, REGISTRY_MAPPINGS, keep=keep_mapping, silence=silence)
+        self._namespaces = Reflector[Namespace](
+            client, NAMESPACES, keep=keep_namespace, metadata_only=True, silence=silence
+        )
+        self._sources = Reflector[Source](client, SECRETS, keep=keep_source, namespace=namespace, silence=silence)
+        self._secrets = Reflector[Copy](client, SECRETS, keep=keep_copy, label_selector=SELECTOR, silence=silence)
         self.reflectors: dict[str, Reflector[Any]] = {
             "mappings": self._mappings,
             "namespaces": self._namespaces,

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 # API servers send a bookmark about every minute (with jitter up to 75 s), so silence beyond this means nothing good.
 # One that has seen no event of a kind since its start sends none; then a fresh watch each time does no harm.
-_SILENCE = 80.0
+SILENCE = 80.0
 # How long the API server may keep one watch; spread, so that not all of them come back at once.
 _WATCH_SECONDS = (240, 480)
 # A watch that has lived this long was fine, and what comes after starts with a short pause again.
@@ -76,7 +76,7 @@ class Reflector(Generic[T]):
         label_selector: str | None = None,
         field_selector: str | None = None,
         metadata_only: bool = False,
-        silence: float = _SILENCE,
+        silence: float = SILENCE,
     ) -> None:
         """As in Client.list.
 
