@@ -97,7 +97,7 @@ def promtool(folder: Path, *words: str) -> None:
 def play(folder: Path, cases: list[Json]) -> None:
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules()))
     (folder / "cases.yaml").write_text(
-        yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "5m", "tests": cases})
+        yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "10m", "tests": cases})
     )
     promtool(folder, "test", "rules", "cases.yaml")
 
