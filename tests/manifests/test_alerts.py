@@ -85,7 +85,7 @@ def case(alert: str, series: dict[str, str], *, fires: bool) -> Json:
     ]
     firing = f'group by (alertname) (ALERTS{{alertname="{alert}", alertstate="firing"}})'
     samples = [{"labels": f'{{alertname="{alert}"}}', "value": 1}] if fires else []
-    expected = {"expr": firing, "eval_time": f"{MINUTES - 1}m", "exp_samples": samples}
+    expected = {"expr": firing, "eval_time": f"{MINUTES}m", "exp_samples": samples}
     return {"interval": "1m", "input_series": given, "promql_expr_test": [expected]}
 
 
