@@ -76,7 +76,7 @@ def root(
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Sutler gives every Pod the pull secrets that its images need.
+    """Sutler gives every Pod the pull secrets that its images need, and every claim its Ceph RBD image.
 
     Passwords are read from standard input or a prompt, never from the command line, and are never printed.
     """

@@ -16,6 +16,7 @@ import yaml
 from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
 from tests.cluster.installation import Installation
 from tests.webhook.pods import Json, body
+from tests.webhook.rewriter import rewriter
 
 APP = "quay.io/acme/app:1"
 
@@ -131,6 +132,36 @@ def test_own_secrets_and_the_service_accounts_stay_first(cluster: Cluster) -> No
 def test_every_kind_of_image_counts(cluster: Cluster) -> None:
     assert cluster.names("nginx", initContainers=[{"name": "init", "image": APP}]) == ["quay-secret"]
     assert cluster.names("nginx") == []
+
+
+def test_image_that_another_webhook_rewrites_later_counts_as_it_is_then(
+    cluster: Cluster, place: Place, tmp_path: Path
+) -> None:
+    """The API server calls ours once more, on its own output too, and that changes nothing."""
+    cluster.apply(mapping("tools", "tools.example.com"))
+    images = [{"name": "tool", "image": "tools.example.com/x"}, {"name": "app", "image": "cache.example.com/acme/app"}]
+    rewritten = {"labels": {"rewrite": "yes"}}
+    with rewriter(place.port(), tmp_path) as registration:
+        cluster.until_injected(["tools-secret"], "tools.example.com/x")
+        cluster.apply(registration)
+        try:
+            cluster.until_injected(["tools-secret", "quay-secret"], containers=images, metadata=rewritten)
+        finally:
+            cluster.control_plane.kubectl("delete", "mutatingwebhookconfiguration", "zz-rewriter")
+
+
+def test_new_image_of_a_pod_that_exists_is_warned_of(cluster: Cluster) -> None:
+    """As by kubectl set image: its pull secrets can't change any more."""
+    created, _ = cluster.create("nginx")
+    name = created["metadata"]["name"]
+    kubectl = ["kubectl", f"--kubeconfig={cluster.control_plane.kubeconfig}", "-n", cluster.namespace]
+
+    def said(image: str) -> str:
+        command = [*kubectl, "set", "image", f"pod/{name}", f"app={image}"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stderr
+
+    assert "Warning: sutler: pull secret quay-secret (mapping quay) can't be added to a Pod that exists" in said(APP)
+    assert said("nginx:2") == ""
 
 
 def test_pod_opts_out_by_label_or_annotation(cluster: Cluster) -> None:
