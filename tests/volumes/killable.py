@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from provisioner import __main__ as program
-from provisioner.ceph import blank, images, journal, removal
+from provisioner.ceph import adoption, blank, images, journal, removal
 from sutler.kube.transport import Call, Transport
 
 _ABOUT_VOLUMES = ("persistentvolumeclaims", "persistentvolumes")
@@ -21,8 +21,9 @@ _CEPH = [
     (blank, ["_execute"]),
     (removal, ["describe"]),
     (journal, ["reserve", "complete", "drop"]),
+    (adoption, ["describe", "metadata_of", "_write", "forget"]),
 ]
-_LIBRBD = ["remove", "trash_move"]
+_LIBRBD = ["remove", "trash_move", "trash_restore"]
 
 
 class Killer:
@@ -72,6 +73,7 @@ def count_everything(killer: Killer) -> None:
         for name in names:
             setattr(module, name, counted(killer, f"ceph {name}", getattr(module, name)))
     removal._LIBRBD = CountedLibrbd(killer, removal._LIBRBD)
+    adoption._LIBRBD = CountedLibrbd(killer, adoption._LIBRBD)
     # A resize happens inside of librbd's image.
     images.resize = counted(killer, "rbd resize", images.resize)
     send = Transport.send

@@ -1,0 +1,298 @@
+"""Images that are there become claims' volumes, if a storage admin asks for it; and nobody's image is ever lost."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sutler.volumes.adoption import Adoption, render, request_name
+from tests.cluster import ControlPlane, wait_for
+from tests.volumes.command import Sutler
+from tests.volumes.world import World, claim
+
+MIB = 1024**2
+
+
+@pytest.fixture
+def sutler(control_plane: ControlPlane) -> Sutler:
+    """As a storage admin, without the REST API."""
+    return Sutler(control_plane.kubeconfig)
+
+
+@pytest.fixture
+def cls(world: World) -> str:
+    return world.storage_class(allowVolumeExpansion=True)
+
+
+@pytest.fixture
+def requests(world: World) -> Iterator[World]:
+    """Takes back what requests a test leaves."""
+    yield world
+    for name in [pv["metadata"]["name"] for pv in world.get("pv")["items"]]:
+        if name.startswith("adopt-"):
+            world.kubectl("delete", "pv", name)
+
+
+def make(world: World, name: str, size: str = "8M", pool: str | None = None) -> str:
+    path = f"{pool or world.pool}/{name}"
+    world.ceph.rbd("create", path, "--size", size)
+    return path
+
+
+def ask(world: World, image: str, cls: str, name: str = "data") -> str:
+    """The request, without the command that waits for it; its name comes back."""
+    wanted = Adoption(namespace=world.namespace, claim=name, storage_class=cls, image=image)
+    world.apply(render(wanted))
+    return request_name(wanted.key)
+
+
+def requested(world: World) -> list[str]:
+    return [pv["metadata"]["name"] for pv in world.get("pv")["items"] if pv["metadata"]["name"].startswith("adopt-")]
+
+
+def test_image_becomes_a_volume_and_lives_on_as_our_own(world: World, cls: str, sutler: Sutler) -> None:
+    image = make(world, "old-disk")
+    done = sutler("volumes", "adopt", image, "--claim", f"{world.namespace}/data", "--class", cls, "-o", "json")
+    assert done.status == 0, done.err
+    assert (done.json["image"], done.json["size"]) == (image, "8Mi")
+    (bound,) = world.wait_bound()
+    volume = world.volume_of("data")
+    uid = bound["metadata"]["uid"]
+    assert volume["metadata"]["name"] == f"pvc-{uid}"
+    assert volume["spec"]["csi"]["volumeHandle"] == "old-disk"
+    assert volume["spec"]["csi"]["volumeAttributes"]["staticVolume"] == "true"
+    assert "exclusive-lock" in volume["spec"]["csi"]["volumeAttributes"]["imageFeatures"]
+    assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+    metadata = world.metadata("old-disk")
+    assert (metadata["sutler.dev/uid"], metadata["csi.storage.k8s.io/pvc/name"]) == (uid, "data")
+    assert "sutler.dev/adopting" not in {*metadata, *volume["metadata"]["annotations"]}
+    assert requested(world) == []
+    world.kubectl("patch", "pvc", "data", "-p", '{"spec":{"resources":{"requests":{"storage":"12Mi"}}}}')
+    wait_for(lambda: world.image("old-disk")["size"] == 12 * MIB, "the image to grow")
+    world.delete_claims("data")
+    world.wait_gone()
+
+
+def test_claim_of_the_team_gets_the_image_and_no_new_one(requests: World, cls: str) -> None:
+    world = requests
+    name = ask(world, make(world, "old-disk"), cls)
+    wait_for(lambda: "Checked" in annotation(world, name), "the image to be looked at")
+    world.apply(claim("data", cls, "5Mi"))
+    (bound,) = world.wait_bound()
+    assert bound["status"]["capacity"]["storage"] == "8Mi"
+    assert world.images() == ["old-disk"]
+    wait_for(lambda: requested(world) == [], "the request to go")
+
+
+def annotation(world: World, name: str) -> str:
+    said: str = world.get("pv", name)["metadata"]["annotations"].get("sutler.dev/adoption", "")
+    return said
+
+
+def test_annotations_on_claims_get_hold_of_nothing(world: World, cls: str) -> None:
+    image = make(world, "crown-jewels")
+    asking = claim("thief", cls, "1Mi")
+    asking["metadata"]["annotations"] = {"sutler.dev/adopt": image, "sutler.dev/image": image}
+    world.apply(asking)
+    world.wait_bound()
+    assert world.volume_of("thief")["metadata"]["annotations"]["sutler.dev/image"] != image
+    assert world.metadata("crown-jewels") == {}
+
+
+def test_team_that_can_only_make_claims_can_not_ask(
+    world: World, cls: str, sutler: Sutler, control_plane: ControlPlane
+) -> None:
+    image = make(world, "crown-jewels")
+    world.kubectl("create", "serviceaccount", "team")
+    world.kubectl("create", "rolebinding", "team", "--clusterrole=admin", f"--serviceaccount={world.namespace}:team")
+    sees = f"{world.namespace}-sees-classes"
+    world.kubectl("create", "clusterrole", sees, "--verb=get,list", "--resource=storageclasses")
+    world.kubectl(
+        "create", "clusterrolebinding", sees, f"--clusterrole={sees}", f"--serviceaccount={world.namespace}:team"
+    )
+    kubeconfig = control_plane.kubeconfig_for(world.namespace, "team")
+    ran = sutler("volumes", "adopt", image, "--claim", f"{world.namespace}/data", "--class", cls, kubeconfig=kubeconfig)
+    world.kubectl("delete", "clusterrole,clusterrolebinding", sees)
+    assert (ran.status, 'cannot create resource "persistentvolumes"' in ran.err) == (3, True), ran.err
+    assert world.metadata("crown-jewels") == {}
+
+
+@pytest.fixture(params=["somebody's volume", "of another cluster", "unfinished", "in-tree", "ceph-csi", "same handle"])
+def refused(request: pytest.FixtureRequest, world: World, cls: str) -> Iterator[tuple[str, str]]:
+    """An image that must not be adopted, and what is said of it."""
+    image = make(world, "data-1")
+    foreign: dict[str, Any] = {
+        "in-tree": {"rbd": {"monitors": ["10.0.0.1:6789"], "pool": world.pool, "image": "data-1"}},
+        "ceph-csi": {"csi": {"driver": "rbd.csi.ceph.com", "volumeHandle": "0001-0001-b-0000000000000001-x",
+                             "volumeAttributes": {"journalPool": world.pool, "imageName": "data-1"}}},
+        "same handle": {"csi": {"driver": "rbd.csi.ceph.com", "volumeHandle": "data-1",
+                                "volumeAttributes": {"clusterID": "b", "pool": "elsewhere", "staticVolume": "true"}}},
+    }  # fmt: skip
+    name = f"foreign-{world.namespace}"
+    if request.param in foreign:
+        world.apply(volume(name, foreign[request.param]))
+    match request.param:
+        case "somebody's volume":
+            world.apply(claim("theirs", cls, "1Mi"))
+            world.wait_bound()
+            image = f"{world.pool}/{world.volume_of('theirs')['spec']['csi']['volumeHandle']}"
+            said = "is the image of PersistentVolume pvc-"
+        case "of another cluster":
+            world.ceph.rbd("image-meta", "set", image, "sutler.dev/uid", "u")
+            world.ceph.rbd("image-meta", "set", image, "sutler.dev/kubernetes", "other")
+            said = "belongs to Kubernetes cluster other"
+        case "unfinished":
+            world.ceph.rbd("image-meta", "set", image, "sutler.dev/unfinished", "remove abc")
+            said = "is not whole: remove was begun"
+        case "same handle":
+            said = f"PersistentVolume {name} has an image of the same name elsewhere"
+        case _:
+            said = f"is the image of PersistentVolume {name}"
+    yield image, said
+    if request.param in foreign:
+        world.kubectl("delete", "pv", name)
+
+
+def volume(name: str, source: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {"capacity": {"storage": "8Mi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "none"} | source,
+    }
+
+
+def test_image_of_somebody_else_is_refused_and_stays_as_it_is(
+    world: World, cls: str, sutler: Sutler, refused: tuple[str, str]
+) -> None:
+    image, said = refused
+    before = world.metadata(image.rpartition("/")[2])
+    ran = sutler("volumes", "adopt", image, "--claim", f"{world.namespace}/data", "--class", cls)
+    assert (ran.status, said in ran.err) == (1, True), ran.err
+    assert world.metadata(image.rpartition("/")[2]) == before
+    assert requested(world) == []
+    assert "data" not in [one["metadata"]["name"] for one in world.claims()]
+
+
+def test_image_in_use_is_waited_for(requests: World, cls: str) -> None:
+    world = requests
+    image = make(world, "busy")
+    watcher = subprocess.Popen(
+        [sys.executable, "-c", WATCH, str(world.ceph.conf), world.pool, "busy"], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert watcher.stdout is not None
+    watcher.stdout.readline()
+    name = ask(world, image, cls)
+    world.apply(claim("data", cls, "1Mi"))
+    world.wait_event(name, "AdoptionWaiting", f"{image} is in use at", namespace="default")
+    assert world.metadata("busy") == {}
+    watcher.communicate(b"\n")
+    world.wait_bound(timeout=60)
+    assert world.images() == ["busy"]
+
+
+WATCH = """
+import sys, rados, rbd
+with rados.Rados(conffile=sys.argv[1]) as cluster, cluster.open_ioctx(sys.argv[2]) as ioctx:
+    with rbd.Image(ioctx, sys.argv[3]):
+        print("open", flush=True)
+        sys.stdin.readline()
+"""
+
+
+def test_one_image_asked_for_twice_becomes_one_volume(requests: World, cls: str) -> None:
+    world = requests
+    image = make(world, "wanted")
+    for name in ("a", "b"):
+        ask(world, image, cls, name)
+    for name in requested(world):
+        wait_for(lambda name=name: "Checked" in annotation(world, name), "both to be looked at")  # type: ignore[misc] # mypy can't type a lambda with a default
+    world.apply(claim("a", cls, "1Mi"), claim("b", cls, "1Mi"))
+    wait_for(lambda: len(world.volumes()) >= 1 and len(requested(world)) == 1, "one of them to get it")
+    time.sleep(3)
+    volumes = [pv for pv in world.volumes() if not pv["metadata"]["name"].startswith("adopt-")]
+    assert [pv["spec"]["csi"]["volumeHandle"] for pv in volumes] == ["wanted"]
+    assert "is the image of PersistentVolume" in annotation(world, requested(world)[0])
+
+
+def test_request_taken_back_leaves_the_image_alone(requests: World, cls: str) -> None:
+    world = requests
+    name = ask(world, make(world, "precious"), cls)
+    wait_for(lambda: "Checked" in annotation(world, name), "the image to be looked at")
+    world.control_plane.kubectl("delete", "pv", name)
+    world.apply(claim("data", cls, "1Mi"))
+    world.wait_bound()
+    assert world.metadata("precious") == {}
+    world.delete_claims("data")
+    wait_for(lambda: world.images() == ["precious"], "the claim's own image to go")
+
+
+def test_claim_that_is_made_anew_at_once_gets_its_old_image(requests: World, cls: str) -> None:
+    """As a StatefulSet makes it, after its old volume was deleted; the request is there before."""
+    world = requests
+    image = make(world, "kubernetes-dynamic-pvc-1")
+    old = f"old-{world.namespace}"
+    body = volume(old, {"rbd": {"monitors": ["10.0.0.1:6789"], "pool": world.pool, "image": image.split("/")[1]}})
+    body["spec"] |= {"storageClassName": cls, "claimRef": {"namespace": world.namespace, "name": "data"}}
+    world.apply(body, claim("data", cls, "5Mi", volumeName=old))
+    world.wait_bound()
+    name = ask(world, image, cls)
+    wait_for(lambda: f"is the image of PersistentVolume {old}" in annotation(world, name), "the old one to be seen")
+    assert annotation(world, name).startswith("Waiting")
+    world.kubectl("delete", "pvc", "data")
+    world.apply(claim("data", cls, "5Mi"))
+    world.kubectl("delete", "pv", old)
+    world.wait_bound(timeout=60)
+    assert world.images() == ["kubernetes-dynamic-pvc-1"]
+    assert world.volume_of("data")["metadata"]["annotations"]["sutler.dev/image"] == image
+
+
+def test_adoption_minds_rados_namespace_and_waiting_class(world: World, sutler: Sutler) -> None:
+    world.ceph.rbd("namespace", "create", f"{world.pool}/tenant")
+    image = make(world, "disk", pool=f"{world.pool}/tenant")
+    make(world, "disk")
+    cls = world.storage_class({"radosNamespace": "tenant"}, volumeBindingMode="WaitForFirstConsumer")
+    options = ["--claim", f"{world.namespace}/data", "--class", cls]
+    wrong = sutler("volumes", "adopt", f"{world.pool}/disk", *options)
+    assert (wrong.status, "radosNamespace is the image's" in wrong.err) == (1, True), wrong.err
+    done = sutler("volumes", "adopt", image, *options, "--block")
+    assert done.status == 0, done.err
+    world.wait_bound()
+    assert world.volume_of("data")["spec"]["volumeMode"] == "Block"
+    world.delete_claims("data")
+    wait_for(lambda: not world.images(f"{world.pool}/tenant"), "the image to go with its claim")
+    assert world.images() == ["disk"]
+
+
+def test_request_that_could_be_used_as_a_volume_is_none(world: World) -> None:
+    image = make(world, "data-2")
+    name = f"sly-{world.namespace}"
+    body = volume(name, {"csi": {"driver": "rbd.csi.ceph.com", "volumeHandle": "data-2"}})
+    body["metadata"]["annotations"] = {"sutler.dev/adopt": image}
+    body["spec"]["claimRef"] = {"namespace": world.namespace, "name": "data"}
+    world.apply(body)
+    time.sleep(2)
+    assert world.metadata("data-2") == {}
+    world.kubectl("delete", "pv", name)
+
+
+def test_restored_image_has_its_claim_and_its_data_again(world: World, sutler: Sutler) -> None:
+    cls = world.storage_class({"deletionPolicy": "trash", "trashDelay": "1h"})
+    world.apply(claim("data", cls, "8Mi"))
+    world.wait_bound()
+    (name,) = world.images()
+    world.ceph.rbd("image-meta", "set", f"{world.pool}/{name}", "note", "mine")
+    world.delete_claims("data")
+    world.wait_gone()
+    done = sutler("volumes", "restore", f"{world.namespace}/data", "--class", cls)
+    assert done.status == 0, done.err
+    (bound,) = world.wait_bound()
+    assert world.images() == [name]
+    assert world.metadata(name)["note"] == "mine"
+    assert world.metadata(name)["sutler.dev/uid"] == bound["metadata"]["uid"]
+    again = sutler("volumes", "restore", f"{world.namespace}/other", "--class", cls)
+    assert (again.status, "no image that was claim" in again.err) == (1, True), again.err

@@ -1,0 +1,132 @@
+"""`sutler volumes list`, `show` and `orphans`, with the REST API beside them and without."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.client import ADMIN
+from tests.api.conftest import Service
+from tests.cluster import Ceph, ControlPlane, Place, wait_for
+from tests.volumes.command import Sutler
+from tests.volumes.world import World, claim
+
+
+@pytest.fixture(scope="module")
+def service(place: Place, ceph: Ceph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    started = Service(place, ceph, tmp_path_factory.mktemp("api"))
+    started.start()
+    yield started
+    started.process.stop()
+
+
+@pytest.fixture
+def alone(control_plane: ControlPlane) -> Sutler:
+    """Without the REST API."""
+    return Sutler(control_plane.kubeconfig)
+
+
+@pytest.fixture
+def sutler(control_plane: ControlPlane, service: Service) -> Sutler:
+    access = {"SUTLER_API_URL": service.url, "SUTLER_API_CA": str(service.api.authority), "SUTLER_API_TOKEN": ADMIN}
+    return Sutler(control_plane.kubeconfig, access)
+
+
+def test_list_has_a_line_for_each_claim(world: World, sutler: Sutler, alone: Sutler) -> None:
+    cls = world.storage_class({"imageFeatures": "layering,exclusive-lock,object-map"})
+    slow = world.storage_class(volumeBindingMode="WaitForFirstConsumer")
+    world.apply(claim("data", cls), claim("later", slow, "1Gi"))
+    wait_for(lambda: world.get("pvc", "data")["status"]["phase"] == "Bound", "the claim to be Bound")
+    uid = world.get("pvc", "data")["metadata"]["uid"]
+    ran = sutler("volumes", "list", "-n", world.namespace)
+    heading, first, second = ran.out.splitlines()
+    assert heading.split() == ["CLAIM", "VOLUME", "IMAGE", "SIZE", "USED", "STATE"]
+    image = f"{world.pool}/{world.namespace}-data-{uid}"
+    assert first.split() == [f"{world.namespace}/data", f"pvc-{uid}", image, "1.5Gi", "0", "Bound"]
+    assert second.split() == [f"{world.namespace}/later", "-", "-", "1Gi", "-", "Pending"]
+    assert (ran.status, ran.err) == (0, "")
+    row = sutler("volumes", "list", "-n", world.namespace, "-o", "json").json[0]
+    assert row == {
+        "claim": f"{world.namespace}/data", "volume": f"pvc-{uid}", "class": cls, "image": image, "clusterID": None,
+        "size": 1610612736, "used": 0, "state": "Bound", "message": None,
+    }  # fmt: skip
+    without = alone("volumes", "list", "-n", world.namespace)
+    assert without.out.splitlines()[1].split()[-3:] == ["1.5Gi", "-", "Bound"]
+    assert (without.status, without.err.count("\n")) == (0, 1)
+    assert "set SUTLER_API_URL and SUTLER_API_TOKEN" in without.err
+    away = alone("volumes", "list", SUTLER_API_URL="https://localhost:1", SUTLER_API_TOKEN=ADMIN)
+    assert (away.status, away.err.count("\n"), "does not answer" in away.err) == (0, 1, True)
+
+
+def test_show_tells_what_happened_and_where_it_is(world: World, sutler: Sutler, alone: Sutler) -> None:
+    cls = world.storage_class()
+    world.apply(claim("data", cls), claim("shared", cls, accessModes=["ReadWriteMany"]))
+    world.wait_event("data", "ProvisioningSucceeded", "Made volume")
+    world.wait_event("shared", "ProvisioningFailed", "would destroy the filesystem")
+    shown = sutler("volumes", "show", f"{world.namespace}/data").out
+    for text in (
+        "State:          Bound",
+        "1.5Gi (1610612736 bytes)",
+        "In use at:      nowhere",
+        "ProvisioningSucceeded:",
+    ):
+        assert text in shown, shown
+    volume = world.volume_of("data")["metadata"]["name"]
+    found = sutler("volumes", "show", volume, "-o", "json").json
+    assert found["claim"] == f"{world.namespace}/data"
+    assert found["details"]["metadata"]["csi.storage.k8s.io/pvc/name"] == "data"
+    assert "would destroy the filesystem" in alone("volumes", "show", f"{world.namespace}/shared").out
+    missing = alone("volumes", "show", "nothing")
+    assert (missing.status, "nothing: no such volume" in missing.err) == (1, True)
+
+
+def test_orphans_are_named_with_what_mends_them(world: World, sutler: Sutler, alone: Sutler) -> None:
+    cls = world.storage_class()
+    world.apply(claim("left", cls), claim("lost", cls), claim("fine", cls))
+    world.wait_bound(3)
+    image, lost = (world.volume_of(name)["spec"]["csi"]["volumeHandle"] for name in ("left", "lost"))
+    volume = world.volume_of("left")["metadata"]["name"]
+    world.kubectl("patch", "pv", volume, "-p", '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}')
+    world.delete_claims("left")
+    wait_for(lambda: world.get("pv", volume)["status"]["phase"] == "Released", "the volume to be Released")
+    world.kubectl("delete", "pv", volume)
+    world.ceph.rbd("trash", "mv", f"{world.pool}/{lost}")
+    # Another Kubernetes cluster's, and nobody's.
+    world.ceph.rbd("create", f"{world.pool}/theirs", "--size", "1M")
+    world.ceph.rbd("image-meta", "set", f"{world.pool}/theirs", "sutler.dev/uid", "u")
+    world.ceph.rbd("image-meta", "set", f"{world.pool}/theirs", "sutler.dev/kubernetes", "another")
+    world.ceph.rbd("create", f"{world.pool}/nobodys", "--size", "1M")
+    found = sutler("volumes", "orphans", "-o", "json")
+    mine = [one for one in found.json if world.pool in one["name"] + one["why"]]
+    path = f"{world.pool}/{image}"
+    assert [(one["kind"], one["claim"]) for one in mine] == [
+        ("image", f"{world.namespace}/left"), ("volume", f"{world.namespace}/lost"),
+    ]  # fmt: skip
+    assert (found.status, mine[0]["name"]) == (1, path)
+    text = sutler("volumes", "orphans").out
+    assert f"either: sutler volumes adopt {path} --claim {world.namespace}/left --class {cls}" in text
+    assert f"is in the trash\n  either: sutler images trash restore {world.pool} " in text
+    # What is said, done.
+    for fix in (mine[0]["fixes"][0], mine[1]["fixes"][0]):
+        assert sutler(*fix.split()[1:]).status == 0, fix
+    world.wait_bound(3)
+    assert not [one for one in sutler("volumes", "orphans", "-o", "json").json if world.pool in str(one)]
+    assert {image, lost} <= set(world.images())
+    blind = alone("volumes", "orphans")
+    assert (blind.status, "can't be found without the REST API" in blind.err) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["adopt", "no-slash", "--claim", "a/b", "--class", "x"], 2, "is not POOL/IMAGE"),
+        (["adopt", "rbd/disk", "--claim", "b", "--class", "x"], 2, "'b' is not NAMESPACE/NAME"),
+        (["adopt", "rbd/disk", "--claim", "a/b", "--class", "nowhere"], 1, "StorageClass nowhere is not Sutler's"),
+        (["adopt", "rbd/disk", "--claim", "a/b", "--class", "x", "--fstype", "ntfs"], 2, "not one of ext4"),
+        (["restore", "a/b", "--class", "nowhere"], 1, "StorageClass nowhere is not Sutler's"),
+        (["list", "--kubeconfig", "/nowhere"], 3, "kubeconfig /nowhere does not exist"),
+        (["list", "--token-file", "/nowhere"], 2, "--token-file /nowhere can't be read"),
+    ],
+)
+def test_failure_has_a_status_and_a_sentence(alone: Sutler, words: list[str], status: int, said: str) -> None:
+    ran = alone("volumes", *words)
+    assert (ran.status, said in ran.err, ran.out) == (status, True, ""), ran.err
