@@ -21,11 +21,13 @@ class Limits:
     """That may be on their way at once. A body that came together with its head does not count."""
     size: int = 64 * 1024**2
     """Bytes that have come of them. Those that have sent little take up little."""
+    connections: int = 1000
+    """Open at once. An API server keeps 25 of them when idle; each takes up to 100 KiB."""
     lag: float = 1.0
     """Seconds that a request may wait for its turn. The API server gives up after three."""
 
     def shared(self, workers: int) -> "Limits":
-        return Limits(max(self.bodies // workers, 1), self.size // workers, self.lag)
+        return Limits(self.bodies // workers, self.size // workers, self.connections // workers, self.lag)
 
 
 class TooMuch(Exception):  # noqa: N818 - no error, a state

@@ -68,6 +68,8 @@ class Admission:
         self.state = state
         self.last_request = perf_counter()
         self.load = Load(limits or Limits())
+        self.callers: set[object] = set()
+        """Connections on which a review has been answered."""
         self._memo = Memo(state)
         self._deadlines = Deadlines(PATH)
         self._tells = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
@@ -90,6 +92,8 @@ class Admission:
             _check_size(len(body))
             ready, response = await self._decided(body, seconds)
             TALLY.answered(ready.outcome, perf_counter() - begin, ready.mappings)
+            if request.protocol not in self.callers:
+                self.callers.add(request.protocol)
         except Refusal as refusal:
             response = refusal.response()
             TALLY.answered(refusal.outcome, perf_counter() - begin)

@@ -2,19 +2,17 @@
 
 import asyncio
 import gc
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import perf_counter
 
-from aiohttp import web
-
 from sutler import log
 from sutler.errors import SutlerError
+from webhook.door import Door, listen
 from webhook.server import Admission, make_runner
 
-HANDSHAKE_SECONDS = 10.0
-BACKLOG = 1024
 _LOOK_SECONDS = 0.25
 
 _log = log.get(__name__)
@@ -42,33 +40,26 @@ async def listening(
     runner = make_runner(admission)
     await runner.setup()
     try:
-        server = await _listen(runner, host, port, context, shared=shared)
-        _log.info("serving", host=host, port=port)
-        watching = asyncio.create_task(admission.load.watch_lag())
-        try:
-            yield
-        finally:
-            watching.cancel()
-            server.close()
+        if runner.server is None:
+            raise AssertionError  # it is there from setup() on
+        door = Door(admission, runner.server, context)
+        with _listener(host, port, shared=shared) as listener:
+            _log.info("serving", host=host, port=port)
+            tasks = [asyncio.create_task(door.keep(listener)), asyncio.create_task(admission.load.watch_lag())]
+            try:
+                yield
+            finally:
+                door.close()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
     finally:
         await runner.cleanup()
 
 
-async def _listen(
-    runner: web.ServerRunner, host: str, port: int, context: ssl.SSLContext, *, shared: bool
-) -> asyncio.Server:
-    if runner.server is None:
-        raise AssertionError  # it is there from setup() on
+def _listener(host: str, port: int, *, shared: bool) -> socket.socket:
     try:
-        return await asyncio.get_running_loop().create_server(
-            runner.server,
-            host,
-            port,
-            ssl=context,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            backlog=BACKLOG,
-            reuse_port=shared,
-        )
+        return listen(host, port, shared=shared)
     except OSError as error:
         raise ListenError(f"can't listen on --host {host} --port {port}: {error.strerror or error}") from error
 

@@ -2,11 +2,14 @@
 
 import asyncio
 import ssl
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from tests.webhook.pods import body, pod
+
+MOST_IDLE = 25  # as the API server keeps of one host
 REQUEST = (
     b"POST /mutate?timeout=%ds HTTP/1.1\r\nHost: localhost\r\nUser-Agent: kube-apiserver\r\n"
     b"Content-Type: application/json\r\nAccept: application/json\r\nContent-Length: %d\r\n\r\n%b"
@@ -34,6 +37,14 @@ class Report:
         return f"{outcomes}; p50 {self.percentile(50):.1f} ms, p99 {self.percentile(99):.1f} ms"
 
 
+def everyday_bodies() -> list[bytes]:
+    """Reviews of about 5 KB, of Pods of 60 kinds: half of them need a pull secret."""
+    pods = [pod(f"quay.io/acme/app:{n}" if n % 2 else f"docker.io/library/app:{n}") for n in range(60)]
+    for each in pods:
+        each["metadata"]["annotations"]["padding"] = "x" * 4000
+    return [body(each) for each in pods]
+
+
 class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -58,9 +69,10 @@ class Connection:
 
 
 class Pool:
-    """Kept-alive connections: the one used last comes first, and a new one is made when none is idle.
+    """Kept-alive connections, as Go's client has them: the one used last comes first.
 
-    Nothing is tried again: an answer other than 200, or none, counts as it is.
+    Where none is idle a new one is made, and the request goes out on that or on one that becomes idle meanwhile,
+    whichever is first. Nothing is tried again: an answer other than 200, or none, counts as it is.
     """
 
     def __init__(
@@ -79,7 +91,8 @@ class Pool:
         self._patience = patience
         self._keeps = keeps
         self._idle: list[Connection] = []
-        self.opened = 0
+        self._waiting: deque[asyncio.Future[Connection]] = deque()
+        self._dials: set[asyncio.Task[None]] = set()
 
     async def post(self, body: bytes, due: float | None = None) -> bytes:
         """Returns the answer's body, empty without one."""
@@ -87,13 +100,10 @@ class Pool:
         outcome, content = "no answer in time", b""
         try:
             async with asyncio.timeout(self._patience):
-                connection = self._take() or await self._connect()
+                connection = await self._connection()
                 status, content = await connection.post(body, self._patience)
             outcome = str(status)
-            if connection.stays and self._keeps:
-                self._idle.append(connection)
-            else:
-                connection.close()
+            self._give_back(connection)
         except TimeoutError:
             pass
         except (OSError, asyncio.IncompleteReadError) as error:
@@ -113,23 +123,62 @@ class Pool:
                     await asyncio.sleep(early)
                 group.create_task(self.post(bodies[number % len(bodies)], due))
 
+    async def flat_out(self, bodies: list[bytes], connections: int, seconds: float) -> None:
+        """So many at a time, each as soon as the one before is answered."""
+        end = perf_counter() + seconds
+
+        async def one_after_the_other(first: int) -> None:
+            number = first
+            while perf_counter() < end:
+                await self.post(bodies[number % len(bodies)])
+                number += 1
+
+        await asyncio.gather(*(one_after_the_other(number) for number in range(connections)))
+
     def close(self) -> None:
+        for dial in self._dials:
+            dial.cancel()
         for connection in self._idle:
             connection.close()
         self._idle.clear()
 
-    def _take(self) -> Connection | None:
+    async def _connection(self) -> Connection:
         while self._idle:
             connection = self._idle.pop()
             if not connection.closed:
                 return connection
             connection.close()
-        return None
+        waiting: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        self._dials.add(dial := asyncio.create_task(self._dial(waiting)))
+        dial.add_done_callback(self._dials.discard)
+        return await waiting
 
-    async def _connect(self) -> Connection:
-        self.opened += 1
-        streams = await asyncio.open_connection("127.0.0.1", self._port, ssl=self._context())
-        return Connection(*streams)
+    async def _dial(self, asking: "asyncio.Future[Connection]") -> None:
+        try:
+            streams = await asyncio.open_connection("127.0.0.1", self._port, ssl=self._context())
+        except OSError as error:
+            if not asking.done():
+                asking.set_exception(error)
+        else:
+            self._hand_over(Connection(*streams))
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.stays and self._keeps:
+            self._hand_over(connection)
+        else:
+            connection.close()
+
+    def _hand_over(self, connection: Connection) -> None:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(connection)
+                return
+        if len(self._idle) < MOST_IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
 
 
 def trusting_anybody() -> ssl.SSLContext:

@@ -18,7 +18,7 @@ from tests.webhook.pods import body, pod
 from tests.webhook.replicas import Replicas
 
 IMAGE = "quay.io/acme/app:1"
-_SETTLE_SECONDS = 2.0
+_SETTLE_SECONDS = 1.0
 
 
 async def rolling(replicas: Replicas, *, rate: float, replaced: int) -> Report:

@@ -13,6 +13,8 @@ from tests.cluster.installation import NAMESPACE, Installation
 SECRET = "sutler-webhook-certificate"
 # What an endpoint takes to be forgotten by whoever balances.
 _ENDPOINT_SECONDS = 1.0
+# On a machine that does much else.
+_READY_SECONDS = 120
 
 
 class Balancer:
@@ -112,7 +114,7 @@ class Replicas:
 
     async def add(self, *flags: str) -> SutlerProcess:
         process = await asyncio.to_thread(self.launch, *flags)
-        await asyncio.to_thread(process.wait_ready)
+        await asyncio.to_thread(process.wait_ready, _READY_SECONDS)
         self.balancer.endpoints.append(port_of(process))
         return process
 

@@ -49,6 +49,24 @@ async def test_rolling_restart_under_load_loses_no_request(replicas: Replicas) -
     assert report.outcomes["200"] > 100
 
 
+@pytest.mark.long
+async def test_rolling_restart_of_three_under_200_requests_a_second_loses_none(replicas: Replicas) -> None:
+    async with behind_balancer(replicas, 3):
+        report = await rolling(replicas, rate=200, replaced=3)
+    assert report.failed == {}, report
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_twenty_certificates_and_three_authorities_change_without_a_failed_request(
+    replicas: Replicas, control_plane: ControlPlane
+) -> None:
+    stored = Stored(control_plane)
+    async with behind_balancer(replicas, 3), connect(str(control_plane.kubeconfig), component="test") as client:
+        report = await rotations(replicas, stored, client, rate=50, certificates=20, authorities=3)
+    assert report.failed == {}, report
+
+
 async def test_rotations_and_damage_under_load_lose_no_request(replicas: Replicas, control_plane: ControlPlane) -> None:
     stored = Stored(control_plane)
     async with behind_balancer(replicas, 2), connect(str(control_plane.kubeconfig), component="test") as client:
@@ -57,6 +75,7 @@ async def test_rotations_and_damage_under_load_lose_no_request(replicas: Replica
     assert report.outcomes["200"] > 20
 
 
+@pytest.mark.long
 async def test_pods_created_during_a_rolling_restart_get_their_pull_secrets(
     replicas: Replicas, control_plane: ControlPlane, namespace: str
 ) -> None:
@@ -80,6 +99,7 @@ async def test_workers_share_the_port_and_are_seen_as_one(replicas: Replicas) ->
         assert process.log_text().count('"event": "stopped"') == 3
 
 
+@pytest.mark.long
 async def test_workers_stop_together_and_lose_no_request(replicas: Replicas) -> None:
     async with behind_balancer(replicas, 1, "--workers", "2"):
         (old,) = replicas.running
@@ -104,6 +124,7 @@ async def test_workers_die_together(replicas: Replicas, which: str) -> None:
             assert "worker 1 has ended with status -9" in process.log_text()
 
 
+@pytest.mark.long
 async def test_worker_that_hangs_is_neither_ready_nor_alive(replicas: Replicas) -> None:
     async with behind_balancer(replicas, 1, "--workers", "2"):
         (process,) = replicas.running

@@ -322,6 +322,31 @@ async def test_slow_and_half_open_connections_do_not_hold_up_the_others(running:
         writer.close()
 
 
+async def test_connections_that_never_ask_make_room_and_those_that_asked_stay(running: Running) -> None:
+    running.admission.load.limits = Limits(connections=20)
+    reader, writer = await running.raw()
+    content = head_of(len(body(pod(APP)))) + body(pod(APP))
+    writer.write(content)
+    assert (await reader.readuntil(b"}}}")).startswith(b"HTTP/1.1 200")
+    idle = [await running.raw() for _ in range(60)]
+    assert (await running.post(body(pod(APP))))[0] == 200
+    await until(lambda: sum(one.at_eof() for one, _ in idle) >= 40, "the oldest ones to be closed")
+    assert not reader.at_eof()
+    writer.write(content)
+    assert (await reader.readuntil(b"}}}")).startswith(b"HTTP/1.1 200")
+    for _, each in (*idle, (reader, writer)):
+        each.close()
+
+
+async def test_connections_that_never_shake_hands_make_room(running: Running) -> None:
+    running.admission.load.limits = Limits(connections=20)
+    mute = [await asyncio.open_connection("localhost", running.port) for _ in range(60)]
+    async with asyncio.timeout(10):  # much less than a handshake may take
+        assert (await running.post(body(pod(APP))))[0] == 200
+    for _, writer in mute:
+        writer.close()
+
+
 async def test_body_that_does_not_come_is_given_up_when_the_api_server_has(running: Running) -> None:
     reader, writer = await running.raw()
     writer.write(head_of(100, "/mutate?timeout=100ms") + b"half")
