@@ -1,11 +1,14 @@
 """The REST API, asked from the command line: where it is, who asks, what it answers."""
 
+import functools
 import http.client
+import inspect
 import json
+import os
 import ssl
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -123,6 +126,30 @@ class Console:
         if response.status >= http.HTTPStatus.BAD_REQUEST:
             raise RefusedError(response.status, _text(found))
         return Answer(response.status, found, response.headers.get("Location"))
+
+
+_ACCESS = (
+    inspect.Parameter("url", inspect.Parameter.KEYWORD_ONLY, default=URL, annotation=Url),
+    inspect.Parameter("ca_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=CaFile),
+    inspect.Parameter("token_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Token),
+)
+
+
+def with_console(command: Callable[..., None]) -> Callable[..., None]:
+    """For a command that asks the API: gives it a Console, and it the options that say where that is and who asks."""
+    signature = inspect.signature(command)
+    _, *own = signature.parameters.values()
+    parameters = [*own, *_ACCESS]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        url, ca_file, token_file = (given.pop(option.name) for option in _ACCESS)
+        command(Console(url, ca_file, token_file, os.environ), **given)
+
+    # What typer makes options of.
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined] # any function may have one
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
 
 
 def _token(path: str | None, environment: Mapping[str, str]) -> str:

@@ -1,11 +1,10 @@
 """`sutler pools`: Ceph's pools, through Sutler's REST API."""
 
-import os
 from typing import Annotated
 
 import typer
 
-from sutler.commands.console import URL, CaFile, Console, Json, Token, Url, human
+from sutler.commands.console import Console, Json, human, with_console
 from sutler.commands.options import Output
 from sutler.output import EXIT_CODES, Format, columns, emit
 
@@ -22,71 +21,65 @@ HEADINGS = ("NAME", "TYPE", "REPLICAS", "PGS", "APPLICATIONS", "QUOTA", "STORED"
 
 
 @app.command("list", epilog=EXIT_CODES)
-def list_pools(
-    *, output: Output = Format.TABLE, url: Url = URL, ca_file: CaFile = None, token_file: Token = None
-) -> None:
+@with_console
+def list_pools(console: Console, *, output: Output = Format.TABLE) -> None:
     """List the pools, and how full they are."""
-    found = Console(url, ca_file, token_file, os.environ).get("pools")["pools"]
+    found = console.get("pools")["pools"]
     emit(found, output, columns(HEADINGS, [_row(pool) for pool in found]) if found else "No pools yet.")
 
 
 @app.command(epilog=EXIT_CODES)
-def show(
-    pool: Pool, *, output: Output = Format.YAML, url: Url = URL, ca_file: CaFile = None, token_file: Token = None
-) -> None:
+@with_console
+def show(console: Console, pool: Pool, *, output: Output = Format.YAML) -> None:
     """Show all of one pool."""
-    found = Console(url, ca_file, token_file, os.environ).get("pools", pool)
+    found = console.get("pools", pool)
     emit(found, output, columns(HEADINGS, [_row(found)]))
 
 
 @app.command(epilog=EXIT_CODES)
+@with_console
 def create(
+    console: Console,
     pool: Pool,
     *,
     pg_num: Annotated[int | None, typer.Option(help="Placement groups.  [default: Ceph's]")] = None,
     replicas: Annotated[int | None, typer.Option(help="Copies of everything.  [default: Ceph's]")] = None,
     limit: Annotated[str | None, typer.Option("--quota", metavar="SIZE", help="What it may hold, like 500Gi.")] = None,
     output: Output = Format.TABLE,
-    url: Url = URL,
-    ca_file: CaFile = None,
-    token_file: Token = None,
 ) -> None:
     """Make a pool, ready for images."""
     wanted: Json = {"name": pool, "pg_num": pg_num, "replicas": replicas}
     if limit is not None:
         wanted["quota"] = {"bytes": limit}
-    made = Console(url, ca_file, token_file, os.environ).ask("POST", "pools", body=wanted).body
+    made = console.ask("POST", "pools", body=wanted).body
     emit(made, output, f"Made pool {pool}: {made['pg_num']} PGs, {human(made['free'])} free.")
 
 
 @app.command(epilog=EXIT_CODES)
+@with_console
 def quota(
+    console: Console,
     pool: Pool,
     size: Annotated[str, typer.Argument(metavar="SIZE", help="What it may hold, like 500Gi; 0 for no limit.")],
-    *,
-    url: Url = URL,
-    ca_file: CaFile = None,
-    token_file: Token = None,
 ) -> None:
     """Say how much a pool may hold."""
     wanted = {"quota": {"bytes": int(size) if size.isdecimal() else size}}
-    made = Console(url, ca_file, token_file, os.environ).ask("PATCH", "pools", pool, body=wanted).body
+    made = console.ask("PATCH", "pools", pool, body=wanted).body
     limit = made["quota"]["bytes"]
     emit(made, Format.TABLE, f"Pool {pool} may hold {human(limit)}." if limit else f"Pool {pool} has no limit.")
 
 
 @app.command(epilog=EXIT_CODES)
+@with_console
 def delete(
+    console: Console,
     pool: Pool,
     confirm: Annotated[str, typer.Argument(metavar="POOL", help="The same name again: its data goes with it.")],
     *,
     force: Annotated[bool, typer.Option("--force", help="Although there are images in it.")] = False,
-    url: Url = URL,
-    ca_file: CaFile = None,
-    token_file: Token = None,
 ) -> None:
     """Delete a pool, named twice. One with images is kept, and they are named."""
-    Console(url, ca_file, token_file, os.environ).ask("DELETE", "pools", pool, confirm=confirm, force=force)
+    console.ask("DELETE", "pools", pool, confirm=confirm, force=force)
     emit({"deleted": pool}, Format.TABLE, f"Deleted pool {pool}.")
 
 

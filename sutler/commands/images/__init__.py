@@ -1,11 +1,10 @@
 """`sutler images`: RBD images, through Sutler's REST API."""
 
-import os
 from typing import Annotated
 
 import typer
 
-from sutler.commands.console import URL, CaFile, Console, Json, Token, Url, human
+from sutler.commands.console import Console, Json, human, with_console
 from sutler.commands.images import names, operations, snapshots, trash
 from sutler.commands.images.names import Force, Image, Where
 from sutler.commands.options import Output
@@ -26,18 +25,16 @@ HEADINGS = ("NAME", "SIZE", "USED", "SNAPSHOTS", "CLAIM", "FEATURES")
 
 
 @app.command("list", epilog=EXIT_CODES)
+@with_console
 def list_images(
+    console: Console,
     where: Where,
     *,
     prefix: Annotated[str | None, typer.Option(metavar="TEXT", help="Only names that begin with this.")] = None,
     output: Output = Format.TABLE,
-    url: Url = URL,
-    ca_file: CaFile = None,
-    token_file: Token = None,
 ) -> None:
     """List the images of a pool, with the claims that they belong to."""
     pool, namespace = names.place(where)
-    console = Console(url, ca_file, token_file, os.environ)
     found = list(console.items("images", "pools", pool, "images", namespace=namespace, prefix=prefix))
     text = columns(HEADINGS, [_row(image) for image in found]) if found else f"No images in {where}."
     broken = [f"{image['name']} is not whole: {image['unfinished']}" for image in found if image["unfinished"]]
@@ -45,17 +42,18 @@ def list_images(
 
 
 @app.command(epilog=EXIT_CODES)
-def show(
-    image: Image, *, output: Output = Format.YAML, url: Url = URL, ca_file: CaFile = None, token_file: Token = None
-) -> None:
+@with_console
+def show(console: Console, image: Image, *, output: Output = Format.YAML) -> None:
     """Show all of one image: watchers, snapshots, parent, metadata."""
     name = names.image(image)
-    found = Console(url, ca_file, token_file, os.environ).get(*name.path, namespace=name.namespace)
+    found = console.get(*name.path, namespace=name.namespace)
     emit(found, output, columns(HEADINGS, [_row(found)]))
 
 
 @app.command(epilog=EXIT_CODES)
+@with_console
 def create(
+    console: Console,
     image: Image,
     size: Annotated[str, typer.Argument(metavar="SIZE", help="Like 10Gi, 1.5Gi, 500M, or bytes.")],
     *,
@@ -65,75 +63,67 @@ def create(
     ] = None,
     data_pool: Annotated[str | None, typer.Option(metavar="POOL", help="Where its data goes.")] = None,
     output: Output = Format.TABLE,
-    url: Url = URL,
-    ca_file: CaFile = None,
-    token_file: Token = None,
 ) -> None:
     """Create an image."""
     pool, namespace, name = names.image(image)
     wanted: Json = {"name": name, "size": names.size(size), "order": order}
     wanted |= {"data_pool": data_pool} | ({"features": feature} if feature else {})
-    console = Console(url, ca_file, token_file, os.environ)
     made = console.ask("POST", "pools", pool, "images", body=wanted, namespace=namespace).body
     emit(made, output, f"Created image {image}: {made['size_quantity']}, objects of {human(made['object_size'])}.")
 
 
 @app.command(epilog=EXIT_CODES)
+@with_console
 def resize(
+    console: Console,
     image: Image,
     size: Annotated[str, typer.Argument(metavar="SIZE", help="The new size, like 20Gi.")],
     *,
     shrink: Annotated[bool, typer.Option("--shrink", help="Make it smaller; what lies behind is gone.")] = False,
     force: Force = False,
-    url: Url = URL,
-    ca_file: CaFile = None,
-    token_file: Token = None,
 ) -> None:
     """Grow an image; with --shrink, make it smaller."""
     body = {"size": names.size(size), "shrink": shrink}
-    _change(Console(url, ca_file, token_file, os.environ), image, body, force=force)
+    _change(console, image, body, force=force)
     emit({}, Format.TABLE, f"Resized image {image} to {size}.")
 
 
 @app.command(epilog=EXIT_CODES)
+@with_console
 def rename(
+    console: Console,
     image: Image,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new name, in the same pool.")],
     *,
     force: Force = False,
-    url: Url = URL,
-    ca_file: CaFile = None,
-    token_file: Token = None,
 ) -> None:
     """Give an image another name."""
-    _change(Console(url, ca_file, token_file, os.environ), image, {"name": name}, force=force)
+    _change(console, image, {"name": name}, force=force)
     emit({}, Format.TABLE, f"Renamed image {image} to {name}.")
 
 
 @app.command(epilog=EXIT_CODES)
+@with_console
 def delete(
+    console: Console,
     image: Image,
     *,
     to_trash: Annotated[bool, typer.Option("--trash", help="Move it to the trash; it can be restored.")] = False,
     keep: Annotated[int, typer.Option(metavar="SECONDS", help="How long the trash keeps it at least.")] = 0,
     force: Force = False,
-    url: Url = URL,
-    ca_file: CaFile = None,
-    token_file: Token = None,
 ) -> None:
     """Delete an image. One that is in use, or has snapshots or clones, is kept."""
     name = names.image(image)
-    console = Console(url, ca_file, token_file, os.environ)
     query: Json = {"namespace": name.namespace, "trash": to_trash, "delay": keep, "force": force}
     console.finished(console.ask("DELETE", *name.path, **query))
     emit({}, Format.TABLE, f"Moved image {image} to the trash." if to_trash else f"Deleted image {image}.")
 
 
 @app.command(epilog=EXIT_CODES)
-def flatten(image: Image, *, url: Url = URL, ca_file: CaFile = None, token_file: Token = None) -> None:
+@with_console
+def flatten(console: Console, image: Image) -> None:
     """Part a clone from its parent, by copying what they share."""
     name = names.image(image)
-    console = Console(url, ca_file, token_file, os.environ)
     console.finished(console.ask("POST", *name.path, "flatten", namespace=name.namespace))
     emit({}, Format.TABLE, f"Image {image} is a clone no more.")
 

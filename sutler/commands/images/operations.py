@@ -1,11 +1,10 @@
 """`sutler images operations`."""
 
-import os
 from typing import Annotated
 
 import typer
 
-from sutler.commands.console import URL, CaFile, Console, Json, Token, Url
+from sutler.commands.console import Console, Json, with_console
 from sutler.commands.options import Output
 from sutler.output import EXIT_CODES, Format, columns, emit
 
@@ -20,24 +19,21 @@ HEADINGS = ("WHAT", "IMAGE", "STATE", "PROGRESS", "BY", "STARTED", "ID")
 
 
 @app.command("list", epilog=EXIT_CODES)
-def list_operations(
-    *, output: Output = Format.TABLE, url: Url = URL, ca_file: CaFile = None, token_file: Token = None
-) -> None:
+@with_console
+def list_operations(console: Console, *, output: Output = Format.TABLE) -> None:
     """List the operations of the last hour, the newest first."""
-    found = Console(url, ca_file, token_file, os.environ).get("operations")["operations"]
+    found = console.get("operations")["operations"]
     emit(found, output, columns(HEADINGS, map(_row, found)) if found else "No operations in the last hour.")
 
 
 @app.command(epilog=EXIT_CODES)
+@with_console
 def cancel(
+    console: Console,
     identifier: Annotated[str, typer.Argument(metavar="ID", help="From `sutler images operations list`.")],
-    *,
-    url: Url = URL,
-    ca_file: CaFile = None,
-    token_file: Token = None,
 ) -> None:
     """Cancel an operation. What is left of an image that was being deleted lies in the trash, to be purged."""
-    asked = Console(url, ca_file, token_file, os.environ).ask("DELETE", "operations", identifier).body
+    asked = console.ask("DELETE", "operations", identifier).body
     emit({}, Format.TABLE, f"The {asked['kind']} of {asked['pool']}/{asked['image']} will stop soon.")
 
 

@@ -1,11 +1,10 @@
 """`sutler images trash`."""
 
-import os
 from typing import Annotated
 
 import typer
 
-from sutler.commands.console import URL, CaFile, Console, Token, Url, human
+from sutler.commands.console import Console, human, with_console
 from sutler.commands.images import names
 from sutler.commands.images.names import Where
 from sutler.commands.options import Output
@@ -23,12 +22,10 @@ HEADINGS = ("ID", "NAME", "SIZE", "KEPT UNTIL", "CLAIM")
 
 
 @app.command("list", epilog=EXIT_CODES)
-def list_trash(
-    where: Where, *, output: Output = Format.TABLE, url: Url = URL, ca_file: CaFile = None, token_file: Token = None
-) -> None:
+@with_console
+def list_trash(console: Console, where: Where, *, output: Output = Format.TABLE) -> None:
     """List what is in the trash; also what a removal left that was stopped half-way."""
     pool, namespace = names.place(where)
-    console = Console(url, ca_file, token_file, os.environ)
     found = list(console.items("entries", "pools", pool, "trash", namespace=namespace))
     rows = [[one["id"], one["name"], human(one["size"]), one["until"], names.claim(one["claim"])] for one in found]
     text = columns(HEADINGS, rows) if found else f"Nothing in the trash of {where}."
@@ -37,35 +34,31 @@ def list_trash(
 
 
 @app.command(epilog=EXIT_CODES)
+@with_console
 def restore(
+    console: Console,
     where: Where,
     identifier: Identifier,
     *,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Another name than it had.")] = None,
-    url: Url = URL,
-    ca_file: CaFile = None,
-    token_file: Token = None,
 ) -> None:
     """Bring an image back."""
     pool, namespace = names.place(where)
-    console = Console(url, ca_file, token_file, os.environ)
     body = {"name": name}
     found = console.ask("POST", "pools", pool, "trash", identifier, "restore", body=body, namespace=namespace).body
     emit({}, Format.TABLE, f"Restored image {where}/{found['name']}.")
 
 
 @app.command(epilog=EXIT_CODES)
+@with_console
 def purge(
+    console: Console,
     where: Where,
     identifier: Identifier,
     *,
     force: Annotated[bool, typer.Option("--force", help="Although it is to be kept for longer.")] = False,
-    url: Url = URL,
-    ca_file: CaFile = None,
-    token_file: Token = None,
 ) -> None:
     """Remove an image with its data, for ever."""
     pool, namespace = names.place(where)
-    console = Console(url, ca_file, token_file, os.environ)
     console.finished(console.ask("DELETE", "pools", pool, "trash", identifier, namespace=namespace, force=force))
     emit({}, Format.TABLE, f"Purged {identifier} from the trash of {where}.")
