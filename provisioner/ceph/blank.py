@@ -24,6 +24,7 @@ _OBJECT_MAP = "rbd_object_map."
 _FEATURES = frozenset({"layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten"})
 _LARGEST_MAP = 256_000_000
 """Objects that an object map may tell of, as in librbd."""
+_FULL = (errno.EDQUOT, errno.ENOSPC)
 _READY = b"\0"
 _NOWHERE = -1
 """No data pool."""
@@ -62,6 +63,11 @@ def create(ioctx: Any, spec: ImageSpec, target: str) -> None:
             _forget(ioctx, spec.name, identifier)
             # The header's name was not in the directory until now.
             raise ImageTaken(f"{target}: there is an image of id {identifier}, in the trash perhaps") from None
+        except rados.Error as error:
+            if abs(error.errno or 0) in _FULL:
+                # A full pool takes names into its directory, but no new objects.
+                clear(ioctx, spec.name, identifier, target)
+            raise
 
 
 def clear(ioctx: Any, name: str, identifier: str, target: str) -> None:

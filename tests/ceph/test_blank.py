@@ -169,6 +169,7 @@ async def test_full_pool_takes_nothing_of_it(images: Pool, ceph: Ceph, ioctx: An
     with pytest.raises(NoSpace, match=f"creating image {images.name}/{SPEC.name}: .* quota .*EDQUOT"):
         await create(images)
     assert objects(ioctx) == before
+    assert [image.name for image in await images.images()] == ["first"]
 
 
 async def test_cleared_half_made_image_leaves_nothing(images: Pool, ceph: Ceph, ioctx: Any) -> None:

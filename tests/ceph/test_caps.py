@@ -8,10 +8,11 @@ import pytest
 
 from provisioner.ceph.cluster import Cluster
 from provisioner.ceph.connection import ClusterSettings
-from provisioner.ceph.errors import Denied, NamespaceMissing
+from provisioner.ceph.errors import Denied, NamespaceMissing, Unavailable
 from provisioner.ceph.model import Entry
 from tests.ceph.test_blank import ALL_FEATURES, OWNER, SPEC, UID
 from tests.cluster import Ceph
+from tests.cluster.wait import wait_for_async
 
 
 def caps(pool: str) -> list[str]:
@@ -56,7 +57,14 @@ async def test_they_are_enough_for_a_volumes_whole_life(limited: Cluster, ceph: 
         await images.create(spec, owner=OWNER, fence=open_gate)
         await images.remove(spec.name, owner=OWNER, value=UID, fence=open_gate)
     await images.drop(entry, fence=open_gate)
-    assert (await images.space()).free > 0
+
+    async def measured() -> bool:
+        try:
+            return (await images.space()).free > 0
+        except Unavailable:
+            return False
+
+    await wait_for_async(measured, "the manager's statistics of a new pool", 60)
     assert await images.images() == []
     assert await images.trash_list() == []
 

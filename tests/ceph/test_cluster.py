@@ -138,29 +138,6 @@ async def test_user_without_rights_is_told_to_check_its_caps(ceph: Ceph, setting
     await cluster.close()
 
 
-async def test_user_with_the_documented_caps_can_do_everything(
-    ceph: Ceph, settings: ClusterSettings, pool: str
-) -> None:
-    caps = ["mon", "profile rbd", "osd", f"profile rbd pool={pool}", "mgr", f"profile rbd pool={pool}"]
-    key = json.loads(ceph.ceph("auth", "get-or-create", "client.sutler", *caps, "-f", "json"))[0]["key"]
-    cluster = Cluster(replace(settings, user="sutler", key=key))
-    images = cluster.pool(pool)
-    await create(images)
-    await images.resize(SPEC.name, 2**31, fence=open_gate)
-    await images.trash(SPEC.name, owner=OWNER, value=SPEC.metadata[OWNER], delay=0, fence=open_gate)
-    (entry,) = await images.trash_list()
-    await images.trash_remove(entry.id, fence=open_gate)
-
-    async def counted() -> bool:
-        try:
-            return (await images.space()).available > 0
-        except Unavailable:
-            return False
-
-    await wait_for_async(counted, "the manager's statistics of a new pool", 60)
-    await cluster.close()
-
-
 async def test_blocklisted_client_connects_anew(cluster: Cluster, images: Pool, ceph: Ceph) -> None:
     await create(images)
     address = await cluster.run("address", lambda connection: str(connection.rados.get_addrs()))

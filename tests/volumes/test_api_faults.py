@@ -28,6 +28,8 @@ FAULTS: dict[str, Callable[[], Fault]] = {
     "502 HTML": faults.html,
     "404 HTML": lambda: faults.html(404),
     "reset": faults.reset,
+    "done and stalled": lambda: faults.stall(late=True),
+    "stalled": faults.stall,
     "done and reset": lambda: faults.reset(late=True),
     "answer cut off": faults.cut_answer,
     "half a JSON": faults.truncated,

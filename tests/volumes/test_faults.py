@@ -91,6 +91,31 @@ def test_osd_that_hangs_is_told_and_everything_heals_when_it_goes_on(world: Worl
     world.wait_gone(60)
 
 
+def test_monitor_that_hangs_keeps_no_claim_waiting(world: World) -> None:
+    cls = world.storage_class()
+    world.apply(claim("before", cls))
+    world.wait_bound()
+    world.ceph.mon.freeze()
+    try:
+        # The OSD serves those who have its map, and measuring the room holds up nothing else.
+        world.apply(claim("during", cls))
+        world.wait_bound(2)
+    finally:
+        world.ceph.mon.resume()
+    assert len(world.images()) == 2
+
+
+def test_volume_deleted_by_hand_goes_with_its_image_when_its_claim_goes(world: World) -> None:
+    cls = world.storage_class()
+    world.apply(claim("data", cls))
+    world.wait_bound()
+    world.kubectl("delete", "pv", world.volume_of("data")["metadata"]["name"], "--wait=false")
+    assert len(world.images()) == 1
+    assert world.all_bound(1)
+    world.delete_claims()
+    world.wait_gone()
+
+
 def test_one_cluster_that_is_down_keeps_no_process_from_stopping(world: World) -> None:
     cls = world.storage_class()
     world.ceph.osd.freeze()

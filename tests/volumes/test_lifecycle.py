@@ -98,21 +98,6 @@ def test_volume_for_kubernetes_own_plugin_can_be_mounted_by_it(world: World) -> 
     assert source["monitors"][0] in world.ceph.conf.read_text()
 
 
-def test_full_pool_is_told_at_once_and_heals(world: World) -> None:
-    cls = world.storage_class()
-    world.apply(claim("first", cls))
-    world.wait_bound()
-    world.ceph.ceph("osd", "pool", "set-quota", world.pool, "max_objects", "1")
-    wait_for(lambda: "full" in world.ceph.ceph("osd", "pool", "ls", "detail"), "the pool to be full", 60)
-    world.apply(claim("second", cls))
-    world.wait_event("second", "ProvisioningFailed", "full or over its quota (EDQUOT, 122)")
-    # Deleting must work when nothing else does.
-    world.delete_claims("first")
-    wait_for(lambda: len(world.claims()) == len(world.volumes()) + 1, "the first volume to go")
-    world.ceph.ceph("osd", "pool", "set-quota", world.pool, "max_objects", "0")
-    world.wait_bound(1, timeout=60)
-
-
 def test_large_image_is_removed_behind_the_volumes_back(world: World) -> None:
     cls = world.storage_class({"objectSize": "4Ki"})
     world.apply(claim("data", cls, "80Mi"))
@@ -120,9 +105,3 @@ def test_large_image_is_removed_behind_the_volumes_back(world: World) -> None:
     world.delete_claims()
     world.wait_gone()
     wait_for(lambda: not trash(world), "the image to leave the trash", 120)
-
-
-def test_capacity_of_a_pool_is_measured(world: World) -> None:
-    world.storage_class()
-    sample = f'sutler_pool_available_bytes{{cluster="",pool="{world.pool}"}}'
-    wait_for(lambda: world.process.metrics().get(sample, 0) > 0, "the pool's free space")

@@ -3,18 +3,30 @@
 import asyncio
 import json
 import subprocess
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from sutler.kube.client import connect
 from sutler.kube.resources import PERSISTENT_VOLUMES
-from tests.cluster import wait_for
+from tests.cluster import SutlerProcess, wait_for
 from tests.volumes import bulk
 from tests.volumes.world import World, claim
 
 COUNTS = [30, pytest.param(1000, marks=pytest.mark.long)]
 """Kubernetes' own binder takes four to six a second."""
+MOST_CALLS = 5
+"""To the API server for a claim, what a start costs included."""
 OF_EVERY_POOL = {"rbd_directory", "rbd_info", "rbd_trash", "csi.volumes.default"}
+
+
+@pytest.fixture(scope="module")
+def volumes(start_volumes: Callable[..., SutlerProcess]) -> Iterator[SutlerProcess]:
+    """It asks the API server for nothing but what claims need."""
+    started = start_volumes("--reconcile-interval=10000", "--capacity-interval=10000")
+    started.start()
+    yield started
+    started.stop()
 
 
 @pytest.mark.timeout(1800)
@@ -25,6 +37,9 @@ def test_as_many_claims_at_once_are_bound_and_leave_nothing_in_ceph(world: World
     asyncio.run(bulk.claims(kubeconfig, world.namespace, cls, count, size="1Mi"))
     wait_for(lambda: asyncio.run(bulk.bound(kubeconfig, world.namespace, cls)) == count, "all to be Bound", 2 * count)
     assert len(world.images()) == count
+    # Events are sent when there is time. The lease is renewed, by PUT, all the while.
+    asked = {key: value for key, value in world.process.metrics().items() if "rest_client_requests_total" in key}
+    assert sum(value for key, value in asked.items() if "PUT" not in key) / count <= MOST_CALLS, asked
     world.delete_claims()
     world.wait_gone(2 * count)
     assert world.ceph.rbd("trash", "ls", world.pool) == ""
