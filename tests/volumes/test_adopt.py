@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,68 +91,26 @@ def annotation(world: World, name: str) -> str:
     return said
 
 
-def test_annotations_on_claims_get_hold_of_nothing(world: World, cls: str) -> None:
+def test_team_that_can_only_make_claims_gets_hold_of_nothing(
+    world: World, cls: str, sutler: Sutler, control_plane: ControlPlane
+) -> None:
     image = make(world, "crown-jewels")
+    world.kubectl("create", "serviceaccount", "team")
+    team = f"--serviceaccount={world.namespace}:team"
+    world.kubectl("create", "rolebinding", "team", "--clusterrole=admin", team)
+    sees = f"{world.namespace}-sees-classes"
+    world.kubectl("create", "clusterrole", sees, "--verb=get,list", "--resource=storageclasses")
+    world.kubectl("create", "clusterrolebinding", sees, f"--clusterrole={sees}", team)
+    kubeconfig = control_plane.kubeconfig_for(world.namespace, "team")
+    ran = sutler("volumes", "adopt", image, "--claim", f"{world.namespace}/data", "--class", cls, kubeconfig=kubeconfig)
+    world.kubectl("delete", "clusterrole,clusterrolebinding", sees)
+    assert (ran.status, 'cannot create resource "persistentvolumes"' in ran.err) == (3, True), ran.err
     asking = claim("thief", cls, "1Mi")
     asking["metadata"]["annotations"] = {"sutler.dev/adopt": image, "sutler.dev/image": image}
     world.apply(asking)
     world.wait_bound()
     assert world.volume_of("thief")["metadata"]["annotations"]["sutler.dev/image"] != image
     assert world.metadata("crown-jewels") == {}
-
-
-def test_team_that_can_only_make_claims_can_not_ask(
-    world: World, cls: str, sutler: Sutler, control_plane: ControlPlane
-) -> None:
-    image = make(world, "crown-jewels")
-    world.kubectl("create", "serviceaccount", "team")
-    world.kubectl("create", "rolebinding", "team", "--clusterrole=admin", f"--serviceaccount={world.namespace}:team")
-    sees = f"{world.namespace}-sees-classes"
-    world.kubectl("create", "clusterrole", sees, "--verb=get,list", "--resource=storageclasses")
-    world.kubectl(
-        "create", "clusterrolebinding", sees, f"--clusterrole={sees}", f"--serviceaccount={world.namespace}:team"
-    )
-    kubeconfig = control_plane.kubeconfig_for(world.namespace, "team")
-    ran = sutler("volumes", "adopt", image, "--claim", f"{world.namespace}/data", "--class", cls, kubeconfig=kubeconfig)
-    world.kubectl("delete", "clusterrole,clusterrolebinding", sees)
-    assert (ran.status, 'cannot create resource "persistentvolumes"' in ran.err) == (3, True), ran.err
-    assert world.metadata("crown-jewels") == {}
-
-
-@pytest.fixture(params=["somebody's volume", "of another cluster", "unfinished", "in-tree", "ceph-csi", "same handle"])
-def refused(request: pytest.FixtureRequest, world: World, cls: str) -> Iterator[tuple[str, str]]:
-    """An image that must not be adopted, and what is said of it."""
-    image = make(world, "data-1")
-    foreign: dict[str, Any] = {
-        "in-tree": {"rbd": {"monitors": ["10.0.0.1:6789"], "pool": world.pool, "image": "data-1"}},
-        "ceph-csi": {"csi": {"driver": "rbd.csi.ceph.com", "volumeHandle": "0001-0001-b-0000000000000001-x",
-                             "volumeAttributes": {"journalPool": world.pool, "imageName": "data-1"}}},
-        "same handle": {"csi": {"driver": "rbd.csi.ceph.com", "volumeHandle": "data-1",
-                                "volumeAttributes": {"clusterID": "b", "pool": "elsewhere", "staticVolume": "true"}}},
-    }  # fmt: skip
-    name = f"foreign-{world.namespace}"
-    if request.param in foreign:
-        world.apply(volume(name, foreign[request.param]))
-    match request.param:
-        case "somebody's volume":
-            world.apply(claim("theirs", cls, "1Mi"))
-            world.wait_bound()
-            image = f"{world.pool}/{world.volume_of('theirs')['spec']['csi']['volumeHandle']}"
-            said = "is the image of PersistentVolume pvc-"
-        case "of another cluster":
-            world.ceph.rbd("image-meta", "set", image, "sutler.dev/uid", "u")
-            world.ceph.rbd("image-meta", "set", image, "sutler.dev/kubernetes", "other")
-            said = "belongs to Kubernetes cluster other"
-        case "unfinished":
-            world.ceph.rbd("image-meta", "set", image, "sutler.dev/unfinished", "remove abc")
-            said = "is not whole: remove was begun"
-        case "same handle":
-            said = f"PersistentVolume {name} has an image of the same name elsewhere"
-        case _:
-            said = f"is the image of PersistentVolume {name}"
-    yield image, said
-    if request.param in foreign:
-        world.kubectl("delete", "pv", name)
 
 
 def volume(name: str, source: dict[str, Any]) -> dict[str, Any]:
@@ -165,16 +122,56 @@ def volume(name: str, source: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def csi(handle: str, **attributes: str) -> dict[str, Any]:
+    return {"csi": {"driver": "rbd.csi.ceph.com", "volumeHandle": handle, "volumeAttributes": attributes}}
+
+
+@pytest.fixture
+def strangers(world: World) -> Iterator[dict[str, str]]:
+    """Images that must not be adopted, and what is said of each."""
+    prefix, pool = f"foreign-{world.namespace}", world.pool
+    sources = {
+        "in-tree": {"rbd": {"monitors": ["10.0.0.1:6789"], "pool": pool, "image": "in-tree"}},
+        "ceph-csi": csi("0001-0001-b-0000000000000001-x", journalPool=pool, imageName="ceph-csi"),
+        "same-handle": csi("same-handle", clusterID="b", pool="elsewhere", staticVolume="true"),
+    }
+    world.apply(*(volume(f"{prefix}-{name}", source) for name, source in sources.items()))
+    for name in (*sources, "foreign", "unfinished"):
+        make(world, name)
+    for key, value in (("uid", "u"), ("kubernetes", "other")):
+        world.ceph.rbd("image-meta", "set", f"{pool}/foreign", f"sutler.dev/{key}", value)
+    world.ceph.rbd("image-meta", "set", f"{pool}/unfinished", "sutler.dev/unfinished", "remove abc")
+    yield {
+        "in-tree": f"is the image of PersistentVolume {prefix}-in-tree",
+        "ceph-csi": f"is the image of PersistentVolume {prefix}-ceph-csi",
+        "same-handle": f"PersistentVolume {prefix}-same-handle has an image of the same name elsewhere",
+        "foreign": "belongs to Kubernetes cluster other",
+        "unfinished": "is not whole: remove was begun",
+        "missing": "does not exist",
+    }
+    world.kubectl("delete", "pv", *(f"{prefix}-{name}" for name in sources))
+
+
 def test_image_of_somebody_else_is_refused_and_stays_as_it_is(
-    world: World, cls: str, sutler: Sutler, refused: tuple[str, str]
+    requests: World, cls: str, sutler: Sutler, strangers: dict[str, str]
 ) -> None:
-    image, said = refused
-    before = world.metadata(image.rpartition("/")[2])
-    ran = sutler("volumes", "adopt", image, "--claim", f"{world.namespace}/data", "--class", cls)
-    assert (ran.status, said in ran.err) == (1, True), ran.err
-    assert world.metadata(image.rpartition("/")[2]) == before
-    assert requested(world) == []
-    assert "data" not in [one["metadata"]["name"] for one in world.claims()]
+    world = requests
+    world.apply(claim("theirs", cls, "1Mi"))
+    world.wait_bound()
+    theirs = world.volume_of("theirs")["spec"]["csi"]["volumeHandle"]
+    expected = strangers | {theirs: "is the image of PersistentVolume pvc-"}
+    before = {name: world.metadata(name) for name in world.images()}
+    for number, name in enumerate(expected):
+        ask(world, f"{world.pool}/{name}", cls, f"data-{number}")
+    for number, (name, said) in enumerate(expected.items()):
+        asked = request_name(f"{world.namespace}/data-{number}")
+        world.wait_event(asked, "AdoptionRefused", said, namespace="default")
+        assert annotation(world, asked).startswith("Refused: "), name
+    assert {name: world.metadata(name) for name in world.images()} == before
+    ran = sutler("volumes", "adopt", f"{world.pool}/foreign", "--claim", f"{world.namespace}/data", "--class", cls)
+    assert (ran.status, strangers["foreign"] in ran.err) == (1, True), ran.err
+    assert request_name(f"{world.namespace}/data") not in requested(world)
+    assert [one["metadata"]["name"] for one in world.claims()] == ["theirs"]
 
 
 def test_image_in_use_is_waited_for(requests: World, cls: str) -> None:
@@ -213,10 +210,10 @@ def test_one_image_asked_for_twice_becomes_one_volume(requests: World, cls: str)
         wait_for(lambda name=name: "Checked" in annotation(world, name), "both to be looked at")  # type: ignore[misc] # mypy can't type a lambda with a default
     world.apply(claim("a", cls, "1Mi"), claim("b", cls, "1Mi"))
     wait_for(lambda: len(world.volumes()) >= 1 and len(requested(world)) == 1, "one of them to get it")
-    time.sleep(3)
-    volumes = [pv for pv in world.volumes() if not pv["metadata"]["name"].startswith("adopt-")]
+    (loser,) = requested(world)
+    wait_for(lambda: "is the image of PersistentVolume" in annotation(world, loser), "the other one to be refused")
+    volumes = [pv for pv in world.volumes() if pv["metadata"]["name"] != loser]
     assert [pv["spec"]["csi"]["volumeHandle"] for pv in volumes] == ["wanted"]
-    assert "is the image of PersistentVolume" in annotation(world, requested(world)[0])
 
 
 def test_request_taken_back_leaves_the_image_alone(requests: World, cls: str) -> None:
@@ -266,18 +263,6 @@ def test_adoption_minds_rados_namespace_and_waiting_class(world: World, sutler: 
     world.delete_claims("data")
     wait_for(lambda: not world.images(f"{world.pool}/tenant"), "the image to go with its claim")
     assert world.images() == ["disk"]
-
-
-def test_request_that_could_be_used_as_a_volume_is_none(world: World) -> None:
-    image = make(world, "data-2")
-    name = f"sly-{world.namespace}"
-    body = volume(name, {"csi": {"driver": "rbd.csi.ceph.com", "volumeHandle": "data-2"}})
-    body["metadata"]["annotations"] = {"sutler.dev/adopt": image}
-    body["spec"]["claimRef"] = {"namespace": world.namespace, "name": "data"}
-    world.apply(body)
-    time.sleep(2)
-    assert world.metadata("data-2") == {}
-    world.kubectl("delete", "pv", name)
 
 
 def test_restored_image_has_its_claim_and_its_data_again(world: World, sutler: Sutler) -> None:
