@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
@@ -13,6 +14,14 @@ Json = dict[str, Any]
 
 MANIFESTS = REPOSITORY / "manifests"
 BASE = MANIFESTS / "base"
+# kubectl 1.20 knows neither components nor folders among the resources: there, the base is all that can be applied.
+KNOWS_COMPONENTS = pytest.mark.skipif(
+    "kustomizeVersion"
+    not in subprocess.run(
+        ["kubectl", "version", "--client", "-o", "json"], capture_output=True, text=True, check=True, timeout=30
+    ).stdout,
+    reason="overlays need kubectl 1.21 or newer",
+)
 OVERLAYS = {folder.name: folder for folder in sorted((MANIFESTS / "overlays").iterdir())}
 
 

@@ -8,7 +8,18 @@ import pytest
 from tests.cluster import ControlPlane, wait_for
 from tests.manifests.references import dangling
 from tests.manifests.rendered import BASE as FOLDER
-from tests.manifests.rendered import OVERLAYS, Json, container, named, of, place, pods, rendered, selected
+from tests.manifests.rendered import (
+    KNOWS_COMPONENTS,
+    OVERLAYS,
+    Json,
+    container,
+    named,
+    of,
+    place,
+    pods,
+    rendered,
+    selected,
+)
 
 BASE = str(FOLDER)
 CONFIGURATION = "sutler-webhook"
@@ -91,8 +102,15 @@ def test_webhook_never_loses_a_replica_to_its_own_update(objects: list[Json]) ->
     webhook = named(objects, "Deployment", "sutler-webhook")
     assert webhook["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     assert webhook["spec"]["replicas"] == 3
-    budget = named(rendered(OVERLAYS["modern"]), "PodDisruptionBudget", "sutler-webhook")
-    assert budget["spec"]["maxUnavailable"] == 1
+
+
+@KNOWS_COMPONENTS
+def test_draining_nodes_takes_one_replica_at_a_time(objects: list[Json]) -> None:
+    budgets = {one["metadata"]["name"]: one["spec"] for one in of(rendered(OVERLAYS["modern"]), "PodDisruptionBudget")}
+    assert {budget["maxUnavailable"] for budget in budgets.values()} == {1}
+    # A budget for a single Pod would hold up every drain.
+    several = {one["metadata"]["name"] for one in of(objects, "Deployment") if one["spec"]["replicas"] > 1}
+    assert budgets.keys() == several
 
 
 def test_what_pods_wait_for_goes_first_but_not_before_the_cluster(objects: list[Json]) -> None:

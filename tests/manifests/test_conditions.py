@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from cel_expr_python import cel  # type: ignore[import-untyped] # it has a stub, but no marker that says so
 
-from tests.manifests.rendered import OVERLAYS, named, rendered
+from tests.manifests.rendered import KNOWS_COMPONENTS, OVERLAYS, named, rendered
 
 Json = dict[str, Any]
+
+pytestmark = KNOWS_COMPONENTS
 
 INJECT, WARN = "inject.sutler.dev", "warn.sutler.dev"
 ENVIRONMENT = cel.NewEnv(variables={"object": cel.Type.DYN, "oldObject": cel.Type.DYN})

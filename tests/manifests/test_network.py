@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.manifests.rendered import BASE, OVERLAYS, Json, container, of, pods, rendered
+from tests.manifests.rendered import BASE, KNOWS_COMPONENTS, OVERLAYS, Json, container, of, pods, rendered
 
 API_SERVER = {"443/TCP", "6443/TCP", "8443/TCP", "16443/TCP"}
 NAMES = {"53/UDP", "53/TCP"}
@@ -48,12 +48,14 @@ def test_network_lets_through_what_each_needs() -> None:
         assert allowed(objects, name, "Egress") == API_SERVER | NAMES | {"all"}
 
 
+@KNOWS_COMPONENTS
 def test_ceph_is_narrowed_where_policies_know_ranges() -> None:
     objects = rendered(OVERLAYS["modern"])
     for name in ("sutler-volumes", "sutler-api"):
         assert allowed(objects, name, "Egress") == API_SERVER | NAMES | CEPH
 
 
+@KNOWS_COMPONENTS
 def test_metrics_are_for_prometheus_only() -> None:
     objects = rendered(OVERLAYS["prometheus"])
     for name in pods(objects):
@@ -61,6 +63,7 @@ def test_metrics_are_for_prometheus_only() -> None:
         assert probes == {"probes/TCP {'app.kubernetes.io/name': 'prometheus'}"}
 
 
+@KNOWS_COMPONENTS
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_pod_that_is_not_ours_may_nothing_in_our_namespace(overlay: str) -> None:
     objects = rendered(OVERLAYS[overlay])

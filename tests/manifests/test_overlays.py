@@ -13,8 +13,22 @@ from tests.cluster import ControlPlane
 from tests.conftest import REPOSITORY
 from tests.manifests.kept import lost
 from tests.manifests.references import dangling
-from tests.manifests.rendered import BASE, MANIFESTS, OVERLAYS, Json, container, named, of, place, pods, rendered
+from tests.manifests.rendered import (
+    BASE,
+    KNOWS_COMPONENTS,
+    MANIFESTS,
+    OVERLAYS,
+    Json,
+    container,
+    named,
+    of,
+    place,
+    pods,
+    rendered,
+)
 from tests.manifests.stubs import definitions
+
+pytestmark = KNOWS_COMPONENTS
 
 # Fields that a server of the minor version before drops in silence.
 NEWER = {"matchConditions": 30, "endPort": 22}
@@ -37,16 +51,19 @@ def minor(control_plane: ControlPlane) -> int:
     return int(control_plane.kubectl_json("version")["serverVersion"]["minor"].rstrip("+"))
 
 
-def combined(folder: Path, *components: str) -> list[Json]:
+def combined(folder: Path, *parts: str) -> list[Json]:
     """An overlay of somebody's own, as the guide has people write it."""
     # Relative: kustomize takes no absolute paths.
     up = Path(*[".."] * len(folder.resolve().relative_to("/").parts))
-    paths = [str(up / (MANIFESTS / "components" / one).relative_to("/")) for one in components]
+    kinds: dict[str, list[str]] = {"Kustomization": [str(up / BASE.relative_to("/"))], "Component": []}
+    for path in (MANIFESTS / "components" / part for part in parts):
+        kind = yaml.safe_load((path / "kustomization.yaml").read_text())["kind"]
+        kinds[kind].append(str(up / path.relative_to("/")))
     own = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [str(up / BASE.relative_to("/"))],
-        "components": paths,
+        "resources": kinds["Kustomization"],
+        "components": kinds["Component"],
         "images": [{"name": "sutler", "newName": "registry.example.com/sutler", "newTag": "1.2.3"}],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(own))

@@ -2,21 +2,24 @@
 
 import json
 
-from tests.manifests.rendered import OVERLAYS, Json, named, rendered
+import yaml
+
+from tests.manifests.rendered import MANIFESTS, Json
+
+_PROMETHEUS = MANIFESTS / "components" / "prometheus"
 
 
 def rules() -> Json:
     """As Prometheus reads them: the groups."""
-    spec: Json = named(rendered(OVERLAYS["prometheus"]), "PrometheusRule", "sutler")["spec"]
+    spec: Json = yaml.safe_load((_PROMETHEUS / "rules.yaml").read_text())["spec"]
     return spec
 
 
 def panels() -> dict[str, str]:
     """With what Grafana fills in."""
-    stored = named(rendered(OVERLAYS["prometheus"]), "ConfigMap", "sutler-dashboard")["data"]["sutler.json"]
     return {
         f"{panel['title']} {target['refId']}": target["expr"].replace("$__rate_interval", "5m")
-        for panel in json.loads(stored)["panels"]
+        for panel in json.loads((_PROMETHEUS / "dashboard.json").read_text())["panels"]
         for target in panel.get("targets", [])
     }
 

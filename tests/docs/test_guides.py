@@ -1,0 +1,62 @@
+"""What the guides have people type and follow: links, an overlay, a configuration of Prometheus."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY
+from tests.manifests.references import dangling
+from tests.manifests.rendered import KNOWS_COMPONENTS, MANIFESTS, container, pods, rendered
+
+DOCS = REPOSITORY / "docs"
+GUIDES = [REPOSITORY / "README.md", REPOSITORY / "SECURITY.md", *sorted(DOCS.glob("*.md"))]
+_LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def anchors(document: Path) -> set[str]:
+    """As GitHub and others make them of headings."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def block(guide: str, language: str) -> str:
+    found = re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / guide).read_text(), re.DOTALL | re.MULTILINE)
+    assert len(found) == 1
+    return str(found[0])
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_links_lead_somewhere(guide: Path) -> None:
+    for path, anchor in _LINK.findall(guide.read_text()):
+        target = (guide.parent / path).resolve() if path else guide
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_every_guide_is_found_from_the_readme() -> None:
+    linked = {path for path, _ in _LINK.findall((REPOSITORY / "README.md").read_text())}
+    assert {f"docs/{guide.name}" for guide in DOCS.glob("*.md")} <= linked
+
+
+@KNOWS_COMPONENTS
+def test_the_overlay_of_the_guide_can_be_rendered(tmp_path: Path) -> None:
+    # kustomize takes relative paths only.
+    up = "../" * (len(tmp_path.resolve().parts) - 1)
+    text = block("install.md", "yaml").replace("sutler/manifests/", f"{up}{MANIFESTS.relative_to('/')}/")
+    (tmp_path / "kustomization.yaml").write_text(text)
+    objects = rendered(tmp_path)
+    assert dangling(objects) == []
+    assert {container(pod)["image"] for pod in pods(objects).values()} == {"registry.example.com/public/sutler:0.1.0"}
+
+
+def test_prometheus_takes_the_configuration_of_the_guide(tmp_path: Path) -> None:
+    """But for how it finds Pods, which the distribution's Prometheus is built without."""
+    config = yaml.safe_load(block("monitoring.md", "yaml"))
+    assert [found.pop("kubernetes_sd_configs")[0]["role"] for found in config["scrape_configs"]] == ["pod"]
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    command = ["promtool", "check", "config", "--syntax-only", "prometheus.yaml"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
