@@ -174,7 +174,7 @@ def test_image_of_somebody_else_is_refused_and_stays_as_it_is(
     assert [one["metadata"]["name"] for one in world.claims()] == ["theirs"]
 
 
-def test_image_in_use_is_waited_for(requests: World, cls: str) -> None:
+def test_image_in_use_is_waited_for(requests: World, cls: str, sutler: Sutler) -> None:
     world = requests
     image = make(world, "busy")
     watcher = subprocess.Popen(
@@ -183,9 +183,14 @@ def test_image_in_use_is_waited_for(requests: World, cls: str) -> None:
     )  # fmt: skip
     assert watcher.stdout is not None
     watcher.stdout.readline()
+    options = ["--claim", f"{world.namespace}/data", "--class", cls, "--timeout", "2"]
+    ran = sutler("volumes", "adopt", image, *options)
+    assert (ran.status, f"given up after 2 s: {image} is in use at" in ran.err, ran.out) == (1, True, ""), ran.err
+    assert requested(world) == []
     name = ask(world, image, cls)
     world.apply(claim("data", cls, "1Mi"))
     world.wait_event(name, "AdoptionWaiting", f"{image} is in use at", namespace="default")
+    assert sutler("volumes", "list", "-n", world.namespace, "-o", "json").json[0]["state"] == "Adopting"
     assert world.metadata("busy") == {}
     watcher.communicate(b"\n")
     world.wait_bound(timeout=60)

@@ -57,6 +57,19 @@ def test_list_has_a_line_for_each_claim(world: World, sutler: Sutler, alone: Sut
     assert (away.status, away.err.count("\n"), "does not answer" in away.err) == (0, 1, True)
 
 
+def test_images_of_a_cluster_that_the_api_does_not_know_are_not_counted(world: World, sutler: Sutler) -> None:
+    features = {"imageFeatures": "layering,exclusive-lock,object-map"}
+    here, there = world.storage_class(features), world.storage_class(features | {"clusterID": "b"})
+    world.apply(claim("here", here), claim("there", there))
+    world.wait_bound(2)
+
+    def used(*words: str) -> list[int | None]:
+        return [row["used"] for row in sutler("volumes", "list", "-n", world.namespace, "-o", "json", *words).json]
+
+    assert used() == [0, None]
+    assert used("--cluster-id", "b") == [None, 0]
+
+
 def test_show_tells_what_happened_and_where_it_is(world: World, sutler: Sutler, alone: Sutler) -> None:
     cls = world.storage_class()
     world.apply(claim("data", cls), claim("shared", cls, accessModes=["ReadWriteMany"]))

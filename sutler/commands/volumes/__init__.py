@@ -73,7 +73,7 @@ def list_volumes(
     from sutler.commands.volumes.gather import Ceph, from_kubernetes
 
     ceph = Ceph(url, ca_file, token_file, cluster_id)
-    facts = Cluster(kubeconfig, context, "").run(from_kubernetes)
+    facts = Cluster(kubeconfig, context, "").run(lambda client: from_kubernetes(client, namespace))
     ceph.look(facts)
     found = [row for row in rows(facts) if namespace in {None, row.claim.partition("/")[0]}]
     none = "No volumes yet: make a claim of one of Sutler's StorageClasses."

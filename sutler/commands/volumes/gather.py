@@ -1,6 +1,7 @@
 """Fetches what there is to know of volumes: from the API server, and, where there is one, from Sutler's REST API."""
 
 import os
+import sys
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
@@ -10,9 +11,12 @@ from sutler.commands.volumes.facts import Facts, sort_out
 from sutler.kube.client import Client
 from sutler.kube.errors import Forbidden, NotFound
 from sutler.kube.resources import EVENTS, NAMESPACES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
+from sutler.output import harmless
 from sutler.volumes.classes import Where
 
 Json = dict[str, Any]
+_OFTEN = 500
+"""Images after which the count that is shown goes on."""
 
 
 async def from_kubernetes(client: Client, namespace: str | None = None) -> Facts:
@@ -41,6 +45,13 @@ async def events(client: Client, name: str, namespace: str) -> list[Json]:
 
 def _when(event: Json) -> str:
     return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"])
+
+
+def _progress(text: str, *, now: bool) -> None:
+    """Where somebody looks; the next line of output overwrites it."""
+    if now and sys.stderr.isatty():
+        sys.stderr.write(f"\r{harmless(text)}\r")
+        sys.stderr.flush()
 
 
 class Ceph:
@@ -102,10 +113,14 @@ class Ceph:
     def _list(self, key: str, where: Where, last: str = "images") -> list[Json] | None:
         if self._console is None or self.unseen:
             return None
+        found: list[Json] = []
         try:
-            return list(self._console.items(key, "pools", where.pool, last, namespace=where.namespace))
+            for item in self._console.items(key, "pools", where.pool, last, namespace=where.namespace):
+                found.append(item)
+                _progress(f"{where.path}: {len(found)} images", now=len(found) % _OFTEN == 0)
         except (RefusedError, UnreachableError) as error:
             if isinstance(error, RefusedError) and error.status == HTTPStatus.NOT_FOUND:
                 return []  # no such pool: there are no images in it
             self.unseen = str(error)
             return None
+        return found
