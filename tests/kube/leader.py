@@ -1,6 +1,7 @@
-"""A process that leads and writes as fast as it can: python -m tests.kube.leader KUBECONFIG NAMESPACE [stubborn].
+"""A process that leads and writes as fast as it can: python -m tests.kube.leader KUBECONFIG NAMESPACE NAME [stubborn].
 
-"stubborn": it writes once, and then refuses to end.
+What it writes is a count, under its name, into the ConfigMap "target". "stubborn": it writes once, and then refuses to
+end.
 """
 
 import asyncio
@@ -13,18 +14,21 @@ from sutler.kube import Elector, connect
 from sutler.kube.resources import CONFIG_MAPS
 from sutler.settings import ProcessSettings
 
-LEASE = {"duration": 2.0, "renew_deadline": 1.2, "retry_period": 0.2}
+LEASE = {"duration": 3.0, "renew_deadline": 2.0, "retry_period": 0.2}
+"""Short, but with time enough for a busy machine's API server to answer twice."""
+PATIENT_LEASE = {"duration": 30.0, "renew_deadline": 20.0, "retry_period": 0.2}
+"""For whoever waits for no lease to run out: no busy machine makes them lose it."""
 
 
 async def main() -> None:
-    kubeconfig, namespace, *stubborn = sys.argv[1:]
+    kubeconfig, namespace, name, *stubborn = sys.argv[1:]
     async with connect(kubeconfig, component="leader") as client:
-        elector = Elector(client, "test", namespace, identity="process", **LEASE)
+        elector = Elector(client, "test", namespace, identity=name, **LEASE)
         fenced = client.fenced(elector.check)
 
         async def lead() -> None:
             for number in itertools.count(1):
-                await fenced.merge_patch(CONFIG_MAPS, "target", {"data": {"process": str(number)}}, namespace)
+                await fenced.merge_patch(CONFIG_MAPS, "target", {"data": {name: str(number)}}, namespace)
                 while stubborn:
                     with contextlib.suppress(asyncio.CancelledError):
                         await asyncio.Event().wait()
