@@ -221,6 +221,7 @@ def test_one_image_asked_for_twice_becomes_one_volume(requests: World, cls: str)
     assert [pv["spec"]["csi"]["volumeHandle"] for pv in volumes] == ["wanted"]
 
 
+@pytest.mark.long
 def test_request_taken_back_leaves_the_image_alone(requests: World, cls: str) -> None:
     world = requests
     name = ask(world, make(world, "precious"), cls)
@@ -233,6 +234,7 @@ def test_request_taken_back_leaves_the_image_alone(requests: World, cls: str) ->
     wait_for(lambda: world.images() == ["precious"], "the claim's own image to go")
 
 
+@pytest.mark.long
 def test_claim_that_is_made_anew_at_once_gets_its_old_image(requests: World, cls: str) -> None:
     """As a StatefulSet makes it, after its old volume was deleted; the request is there before."""
     world = requests
@@ -253,6 +255,7 @@ def test_claim_that_is_made_anew_at_once_gets_its_old_image(requests: World, cls
     assert world.volume_of("data")["metadata"]["annotations"]["sutler.dev/image"] == image
 
 
+@pytest.mark.long
 def test_adoption_minds_rados_namespace_and_waiting_class(world: World, sutler: Sutler) -> None:
     world.ceph.rbd("namespace", "create", f"{world.pool}/tenant")
     image = make(world, "disk", pool=f"{world.pool}/tenant")

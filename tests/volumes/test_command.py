@@ -57,6 +57,7 @@ def test_list_has_a_line_for_each_claim(world: World, sutler: Sutler, alone: Sut
     assert (away.status, away.err.count("\n"), "does not answer" in away.err) == (0, 1, True)
 
 
+@pytest.mark.long
 def test_images_of_a_cluster_that_the_api_does_not_know_are_not_counted(world: World, sutler: Sutler) -> None:
     features = {"imageFeatures": "layering,exclusive-lock,object-map"}
     here, there = world.storage_class(features), world.storage_class(features | {"clusterID": "b"})

@@ -1,0 +1,113 @@
+"""What the command makes of claims, volumes and images: pure."""
+
+import shlex
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sutler.commands.volumes import facts, finding
+from sutler.commands.volumes.facts import Facts, age, rows, sort_out
+from sutler.volumes.adoption import Adoption, render
+from sutler.volumes.classes import Where
+from tests.volumes.objects import UID, claim, storage_class, volume
+
+IMAGE = f"shop-data-{UID}"
+CREATED = "2026-01-01T00:00:00Z"
+BOUND = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
+
+
+def image(name: str, uid: str | None, **more: Any) -> dict[str, Any]:
+    owner = uid and {"namespace": "shop", "name": "data", "uid": uid, "volume": f"pvc-{uid}"}
+    return {"name": name, "claim": owner, "used": None, "created": CREATED} | more
+
+
+def known(*volumes: Any, claims: tuple[Any, ...] = (), images: tuple[Any, ...] | None = None) -> Facts:
+    for one in volumes:
+        one["metadata"] |= {"creationTimestamp": CREATED}
+    found = sort_out(volumes, claims, [storage_class()], "ours")
+    if images is not None:
+        found.images = {Where("", "rbd", ""): list(images)}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "asking", "state"),
+    [
+        ({"phase": "Bound"}, claim(volumeName=f"pvc-{UID}", status=BOUND), "Bound"),
+        ({"phase": "Bound"}, claim(size="2Gi", volumeName=f"pvc-{UID}", status=BOUND), "Growing"),
+        ({"phase": "Released"}, None, "Deleting"),
+        ({"phase": "Released", "persistentVolumeReclaimPolicy": "Retain"}, None, "Kept"),
+        ({"phase": "Bound", "annotations": {"sutler.dev/adopting": "adopt-x"}}, None, "Adopting"),
+        ({"phase": "Failed"}, None, "Failed"),
+    ],
+)
+def test_state_says_what_is_going_on(changes: dict[str, Any], asking: Any, state: str) -> None:
+    (row,) = rows(known(volume(**changes), claims=(asking,) if asking else ()))
+    assert (row.claim, row.state, row.size) == ("shop/data", state, 1 << 30)
+
+
+def test_image_is_missed_only_where_somebody_has_looked() -> None:
+    bound = volume(phase="Bound")
+    assert [row.state for row in rows(known(bound))] == ["Bound"]
+    assert [row.state for row in rows(known(bound, images=()))] == ["NoImage"]
+    (row,) = rows(known(bound, images=(image(IMAGE, UID, used=4096),)))
+    assert (row.state, row.used) == ("Bound", 4096)
+
+
+def test_request_stands_for_its_claim_until_it_is_done() -> None:
+    request = render(Adoption(namespace="shop", claim="data", storage_class="fast", image="rbd/disk"))
+    request["metadata"]["annotations"]["sutler.dev/adoption"] = "Waiting: it is in use"
+    (row,) = rows(known(request, claims=(claim(),)))
+    assert (row.claim, row.state, row.message) == ("shop/data", "Adopting", "Waiting: it is in use")
+    assert row.place is not None
+    assert row.place.path == "rbd/disk"
+
+
+def test_claims_of_others_are_left_out() -> None:
+    theirs = volume(annotations={"pv.kubernetes.io/provisioned-by": "somebody"})
+    assert rows(known(theirs, claims=(claim(storageClassName="slow"), claim(volumeName="pv-of-theirs")))) == []
+
+
+def orphans(before: Facts, after: Facts, metadata: dict[str, str] | None = None) -> list[finding.Orphan]:
+    mine = {"sutler.dev/kubernetes": "ours"}
+    return finding.find(before, after, lambda *_: {"metadata": mine | (metadata or {})}, lambda _: [])
+
+
+def test_image_without_claim_and_volume_is_an_orphan() -> None:
+    lonely = known(images=(image("disk", "gone"), image("nobodys", None)))
+    assert [one.name for one in orphans(lonely, known())] == ["rbd/disk"]
+    assert orphans(lonely, known(), {"sutler.dev/kubernetes": "another"}) == []
+    (unfinished,) = orphans(lonely, known(), {"sutler.dev/adopting": "adopt-x"})
+    assert unfinished.why == "its adoption was not completed"
+
+
+def test_image_that_is_being_made_or_was_made_meanwhile_is_none() -> None:
+    before = known(images=(image(IMAGE, UID),))
+    assert orphans(before, known(claims=(claim(),))) == []
+    assert orphans(before, known(volume(phase="Bound"))) == []
+    # A volume that came after the images were listed: nobody can say that it has none.
+    assert orphans(known(images=()), known(volume(phase="Bound"))) == []
+
+
+def test_volume_without_its_image_is_an_orphan_unless_it_is_leaving() -> None:
+    def amiss(one: Any) -> list[str]:
+        return [found.kind for found in orphans(known(one, images=()), known(one))]
+
+    assert amiss(volume(phase="Bound")) == ["volume"]
+    assert amiss(volume(phase="Released")) == []
+
+
+def test_what_to_type_is_harmless_whatever_an_image_is_called() -> None:
+    name = "x; rm -rf $(HOME)"
+    (found,) = orphans(known(images=(image(name, "gone"),)), known())
+    assert shlex.split(found.fixes[0])[3] == f"rbd/{name}"
+
+
+@pytest.mark.parametrize(
+    ("created", "text"),
+    [("2026-01-03T00:00:00Z", "0s"), ("2026-01-02T23:58:30Z", "90s"), ("2026-01-02T22:00:00Z", "2h"), (CREATED, "2d")],
+)
+def test_age_is_in_the_largest_unit_of_which_there_are_two(created: str, text: str) -> None:
+    assert age(created, datetime(2026, 1, 3, tzinfo=UTC)) == text
+    assert facts.age("?", datetime(2026, 1, 3, tzinfo=UTC)) == "-"
