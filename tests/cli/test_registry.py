@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sutler.commands.registry.listing import no_such_mapping
 from tests.cli.conftest import Run, Sutler
 from tests.cluster import ControlPlane
 
@@ -253,3 +254,9 @@ def test_cluster_that_is_away_is_status_3(offline: Run) -> None:
     ran = offline("registry", "list")
     assert ran.status == 3
     assert "does not exist" in ran.err
+
+
+def test_names_that_there_are_are_named_but_not_all_of_ten_thousand() -> None:
+    assert no_such_mapping(["typo"], []) == "there is no mapping typo; there are none at all"
+    assert no_such_mapping(["typo"], ["b", "a"]) == "there is no mapping typo; there is: a, b"
+    assert no_such_mapping(["typo"], map(str, range(10_000))).endswith("and 9990 more (sutler registry list)")

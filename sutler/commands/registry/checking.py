@@ -7,6 +7,7 @@ from typing import Any
 
 from sutler.commands.explain.gather import mappings
 from sutler.commands.registry import login
+from sutler.commands.registry.listing import no_such_mapping
 from sutler.commands.world import Held, held
 from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
@@ -89,7 +90,7 @@ def _choose(objects: Iterable[dict[str, Any]], wish: Wish, image: Image | None) 
             found[obj["metadata"]["name"]] = error
     unknown = [name for name in wish.names if name not in found]
     if unknown:
-        raise RefusedError(f"there is no mapping {', '.join(unknown)}; there is: {', '.join(sorted(found)) or 'none'}")
+        raise RefusedError(no_such_mapping(unknown, found))
     chosen = []
     for mapping in (found[name] for name in wish.names or sorted(found)):
         if isinstance(mapping, MappingError):

@@ -1,6 +1,6 @@
 """The registries of a cluster, as rows. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sutler.commands.registry.selectors import show_selector
@@ -9,6 +9,8 @@ from sutler.output import columns
 Json = dict[str, Any]
 
 HEADINGS = ("NAME", "REGISTRIES", "PULL SECRET", "SOURCE", "NAMESPACES", "MODE", "READY", "SYNCED")
+_NAMED = 10
+"""Mappings that an error names at most."""
 
 
 def ready(mapping: Json) -> Json:
@@ -56,3 +58,13 @@ def _row(row: Json) -> list[str]:
         state,
         synced,
     ]
+
+
+def no_such_mapping(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """For an error: what was asked for, and what there is instead."""
+    have = sorted(known)
+    missing = f"there is no mapping {', '.join(unknown)}"
+    if not have:
+        return f"{missing}; there are none at all"
+    more = f" and {len(have) - _NAMED} more (sutler registry list)" if len(have) > _NAMED else ""
+    return f"{missing}; there is: {', '.join(have[:_NAMED])}{more}"

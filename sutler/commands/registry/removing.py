@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sutler.commands.explain.gather import mappings
+from sutler.commands.registry.listing import no_such_mapping
 from sutler.commands.registry.plan import SOURCE_OF
 from sutler.kube.client import Client, Json
 from sutler.kube.errors import NotFound
@@ -32,8 +33,7 @@ async def remove(client: Client, names: list[str], own_namespace: str) -> list[R
     known = {mapping["metadata"]["name"]: mapping for mapping in await mappings(client)}
     unknown = [name for name in names if name not in known]
     if unknown:
-        have = ", ".join(sorted(known)) or "none"
-        raise RefusedError(f"there is no mapping {', '.join(unknown)}; there is: {have}. Nothing was removed")
+        raise RefusedError(f"{no_such_mapping(unknown, known)}. Nothing was removed")
     removed = []
     for name in dict.fromkeys(names):
         mapping = known.pop(name)
