@@ -26,7 +26,7 @@ from sutler.kube.errors import AlreadyExists, BadRequest, Forbidden, Invalid, No
 from sutler.kube.events import EventRecorder
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Json
 from sutler.volumes import names as shared
-from sutler.volumes.adoption import Adoption, RequestError, State, outcome, read
+from sutler.volumes.adoption import Adoption, RequestError, State, claim_key, outcome, read
 
 SOON = 1.0
 """Seconds until the next look at what is under way."""
@@ -56,6 +56,7 @@ class Adopter:
         self._fence = fence
         # Two requests for one image must not both find that it is nobody's.
         self._one = asyncio.Lock()
+        self._told: dict[str, str] = {}
 
     async def adopt(self, name: str) -> float | None:
         """Takes the request of this name a step further. Returns the seconds after which to look again."""
@@ -72,6 +73,7 @@ class Adopter:
                     isinstance(error, Obstacle) and error.passing
                 )
                 await self._report(request, State.WAITING if passing else State.REFUSED, str(error))
+                await self._tell_claim(request, str(error))
                 if isinstance(error, OutcomeUnknown | Unavailable):
                     raise
                 return PATIENCE if passing else None
@@ -165,6 +167,7 @@ class Adopter:
             image = await pool.describe(place.image)
             await pool.forget(place.image, image.id, names.ADOPTING, fence=self._fence)
             self._events.normal(claim, "ProvisioningSucceeded", f"Adopted RBD image {place.path} as volume {name}")
+        self._told.pop(claim["metadata"]["uid"], None)
         await self._delete(request["metadata"])
         return None
 
@@ -258,6 +261,16 @@ class Adopter:
             )
         tell = self._events.warning if state in {State.WAITING, State.REFUSED} else self._events.normal
         tell(request, f"Adoption{state}", message)
+
+    async def _tell_claim(self, request: Json, message: str) -> None:
+        """Whoever wonders why the claim gets no new image; once."""
+        namespace, _, name = claim_key(request).partition("/")
+        claim = await self._claim(namespace, name) if namespace else None
+        if claim is None or claim["spec"].get("volumeName") or self._told.get(claim["metadata"]["uid"]) == message:
+            return
+        self._told[claim["metadata"]["uid"]] = message
+        what = f"an image is to be adopted for it (PersistentVolume {request['metadata']['name']}), and {message}"
+        self._events.warning(claim, "ProvisioningFailed", what)
 
     async def _delete(self, meta: Json) -> None:
         with contextlib.suppress(NotFound):

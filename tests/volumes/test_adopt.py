@@ -191,6 +191,7 @@ def test_image_in_use_is_waited_for(requests: World, cls: str, sutler: Sutler) -
     world.apply(claim("data", cls, "1Mi"))
     world.wait_event(name, "AdoptionWaiting", f"{image} is in use at", namespace="default")
     assert sutler("volumes", "list", "-n", world.namespace, "-o", "json").json[0]["state"] == "Adopting"
+    world.wait_event("data", "ProvisioningFailed", f"(PersistentVolume {name}), and {image} is in use at")
     assert world.metadata("busy") == {}
     watcher.communicate(b"\n")
     world.wait_bound(timeout=60)
