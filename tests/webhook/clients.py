@@ -10,6 +10,8 @@ from time import perf_counter
 from tests.webhook.pods import body, pod
 
 MOST_IDLE = 25  # as the API server keeps of one host
+# At a time: a handshake costs this client more than the webhook, and it must not be the one that is overloaded.
+_DIALS = 4
 REQUEST = (
     b"POST /mutate?timeout=%ds HTTP/1.1\r\nHost: localhost\r\nUser-Agent: kube-apiserver\r\n"
     b"Content-Type: application/json\r\nAccept: application/json\r\nContent-Length: %d\r\n\r\n%b"
@@ -83,6 +85,7 @@ class Pool:
         *,
         patience: int = 3,
         keeps: bool = True,
+        most_idle: int = MOST_IDLE,
     ) -> None:
         """`context` is asked for each connection; without `keeps`, each request makes its own."""
         self.report = report
@@ -90,9 +93,17 @@ class Pool:
         self._context = context
         self._patience = patience
         self._keeps = keeps
+        self._most_idle = most_idle
         self._idle: list[Connection] = []
         self._waiting: deque[asyncio.Future[Connection]] = deque()
         self._dials: set[asyncio.Task[None]] = set()
+        self._dialling = asyncio.Semaphore(_DIALS)
+
+    async def open(self, connections: int) -> None:
+        """So many idle ones, before anything is asked."""
+        for _ in range(connections):
+            streams = await asyncio.open_connection("127.0.0.1", self._port, ssl=self._context())
+            self._idle.append(Connection(*streams))
 
     async def post(self, body: bytes, due: float | None = None) -> bytes:
         """Returns the answer's body, empty without one."""
@@ -155,13 +166,16 @@ class Pool:
         return await waiting
 
     async def _dial(self, asking: "asyncio.Future[Connection]") -> None:
-        try:
-            streams = await asyncio.open_connection("127.0.0.1", self._port, ssl=self._context())
-        except OSError as error:
-            if not asking.done():
-                asking.set_exception(error)
-        else:
-            self._hand_over(Connection(*streams))
+        async with self._dialling:
+            if asking.done():
+                return
+            try:
+                streams = await asyncio.open_connection("127.0.0.1", self._port, ssl=self._context())
+            except OSError as error:
+                if not asking.done():
+                    asking.set_exception(error)
+            else:
+                self._hand_over(Connection(*streams))
 
     def _give_back(self, connection: Connection) -> None:
         if connection.stays and self._keeps:
@@ -175,7 +189,7 @@ class Pool:
             if not waiting.done():
                 waiting.set_result(connection)
                 return
-        if len(self._idle) < MOST_IDLE:
+        if len(self._idle) < self._most_idle:
             self._idle.append(connection)
         else:
             connection.close()

@@ -86,7 +86,7 @@ async def _speed(lab: Lab) -> None:
 async def _overload(lab: Lab) -> None:
     process, _ = await start(lab.replicas)
     found = await overloaded(process, share=0.1, seconds=lab.arguments.seconds or 20)
-    text = f"three times {found.capacity:.0f} requests/s: {found.report}"
+    text = f"{found.callers} callers at once where {found.capacity:.0f} a second are answered: {found.report}"
     lab.promise(set(found.report.outcomes) <= {"200", "503"}, text)
     lab.promise(found.recovery < 1, f"answered again after {found.recovery:.2f} s, less than 1")
     lab.promise(found.megabytes < 160, f"RSS at most {found.megabytes:.0f} MiB")

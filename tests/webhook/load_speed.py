@@ -14,10 +14,11 @@ from time import perf_counter
 from tests.cluster import SutlerProcess
 from tests.webhook.clients import Pool, Report, everyday_bodies, trusting_anybody
 from tests.webhook.replicas import Replicas, port_of
+from webhook.load import Limits
 
 _SLICE_SECONDS = 0.01
 _WARM_CONNECTIONS = 16
-_RECOVERY_LOOK = 0.05
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Overload:
+    callers: int
     capacity: float
     """Requests a second that it answers when it has as much to do as it can."""
     report: Report
-    """At three times that rate."""
+    """Of all callers."""
     recovery: float
     """Seconds from the end of that until an answer came at once again."""
     megabytes: float
@@ -69,22 +71,27 @@ async def at_full_speed(process: SutlerProcess, *, connections: int, seconds: fl
 
 
 async def overloaded(process: SutlerProcess, *, share: float, seconds: float) -> Overload:
-    """With only `share` of a core, so that the load can come from the same machine."""
-    pid = process.process.pid
+    """Three times as many callers at once as it can answer within the time that a request may wait.
+
+    It gets only `share` of a core, so that the load can come from the same machine.
+    """
+    pid, context = process.process.pid, trusting_anybody()
+    report, bodies = Report(), everyday_bodies()
     with throttled(pid, share):
         capacity = (await at_full_speed(process, connections=16, seconds=2)).outcomes["200"] / 2
-        report, most = Report(), memory(pid)
-        context, bodies = trusting_anybody(), everyday_bodies()
-        pool = Pool(port_of(process), lambda: context, report)
-        await pool.flat_out(bodies, _WARM_CONNECTIONS, 1)
-        running = asyncio.create_task(pool.at_rate(bodies, 3 * capacity, seconds))
+    callers = min(int(3 * capacity * Limits().lag), Limits().connections - 100)
+    pool = Pool(port_of(process), lambda: context, report, patience=10, most_idle=callers)
+    await pool.open(callers)
+    with throttled(pid, share):
+        running = asyncio.create_task(pool.flat_out(bodies, callers, seconds))
+        most = memory(pid)
         while not running.done():
             most = max(most, memory(pid))
-            await asyncio.sleep(_RECOVERY_LOOK)
+            await asyncio.sleep(_LOOK_SECONDS)
         await running
-        pool.close()
         recovery = await _recovery(process)
-    return Overload(capacity, report, recovery, most)
+    pool.close()
+    return Overload(callers, capacity, report, recovery, most)
 
 
 async def _recovery(process: SutlerProcess) -> float:
