@@ -88,8 +88,8 @@ class Images:
 
         def work(connection: Connection, ioctx: Any) -> Details | None:
             details.require_data_pool(connection, body.data_pool)
-            editing.create(ioctx, body.spec(body.name, body.size))
-            return None if ask.minimal else details.made(connection, ioctx, body.name)
+            identifier = editing.create(ioctx, body.spec(body.name, body.size))
+            return None if ask.minimal else details.made(connection, ioctx, body.name, identifier)
 
         made = await self._backend.change("create image", place, body.name, work)
         if made is None:

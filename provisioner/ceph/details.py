@@ -39,9 +39,11 @@ def show(connection: Connection, ioctx: Any, name: str) -> Details:
         )
 
 
-def made(connection: Connection, ioctx: Any, name: str) -> Details:
+def made(connection: Connection, ioctx: Any, name: str, identifier: str | None) -> Details:
     """The same of an image that was just made: nobody can have opened, cloned or filled it yet."""
-    found = directory.header(ioctx, name)
+    found = directory.header_by_id(ioctx, identifier, name) if identifier else None
+    if found is None:
+        found = directory.header(ioctx, name)
     used = 0 if found.map_usable else None
     return Details(Entry(name, found.id, found, used), found, pool_name(connection, found.data_pool), (), (), None)
 

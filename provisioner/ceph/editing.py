@@ -55,25 +55,26 @@ class Guard:
         return found
 
 
-def create(ioctx: Any, spec: ImageSpec) -> None:
-    """Makes the image, over what a crash has left of one of that name."""
+def create(ioctx: Any, spec: ImageSpec) -> str | None:
+    """Makes the image, over what a crash has left of one of that name. Its id, unless librbd drew that."""
     target = image(ioctx, spec.name)
     try:
-        _make(ioctx, spec, target)
+        return _make(ioctx, spec, target)
     except ImageTaken:
         if not _debris(ioctx, spec.name):
             raise
         with contextlib.suppress(ImageMissing), image_errors("cleaning up", target):
             _LIBRBD.remove(ioctx, spec.name)
-        _make(ioctx, spec, target)
+        return _make(ioctx, spec, target)
 
 
-def _make(ioctx: Any, spec: ImageSpec, target: str) -> None:
+def _make(ioctx: Any, spec: ImageSpec, target: str) -> str | None:
     drawn = replace(spec, id=secrets.token_hex(_ID_BYTES))
     if blank.fits(drawn):
         blank.create(ioctx, drawn, target)
-    else:
-        create_blank(ioctx, spec, target)
+        return drawn.id
+    create_blank(ioctx, spec, target)
+    return None
 
 
 def _debris(ioctx: Any, name: str) -> bool:
