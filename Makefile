@@ -9,7 +9,7 @@ STATE := .state
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help machine venv demo up down test test-long check format bench lock clean
+.PHONY: help machine venv demo up down test test-long check format docs bench lock clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: venv ## Lint, types, import contracts
 format: venv ## Format the code
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
+
+docs: venv ## Write the tables of flags, commands and metrics in docs/ anew
+	@$(PYTHON) -m tests.docs
 
 bench: venv ## Measure speed, as ratios to a bare server within one run
 	@for bench in tests/*/bench_*.py; do echo "== $$bench"; $(PYTHON) -m "$$(echo "$${bench%.py}" | tr / .)" || exit 1; done
