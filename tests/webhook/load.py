@@ -60,7 +60,7 @@ async def _rotation(lab: Lab) -> None:
     await _add_all(lab)
     stored = Stored(lab.control_plane)
     async with connect(str(lab.control_plane.kubeconfig), component="test") as client:
-        rate = lab.arguments.rate or 50
+        rate = lab.arguments.rate or 20
         report = await rotations(lab.replicas, stored, client, rate=rate, certificates=20, authorities=3)
     lab.promise(not report.failed, f"20 certificates and 3 CAs changed, 0 failed: {report}")
 
@@ -69,7 +69,7 @@ async def _speed(lab: Lab) -> None:
     process, started = await start(lab.replicas)
     lab.promise(started.seconds < 2, f"start to ready {started.seconds:.2f} s, less than 2")
     lab.promise(started.megabytes < 80, f"idle RSS {started.megabytes:.0f} MiB, less than 80")
-    rate, seconds = lab.arguments.rate or 500, lab.arguments.seconds or 30
+    rate, seconds = lab.arguments.rate or 200, lab.arguments.seconds or 30
     report = await steady(process, rate=rate, seconds=seconds)
     p99 = report.percentile(99)
     lab.promise(

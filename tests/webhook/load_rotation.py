@@ -13,6 +13,7 @@ from certs import issue
 from certs.contents import CA_KEY, LEAF_CERTIFICATE, LEAF_KEY
 from sutler.commands.certs.gather import Seen, gather
 from sutler.kube.client import Client
+from sutler.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS
 from tests.certs.stored import Stored
 from tests.cluster import wait_for_async
 from tests.cluster.installation import NAMESPACE
@@ -28,9 +29,9 @@ Damage = dict[str, str | None]
 class Trust:
     """The CAs that the API server has been told to trust, as they are now."""
 
-    def __init__(self, stored: Stored) -> None:
-        self._stored = stored
-        self._bundle = b""
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._bundle = ""
 
     def context(self) -> ssl.SSLContext:
         return self._context
@@ -41,19 +42,20 @@ class Trust:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def look(self) -> None:
-        bundle = (await asyncio.to_thread(self._stored.bundles))[0]
+        found = await self._client.get(MUTATING_WEBHOOK_CONFIGURATIONS, "sutler-webhook")
+        bundle: str = found["webhooks"][0]["clientConfig"]["caBundle"]
         if bundle != self._bundle:
             self._bundle = bundle
-            self._context = ssl.create_default_context(cadata=bundle.decode())
+            self._context = ssl.create_default_context(cadata=base64.b64decode(bundle).decode())
 
 
 async def rotations(
     replicas: Replicas, stored: Stored, client: Client, *, rate: float, certificates: int, authorities: int
 ) -> Report:
     """Change the certificate and the CA so many times, with damage of each kind in between."""
-    report, trust = Report(), Trust(stored)
+    report, trust = Report(), Trust(client)
     await trust.look()
-    pool = Pool(replicas.balancer.port, trust.context, report, keeps=False)
+    pool = Pool(replicas.balancer.port, trust.context, report, keeps=False, patience=10)
     following = asyncio.create_task(trust.follow())
     load = asyncio.create_task(pool.at_rate([body(pod("quay.io/acme/app:1"))], rate, 3600))
     damages = _damages(stored)

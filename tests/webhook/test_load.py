@@ -63,14 +63,14 @@ async def test_twenty_certificates_and_three_authorities_change_without_a_failed
 ) -> None:
     stored = Stored(control_plane)
     async with behind_balancer(replicas, 3), connect(str(control_plane.kubeconfig), component="test") as client:
-        report = await rotations(replicas, stored, client, rate=50, certificates=20, authorities=3)
+        report = await rotations(replicas, stored, client, rate=20, certificates=20, authorities=3)
     assert report.failed == {}, report
 
 
 async def test_rotations_and_damage_under_load_lose_no_request(replicas: Replicas, control_plane: ControlPlane) -> None:
     stored = Stored(control_plane)
     async with behind_balancer(replicas, 2), connect(str(control_plane.kubeconfig), component="test") as client:
-        report = await rotations(replicas, stored, client, rate=20, certificates=3, authorities=1)
+        report = await rotations(replicas, stored, client, rate=10, certificates=3, authorities=1)
     assert report.failed == {}, report
     assert report.outcomes["200"] > 20
 
