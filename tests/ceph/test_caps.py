@@ -11,6 +11,7 @@ from provisioner.ceph.connection import ClusterSettings
 from provisioner.ceph.errors import Denied, NamespaceMissing, Unavailable
 from provisioner.ceph.model import Entry
 from tests.ceph.test_blank import ALL_FEATURES, OWNER, SPEC, UID
+from tests.ceph.test_images import open_gate
 from tests.cluster import Ceph
 from tests.cluster.wait import wait_for_async
 
@@ -28,10 +29,6 @@ async def limited(ceph: Ceph, settings: ClusterSettings, pool: str) -> AsyncIter
     yield made
     await made.close()
     ceph.ceph("auth", "rm", f"client.{user}")
-
-
-def open_gate() -> None:
-    """A fence that lets everything through."""
 
 
 async def test_they_are_enough_for_a_volumes_whole_life(limited: Cluster, ceph: Ceph, pool: str) -> None:
