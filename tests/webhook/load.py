@@ -69,7 +69,7 @@ async def _speed(lab: Lab) -> None:
     process, started = await start(lab.replicas)
     lab.promise(started.seconds < 2, f"start to ready {started.seconds:.2f} s, less than 2")
     lab.promise(started.megabytes < 80, f"idle RSS {started.megabytes:.0f} MiB, less than 80")
-    rate, seconds = lab.arguments.rate or 200, lab.arguments.seconds or 30
+    rate, seconds = lab.arguments.rate or 500, lab.arguments.seconds or 30
     report = await steady(process, rate=rate, seconds=seconds)
     p99 = report.percentile(99)
     lab.promise(
