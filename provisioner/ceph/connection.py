@@ -47,6 +47,10 @@ class Connection:
             "rados_osd_op_timeout": f"{settings.timeout:g}",
             "rados_mon_op_timeout": f"{settings.timeout:g}",
             "client_mount_timeout": f"{settings.connect_timeout:g}",
+            # An OSD that has restarted is found in a newer map only, which is asked for when a call has waited for the
+            # first of these, looked at as often as the second: Ceph's own 10 s and 5 s may be beyond our time-out.
+            "objecter_timeout": f"{min(10.0, settings.timeout / 3):g}",
+            "objecter_tick_interval": f"{min(5.0, settings.timeout / 6):g}",
             # What Ceph would print between our lines is in the errors that it returns.
             "log_to_stderr": "false",
             "err_to_stderr": "false",
