@@ -31,7 +31,6 @@ def webhook(
     installation.apply()
     yield installation.run("webhook", "--certificate-interval", "0.3")
     installation.stop()
-    control_plane.kubectl("delete", "mutatingwebhookconfiguration", "sutler-webhook", "--ignore-not-found")
     control_plane.kubectl("delete", "secret", SECRET, *OWN, "--ignore-not-found")
 
 

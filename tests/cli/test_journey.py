@@ -23,7 +23,6 @@ def installed(control_plane: ControlPlane, place: Place, tmp_path_factory: pytes
         yield
     finally:
         installation.stop()
-        control_plane.kubectl("delete", "mutatingwebhookconfiguration", "sutler-webhook", "--ignore-not-found")
 
 
 @pytest.fixture

@@ -75,9 +75,11 @@ class Installation:
             raise
 
     def stop(self) -> None:
+        """Ends the processes; a registration without a server would only slow down who creates Pods later."""
         for process in reversed(self._running):
             process.stop()
         self._running.clear()
+        self.control_plane.kubectl("delete", _WEBHOOK, "sutler-webhook", "--ignore-not-found")
 
     def apply(self) -> None:
         crds = str(MANIFESTS / "crds")

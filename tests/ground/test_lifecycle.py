@@ -102,6 +102,7 @@ def test_ceph_in_a_namespace_serves_the_host(tmp_path: Path) -> None:
         ceph.stop()
 
 
+@pytest.mark.long
 def test_bluestore_keeps_images_over_a_kill(tmp_path: Path) -> None:
     with Place.host() as place:
         ceph = Ceph(tmp_path, place, store="bluestore")
@@ -113,7 +114,14 @@ def test_bluestore_keeps_images_over_a_kill(tmp_path: Path) -> None:
         ceph.stop()
 
 
-@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "sig",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.long),
+        signal.SIGKILL,
+    ],
+)
 def test_ended_test_run_leaves_no_process(sig: signal.Signals, tmp_path: Path) -> None:
     started, servers = tmp_path / "started", str(tmp_path / "base" / "kubernetes")
     (tmp_path / "test_sleeper.py").write_text(RUN_OF_ITS_OWN.format(started=str(started)))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -31,8 +32,11 @@ def objects() -> list[Json]:
 
 
 @pytest.fixture(scope="module")
-def applied(control_plane: ControlPlane, crds: None) -> None:  # noqa: ARG001 - the CRDs come first
+def applied(control_plane: ControlPlane, crds: None) -> Iterator[None]:  # noqa: ARG001 - the CRDs come first
     control_plane.kubectl("apply", "-k", BASE)
+    yield
+    # Nobody serves it, and it would be in the way of others' tests.
+    control_plane.kubectl("delete", "mutatingwebhookconfiguration", CONFIGURATION)
 
 
 @pytest.mark.usefixtures("applied")

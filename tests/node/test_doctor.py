@@ -66,7 +66,6 @@ def installation(
         yield installed
     finally:
         installed.stop()
-        control_plane.kubectl("delete", "mutatingwebhookconfiguration", "sutler-webhook", "--ignore-not-found")
         control_plane.kubectl("delete", "registrymappings", "--all")
 
 

@@ -42,7 +42,6 @@ def installed(
     installation.start()
     yield installation
     installation.stop()
-    control_plane.kubectl("delete", "mutatingwebhookconfiguration", "sutler-webhook")
 
 
 def run(environment: Environment, *command: str | Path, **variables: str) -> str:

@@ -14,7 +14,7 @@ from tests.cluster import ControlPlane
 from tests.secrets.conftest import Cluster
 from tests.secrets.objects import OWN, auth, config
 
-SPACES = 12
+SPACES = 6
 
 
 @pytest.fixture

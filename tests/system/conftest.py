@@ -22,8 +22,6 @@ def sutler(
     installation.start()
     yield installation
     installation.stop()
-    # Later modules create Pods, too; a registration without a server would only slow them down.
-    control_plane.kubectl("delete", "mutatingwebhookconfiguration", "sutler-webhook")
 
 
 @pytest.fixture(scope="module")

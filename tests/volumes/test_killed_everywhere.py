@@ -81,7 +81,7 @@ def start(
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    "step", [pytest.param(6, id="every sixth call"), pytest.param(1, id="every call", marks=pytest.mark.long)]
+    "step", [pytest.param(9, id="every ninth call"), pytest.param(1, id="every call", marks=pytest.mark.long)]
 )
 def test_killed_at_every_call_everything_comes_right(
     step: int, control_plane: ControlPlane, ceph: Ceph, start: Callable[[str], SutlerProcess], namespace: str, pool: str

@@ -1,9 +1,15 @@
 import datetime as dt
 import ssl
+from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 
 from certs.issue import Names, new_authority, new_leaf
+from tests.webhook.pods import state
+from tests.webhook.running import Contexts, Running, free_port
+from webhook.server import Admission
+from webhook.serving import listening
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +24,14 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(folder / "tls.crt", folder / "tls.key")
     return server, ssl.create_default_context(cadata=authority.certificate.decode())
+
+
+@pytest.fixture
+async def running(contexts: Contexts) -> AsyncIterator[Running]:
+    port = free_port()
+    admission = Admission(state())
+    async with (
+        listening(admission, "127.0.0.1", port, contexts[0]),
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1])) as session,
+    ):
+        yield Running(admission, session, port, contexts[1])

@@ -137,7 +137,6 @@ class Replicas:
         self.end_all()
         self._installation.stop()
         kubectl = self.control_plane.kubectl
-        kubectl("delete", "mutatingwebhookconfiguration", "sutler-webhook", "--ignore-not-found")
         kubectl("delete", "registrymappings", "--all")
         kubectl("delete", "secret", SECRET, "-n", NAMESPACE, "--ignore-not-found")
 

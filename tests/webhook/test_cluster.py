@@ -87,7 +87,6 @@ def installation(
     installation.apply()
     yield installation
     installation.stop()
-    control_plane.kubectl("delete", "mutatingwebhookconfiguration", "sutler-webhook", "--ignore-not-found")
 
 
 @pytest.fixture(scope="module")

@@ -1,92 +1,21 @@
-"""The server over real TLS: statuses, connections, limits, and how it stops."""
+"""The server over real TLS: statuses, connections, limits."""
 
 import asyncio
 import gzip
-import io
 import json
-import socket
-import ssl
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 
 from sutler.metrics import REGISTRY
 from sutler.registry.injection import Labels
 from tests.cluster import wait_for_async
-from tests.webhook.pods import body, pod, state
+from tests.webhook.pods import body, pod
+from tests.webhook.running import APP, JSON, Running, head_of, until
 from webhook.load import Limits
 from webhook.memo import Memo
-from webhook.server import LARGEST_BODY, Admission
-from webhook.serving import drain, listening
-from webhook.state import State
-
-APP = "quay.io/acme/app:1"
-Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
-JSON = {"Content-Type": "application/json"}
-
-
-@dataclass
-class Running:
-    admission: Admission
-    session: aiohttp.ClientSession
-    port: int
-    context: ssl.SSLContext
-
-    @property
-    def state(self) -> State:
-        return self.admission.state
-
-    @property
-    def url(self) -> str:
-        return f"https://localhost:{self.port}/mutate"
-
-    async def post(self, content: bytes, target: str = "?timeout=3s", **headers: str) -> tuple[int, str]:
-        async with self.session.post(
-            f"{self.url}{target}", data=io.BytesIO(content), headers=JSON | headers
-        ) as response:
-            return response.status, await response.text()
-
-    async def raw(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("localhost", self.port, ssl=self.context)
-
-
-@pytest.fixture
-async def running(contexts: Contexts) -> AsyncIterator[Running]:
-    port = free_port()
-    admission = Admission(state())
-    async with (
-        listening(admission, "127.0.0.1", port, contexts[0]),
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1])) as session,
-    ):
-        yield Running(admission, session, port, contexts[1])
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
-
-
-def head_of(length: int, target: str = "/mutate") -> bytes:
-    lines = (
-        f"POST {target} HTTP/1.1",
-        "Host: x",
-        "Content-Type: application/json",
-        f"Content-Length: {length}",
-        "",
-        "",
-    )
-    return "\r\n".join(lines).encode()
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    async def asked() -> bool:
-        return condition()
-
-    await wait_for_async(asked, what, 5)
+from webhook.server import LARGEST_BODY
 
 
 def count(outcome: str) -> float:
@@ -369,82 +298,3 @@ async def test_namespace_too_new_to_be_known_is_asked_for_once_per_request(runni
     assert status == 200
     assert "patch" in json.loads(text)["response"]
     assert asked == ["new"]
-
-
-async def test_stopping_server_answers_on_asks_clients_to_leave_and_ends_when_it_is_quiet(running: Running) -> None:
-    draining = asyncio.create_task(drain(running.admission, quiet=0.5, deadline=10))
-    await until(lambda: running.state.stopping, "the server to be stopping")
-    async with running.session.post(running.url, data=body(pod(APP)), headers=JSON) as response:
-        assert response.status == 200
-        assert response.headers["Connection"] == "close"
-    assert not draining.done()
-    async with asyncio.timeout(5):
-        await draining
-
-
-async def test_stopping_server_finishes_a_body_that_is_half_sent(running: Running) -> None:
-    content = body(pod(APP))
-    reader, writer = await running.raw()
-    head = head_of(len(content))
-    writer.write(head + content[:100])
-    await until(lambda: running.admission.busy, "a request to be in work")
-    draining = asyncio.create_task(drain(running.admission, quiet=0.01, deadline=10))
-    await until(lambda: running.state.stopping, "the server to be stopping")
-    writer.write(content[100:])
-    async with asyncio.timeout(5):
-        assert (await reader.read()).startswith(b"HTTP/1.1 200")
-        await draining
-    writer.close()
-
-
-async def test_stopping_server_ends_at_the_deadline(running: Running) -> None:
-    async def keep_asking() -> None:
-        while True:
-            await running.post(body(pod(APP)))
-
-    asking = asyncio.create_task(keep_asking())
-    async with asyncio.timeout(5):
-        await drain(running.admission, quiet=60, deadline=0.3)
-    asking.cancel()
-
-
-async def test_rolling_restart_under_load_loses_no_request(contexts: Contexts) -> None:
-    old, new = free_port(), free_port()
-    target, answered, failed = old, 0, []
-
-    async def client(session: aiohttp.ClientSession) -> None:
-        nonlocal answered
-        while True:
-            url = f"https://localhost:{target}/mutate"
-            try:
-                async with session.post(url, data=body(pod(APP)), headers=JSON) as response:
-                    await response.read()
-                    if response.status != 200:
-                        failed.append(str(response.status))
-            except aiohttp.ClientError as error:
-                failed.append(repr(error))
-            answered += 1
-
-    async def enough() -> bool:
-        return answered > done + 100
-
-    first, second = Admission(state()), Admission(state())
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1])) as session,
-        listening(second, "127.0.0.1", new, contexts[0]),
-    ):
-        async with listening(first, "127.0.0.1", old, contexts[0]):
-            clients = [asyncio.create_task(client(session)) for _ in range(8)]
-            done = answered
-            await wait_for_async(enough, "requests to the old one", 10)
-            stopping = asyncio.create_task(drain(first, quiet=2, deadline=30))
-            done = answered
-            await wait_for_async(enough, "requests to the old one while it stops", 10)
-            target = new  # the endpoints have followed
-            await stopping
-        done = answered
-        await wait_for_async(enough, "requests to the new one", 10)
-        for task in clients:
-            task.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
-    assert failed == []
