@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from statistics import median
 from typing import Any
 
 import pytest
@@ -102,14 +103,16 @@ async def test_it_leaves_no_object_behind(images: Pool, ioctx: Any) -> None:
 
 async def test_it_costs_three_osd_operations_and_two_more_in_ceph_csis_journal(images: Pool, ceph: Ceph) -> None:
     await create(images, replace(SPEC, name="first", id="first"))  # what only a new pool and a new connection need
-    before = operations(ceph)
-    for number in range(10):
-        await create(images, replace(SPEC, name=f"image-{number}", id=f"{number}"))
-    between = operations(ceph)
-    for number in range(10, 20):
-        entry = Entry(f"{number}", f"pvc-{number}", "shop")
-        await create(images, replace(SPEC, name=entry.image, id=f"{number}"), entry)
-    assert ((between - before) / 10, (operations(ceph) - between) / 10) == (3, 5)
+
+    async def cost(number: int, entry: Entry | None) -> int:
+        before = operations(ceph)
+        name = entry.image if entry else f"image-{number}"
+        await create(images, replace(SPEC, name=name, id=f"{number}"), entry)
+        return operations(ceph) - before
+
+    # Ceph's own daemons ask the OSD now and then, too: most images meet none of that.
+    assert median([await cost(number, None) for number in range(5)]) == 3
+    assert median([await cost(n, Entry(f"{n}", f"pvc-{n}", "shop")) for n in range(5, 10)]) == 5
 
 
 async def test_what_was_left_half_way_is_finished(images: Pool, ioctx: Any) -> None:

@@ -205,7 +205,7 @@ async def test_full_pool_fails_at_once_and_can_still_be_emptied(images: Pool, ce
     assert await images.images() == []
 
 
-async def test_one_create_costs_at_most_eight_osdoperations(images: Pool, ceph: Ceph) -> None:
+async def test_one_create_costs_at_most_eight_osd_operations(images: Pool, ceph: Ceph) -> None:
     await create(images, replace(SPEC, name="first"))  # what only a new pool and a new connection need
 
     before = operations(ceph)
@@ -214,7 +214,7 @@ async def test_one_create_costs_at_most_eight_osdoperations(images: Pool, ceph: 
     assert cost <= 8, cost
 
 
-async def test_journaled_image_is_found_by_ceph_csis_keys_and_costs_at_most_twelveoperations(
+async def test_journaled_image_is_found_by_ceph_csis_keys_and_costs_at_most_twelve_operations(
     images: Pool, ceph: Ceph
 ) -> None:
     entry = Entry(UID, f"pvc-{UID}", "shop")
