@@ -10,6 +10,9 @@ from tests.cli.conftest import Sutler
 from tests.cluster import Ceph, ControlPlane, Place, Registry, wait_for
 from tests.cluster.installation import NAMESPACE, Installation
 
+NAME = "journey"
+"""No other test leaves Secrets of this name."""
+
 
 @pytest.fixture
 def installed(control_plane: ControlPlane, place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -46,19 +49,19 @@ def test_registry_is_added_used_rotated_examined_and_taken_away(
 ) -> None:
     selector = f"kubernetes.io/metadata.name in ({namespace})"
     control_plane.kubectl("label", "namespace", namespace, f"kubernetes.io/metadata.name={namespace}", "--overwrite")
-    add = ("registry", "add", f"{registry.host}/team", "--username", "UserName", "--password-stdin", "--name", "team")
+    add = ("registry", "add", f"{registry.host}/team", "--username", "UserName", "--password-stdin", "--name", NAME)
 
     # A wrong password at first, which `check` tells.
     added = platform(*add, "--namespaces", selector, "-o", "json", stdin="hunter2")
     assert added.json["selectedNamespaces"] == 1, added.err
-    wait_for(lambda: password_in(control_plane, namespace, "team") == "hunter2", "the copy")
-    assert platform("registry", "check", "team").status == 1
+    wait_for(lambda: password_in(control_plane, namespace, NAME) == "hunter2", "the copy")
+    assert platform("registry", "check", NAME).status == 1
 
     # Rotation: the same command once more.
     assert platform(*add, stdin="Password").status == 0
-    wait_for(lambda: password_in(control_plane, namespace, "team") == "Password", "the rotated copy")
-    assert platform("registry", "check", "team").status == 0
-    assert platform("registry", "check", "team", "-n", namespace).status == 0
+    wait_for(lambda: password_in(control_plane, namespace, NAME) == "Password", "the rotated copy")
+    assert platform("registry", "check", NAME).status == 0
+    assert platform("registry", "check", NAME, "-n", namespace).status == 0
     wait_for(lambda: platform("registry", "list", "-o", "json").json[0]["ready"] == "True", "the mapping to be Ready")
 
     # A Pod gets it, as `explain` says, and then the doctor is content.
@@ -68,11 +71,11 @@ def test_registry_is_added_used_rotated_examined_and_taken_away(
     assert [each["key"] for each in said.json[0]["tries"]] == [f"{registry.host}/team"]
     control_plane.kubectl("run", "web", f"--image={image}", "-n", namespace, "--restart=Never")
     pod = control_plane.kubectl_json("get", "pod", "web", "-n", namespace)
-    assert pod["spec"]["imagePullSecrets"] == [{"name": "team"}]
+    assert pod["spec"]["imagePullSecrets"] == [{"name": NAME}]
     healthy = platform("doctor")
     assert (healthy.status, healthy.out) == (0, "All is well.\n")
 
     # And away with it: mapping, source and copy.
-    assert platform("registry", "remove", "team").status == 0
-    wait_for(lambda: password_in(control_plane, namespace, "team") is None, "the copy to go")
-    assert "team-credentials" not in control_plane.kubectl("get", "secrets", "-n", NAMESPACE, "-o", "name")
+    assert platform("registry", "remove", NAME).status == 0
+    wait_for(lambda: password_in(control_plane, namespace, NAME) is None, "the copy to go")
+    assert f"{NAME}-credentials" not in control_plane.kubectl("get", "secrets", "-n", NAMESPACE, "-o", "name")
