@@ -7,6 +7,8 @@ from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess
 from tests.volumes.world import ARGUMENTS, World
 
 SYSTEM = "sutler-system"
+KILLABLE = ["tests.volumes.killable", "volumes", "--lease-duration=1.5", "--renew-deadline=1", "--retry-period=0.3"]
+KILLABLE += ["--workers=2"]
 RIGHTS = Path(__file__).parents[2] / "manifests" / "base" / "volumes-rbac.yaml"
 
 
@@ -50,6 +52,28 @@ def volumes(start_volumes: Callable[..., SutlerProcess]) -> Iterator[SutlerProce
     started.start()
     yield started
     started.stop()
+
+
+@pytest.fixture
+def start_killable(
+    control_plane: ControlPlane, ceph: Ceph, place: Place, system: str, tmp_path: Path
+) -> Iterator[Callable[..., SutlerProcess]]:
+    """Starts a `provisioner volumes` that kills itself at this call ("0:never"), with these further arguments."""
+    started: list[SutlerProcess] = []
+
+    def start(kill: str, *arguments: str) -> SutlerProcess:
+        state = tmp_path / f"{len(started)}"
+        state.mkdir()
+        env = {"CEPH_CONF": str(ceph.conf), "SUTLER_TEST_KILL": kill}
+        words = [*KILLABLE, f"--namespace={system}", *arguments]
+        process = SutlerProcess(words, control_plane.kubeconfig, place, state, env)
+        process.launch()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.stop()
 
 
 @pytest.fixture

@@ -2,17 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from sutler.volumes.adoption import Adoption, render, request_name
-from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
+from tests.cluster import Ceph, ControlPlane, SutlerProcess, wait_for
 from tests.volumes.test_killed_everywhere import MIB
 from tests.volumes.world import World, claim
 
-ARGUMENTS = ["tests.volumes.killable", "volumes", "--lease-duration=1.5", "--renew-deadline=1", "--retry-period=0.3"]
-ARGUMENTS += ["--workers=2"]
 # As harsh as can be: what looks like an orphan is thrown away at once, and what is in the trash removed.
 HARSH = ["--reconcile-interval=0.5", "--orphans=trash", "--orphan-grace=0.1", "--orphan-trash-delay=0"]
 CALM = ["--reconcile-interval=1000"]
@@ -21,22 +18,8 @@ Start = Callable[[str], SutlerProcess]
 
 
 @pytest.fixture
-def start(control_plane: ControlPlane, ceph: Ceph, place: Place, system: str, tmp_path: Path) -> Iterator[Start]:
-    started: list[SutlerProcess] = []
-
-    def start(kill: str) -> SutlerProcess:
-        state = tmp_path / f"{len(started)}"
-        state.mkdir()
-        env = {"CEPH_CONF": str(ceph.conf), "SUTLER_TEST_KILL": kill}
-        words = [*ARGUMENTS, f"--namespace={system}", *(HARSH if kill == "0:never" else CALM)]
-        process = SutlerProcess(words, control_plane.kubeconfig, place, state, env)
-        process.launch()
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.stop()
+def start(start_killable: Callable[..., SutlerProcess]) -> Start:
+    return lambda kill: start_killable(kill, *(HARSH if kill == "0:never" else CALM))
 
 
 class Adopting:

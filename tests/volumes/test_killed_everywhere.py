@@ -1,15 +1,12 @@
 """SIGKILL at every call of a volume's life, one by one, and a new start: nothing doubled, lost or left behind."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
+from tests.cluster import Ceph, ControlPlane, SutlerProcess, wait_for
 from tests.volumes.world import World, claim
 
-ARGUMENTS = ["tests.volumes.killable", "volumes", "--lease-duration=1.5", "--renew-deadline=1", "--retry-period=0.3"]
-ARGUMENTS += ["--reconcile-interval=1000", "--workers=2"]
 MIB = 1024**2
 
 
@@ -60,23 +57,8 @@ class Life:
 
 
 @pytest.fixture
-def start(
-    control_plane: ControlPlane, ceph: Ceph, place: Place, system: str, tmp_path: Path
-) -> Iterator[Callable[[str], SutlerProcess]]:
-    started: list[SutlerProcess] = []
-
-    def start(kill: str) -> SutlerProcess:
-        state = tmp_path / f"{len(started)}"
-        state.mkdir()
-        env = {"CEPH_CONF": str(ceph.conf), "SUTLER_TEST_KILL": kill}
-        process = SutlerProcess([*ARGUMENTS, f"--namespace={system}"], control_plane.kubeconfig, place, state, env)
-        process.launch()
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.stop()
+def start(start_killable: Callable[..., SutlerProcess]) -> Callable[[str], SutlerProcess]:
+    return lambda kill: start_killable(kill, "--reconcile-interval=1000")
 
 
 @pytest.mark.timeout(1800)
