@@ -5,7 +5,6 @@ import datetime as dt
 import json
 import os
 from collections.abc import Iterator
-from typing import cast
 
 import pytest
 
@@ -14,7 +13,7 @@ from certs.contents import Contents
 from sutler.commands.certs.gather import names_for
 from tests.certs.stored import SECRET, Stored
 from tests.cli.conftest import Sutler
-from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
+from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
 from tests.cluster.installation import Installation
 from tests.conftest import REPOSITORY
 
@@ -26,8 +25,7 @@ def webhook(
     control_plane: ControlPlane, place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SutlerProcess]:
     """Two replicas would be called by two URLs; one is enough to be called."""
-    no_ceph = cast("Ceph", None)
-    installation = Installation(control_plane, no_ceph, place, tmp_path_factory.mktemp("sutler"))
+    installation = Installation(control_plane, None, place, tmp_path_factory.mktemp("sutler"))
     installation.apply()
     yield installation.run("webhook", "--certificate-interval", "0.3")
     installation.stop()

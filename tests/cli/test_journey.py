@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.conftest import Sutler
-from tests.cluster import Ceph, ControlPlane, Place, Registry, wait_for
+from tests.cluster import ControlPlane, Place, Registry, wait_for
 from tests.cluster.installation import NAMESPACE, Installation
 
 NAME = "journey"
@@ -18,7 +18,7 @@ NAME = "journey"
 def installed(control_plane: ControlPlane, place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The part of Sutler that is about pull secrets; Ceph is not started."""
     state = tmp_path_factory.mktemp("sutler")
-    installation = Installation(control_plane, Ceph(state / "ceph", place), place, state)
+    installation = Installation(control_plane, None, place, state)
     try:
         installation.apply()
         installation.run("webhook")

@@ -35,7 +35,7 @@ class Installation:
 
     Args:
         control_plane: where the manifests are applied.
-        ceph: gets a user for each account that works with it.
+        ceph: gets a user for each account that works with it; None where none does.
         place: where the processes run.
         state: folder for what they keep and log.
         environment: what they run from. Default: the working tree.
@@ -49,7 +49,7 @@ class Installation:
     def __init__(
         self,
         control_plane: ControlPlane,
-        ceph: Ceph,
+        ceph: Ceph | None,
         place: Place,
         state: Path,
         environment: Environment | None = None,
@@ -129,6 +129,8 @@ class Installation:
         return words[2:], {one["name"]: one["value"] for one in container.get("env", []) if "value" in one}
 
     def _ceph_user(self, account: str, users: Mapping[str, Capabilities]) -> tuple[str, str]:
+        if self._ceph is None:
+            raise ClusterError(f"sutler-{account} needs a Ceph, and this installation has none")
         return "--ceph-conf", str(self._ceph.client_conf(self.state / account / "ceph", users))
 
     def _apply(self, objects: list[Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Ceph, ControlPlane, Place, wait_for
+from tests.cluster import ControlPlane, Place, wait_for
 from tests.cluster.installation import NAMESPACE, Installation
 from tests.node.pods import create, make_secret, run_pod, wait_running
 
@@ -59,7 +59,7 @@ def installation(
 ) -> Iterator[Installation]:
     """Sutler without volumes. Its webhook is not there yet."""
     state = tmp_path_factory.mktemp("sutler")
-    installed = Installation(control_plane, Ceph(state / "ceph", place), place, state)
+    installed = Installation(control_plane, None, place, state)
     try:
         installed.apply()
         installed.run("secrets")

@@ -5,9 +5,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
 
-from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess
+from tests.cluster import ControlPlane, Place, SutlerProcess
 from tests.cluster.installation import NAMESPACE, Installation
 
 SECRET = "sutler-webhook-certificate"
@@ -73,7 +72,7 @@ class Replicas:
         self.balancer = Balancer(place.port())
         self.running: list[SutlerProcess] = []
         self._state = state
-        self._installation = Installation(control_plane, cast("Ceph", None), place, state)
+        self._installation = Installation(control_plane, None, place, state)
         self._kubeconfig: Path | None = None
 
     def apply(self) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -15,7 +15,7 @@ from sutler.commands.check_install.trial import choices, pod
 from sutler.commands.world import World
 from sutler.registry import LabelSelector, Mapping
 from tests.cli.conftest import Ran, Sutler
-from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
+from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
 from tests.cluster.installation import NAMESPACE, Installation
 from tests.conftest import REPOSITORY
 
@@ -26,7 +26,7 @@ NOW = "2026-01-01T00:00:00+00:00"
 def webhook(
     control_plane: ControlPlane, place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SutlerProcess]:
-    installation = Installation(control_plane, cast("Ceph", None), place, tmp_path_factory.mktemp("sutler"))
+    installation = Installation(control_plane, None, place, tmp_path_factory.mktemp("sutler"))
     installation.apply()
     yield installation.run("webhook", "--certificate-interval", "0.3")
     installation.stop()

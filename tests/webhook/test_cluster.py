@@ -8,12 +8,12 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import yaml
 
-from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
+from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
 from tests.cluster.installation import Installation
 from tests.webhook.pods import Json, body
 from tests.webhook.rewriter import rewriter
@@ -82,8 +82,7 @@ class Cluster:
 def installation(
     control_plane: ControlPlane, place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    no_ceph = cast("Ceph", None)  # nothing here has to do with volumes
-    installation = Installation(control_plane, no_ceph, place, tmp_path_factory.mktemp("sutler"))
+    installation = Installation(control_plane, None, place, tmp_path_factory.mktemp("sutler"))
     installation.apply()
     yield installation
     installation.stop()
