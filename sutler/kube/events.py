@@ -116,7 +116,13 @@ class EventRecorder:
 
     async def _send_all(self, waiting: "asyncio.Queue[_Series]", pause: float) -> NoReturn:
         while True:
-            await self._send(await waiting.get())
+            series = await waiting.get()
+            try:
+                await self._send(series)
+            except asyncio.CancelledError:
+                # Nobody knows how far the request got; sent once more under its name, it stays one event.
+                waiting.put_nowait(series)
+                raise
             await asyncio.sleep(pause)
 
     def _note(self, regarding: Json, type_: str, reason: str, message: str) -> None:

@@ -139,3 +139,20 @@ async def test_last_words_are_sent_at_the_end(client: Client, thing: Json) -> No
         recorder.warning(thing, "Stopping", "a" * 5000)
     (event,) = await recorded(client, thing, 1)
     assert len(event["message"]) == 1024
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_event_on_its_way_at_the_end_is_not_lost(
+    proxied: Client, proxy: FaultyProxy, thing: Json, late: bool
+) -> None:
+    async def held() -> bool:
+        return proxy.count("POST") == 1
+
+    proxy.fail(faults.stall(late=late), method="POST", times=1)
+    recorder = EventRecorder(proxied, "sutler-test")
+    async with running(recorder.run()):
+        recorder.warning(thing, "Stopping", "farewell")
+        await wait_for_async(held, "the request")
+        if late:
+            await recorded(proxied, thing, 1)
+    await recorded(proxied, thing, 1)
