@@ -19,6 +19,8 @@ Json = dict[str, Any]
 
 TEAM = "team"
 SOURCE = "aliyun-credentials"
+ATTACHED = "external-attacher/rbd-csi-ceph-com"
+"""Finalizer of volumes that nodes may have: ceph-csi's own, not Sutler's."""
 _PATIENCE = 60.0
 
 
@@ -145,6 +147,10 @@ class Life:
         self._claim("kept", "rbd")
         bound = ["get", "pvc", "kept", "-n", TEAM, "-o", "jsonpath={.status.phase}"]
         wait_for(lambda: self.control_plane.kubectl(*bound) == "Bound", "the claim to be Bound", _PATIENCE)
+        (volume,) = self.control_plane.kubectl_json("get", "pv")["items"]
+        attached = {"metadata": {"finalizers": [*volume["metadata"]["finalizers"], ATTACHED]}}
+        name = volume["metadata"]["name"]
+        self.control_plane.kubectl("patch", "pv", name, "--type=merge", "-p", json.dumps(attached))
 
     def _room(self) -> None:
         """Told for each class, told anew when it changes, taken back with the class."""

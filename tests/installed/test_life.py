@@ -12,11 +12,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.cluster import ControlPlane
+from tests.cluster import ControlPlane, wait_for
 from tests.cluster.installation import NAMESPACE
 from tests.conftest import REPOSITORY
 from tests.installed import promql, rights
-from tests.installed.life import TEAM, Life
+from tests.installed.life import ATTACHED, TEAM, Life
 from tests.manifests.rendered import BASE, rendered
 from tests.manifests.watched import expressions
 
@@ -162,11 +162,16 @@ def test_uninstalled_without_a_trace(life: Life, ended: list[Json]) -> None:
 
 @pytest.mark.usefixtures("ended")
 def test_uninstalled_without_losing_data(life: Life, control_plane: ControlPlane) -> None:
-    """The claim is still Bound; deleting it, and then its volume, leaves the image."""
+    """The claim is still Bound; deleting it, and then its volume, leaves the image. Others still hold the volume."""
     claim = control_plane.kubectl_json("get", "pvc", "kept", "-n", TEAM)
     assert claim["status"]["phase"] == "Bound"
     images = life.ceph.rbd("ls", "rbd").split()
     assert any(claim["metadata"]["uid"] in image for image in images)
     control_plane.kubectl("delete", "pvc", "kept", "-n", TEAM, "--timeout=60s")
-    control_plane.kubectl("delete", "pv", claim["spec"]["volumeName"], "--timeout=60s")
+    name = claim["spec"]["volumeName"]
+    control_plane.kubectl("delete", "pv", name, "--wait=false")
+    finalizers = ("get", "pv", name, "-o", "jsonpath={.metadata.finalizers[*]}")
+    wait_for(lambda: control_plane.kubectl(*finalizers) == ATTACHED, "nobody but the attacher to hold the volume")
+    control_plane.kubectl("patch", "pv", name, "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+    wait_for(lambda: not control_plane.kubectl("get", "pv", name, "--ignore-not-found"), "the volume to go")
     assert life.ceph.rbd("ls", "rbd").split() == images
