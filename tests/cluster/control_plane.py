@@ -71,7 +71,7 @@ class ControlPlane:
         self.apiserver.resume()
 
     def ready(self) -> bool:
-        return probe.get(f"{self.url}/readyz", self.state / "pki" / "ca.crt")[0] == HTTPStatus.OK
+        return probe.get(f"{self.url}/readyz", self.state / "pki" / "ca.crt", timeout=2)[0] == HTTPStatus.OK
 
     def kubectl(self, *args: str, input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - as in subprocess.run
         """Run kubectl as the administrator and return what it prints.

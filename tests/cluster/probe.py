@@ -1,5 +1,6 @@
 """Ask a server that may not be there yet."""
 
+import http.client
 import ssl
 import urllib.error
 import urllib.request
@@ -15,5 +16,5 @@ def get(url: str, authority: Path | None = None, timeout: float = 5) -> tuple[in
     except urllib.error.HTTPError as refused:
         with refused:
             return refused.code, refused.read().decode()
-    except OSError:
+    except (OSError, http.client.HTTPException):  # the latter: it has ended in the midst of its answer
         return 0, ""

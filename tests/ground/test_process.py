@@ -1,5 +1,6 @@
 """A process never outlives its owner, and its owner can always end it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from tests.cluster import ClusterError, Place, Process, wait_for
 from tests.ground import processes
 
 REPOSITORY = Path(__file__).parents[2]
+# For so many seconds nothing else on this machine sleeps, another run of these tests neither.
+CHILD, ORPHAN = f"611.{os.getpid()}", f"622.{os.getpid()}"
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
@@ -33,10 +36,10 @@ def test_stop_ends_one_that_is_frozen(tmp_path: Path) -> None:
 
 
 def test_stop_ends_the_children_too(tmp_path: Path) -> None:
-    process = _python(FAMILY, tmp_path, "611.611")
-    process.until(lambda: processes.naming("sleep 611.611"), "its child")
+    process = _python(FAMILY, tmp_path, CHILD)
+    process.until(lambda: processes.naming(f"sleep {CHILD}"), "its child")
     process.stop()
-    wait_for(lambda: not processes.naming("sleep 611.611"), "the child to be gone")
+    wait_for(lambda: not processes.naming(f"sleep {CHILD}"), "the child to be gone")
 
 
 def test_stop_twice_gives_the_same_status(tmp_path: Path) -> None:
@@ -66,7 +69,7 @@ def test_process_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
 def test_process_dies_with_an_owner_that_is_killed(tmp_path: Path) -> None:
     owner_script = (
         "import sys, time; from pathlib import Path; from tests.cluster import Place, Process;"
-        "Process.started(['sleep', '622.622'], place=Place.host(), log=Path(sys.argv[1]));"
+        f"Process.started(['sleep', {ORPHAN!r}], place=Place.host(), log=Path(sys.argv[1]));"
         "print('started', flush=True); time.sleep(600)"
     )
     with subprocess.Popen(
@@ -75,10 +78,10 @@ def test_process_dies_with_an_owner_that_is_killed(tmp_path: Path) -> None:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"started\n"
         try:
-            wait_for(lambda: processes.naming("sleep 622.622"), "the process to be there")
+            wait_for(lambda: processes.naming(f"sleep {ORPHAN}"), "the process to be there")
         finally:
             owner.kill()
-    wait_for(lambda: not processes.naming("sleep 622.622"), "the process to die with its owner", timeout=5)
+    wait_for(lambda: not processes.naming(f"sleep {ORPHAN}"), "the process to die with its owner")
 
 
 def test_wait_for_names_what_and_the_last_answer() -> None:
