@@ -65,11 +65,13 @@ class Installation:
         """Apply the manifests, start the processes, wait until each is ready."""
         try:
             self.apply()
-            self.webhook = self.run("webhook")
-            self.secrets = self.run("secrets", *_LEASE)
-            self.volumes = self.run("volumes", *self._ceph_user("volumes", {"sutler": _IMAGES}), *_LEASE)
+            self.webhook = self.launch("webhook")
+            self.secrets = self.launch("secrets", *_LEASE)
+            self.volumes = self.launch("volumes", *self._ceph_user("volumes", {"sutler": _IMAGES}), *_LEASE)
             users = {"sutler-api": _IMAGES, "sutler-pools": _POOLS}
-            self.api = self.run("api", *self._ceph_user("api", users), "--pools-user", "sutler-pools")
+            self.api = self.launch("api", *self._ceph_user("api", users), "--pools-user", "sutler-pools")
+            for process in self._running:
+                process.wait_ready()
         except BaseException:
             self.stop()
             raise
@@ -90,6 +92,16 @@ class Installation:
 
     def run(self, account: str, *flags: str) -> SutlerProcess:
         """Start what the account's Deployment runs, with `flags` added, and wait until it is ready."""
+        process = self.launch(account, *flags)
+        try:
+            process.wait_ready()
+        except BaseException:
+            process.stop()
+            raise
+        return process
+
+    def launch(self, account: str, *flags: str) -> SutlerProcess:
+        """The same without waiting, so that several can come up at once. `stop` ends it, ready or not."""
         command, variables = self._command(f"sutler-{account}")
         state = self.state / account
         state.mkdir(parents=True, exist_ok=True)
@@ -103,7 +115,7 @@ class Installation:
         )
         if account == "webhook":
             self._apply([_by_url(one, process.url) for one in self._rendered if one["kind"] == _WEBHOOK])
-        process.start()
+        process.launch()
         self._running.append(process)
         return process
 
