@@ -50,6 +50,17 @@ class _Request(aiohttp.ClientRequest):
             check()
         return await super().send(conn)
 
+    async def write_bytes(self, writer: Any, conn: Any, content_length: int | None = None) -> None:
+        # A task of its own, begun one turn of the event loop later: a process frozen in that moment has lost its lease.
+        if (check := _fence.get()) is not None:
+            try:
+                check()
+            except Exception as lost:  # noqa: BLE001 - whoever waits for the answer gets it
+                conn.protocol.set_exception(lost)
+                conn.close()
+                return
+        await super().write_bytes(writer, conn, content_length)
+
 
 class Transport:
     def __init__(self, source: config.Source, component: str) -> None:
