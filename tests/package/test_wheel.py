@@ -99,9 +99,15 @@ def test_all_four_processes_run_from_the_wheel(installed: Installation, environm
         assert not folder.is_relative_to(REPOSITORY), "the sources would be found before what is installed"
 
 
-def test_they_do_their_work(installed: Installation, namespace: str, pool: str) -> None:
+def test_they_do_their_work(
+    installed: Installation, namespace: str, pool: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     control_plane = installed.control_plane
-    control_plane.kubectl("apply", "-f", "-", input=json.dumps(objects(namespace, pool)))
+    file = tmp_path / "objects.json"
+    file.write_text(json.dumps(objects(namespace, pool)))
+    control_plane.kubectl("apply", "-f", str(file))
+    # Other tests have the same cluster.
+    request.addfinalizer(lambda: control_plane.kubectl("delete", "-f", str(file), "--wait=false"))
     copied = ("get", "secret", "team", "-n", namespace, "--ignore-not-found", "-o", "name")
     wait_for(lambda: control_plane.kubectl(*copied), "the copy of the pull secret")
     bound = ("get", "pvc", "data", "-n", namespace, "-o", "jsonpath={.status.phase}")
