@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sutler.commands.doctor.diagnose import diagnose
-from sutler.commands.doctor.finding import Finding
+from sutler.commands.doctor.finding import Finding, note, problem
 from sutler.commands.doctor.snapshot import Snapshot, read_patient
 from sutler.commands.world import Held, World
 
@@ -156,6 +156,20 @@ def test_pull_secret_that_is_missing_is_traced_to_its_source(spec: Json, source:
     (found,) = problems(snapshot)
     assert why in found.why
     assert fix in found.fix[0]
+
+
+def test_missing_pull_secret_of_another_image_is_not_why_a_credential_is_refused() -> None:
+    """The kubelet does without one that is missing, and tries what it has."""
+    objects = [mapping()], [pod("quay.io/acme/app", "others", "pull")], [secret("pull", "quay.io/acme")]
+    snapshot = seen(*objects)
+    snapshot.world.secrets[("team", "others")] = MISSING
+    (found,) = problems(snapshot)
+    assert "the registry refuses the credential quay.io/acme of Secret pull" in found.why
+
+
+def test_sentence_ends_with_one_full_stop() -> None:
+    assert problem("Mapping acme", "is not ready: no JSON.").as_text() == "PROBLEM  Mapping acme is not ready: no JSON."
+    assert note("Mapping acme", "is used by nobody").as_text() == "note     Mapping acme is used by nobody."
 
 
 def test_pods_of_one_cause_are_one_finding() -> None:

@@ -26,7 +26,8 @@ class Finding:
     def as_text(self) -> str:
         mark = "PROBLEM" if self.harmful else "note   "
         fixes = [f"           $ {one_line(line)}" for line in self.fix]
-        return "\n".join([f"{mark}  {one_line(f'{self.what} {self.why}')}.", *fixes])
+        # Some whys are others' sentences, with a full stop of their own.
+        return "\n".join([f"{mark}  {one_line(f'{self.what} {self.why}').removesuffix('.')}.", *fixes])
 
 
 def problem(what: str, why: str, *fix: str) -> Finding:

@@ -78,8 +78,12 @@ def _cause(case: _Case) -> Cause:
     if lacking:
         return _came_too_early(case, lacking)
     for secret in found.secrets:
-        if secret.held.config is None and not secret.held.unknown:
-            return _missing(case, secret) if secret.held.missing else _unusable(case, secret)
+        if secret.held.missing:
+            # The kubelet does without it: what it has for this image counts, unless this was to be for it, too.
+            if not found.tries or case.mapping_of(secret.name):
+                return _missing(case, secret)
+        elif secret.held.config is None and not secret.held.unknown:
+            return _unusable(case, secret)
     if found.tries:
         return _turned_away(case)
     return _uncovered(case, found.image)
