@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from provisioner.volumes.parameters import MUTABLE, SERVED
 from tests.conftest import REPOSITORY
 from tests.manifests.references import dangling
 from tests.manifests.rendered import KNOWS_COMPONENTS, MANIFESTS, container, pods, rendered
@@ -39,6 +40,14 @@ def test_links_lead_somewhere(guide: Path) -> None:
 def test_every_guide_is_found_from_the_readme() -> None:
     linked = {path for path, _ in _LINK.findall((REPOSITORY / "README.md").read_text())}
     assert {f"docs/{guide.name}" for guide in DOCS.glob("*.md")} <= linked
+
+
+def test_every_parameter_of_a_class_is_in_the_readme_and_those_that_can_be_changed_are_said() -> None:
+    chapter = (REPOSITORY / "README.md").read_text().partition("## For storage teams")[2].partition("\n## ")[0]
+    table, _, below = chapter.partition("Parameters of a class can't be changed.")
+    assert sorted(name for name in SERVED if f"`{name}`" not in table) == []
+    changeable = re.findall(r"`(\w+)`", below.partition(" can also be set")[0])
+    assert changeable == list(MUTABLE)
 
 
 @KNOWS_COMPONENTS
