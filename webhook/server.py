@@ -181,12 +181,14 @@ def make_runner(state: State | Admission) -> web.ServerRunner:
     It is aiohttp's low-level one: there is one path, and routing costs a good deal.
     """
     admission = state if isinstance(state, Admission) else Admission(state)
-    return web.ServerRunner(
-        web.Server(admission.handle),
+    # The server takes these; its runner would swallow them.
+    server = web.Server(
+        admission.handle,
         access_log=None,
         keepalive_timeout=KEEP_ALIVE_SECONDS,
         auto_decompress=False,  # what is packed is refused, so it must not be unpacked first
     )
+    return web.ServerRunner(server)
 
 
 def _check_head(request: BaseRequest) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import logging
 import time
 from collections.abc import AsyncIterator
 
@@ -15,7 +16,7 @@ from tests.webhook.pods import body, pod
 from tests.webhook.running import APP, JSON, Running, head_of, until
 from webhook.load import Limits
 from webhook.memo import Memo
-from webhook.server import LARGEST_BODY
+from webhook.server import KEEP_ALIVE_SECONDS, LARGEST_BODY, make_runner
 
 
 def count(outcome: str) -> float:
@@ -124,6 +125,27 @@ async def test_bad_input_gets_a_status_and_the_reason(
     assert "Traceback" not in text
     assert count("bad_request") == before + 1
     assert (await running.post(body(pod(APP))))[0] == 200
+
+
+async def test_requests_are_counted_and_not_logged(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="aiohttp.access"):
+        reader, writer = await running.raw()  # made after the level was set
+        content = body(pod(APP))
+        writer.write(head_of(len(content)) + content)
+        await reader.readuntil(b"}}}")
+        writer.close()
+    assert [record for record in caplog.records if record.name == "aiohttp.access"] == []
+
+
+async def test_idle_connections_are_kept_longer_than_the_api_server_keeps_them(running: Running) -> None:
+    runner = make_runner(running.admission)
+    await runner.setup()
+    try:
+        assert runner.server is not None
+        assert runner.server().keepalive_timeout == KEEP_ALIVE_SECONDS
+    finally:
+        await runner.cleanup()
+    assert KEEP_ALIVE_SECONDS > 90
 
 
 async def test_content_type_with_a_charset_is_json(running: Running) -> None:
