@@ -59,13 +59,18 @@ class Door:
     async def _room(self) -> None:
         """Return when one more may come in. Those who have never asked for anything make room, the oldest first."""
         most = self._admission.load.limits.connections
-        while len(self._coming) + len(self._server.connections) >= most:
-            idle = next((one for one in self._server.connections if one not in self._admission.callers), None)
+        while len(self._coming) + len(there := self._there()) >= most:
+            idle = next((transport for caller, transport in there if caller not in self._admission.callers), None)
             if idle is not None:
-                idle.force_close()
+                # Not closed in good order: TLS would wait half a minute for one that does not answer the farewell.
+                idle.abort()
             elif self._coming:
                 next(iter(self._coming)).cancel()
             await asyncio.sleep(_PAUSE_SECONDS if idle is None else 0)
+
+    def _there(self) -> list[tuple[object, asyncio.Transport]]:
+        """Those that are connected; the server knows others a while longer, until their last request has ended."""
+        return [(one, one.transport) for one in self._server.connections if one.transport is not None]
 
     async def _shake_hands(self, connection: socket.socket) -> None:
         # An answer is one small packet, which must not wait for another one.

@@ -4,6 +4,8 @@ import asyncio
 import gzip
 import json
 import logging
+import socket
+import ssl
 import time
 from collections.abc import AsyncIterator
 
@@ -286,6 +288,22 @@ async def test_connections_that_never_ask_make_room_and_those_that_asked_stay(ru
     writer.write(content)
     assert (await reader.readuntil(b"}}}")).startswith(b"HTTP/1.1 200")
     for _, each in (*idle, (reader, writer)):
+        each.close()
+
+
+async def test_connections_that_never_ask_make_room_at_once_though_they_answer_no_farewell(running: Running) -> None:
+    running.admission.load.limits = Limits(connections=5)
+
+    def mute() -> ssl.SSLSocket:
+        """Connected, and from then on as if its process were frozen."""
+        return running.context.wrap_socket(
+            socket.create_connection(("localhost", running.port)), server_hostname="localhost"
+        )
+
+    silent = [await asyncio.to_thread(mute) for _ in range(5)]
+    async with asyncio.timeout(10):  # much less than TLS waits for a farewell
+        assert (await running.post(body(pod(APP))))[0] == 200
+    for each in silent:
         each.close()
 
 
