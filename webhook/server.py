@@ -168,6 +168,8 @@ class Admission:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once", metrics.OVERLOADED) from None
         except TimeoutError:
             raise Refusal(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {seconds:g} s") from None
+        except ConnectionError:
+            raise Refusal(HTTPStatus.BAD_REQUEST, "the connection was lost before the whole body had come") from None
 
     def _tell(self, refusal: Refusal, now: float) -> None:
         if refusal.outcome == metrics.BAD_REQUEST and now - self._told >= _TELL_SECONDS:

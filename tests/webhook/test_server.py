@@ -80,6 +80,19 @@ async def test_client_that_leaves_before_the_answer_does_no_harm(running: Runnin
     assert (await running.post(body(pod(APP))))[0] == 200
 
 
+async def test_client_that_leaves_in_the_middle_of_its_body_is_no_defect_of_ours(
+    running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    errors, bad = count("error"), count("bad_request")
+    _, writer = await running.raw()
+    writer.write(head_of(100) + b"half")
+    await until(lambda: running.admission.busy, "the request to be in work")
+    writer.transport.abort()
+    await until(lambda: count("error") + count("bad_request") > errors + bad, "it to be counted")
+    assert (count("error"), count("bad_request")) == (errors, bad + 1)
+    assert "could not be answered" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("megabytes", [1, 3, 7])
 async def test_large_reviews_are_answered(running: Running, megabytes: int) -> None:
     large = pod(APP)
