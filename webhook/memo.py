@@ -13,7 +13,8 @@ from webhook.state import UNRESTRICTED, State
 
 MOST_REMEMBERED = 8192
 _LARGEST = 2048
-"""Characters of images or secrets. Larger Pods are rare and are decided each time; nobody can fill the memory."""
+"""Characters of images, or of everything else. Larger Pods are rare and are decided each time; nobody can fill the
+memory, not even with names that no object could have."""
 
 _Question = tuple[str, str, tuple[str, ...] | None, tuple[str, ...]]
 """Namespace, account, secrets, mappings: all that a decision about a new Pod depends on while the state is the same."""
@@ -63,7 +64,7 @@ class Memo:
         if known is not None and known.labels is labels and known.account is account:
             return known
         ready = _ready(inject(facts, matched, labels, state), labels, account)
-        if _size(facts.secrets) <= _LARGEST:
+        if _size((facts.namespace, facts.account, *(facts.secrets or ()))) <= _LARGEST:
             _remember(self._known, question, ready)
         return ready
 
@@ -84,5 +85,5 @@ def _ready(decision: Decision, labels: Labels | None = None, account: Account = 
     return Ready(encode(decision.verdict), decision.outcome.value, decision.mappings, labels, account)
 
 
-def _size(texts: tuple[str, ...] | None) -> int:
-    return sum(map(len, texts or ()))
+def _size(texts: tuple[str, ...]) -> int:
+    return sum(map(len, texts))

@@ -1,7 +1,9 @@
 """What is remembered is what would be decided anew."""
 
+import tracemalloc
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +36,26 @@ def test_memo_sees_every_change_of_what_it_decided_by() -> None:
 
     known.accounts = {"default/default": Account(enforces=True)}
     assert not patches("ghcr.io/x")
+
+
+@pytest.mark.parametrize("where", ["account", "namespace", "secret"])
+def test_memo_keeps_no_name_that_is_longer_than_any_can_be(where: str) -> None:
+    known, size = state(QUAY, default={}), 1_000_000
+    memo = Memo(known)
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            name = f"{number}{'x' * size}"
+            large = pod(APP, **_named(where, name))
+            memo.decide(decode(body(large, **({"namespace": name} if where == "namespace" else {}))), None)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 3 * size
+
+
+def _named(where: str, name: str) -> dict[str, Any]:
+    return {"account": {"serviceAccountName": name}, "secret": {"imagePullSecrets": [{"name": name}]}}.get(where, {})
 
 
 IMAGES = st.lists(st.sampled_from((APP, "ghcr.io/x", "nginx", "blue.example.com/x", "watched.io/x", "BAD")), max_size=3)
