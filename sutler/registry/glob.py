@@ -5,7 +5,6 @@ one literally. A malformed pattern matches nothing: the kubelet drops the error.
 """
 
 from collections.abc import Iterator
-from functools import cache
 from typing import NamedTuple
 
 _SEPARATOR = 0x2F
@@ -78,29 +77,28 @@ class Glob:
 def overlap(one: Glob, other: Glob) -> bool:
     """Whether some label of an image matches both."""
     mine, theirs = one.items(), other.items()
-
-    @cache
-    def meet(i: int, j: int) -> bool:
-        """From item i of one and j of the other on."""
-        if i < len(mine) and mine[i] is None:
-            return meet(i + 1, j) or (j < len(theirs) and meet(i, j + 1))
-        if j < len(theirs) and theirs[j] is None:
-            return meet(i, j + 1) or (i < len(mine) and meet(i + 1, j))
-        if i == len(mine) or j == len(theirs):
-            return i == len(mine) and j == len(theirs)
-        return not _alphabet(mine[i]).isdisjoint(_alphabet(theirs[j])) and meet(i + 1, j + 1)
-
-    return meet(0, 0)
+    # Whether what is left of one and of the other meet, by how much of the other: first with nothing left of one.
+    # No recursion: a key in a Secret is as long as whoever wrote it likes.
+    meets = [all(item is None for item in theirs[start:]) for start in range(len(theirs) + 1)]
+    for item in reversed(mine):
+        shorter, meets = meets, [False] * len(meets)
+        meets[-1] = item is None and shorter[-1]
+        for position, their in reversed([*enumerate(theirs)]):
+            if item is None or their is None:
+                meets[position] = shorter[position] or meets[position + 1]
+            else:
+                meets[position] = shorter[position + 1] and not _alphabet(item).isdisjoint(_alphabet(their))
+    return meets[0]
 
 
 def is_glob(label: str) -> bool:
     return not _META.isdisjoint(label.encode())
 
 
-def _alphabet(item: Item | None) -> frozenset[int]:
+def _alphabet(item: Item) -> frozenset[int]:
     if isinstance(item, One):
         return frozenset(byte for byte in _LABEL if item.holds(byte))
-    return frozenset(_LABEL if item is None else (item,))
+    return frozenset((item,))
 
 
 def _literal(items: tuple[Item, ...]) -> bytes:

@@ -153,7 +153,12 @@ def test_no_credential_is_in_a_repr() -> None:
         ("index.docker.io/acme", "docker.io/acme", False),
         ("https://index.docker.io/v1/", "quay.io", False),
         ("a[b", "*.io", False),
+        # No limit but the Secret's own is on a key's length.
+        (f"{'a' * 5000}.io", "*.io", True),
+        (f"{'a' * 5000}.io", "*b.io", False),
+        (f"{'*a' * 2000}.io", "a*a.io", True),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_usable_entries_are_those_that_the_kubelet_would_try(key: str, registry: str, usable: bool) -> None:
     found = usable_entries(config({key: {"auth": auth()}}), [registry, "unrelated.example.com"])
