@@ -86,8 +86,17 @@ class Copies:
         return self._watched.get(target)
 
     def wrote(self, target: str, copy: Copy | None) -> None:
-        """We made it so: the copy that the API server answered with, or None if we deleted it."""
-        self._recent[target] = (copy, self._clock() + RECENT)
+        """We made it so: the copy that the API server answered with, or None if we deleted it.
+
+        The watch may have been faster than the answer. Then nothing is left to be ahead of.
+        """
+        watched = self._watched.get(target)
+        if copy is None:
+            faster = watched is None and target not in self._recent
+        else:
+            faster = watched is not None and (watched == copy or _older(copy.version, watched.version))
+        if not faster:
+            self._recent[target] = (copy, self._clock() + RECENT)
 
     def shown(self, target: str, old: Copy | None, new: Copy | None) -> bool:
         """The watch showed a change. Unless that is older than our write, the write is remembered no longer.

@@ -43,10 +43,36 @@ def test_the_watch_ends_what_it_has_overtaken(old: Copy | None, new: Copy | None
 
 
 def test_our_own_deletion_is_no_news_and_what_comes_after_it_is() -> None:
-    copies = Copies({})
+    watched = {TARGET: OLD}
+    copies = Copies(watched)
     copies.wrote(TARGET, None)
+    del watched[TARGET]
     assert copies.shown(TARGET, OLD, None) is False
     assert copies.shown(TARGET, None, LATER) is True
+
+
+@pytest.mark.parametrize(
+    ("watched", "wrote"),
+    [
+        ({}, None),  # our deletion; nobody would ever ask for it again, and so forget it
+        ({TARGET: OURS}, OURS),
+        ({TARGET: LATER}, OURS),  # somebody wrote after us, and that was shown before our answer came
+    ],
+)
+def test_a_watch_faster_than_the_answer_is_believed(watched: dict[str, Copy], wrote: Copy | None) -> None:
+    copies = Copies(watched)
+    copies.wrote(TARGET, wrote)
+    assert copies.get(TARGET) == watched.get(TARGET)
+    watched.pop(TARGET, None)
+    assert copies.get(TARGET) is None
+    assert copies.shown(TARGET, OURS, None) is True, "the write is remembered"
+
+
+def test_a_copy_made_and_deleted_before_the_watch_shows_it_is_not_there() -> None:
+    copies = Copies({})
+    copies.wrote(TARGET, OURS)
+    copies.wrote(TARGET, None)
+    assert copies.get(TARGET) is None
 
 
 def test_our_write_is_forgotten_when_the_watch_never_shows_it() -> None:
