@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from provisioner.secrets.content import Problem, Usable
 from provisioner.secrets.decide import right
 from provisioner.secrets.world import Declared, World
+from sutler.kube.errors import shortened
 from sutler.kube.resources import Json
 from sutler.registry import mapping as registry
 from sutler.registry.mapping import Mode
 
 NAMED = 3
 """At most so many Secrets are named in one message."""
+
+LONGEST_CAUSE = 4000
+"""Characters of what is wrong with a mapping or a source: there may be hundreds of registries and any number of keys,
+and a status whose message exceeds 32768 is refused."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +94,17 @@ def judge(world: World, declared: Declared, found: Survey) -> Verdict:  # noqa: 
     """The first thing that is wrong, the most fundamental first."""
     mapping = declared.mapping
     if mapping is None:
-        return Verdict(False, "Invalid", f"{declared.problem}. Copies that exist stay as they are.")
+        return Verdict(
+            False, "Invalid", f"{shortened(declared.problem, LONGEST_CAUSE)}. Copies that exist stay as they are."
+        )
     if mapping.copy_from is None:
         return Verdict(True, "ReferenceOnly", f"Pods refer to Secret {mapping.secret}; nothing is copied.")
     usable = world.content(mapping)
     if isinstance(usable, Problem):
         stay = f" The {found.selected} selected namespaces keep the copies that they have." if found.selected else ""
-        return Verdict(False, usable.reason, f"{usable.message}.{stay}")
-    notes = f" Not used by the kubelet: {'; '.join(usable.notes)}." if usable.notes else ""
+        return Verdict(False, usable.reason, f"{shortened(usable.message, LONGEST_CAUSE)}.{stay}")
+    unused = shortened("; ".join(usable.notes), LONGEST_CAUSE)
+    notes = f" Not used by the kubelet: {unused}." if unused else ""
     if mapping.mode is Mode.OBSERVE:
         return Verdict(True, "Observing", f"{found.selected} namespaces would get a copy; nothing is changed.{notes}")
     if found.conflicts:

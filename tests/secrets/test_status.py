@@ -13,6 +13,8 @@ from tests.secrets.objects import Json, auth, config
 
 SOURCE = objects.secret("source", config(quay__io=auth("u", "p")))
 SPACES = ("team-a", "team-b", "team-c", "team-d")
+LONGEST_MESSAGE = 32768
+"""Characters; what the definition of RegistryMapping allows."""
 NOW = "2026-02-03T04:05:06Z"
 
 
@@ -118,6 +120,30 @@ def test_impossible_mapping_says_what_is_wrong_with_it() -> None:
     assert condition(told)["reason"] == "Invalid"
     assert "spec.registries[0]" in condition(told)["message"]
     assert "namespaces" not in told
+
+
+LONG = tuple(f"registry-{number}.example.com/{'a' * 200}" for number in range(256))
+
+
+@pytest.mark.parametrize(
+    ("registries", "data", "reason", "end"),
+    [
+        (tuple(f"{name}/*" for name in LONG), config(), "Invalid", "Copies that exist stay as they are."),
+        (LONG, config(quay__io=auth("u", "p")), "SourceUnusable", "keep the copies that they have."),
+        (("ghcr.io",), config(**dict.fromkeys(LONG, auth("u", "p"))), "SourceUnusable", "the copies that they have."),
+        (("quay.io",), config(quay__io=auth("u", "p"), **dict.fromkeys(LONG, "")), "Synced", "…."),
+    ],
+    ids=["bad registries", "registries", "keys", "keys without credentials"],
+)
+def test_a_message_of_hundreds_of_causes_fits_into_a_status(
+    registries: tuple[str, ...], data: dict[str, str], reason: str, end: str
+) -> None:
+    copied = SPACES if reason == "Synced" else ()
+    made = world(pull(registries=registries), source=objects.secret("source", data), copied=copied)
+    found = condition(status(made))
+    assert found["reason"] == reason
+    assert found["message"].endswith(end)
+    assert len(found["message"]) <= LONGEST_MESSAGE
 
 
 def test_observing_mapping_is_ready_and_changes_nothing() -> None:
