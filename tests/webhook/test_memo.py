@@ -55,7 +55,12 @@ def test_memo_keeps_no_name_that_is_longer_than_any_can_be(where: str) -> None:
 
 
 def _named(where: str, name: str) -> dict[str, Any]:
-    return {"account": {"serviceAccountName": name}, "secret": {"imagePullSecrets": [{"name": name}]}}.get(where, {})
+    match where:
+        case "account":
+            return {"serviceAccountName": name}
+        case "secret":
+            return {"imagePullSecrets": [{"name": name}]}
+    return {}
 
 
 IMAGES = st.lists(st.sampled_from((APP, "ghcr.io/x", "nginx", "blue.example.com/x", "watched.io/x", "BAD")), max_size=3)
