@@ -7,6 +7,9 @@ from aiohttp.web_request import BaseRequest
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 _LAST_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
 
+_MOST_UNREAD = 256 * 1024
+"""Bytes of answers that wait here for a client that goes on asking and does not read them."""
+
 
 class Answered(web.StreamResponse):
     """Status 200 with a JSON body, head and body in one write.
@@ -30,8 +33,13 @@ class Answered(web.StreamResponse):
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
         head = _HEAD if self._stays else _LAST_HEAD
         self._stays = self._stays and request.keep_alive
-        if request.transport is not None:  # else the client has gone
-            request.transport.write(head % (len(self._content), self._content))
+        transport = request.transport
+        if transport is None:  # the client has gone
+            return None
+        if transport.get_write_buffer_size() > _MOST_UNREAD:
+            transport.abort()
+        else:
+            transport.write(head % (len(self._content), self._content))
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:

@@ -36,6 +36,8 @@ the closing connection would fail and not be tried again."""
 _TELL_SECONDS = 10.0
 """Between two lines in the log about requests that can't be read: whoever sends them may send many."""
 _LONGEST_SHOWN = 60
+_LONGEST_NAMESPACE = 63
+"""Characters, as for every DNS label. Whoever sends a longer one is not the API server, which is not asked for it."""
 
 _JSON = "application/json"
 TALLY = metrics.register(Outcome)
@@ -130,7 +132,7 @@ class Admission:
         """Of the namespace. One that is too new to be known is asked for, for at most half of the API server's time."""
         namespace = review.namespace or ""
         labels = self.state.namespaces.get(namespace)
-        if labels is not None or not namespace:
+        if labels is not None or not 0 < len(namespace) <= _LONGEST_NAMESPACE:
             return labels
         try:
             async with asyncio.timeout(seconds / 2):

@@ -42,6 +42,14 @@ class Running:
     async def raw(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("localhost", self.port, ssl=self.context)
 
+    def silent(self) -> ssl.SSLSocket:
+        """Connects, for one who reads nothing and answers no farewell, as if its process were frozen. Blocks."""
+        plain = socket.socket()
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plain.settimeout(10)
+        plain.connect(("127.0.0.1", self.port))
+        return self.context.wrap_socket(plain, server_hostname="localhost")
+
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:

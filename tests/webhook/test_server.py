@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import json
 import logging
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -91,6 +90,20 @@ async def test_client_that_leaves_in_the_middle_of_its_body_is_no_defect_of_ours
     await until(lambda: count("error") + count("bad_request") > errors + bad, "it to be counted")
     assert (count("error"), count("bad_request")) == (errors, bad + 1)
     assert "could not be answered" not in capsys.readouterr().out
+
+
+async def test_client_that_asks_on_and_reads_no_answer_is_cut_off(running: Running) -> None:
+    content = (head_of(len(body(pod(APP)))) + body(pod(APP))) * 100
+    silent = await asyncio.to_thread(running.silent)
+
+    def ask_on() -> None:
+        for _ in range(1000):
+            silent.sendall(content)
+
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await asyncio.to_thread(ask_on)
+    silent.close()
+    assert (await running.post(body(pod(APP))))[0] == 200
 
 
 @pytest.mark.parametrize("megabytes", [1, 3, 7])
@@ -307,13 +320,7 @@ async def test_connections_that_never_ask_make_room_and_those_that_asked_stay(ru
 async def test_connections_that_never_ask_make_room_at_once_though_they_answer_no_farewell(running: Running) -> None:
     running.admission.load.limits = Limits(connections=5)
 
-    def mute() -> ssl.SSLSocket:
-        """Connected, and from then on as if its process were frozen."""
-        return running.context.wrap_socket(
-            socket.create_connection(("localhost", running.port)), server_hostname="localhost"
-        )
-
-    silent = [await asyncio.to_thread(mute) for _ in range(5)]
+    silent = [await asyncio.to_thread(running.silent) for _ in range(5)]
     async with asyncio.timeout(10):  # much less than TLS waits for a farewell
         assert (await running.post(body(pod(APP))))[0] == 200
     for each in silent:
@@ -351,3 +358,16 @@ async def test_namespace_too_new_to_be_known_is_asked_for_once_per_request(runni
     assert status == 200
     assert "patch" in json.loads(text)["response"]
     assert asked == ["new"]
+
+
+async def test_namespace_that_no_namespace_can_be_called_is_not_asked_for(running: Running) -> None:
+    asked = []
+
+    async def ask(name: str) -> Labels | None:
+        asked.append(name)
+        return None
+
+    running.state.ask_namespace = ask
+    assert (await running.post(body(pod(APP), namespace="x" * 63)))[0] == 200
+    assert (await running.post(body(pod(APP), namespace="x" * 64)))[0] == 200
+    assert asked == ["x" * 63]
