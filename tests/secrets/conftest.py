@@ -81,6 +81,11 @@ class Cluster:
         found = self.secret(namespace, name)
         return objects.auths(found) if found else None
 
+    def everywhere(self, name: str) -> dict[str, Json]:
+        """The Secrets of this name by namespace, of all namespaces in one call."""
+        found = self.control_plane.kubectl_json("get", "secrets", "-A", "--field-selector", f"metadata.name={name}")
+        return {one["metadata"]["namespace"]: one for one in found["items"]}
+
     def copied(self, namespace: str, name: str, timeout: float = 20) -> Json:
         return wait_for(lambda: self.secret(namespace, name), f"the copy {namespace}/{name}", timeout)
 

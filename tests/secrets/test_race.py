@@ -10,9 +10,9 @@ import pytest
 from provisioner.secrets.controller import Controller
 from sutler.kube.client import connect
 from sutler.kube.events import EventRecorder
-from tests.cluster import ControlPlane
+from tests.cluster import ControlPlane, wait_for
 from tests.secrets.conftest import Cluster
-from tests.secrets.objects import OWN, auth, config
+from tests.secrets.objects import OWN, Json, auth, auths, config
 
 SPACES = 6
 
@@ -53,11 +53,17 @@ def race(cluster: Cluster) -> None:
         cluster.source("source", config(quay__io=auth("u", str(turn))))
         for namespace in spaces[turn::4]:
             cluster.kubectl("delete", "secret", mapping, "-n", namespace, "--wait=false")
-        for namespace in spaces:
-            cluster.rotated(namespace, mapping, {"quay.io": {"auth": auth("u", str(turn))}})
-    before = [cluster.copied(namespace, mapping) for namespace in spaces]
+        rotated(cluster, mapping, {namespace: {"quay.io": {"auth": auth("u", str(turn))}} for namespace in spaces})
+    before = cluster.everywhere(mapping)
     cluster.told(cluster.mapping("probe", copy_from=cluster.source("source2", config(quay__io="dTpw"))), "Synced", 30)
-    assert [cluster.copied(namespace, mapping) for namespace in spaces] == before, "they go on writing"
+    assert cluster.everywhere(mapping) == before, "they go on writing"
     cluster.unmap(mapping)
-    for namespace in spaces:
-        cluster.gone(namespace, mapping)
+    wait_for(lambda: not cluster.everywhere(mapping), "all copies to be gone")
+
+
+def rotated(cluster: Cluster, mapping: str, expected: dict[str, Json]) -> None:
+    """Waits until the copies, by namespace, hold these credentials."""
+    wait_for(
+        lambda: {namespace: auths(secret) for namespace, secret in cluster.everywhere(mapping).items()} == expected,
+        "the new credentials in every namespace",
+    )
