@@ -20,6 +20,8 @@ class Purger:
 
     def add(self, place: Place, identifier: str) -> None:
         key = f"{place.path} {identifier}"
+        if key in self._places:
+            return  # a comparison has found what is being removed all the while
         self._places[key] = place
         self._queue.add(key)
 
