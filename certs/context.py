@@ -39,25 +39,28 @@ class LiveContext:
         self._current: ssl.SSLContext | None = None
         self._loaded: Pair | None = None
         self._refused: Pair | None = None
+        self._why_refused = ""
         self._expires = 0.0
 
-    def load(self, pair: Pair) -> None:
-        """Serves this pair from now on, or, if it is torn or unreadable, goes on with the one before."""
-        if pair in (self._loaded, self._refused):
-            return
+    def load(self, pair: Pair) -> str | None:
+        """Serves this pair from now on, or, if it is torn or unreadable, goes on with the one before and says why."""
+        if pair == self._loaded:
+            return None
+        if pair == self._refused:
+            return self._why_refused
         context = _new_context()
         try:
             certificate = issue.read_certificate(pair.certificate)
             _load(context, pair)
         except (CertificateError, ssl.SSLError) as error:
-            self._refused = pair
+            self._refused, self._why_refused = pair, f"a certificate that can't be served: {_reason(error)}"
             RELOAD_FAILURES.inc()
-            _log.warning("certificate not usable, the one before stays", reason=_reason(error))
-            return
+            return self._why_refused
         self._current, self._loaded, self._refused = context, pair, None
         self._expires = certificate.not_valid_after_utc.timestamp()
         EXPIRY.set(self._expires)
         _log.info("certificate loaded", expires=certificate.not_valid_after_utc.isoformat())
+        return None
 
     def problem(self) -> str | None:
         """Why no client would accept what is served; None if all is well."""

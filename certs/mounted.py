@@ -23,5 +23,5 @@ class MountedCertificate(Source):
             key = (self._directory / LEAF_KEY).read_bytes()
         except OSError as error:
             return f"{error.filename}: {error.strerror}"
-        self._live.load(Pair(certificate, key))
-        return None
+        problem = self._live.load(Pair(certificate, key))
+        return f"{self._directory} holds {problem}" if problem else None

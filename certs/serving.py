@@ -67,12 +67,12 @@ class ServingCertificate(Source):
         except KubeError as error:
             return str(error)
         # Whatever comes of publishing, a renewed leaf is served.
-        self._live.load(contents.leaf)
+        problem = self._live.load(contents.leaf)
         try:
             await self._publish(contents.authorities)
         except (KubeError, CertificateError) as error:
             return str(error)
-        return None
+        return f"its Secret holds {problem}" if problem else None
 
     def _trusted(self, contents: Contents, _: dt.datetime) -> bool:
         """Whether this very bundle has been in the webhook configuration for long enough."""

@@ -1,5 +1,6 @@
 """Pairs in a directory that change as a mounted Secret does, and as nothing should."""
 
+import asyncio
 import datetime as dt
 import ssl
 from pathlib import Path
@@ -14,10 +15,12 @@ from certs import context, issue
 from certs.issue import Names, Pair
 from certs.mounted import MountedCertificate
 from tests.certs.handshake import handshake, unverified
+from tests.webhook.running import until
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
 NAMES = Names(("sutler-webhook.sutler-system.svc",))
 AUTHORITY = issue.new_authority(NOW)
+UNSERVABLE = "no certificate is loaded ({} holds a certificate that can't be served: "
 
 
 def pair() -> Pair:
@@ -129,7 +132,19 @@ async def test_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(tmp
     mount(tmp_path, Pair(plain.certificate, key))
     mounted = MountedCertificate(tmp_path)
     await mounted.look()
-    assert mounted.ready() == "no certificate is loaded"
+    assert str(mounted.ready()).startswith(UNSERVABLE.format(tmp_path))
+
+
+async def test_pair_that_is_torn_at_the_start_is_told_and_looked_at_again_soon(tmp_path: Path) -> None:
+    mounted = MountedCertificate(tmp_path, poll_interval=3600)
+    mount(tmp_path, Pair(pair().certificate, pair().key))
+    running = asyncio.create_task(mounted.run())
+    try:
+        await until(lambda: str(mounted.ready()).startswith(UNSERVABLE.format(tmp_path)), "the first look")
+        mount(tmp_path, pair())
+        await until(lambda: mounted.ready() is None, "the pair that is whole")
+    finally:
+        running.cancel()
 
 
 def rsa_pair() -> Pair:
