@@ -172,6 +172,24 @@ def test_sentence_ends_with_one_full_stop() -> None:
     assert note("Mapping acme", "is used by nobody").as_text() == "note     Mapping acme is used by nobody."
 
 
+@pytest.mark.parametrize(
+    ("message", "image"),
+    [
+        ('Back-off pulling image "quay.io/acme/app-data:1"', "quay.io/acme/app-data:1"),
+        ('Failed to pull image "quay.io/acme/app-data:1": 401 Unauthorized', "quay.io/acme/app-data:1"),
+        (DENIED, "quay.io/acme/app"),
+        ("401 Unauthorized", "quay.io/acme/app"),
+        ("", "quay.io/acme/app"),
+    ],
+)
+def test_container_that_waits_for_an_image_volume_is_not_blamed_itself(message: str, image: str) -> None:
+    waiting = pod(message=message)
+    volume = {"name": "data", "image": {"reference": "quay.io/acme/app-data:1"}}
+    waiting["spec"]["volumes"] = [{"name": "empty", "emptyDir": {}}, volume]
+    (found,) = problems(seen([], [waiting]))
+    assert found.why.startswith(f"can't pull {image}: ")
+
+
 def test_pods_of_one_cause_are_one_finding() -> None:
     pods = [pod(owner="web-5", name=f"web-5-{n}") for n in range(100)]
     (found,) = problems(seen([mapping()], pods))

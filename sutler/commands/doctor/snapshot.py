@@ -97,6 +97,7 @@ def is_over(obj: Json) -> bool:
 
 def _failures(obj: Json, messages: Sequence[str]) -> Iterator[Failure]:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    volumes = [(volume.get("image") or {}).get("reference") for volume in spec.get("volumes") or []]
     seen = set()
     for containers, statuses in (
         ("initContainers", "initContainerStatuses"),
@@ -106,10 +107,17 @@ def _failures(obj: Json, messages: Sequence[str]) -> Iterator[Failure]:
         images = {container.get("name"): container.get("image") for container in spec.get(containers) or []}
         for each in status.get(statuses) or []:
             waiting = (each.get("state") or {}).get("waiting") or {}
-            image = images.get(each.get("name"))
+            said = waiting.get("message") or ""
+            image = _blamed(images.get(each.get("name")), volumes, said)
             if waiting.get("reason") in FAILING and image and image not in seen:
                 seen.add(image)
-                yield Failure(image, waiting["reason"], _message(image, waiting.get("message") or "", messages))
+                yield Failure(image, waiting["reason"], _message(image, said, messages))
+
+
+def _blamed(image: str | None, volumes: Sequence[str | None], said: str) -> str | None:
+    """A container waits for its own image or for that of a volume; which one only the kubelet's words tell."""
+    named = [each for each in (image, *volumes) if each and each in said]
+    return max(named, key=len, default=image)
 
 
 def _message(image: str, message: str, events: Sequence[str]) -> str:
