@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -29,14 +28,6 @@ CONFIGURATION = "sutler-webhook"
 @pytest.fixture(scope="module")
 def objects() -> list[Json]:
     return rendered(FOLDER)
-
-
-@pytest.fixture(scope="module")
-def applied(control_plane: ControlPlane, crds: None) -> Iterator[None]:  # noqa: ARG001 - the CRDs come first
-    control_plane.kubectl("apply", "-k", BASE)
-    yield
-    # Nobody serves it, and it would be in the way of others' tests.
-    control_plane.kubectl("delete", "mutatingwebhookconfiguration", CONFIGURATION)
 
 
 @pytest.mark.usefixtures("applied")
@@ -160,7 +151,8 @@ def test_image_is_set_in_one_place(objects: list[Json]) -> None:
     assert {container(pod)["image"] for pod in pods(objects).values()} == {"sutler:latest"}
 
 
-def test_whoever_may_look_sees_the_mappings(control_plane: ControlPlane, applied: None) -> None:  # noqa: ARG001
+@pytest.mark.usefixtures("applied")
+def test_whoever_may_look_sees_the_mappings(control_plane: ControlPlane) -> None:
     """The controller manager puts view together, and edit and admin from it."""
     look = {"apiGroups": ["sutler.dev"], "resources": ["registrymappings"], "verbs": ["get", "list", "watch"]}
 

@@ -36,14 +36,13 @@ ALL_TOGETHER = ["cert-manager", "prometheus", "modern", "csi"]
 
 
 @pytest.fixture(scope="module")
-def server(control_plane: ControlPlane, crds: None) -> Iterator[ControlPlane]:  # noqa: ARG001 - the CRDs come first
+def server(applied: ControlPlane) -> Iterator[ControlPlane]:
     """With the base, and with the kinds of those that the overlays are for."""
-    control_plane.kubectl("apply", "-k", str(BASE))
     stubs = yaml.safe_dump_all(definitions())
-    control_plane.kubectl("apply", "-f", "-", input=stubs)
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "-", input=stubs)
-    yield control_plane
-    control_plane.kubectl("delete", "-f", "-", "--wait=false", input=stubs)
+    applied.kubectl("apply", "-f", "-", input=stubs)
+    applied.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "-", input=stubs)
+    yield applied
+    applied.kubectl("delete", "-f", "-", "--wait=false", input=stubs)
 
 
 @pytest.fixture(scope="module")
