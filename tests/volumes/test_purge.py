@@ -18,13 +18,13 @@ class Clusters:
         self.end = asyncio.Event()
         self.removed: list[str] = []
 
-    def get(self, cluster: str) -> Any:
+    def get(self, _cluster: str) -> Any:
         return self
 
-    def pool(self, name: str, namespace: str) -> Any:
+    def pool(self, _name: str, _namespace: str) -> Any:
         return self
 
-    async def trash_remove(self, identifier: str, **fence: Any) -> None:
+    async def trash_remove(self, identifier: str, **_fence: Any) -> None:
         self.removed.append(identifier)
         self.begun.set()
         await self.end.wait()
