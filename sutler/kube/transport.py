@@ -105,8 +105,9 @@ class Transport:
     @asynccontextmanager
     async def _answered(self, call: Call, check: Check | None) -> AsyncIterator[aiohttp.ClientResponse]:
         """The 2xx answer; credentials that are refused are renewed once (a 401 has changed nothing)."""
+        used = self._configuration
         response = await self._request(call, check)
-        if response.status == 401 and await self._renew():  # noqa: PLR2004 - HTTP's own
+        if response.status == 401 and await self._renew(used):  # noqa: PLR2004 - HTTP's own
             response.release()
             response = await self._request(call, check)
         try:
@@ -127,6 +128,7 @@ class Transport:
             headers["Authorization"] = authorization
         token = _fence.set(check)
         code = "<error>"
+        used = self._configuration
         try:
             response: aiohttp.ClientResponse = await self._rest.request(
                 call.method,
@@ -140,7 +142,7 @@ class Transport:
             code = str(response.status)
         except aiohttp.ClientConnectorCertificateError:
             # The cluster's CA may have been rotated: the next try uses what the files say now.
-            await self._renew()
+            await self._renew(used)
             raise
         finally:
             _fence.reset(token)
@@ -155,9 +157,11 @@ class Transport:
             value = self._configuration.api_key.get("BearerToken")
         return (value or "").strip()
 
-    async def _renew(self) -> bool:
-        """Read the configuration again; False when that has just been done in vain."""
+    async def _renew(self, used: Any) -> bool:
+        """Read the configuration again, unless there is another than `used`; False when that has just been in vain."""
         async with self._renewing:
+            if self._configuration is not used:
+                return True  # of many requests that were refused together one has done it
             if self._renewed_at and monotonic() < self._renewed_at + _RENEWAL_PERIOD:
                 return False
             self._renewed_at = monotonic()

@@ -1,5 +1,6 @@
 """Credentials, certificates and the environment, on the real API server and a listener of the test's own."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -78,6 +79,20 @@ async def test_refused_credentials_are_read_anew_from_the_kubeconfig(
         config["users"][0]["user"]["token"] = right
         path.write_text(yaml.safe_dump(config))
         assert await client.get(NAMESPACES, "default")
+
+
+async def test_requests_that_are_refused_together_are_all_sent_again_with_what_one_has_read(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    config = yaml.safe_load(control_plane.kubeconfig.read_text())
+    right = config["users"][0]["user"]["token"]
+    path = tmp_path / "config"
+    config["users"][0]["user"]["token"] = "expired"
+    path.write_text(yaml.safe_dump(config))
+    async with connect(str(path), component="test") as client:
+        config["users"][0]["user"]["token"] = right
+        path.write_text(yaml.safe_dump(config))
+        assert len(await asyncio.gather(*(client.get(NAMESPACES, "default") for _ in range(10)))) == 10
 
 
 async def test_plugin_gives_the_token(control_plane: ControlPlane, tmp_path: Path) -> None:
