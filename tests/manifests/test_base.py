@@ -103,6 +103,7 @@ def test_webhook_never_loses_a_replica_to_its_own_update(objects: list[Json]) ->
 def test_draining_nodes_takes_one_replica_at_a_time(objects: list[Json]) -> None:
     budgets = {one["metadata"]["name"]: one["spec"] for one in of(rendered(OVERLAYS["modern"]), "PodDisruptionBudget")}
     assert {budget["maxUnavailable"] for budget in budgets.values()} == {1}
+    assert {budget["unhealthyPodEvictionPolicy"] for budget in budgets.values()} == {"AlwaysAllow"}
     # A budget for a single Pod would hold up every drain.
     several = {one["metadata"]["name"] for one in of(objects, "Deployment") if one["spec"]["replicas"] > 1}
     assert budgets.keys() == several

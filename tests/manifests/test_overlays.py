@@ -31,7 +31,7 @@ from tests.manifests.stubs import definitions
 pytestmark = KNOWS_COMPONENTS
 
 # Fields that a server of the minor version before drops in silence.
-NEWER = {"matchConditions": 30, "endPort": 22}
+NEWER = {"matchConditions": 30, "unhealthyPodEvictionPolicy": 27, "endPort": 22}
 ALL_TOGETHER = ["cert-manager", "prometheus", "modern", "csi"]
 
 
