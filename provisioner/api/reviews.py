@@ -24,13 +24,14 @@ class Reviews:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._users: _Answers[bytes, User | None] = _Answers()
-        self._rights: _Answers[tuple[str, tuple[str, ...], Right, str | None], bool] = _Answers()
+        self._rights: _Answers[tuple[object, ...], bool] = _Answers()
 
     async def who(self, token: str) -> User | None:
         return await self._users.get(hashlib.sha256(token.encode()).digest(), lambda: self._review(token))
 
     async def may(self, user: User, right: Right, pool: str | None) -> bool:
-        key = (user.name, user.groups, right, pool)
+        # All that is asked: an authorizer may go by `extra`, a token's scopes for one, as well as by the name.
+        key = (user.name, user.groups, user.uid, tuple(sorted(user.extra.items())), right, pool)
         return await self._rights.get(key, lambda: self._ask(user, right, pool))
 
     async def _review(self, token: str) -> User | None:

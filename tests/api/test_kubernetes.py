@@ -4,12 +4,14 @@ import base64
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 
-from provisioner.api.access import GROUP, ROLES, Role
+from provisioner.api.access import GROUP, ROLES, Right, Role, User
+from provisioner.api.reviews import Reviews
+from sutler.kube.client import Client
 from tests.api.client import Api
 from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
 from tests.conftest import REPOSITORY
@@ -79,9 +81,27 @@ def test_without_a_token_nobody_gets_in(process: SutlerProcess, authority: Path)
         assert refused.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("token", ["nonsense", "eyJhbGciOiJSUzI1NiJ9.e30.c2ln"])
+@pytest.mark.parametrize("token", ["nonsense", "eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "\xff\xfe"])
 def test_token_of_nobody_is_refused(process: SutlerProcess, authority: Path, token: str) -> None:
     assert Api(process.url, authority, token=token).get("/pools").status == 401
+
+
+async def test_right_is_remembered_for_the_very_user_that_it_was_asked_for() -> None:
+    asked: list[Any] = []
+
+    class Scoped:
+        """An API server whose authorizer goes by what a token is for, as OpenShift's does."""
+
+        async def create_raw(self, _: str, body: Any) -> Any:
+            asked.append(body["spec"])
+            return {"status": {"allowed": body["spec"]["extra"].get("scopes") == ["all"]}}
+
+    reviews = Reviews(cast("Client", Scoped()))
+    right = Right("images", "delete")
+    assert await reviews.may(User("ada", extra={"scopes": ("all",)}), right, "rbd")
+    assert not await reviews.may(User("ada", extra={"scopes": ("look",)}), right, "rbd")
+    assert await reviews.may(User("ada", extra={"scopes": ("all",)}), right, "rbd")
+    assert len(asked) == 2, "the same question is asked once"
 
 
 def test_account_without_a_role_is_known_and_may_nothing(as_role: Any, namespace: str) -> None:
