@@ -173,15 +173,23 @@ def _query(request: web.Request) -> dict[str, str]:
 
 async def _body(request: web.Request) -> bytes:
     if request.content_type != "application/json":
-        given = request.headers.get(hdrs.CONTENT_TYPE, "none")[:80]
+        # Headers may hold bytes that are no text, which no answer could repeat.
+        given = request.headers.get(hdrs.CONTENT_TYPE, "none")[:80].encode("ascii", "backslashreplace").decode()
         raise ProblemError(Kind.MEDIA_TYPE, f"Content-Type is {given}", accepted="application/json")
-    return await request.read()
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise ProblemError(
+            Kind.MALFORMED, "the body can't be read to its end: it was cut off, or is not what its headers say"
+        ) from error
 
 
 def _token(request: web.Request) -> str:
     scheme, _, rest = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     rest = rest.strip()
     if scheme.lower() == "bearer" and rest:
+        if not rest.isascii():
+            raise unauthenticated("the token in the request is none: it is not ASCII")
         return rest
     if scheme.lower() == "basic":
         # A browser adds these by itself, to requests that some other page makes as well: never for changes.

@@ -12,6 +12,7 @@ import pytest
 
 from tests.api.client import Api
 from tests.api.conftest import Service
+from tests.cluster import wait_for
 
 NESTED = b"[" * 100_000
 
@@ -49,7 +50,29 @@ def test_body_that_is_too_large_is_refused(api: Api, pool: str) -> None:
     assert api.post(f"/pools/{pool}/images", bomb, headers={"Content-Encoding": "gzip"}).status == 413
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/json5", ""])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_body_that_is_not_packed_as_it_says_is_refused(service: Service, api: Api, pool: str, encoding: str) -> None:
+    refused = api.post(f"/pools/{pool}/images", b'{"name": "x", "size": 512}', headers={"Content-Encoding": encoding})
+    assert (refused.status, refused.json["type"]) == (400, "/docs#malformed")
+    assert "Traceback" not in service.process.log_text()
+    assert "request failed" not in service.process.log_text()
+
+
+def test_client_that_leaves_in_the_middle_of_its_body_is_no_defect(service: Service, api: Api, pool: str) -> None:
+    target = urlsplit(service.url)
+    head = f"POST /api/v1/pools/{pool}/images HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
+    with (
+        socket.create_connection((target.hostname or "", target.port or 0), timeout=10) as plain,
+        api.context.wrap_socket(plain, server_hostname=target.hostname) as connection,
+    ):
+        connection.sendall(f'{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"'.encode())
+    wait_for(lambda: f'"on_pool":"{pool}"' in service.process.log_text(), "the audit line")
+    (line,) = [line for line in service.process.log_text().splitlines() if f'"on_pool":"{pool}"' in line]
+    assert '"result":"malformed"' in line
+    assert "request failed" not in service.process.log_text()
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/json5", "", "\xff"])
 def test_body_of_another_type_is_refused(api: Api, pool: str, kind: str) -> None:
     refused = api.post(f"/pools/{pool}/images", b'{"name": "x", "size": 512}', headers={"Content-Type": kind})
     assert (refused.status, refused.json["accepted"]) == (415, "application/json")
