@@ -67,9 +67,13 @@ def complain(text: str) -> None:
 
 
 def harmless(text: str) -> str:
-    """Texts come out of objects that anybody may have written: none of them gets to steer the terminal."""
+    """Texts come out of objects that anybody may have written: none of them gets to steer the terminal.
+
+    Halves of surrogate pairs, which JSON can hold, can't be printed at all.
+    """
     return "".join(
-        "?" if character != "\n" and unicodedata.category(character) == "Cc" else character for character in text
+        "?" if character != "\n" and unicodedata.category(character) in {"Cc", "Cs"} else character
+        for character in text
     )
 
 

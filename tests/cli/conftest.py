@@ -35,6 +35,7 @@ class Ran:
         assert not CANARIES.search(said), f"a credential was printed: {said}"
         assert "Traceback" not in said
         assert "a defect in Sutler" not in said, said
+        assert said.encode().decode() == said, "a terminal can show it"
 
     @property
     def json(self) -> Any:

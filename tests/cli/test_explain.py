@@ -230,6 +230,7 @@ def test_image_that_is_none_is_a_problem(offline: Run) -> None:
         (("nginx", "-f", "-"), "", "nothing in it"),
         (("nginx", "-f", "-"), "kind: Service\n", "nothing in it"),
         (("nginx", "-f", "-"), "password: [hunter2\n", "neither YAML nor JSON"),
+        (("nginx", "-f", "-"), "[" * 5000, "nested too deeply"),
         (("nginx", "-f", "-"), "kind: Secret\nmetadata: hunter2\n", "metadata"),
         (("nginx", "-f", "-"), "kind: Secret\ndata: hunter2\n", ""),
         (("nginx", "-f", "-"), "kind: Pod\nspec: {containers: 3}\n---\n- a\n---\nkind: Secret\n", ""),

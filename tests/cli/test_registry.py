@@ -198,12 +198,19 @@ def test_import_takes_the_old_form_on_standard_input(sutler: Sutler) -> None:
         ('{"auths": {"a.b": {"auth": "hunter2"}}}', "not the base64 of USER:PASSWORD"),
         ("[]", "not a JSON object"),
         ('{"auths": 3}', "not an object"),
+        ('{"auths":' * 5000 + "1" + "}" * 5000, "nested too deeply"),
     ],
 )
 def test_import_of_a_broken_file_brings_nothing(offline: Run, content: str, said: str) -> None:
     ran = offline("registry", "import", "-", stdin=content)
     assert ran.status == 2
     assert said in ran.err
+
+
+def test_import_names_a_key_that_cannot_be_printed(offline: Run) -> None:
+    ran = offline("registry", "import", "-", "--dry-run", stdin='{"auths": {"\\ud800": {"auth": "YTpi"}}}')
+    assert (ran.status, ran.err) == (1, "")
+    assert "?: left out" in ran.out
 
 
 def test_list_shows_registries_and_their_state(sutler: Sutler) -> None:

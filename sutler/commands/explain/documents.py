@@ -57,6 +57,8 @@ def objects(content: str, name: str) -> Iterator[Json]:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise UsageError(f"{name}: neither YAML nor JSON{where}") from None
+    except RecursionError:
+        raise UsageError(f"{name}: it is nested too deeply, no object of Kubernetes is") from None
     for obj in found:
         if isinstance(obj, Mapping):
             items = obj.get("items")

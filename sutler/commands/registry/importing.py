@@ -33,6 +33,8 @@ def read_config(content: str, name: str) -> Import:
         document = json.loads(content)
     except ValueError as error:
         raise UsageError(f"{name} is not JSON: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{name} is nested too deeply, no docker config is") from None
     if not isinstance(document, dict):
         raise UsageError(f"{name} is not a JSON object, as docker's config.json is")
     modern = "auths" in document or "credsStore" in document or "credHelpers" in document
