@@ -15,6 +15,7 @@ from certs import context, issue
 from certs.issue import Names, Pair
 from certs.mounted import MountedCertificate
 from tests.certs.handshake import handshake, unverified
+from tests.certs.mounting import mount
 from tests.webhook.running import until
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -29,20 +30,6 @@ def pair() -> Pair:
 
 def der(pair: Pair) -> bytes:
     return issue.read_certificate(pair.certificate).public_bytes(Encoding.DER)
-
-
-def mount(directory: Path, pair: Pair) -> None:
-    """As the kubelet does: a new directory, and a link to it swapped in one go."""
-    fresh = directory / f"..{len(list(directory.iterdir()))}"
-    fresh.mkdir()
-    (fresh / "tls.crt").write_bytes(pair.certificate)
-    (fresh / "tls.key").write_bytes(pair.key)
-    link = directory / "..tmp"
-    link.symlink_to(fresh.name)
-    link.replace(directory / "..data")
-    for name in ("tls.crt", "tls.key"):
-        if not (directory / name).is_symlink():
-            (directory / name).symlink_to(f"..data/{name}")
 
 
 def served(mounted: MountedCertificate) -> bytes | None:

@@ -1,20 +1,27 @@
 """What the webhook promises under load and while it is replaced: short forms of `python -m tests.webhook.load`."""
 
 import asyncio
+import datetime as dt
 import os
 import signal
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from certs import issue
+from certs.issue import Names, Pair
 from sutler.kube.client import connect
+from tests.certs.mounting import mount
 from tests.certs.stored import Stored
-from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
+from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for, wait_for_async
 from tests.webhook.clients import Pool, Report, trusting_anybody
 from tests.webhook.load_rolling import rolling, rolling_by_api_server
 from tests.webhook.load_rotation import rotations
+from tests.webhook.load_speed import at_full_speed
 from tests.webhook.pods import body, pod
 from tests.webhook.replicas import Replicas, port_of
 
@@ -138,6 +145,67 @@ async def test_worker_that_hangs_is_neither_ready_nor_alive(replicas: Replicas) 
         finally:
             os.kill(hanging, signal.SIGCONT)
         await asyncio.to_thread(wait_for, process.ready, "it to be ready again")
+
+
+@pytest.mark.parametrize("seconds", [1, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(240)])])
+async def test_full_speed_has_no_answer_but_200_and_no_line_in_the_log(replicas: Replicas, seconds: float) -> None:
+    async with behind_balancer(replicas, 1):
+        (process,) = replicas.running
+        before = process.log_text().count("\n")
+        report = await at_full_speed(process, connections=16, seconds=seconds)
+        assert report.failed == {}, report
+        assert report.outcomes["200"] > 50 * seconds
+        assert process.log_text().count("\n") - before < 5
+
+
+async def test_certificate_directory_is_followed_through_every_state_without_a_failed_request(
+    replicas: Replicas, tmp_path: Path
+) -> None:
+    async with behind_balancer(replicas, 0):
+        kept, process = Kept(), await asyncio.to_thread(replicas.launch, "--certificate-dir", str(tmp_path))
+
+        async def says(text: str) -> bool:
+            status, found = await asyncio.to_thread(process.probe, "readyz")
+            return status == 503 and text in found
+
+        await wait_for_async(lambda: says(f"{tmp_path}/tls.crt: No such file"), "what is missing to be told", 60)
+        mount(tmp_path, Pair(kept.pair().certificate, kept.pair().key))
+        await wait_for_async(lambda: says("holds a certificate that can't be served"), "a torn pair to be told")
+        mount(tmp_path, current := kept.pair())
+        await asyncio.to_thread(process.wait_ready, 60)
+
+        report, context = Report(), trusting_anybody()
+        pool = Pool(port_of(process), lambda: context, report, keeps=False, patience=10)
+        load = asyncio.create_task(pool.at_rate([BODY], 20, 3600))
+        for damage in (b"", current.certificate[:300], None):
+            file = tmp_path / "..data" / "tls.crt"
+            file.unlink() if damage is None else file.write_bytes(damage)
+            await asyncio.sleep(1)  # two looks
+            assert await serves(process, current)
+            mount(tmp_path, current := kept.pair())
+            await wait_for_async(partial(serves, process, current), "the new pair to be served")
+        load.cancel()
+        await asyncio.gather(load, return_exceptions=True)
+        assert report.failed == {}, report
+        assert report.outcomes["200"] > 20
+
+
+class Kept:
+    """Makes pairs for a directory that somebody else keeps."""
+
+    def __init__(self) -> None:
+        self._now = dt.datetime.now(dt.UTC)
+        self._authority = issue.new_authority(self._now)
+
+    def pair(self) -> Pair:
+        return issue.new_leaf(self._authority, Names(("localhost",)), self._now)
+
+
+async def serves(process: SutlerProcess, pair: Pair) -> bool:
+    _, writer = await asyncio.open_connection("127.0.0.1", port_of(process), ssl=trusting_anybody())
+    found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    return bool(found == ssl.PEM_cert_to_DER_cert(pair.certificate.decode()))
 
 
 async def called(process: SutlerProcess, times: int) -> Report:
