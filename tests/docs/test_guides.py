@@ -11,6 +11,7 @@ from provisioner.volumes.parameters import MUTABLE, SERVED
 from tests.conftest import REPOSITORY
 from tests.manifests.references import dangling
 from tests.manifests.rendered import KNOWS_COMPONENTS, MANIFESTS, container, pods, rendered
+from tests.manifests.restricted import violations
 
 DOCS = REPOSITORY / "docs"
 GUIDES = [REPOSITORY / "README.md", REPOSITORY / "SECURITY.md", *sorted(DOCS.glob("*.md"))]
@@ -23,10 +24,8 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def block(guide: str, language: str) -> str:
-    found = re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / guide).read_text(), re.DOTALL | re.MULTILINE)
-    assert len(found) == 1
-    return str(found[0])
+def blocks(guide: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / guide).read_text(), re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
@@ -52,18 +51,35 @@ def test_every_parameter_of_a_class_is_in_the_readme_and_those_that_can_be_chang
 
 @KNOWS_COMPONENTS
 def test_the_overlay_of_the_guide_can_be_rendered(tmp_path: Path) -> None:
-    # kustomize takes relative paths only.
-    up = "../" * (len(tmp_path.resolve().parts) - 1)
-    text = block("install.md", "yaml").replace("sutler/manifests/", f"{up}{MANIFESTS.relative_to('/')}/")
-    (tmp_path / "kustomization.yaml").write_text(text)
+    text, _ = blocks("install.md", "yaml")
+    (tmp_path / "kustomization.yaml").write_text(text.replace("sutler/manifests/", f"{from_here(tmp_path)}/"))
     objects = rendered(tmp_path)
     assert dangling(objects) == []
     assert {container(pod)["image"] for pod in pods(objects).values()} == {"registry.example.com/public/sutler:0.1.0"}
 
 
+@KNOWS_COMPONENTS
+def test_the_guides_patch_for_several_ceph_clusters_gives_each_its_folder(tmp_path: Path) -> None:
+    _, patch = blocks("install.md", "yaml")
+    (tmp_path / "clusters.yaml").write_text(patch)
+    own = {"resources": [f"{from_here(tmp_path)}/base"], "patches": [{"path": "clusters.yaml"}]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(own))
+    pod = pods(rendered(tmp_path))["sutler-volumes"]
+    assert violations(pod) == []
+    folder = {one["name"]: one["value"] for one in container(pod)["env"]}["SUTLER_CEPH_CLUSTERS"]
+    mounts = {one["name"]: one["mountPath"] for one in container(pod)["volumeMounts"]}
+    assert mounts == {"ceph": "/etc/ceph", "east": f"{folder}/east"}
+    assert {volume["name"] for volume in pod["spec"]["volumes"]} == mounts.keys()
+
+
+def from_here(folder: Path) -> str:
+    """The manifests; kustomize takes relative paths only."""
+    return "../" * (len(folder.resolve().parts) - 1) + str(MANIFESTS.relative_to("/"))
+
+
 def test_prometheus_takes_the_configuration_of_the_guide(tmp_path: Path) -> None:
     """But for how it finds Pods, which the distribution's Prometheus is built without."""
-    config = yaml.safe_load(block("monitoring.md", "yaml"))
+    config = yaml.safe_load("".join(blocks("monitoring.md", "yaml")))
     assert [found.pop("kubernetes_sd_configs")[0]["role"] for found in config["scrape_configs"]] == ["pod"]
     (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
     command = ["promtool", "check", "config", "--syntax-only", "prometheus.yaml"]
