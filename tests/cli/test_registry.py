@@ -183,6 +183,21 @@ def test_import_brings_what_it_can_and_tells_the_rest(
     assert all(set(each["changes"].values()) == {"unchanged"} for each in again.json["added"])
 
 
+def test_import_of_one_registry_that_is_refused_brings_the_others(sutler: Sutler, control_plane: ControlPlane) -> None:
+    """Two are called the same, and the name of one is taken."""
+    servers = ("quay.io/a-b", "quay.io/a/b", "ghcr.io/acme", "z.example.com")
+    sutler("registry", "add", "y.example.com", "--name", "ghcr-io-acme", "-u", "u", "--password-stdin", stdin="p")
+    config = json.dumps({"auths": {server: {"auth": "VXNlck5hbWU6UGFzc3dvcmQ="} for server in servers}})
+    ran = sutler("registry", "import", "-", "-o", "json", stdin=config)
+    assert ran.status == 1, ran.err
+    assert [each["server"] for each in ran.json["added"]] == ["quay.io/a-b", "z.example.com"]
+    left = {each["key"]: each["why"] for each in ran.json["left"]}
+    assert "mapping quay-io-a-b is for quay.io/a-b, not for quay.io/a/b: choose another name" in left["quay.io/a/b"]
+    assert "mapping ghcr-io-acme is for y.example.com" in left["ghcr.io/acme"]
+    made = control_plane.kubectl_json("get", "regmap", "quay-io-a-b")
+    assert made["spec"]["registries"] == ["quay.io/a-b"]
+
+
 def test_import_takes_the_old_form_on_standard_input(sutler: Sutler) -> None:
     old = json.dumps({"registry.cn-hangzhou.aliyuncs.com/xxxx": {"auth": "VXNlck5hbWU6UGFzc3dvcmQ=", "email": "a@b.c"}})
     ran = sutler("registry", "import", "-", "-o", "json", stdin=old)

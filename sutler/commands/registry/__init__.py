@@ -22,7 +22,7 @@ from sutler.output import EXIT_CODES, Exit, Format, UsageError, emit
 
 if TYPE_CHECKING:
     from sutler.commands.registry.adding import Added
-    from sutler.kube.client import Client
+    from sutler.output import RefusedError
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -75,7 +75,9 @@ def add(
     """
     selector = None if namespaces is None else parse_selector(namespaces)
     wanted = Wanted(_server(server), username.encode(), _password(from_stdin=password_stdin), name, selector)
-    added = _add(Cluster(kubeconfig, context, own_namespace), [wanted])
+    added, refused = _add(Cluster(kubeconfig, context, own_namespace), [wanted])
+    for error in refused.values():
+        raise error
     emit(added[0].as_json(), output, f"{added[0].as_text()}\n  Try it: sutler registry check {added[0].target.name}")
 
 
@@ -95,13 +97,16 @@ def import_config(
     """Bring the registries of a docker config into the cluster.
 
     Each is brought as `sutler registry add` would. What can't be brought is told: passwords that a credential helper
-    keeps (credHelpers, credsStore), tokens that only docker can use, keys that no image can match. Then the exit status
-    is 1, with the others brought all the same.
+    keeps (credHelpers, credsStore), tokens that only docker can use, keys that no image can match, registries whose
+    name or Secret is taken. Then the exit status is 1, with the others brought all the same.
     """
     selector = None if namespaces is None else parse_selector(namespaces)
     found = read_config(_text(file), file)
     wanted = [Wanted(each.server, each.entry.username, each.entry.password, None, selector) for each in found.bring]
-    added = [] if dry_run or not wanted else _add(Cluster(kubeconfig, context, own_namespace), wanted)
+    added: list[Added] = []
+    if wanted and not dry_run:
+        added, refused = _add(Cluster(kubeconfig, context, own_namespace), wanted)
+        found = found.without({server: str(error) for server, error in refused.items()})
     emit(_import_json(found, added), output, _import_text(found, added))
     if found.leave:
         raise typer.Exit(Exit.PROBLEM)
@@ -185,15 +190,10 @@ def remove(
     emit([each.as_json() for each in removed], output, "\n".join(each.as_text() for each in removed))
 
 
-def _add(cluster: Cluster, wanted: list[Wanted]) -> "list[Added]":
-    from sutler.commands.explain.gather import mappings
-    from sutler.commands.registry.adding import add as put
+def _add(cluster: Cluster, wanted: list[Wanted]) -> "tuple[list[Added], dict[str, RefusedError]]":
+    from sutler.commands.registry.adding import add_all
 
-    async def work(client: "Client") -> "list[Added]":
-        known = await mappings(client)
-        return [await put(client, each, known, cluster.own_namespace) for each in wanted]
-
-    return cluster.run(work)
+    return cluster.run(lambda client: add_all(client, wanted, cluster.own_namespace))
 
 
 def _server(text: str) -> str:

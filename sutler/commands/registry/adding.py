@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sutler.commands.explain.gather import mappings
 from sutler.commands.registry.plan import (
     Json,
     Target,
@@ -19,6 +20,7 @@ from sutler.commands.registry.selectors import show_selector
 from sutler.kube.client import Client
 from sutler.kube.errors import Forbidden, NotFound
 from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SECRETS
+from sutler.output import RefusedError
 from sutler.registry.selector import LabelSelector
 
 
@@ -69,9 +71,26 @@ class Added:
         return "\n".join(lines)
 
 
-async def add(client: Client, wanted: Wanted, mappings: Sequence[Json], own_namespace: str) -> Added:
+async def add_all(
+    client: Client, wanted: Sequence[Wanted], own_namespace: str
+) -> tuple[list[Added], dict[str, RefusedError]]:
+    """What was done, and by server why nothing was done for it: that does not keep the others out."""
+    known, added, refused = [*await mappings(client)], [], {}
+    for each in wanted:
+        try:
+            done = await add(client, each, known, own_namespace)
+        except RefusedError as error:
+            refused[each.server] = error
+            continue
+        added.append(done)
+        if done.target.mapping is None:
+            known.append(mapping_body(each, done.target))
+    return added, refused
+
+
+async def add(client: Client, wanted: Wanted, known: Sequence[Json], own_namespace: str) -> Added:
     """Every step can be repeated: the Secret comes first, since a mapping without it would complain."""
-    target = target_of(wanted, mappings)
+    target = target_of(wanted, known)
     secret_was = await _put_secret(client, wanted, target, own_namespace)
     mapping_was = await _put_mapping(client, wanted, target)
     selector = wanted.selector

@@ -1,7 +1,7 @@
 """What of a docker config can be brought into the cluster, and what can't. Pure."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,6 +25,16 @@ class Leave(NamedTuple):
 class Import:
     bring: tuple[Bring, ...]
     leave: tuple[Leave, ...]
+
+    def without(self, refused: Mapping[str, str]) -> "Import":
+        """With those left that could not be brought after all: by server, why."""
+        return Import(
+            tuple(each for each in self.bring if each.server not in refused),
+            (
+                *self.leave,
+                *(Leave(each.entry.key, refused[each.server]) for each in self.bring if each.server in refused),
+            ),
+        )
 
 
 def read_config(content: str, name: str) -> Import:
