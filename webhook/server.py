@@ -2,6 +2,8 @@
 
 decided, whatever the decision        200  AdmissionReview, always allowed
 no AdmissionReview that can be read   400  the reason
+another path, another method          404, 405
+a body that does not come in time     408
 larger than 8 MiB                     413
 not application/json, or compressed   415
 a defect of ours                      500  failurePolicy decides
