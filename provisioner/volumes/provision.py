@@ -12,6 +12,7 @@ from provisioner.ceph.model import ImageSpec
 from provisioner.volumes import claims, metrics, names
 from provisioner.volumes.naming import image_id, image_name
 from provisioner.volumes.parameters import VolumeClass
+from provisioner.volumes.told import Told
 from provisioner.volumes.views import ClaimView
 from provisioner.volumes.volume import Ceph, Place, entry, metadata, place_of, render
 from sutler.kube.client import Client
@@ -71,7 +72,7 @@ class Provisioner:
         """By the name of the volume. Kept until the outcome is known, even if the claim is gone."""
         self.made: set[str] = set()
         """Volumes that are there and that the watch has not shown yet."""
-        self._refused: dict[str, str] = {}
+        self._refused = Told(LOOK_AGAIN)
 
     async def provision(self, key: str, cls: VolumeClass, now: Callable[[], ClaimView | None]) -> float | None:
         """Serves the claim that belongs to the volume's name, if it is to be served.
@@ -95,9 +96,7 @@ class Provisioner:
         return await self._attempt(claim, cls, request, now)
 
     def _refuse(self, claim: Json, message: str) -> float:
-        uid = claim["metadata"]["uid"]
-        if self._refused.get(uid) != message:
-            self._refused[uid] = message
+        if self._refused.is_news(claim["metadata"]["uid"], message, time.monotonic()):
             self._events.warning(claim, "ProvisioningFailed", message)
         return LOOK_AGAIN
 

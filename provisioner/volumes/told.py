@@ -1,0 +1,19 @@
+"""What people have been told of, so that it is not said with every piece of news: pure."""
+
+
+class Told:
+    def __init__(self, lasts: float) -> None:
+        """`lasts`: the seconds after which it is to be said again, and nothing is remembered any more."""
+        self._lasts = lasts
+        self._said: dict[str, tuple[str, float]] = {}
+
+    def is_news(self, key: str, message: str, now: float) -> bool:
+        """Whether it is to be said now; then it is taken for said."""
+        self._said = {other: said for other, said in self._said.items() if now - said[1] < self._lasts}
+        if key in self._said and self._said[key][0] == message:
+            return False
+        self._said[key] = (message, now)
+        return True
+
+    def __len__(self) -> int:
+        return len(self._said)

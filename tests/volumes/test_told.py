@@ -1,0 +1,20 @@
+"""When a refusal is said, and when again."""
+
+from provisioner.volumes.told import Told
+
+
+def test_same_is_said_once_until_it_is_forgotten_and_something_else_at_once() -> None:
+    told = Told(3600)
+    assert told.is_news("a", "too small", 0)
+    assert not told.is_news("a", "too small", 3599)
+    assert told.is_news("a", "too small", 3600)
+    assert told.is_news("a", "of no size", 3601)
+    assert told.is_news("b", "of no size", 3602)
+
+
+def test_what_was_said_of_claims_that_are_gone_is_not_kept() -> None:
+    told = Told(3600)
+    for number in range(100):
+        told.is_news(str(number), "too small", number)
+    told.is_news("later", "too small", 3700)
+    assert len(told) == 1
