@@ -2,11 +2,11 @@
 
 from provisioner.api import checks, locations
 from provisioner.api.access import Right
-from provisioner.api.backend import Backend
+from provisioner.api.backend import Backend, Place
 from provisioner.api.endpoint import CHANGES, Answer, Ask, Link, Result, endpoint
 from provisioner.api.problem import Kind, ProblemError, invalid
 from provisioner.api.schemas.common import PoolPath
-from provisioner.api.schemas.pools import PoolChange, PoolDeletion, PoolList, PoolShown, PoolWanted
+from provisioner.api.schemas.pools import NamespaceList, PoolChange, PoolDeletion, PoolList, PoolShown, PoolWanted
 from provisioner.ceph import pools
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.pools import PoolInfo, PoolSpec
@@ -69,6 +69,19 @@ class Pools:
         """Show one pool."""
         found = await self._backend.cluster.run("show pool", lambda connection: pools.show(connection, path.pool))
         return Answer(200, PoolShown.of(found), _etag(found))
+
+    @endpoint(
+        "GET",
+        "/pools/{pool}/namespaces",
+        Right("images", "list"),
+        {200: Result("All of them, by name.", NamespaceList)},
+        problems=(Kind.NOT_FOUND,),
+    )
+    async def list_namespaces(self, path: PoolPath) -> Answer:
+        """List the RADOS namespaces for images in a pool."""
+        place = Place(path.pool)
+        found = await self._backend.read("list namespaces", place, lambda c, _: pools.namespaces(c, path.pool))
+        return Answer(200, NamespaceList(namespaces=found))
 
     @endpoint(
         "PATCH",

@@ -128,13 +128,17 @@ def delete(connection: Connection, name: str) -> None:
     _change(connection, "osd pool delete", what, pool=name, pool2=name, yes_i_really_really_mean_it=True)
 
 
-def contents(connection: Connection, name: str) -> Contents:
+def namespaces(connection: Connection, name: str) -> list[str]:
+    """The RADOS namespaces for images in a pool, the default one not among them."""
     ioctx = connection.ioctx(name)
     with translated("listing", f"the namespaces of pool {name}"):
-        namespaces = ["", *_LIBRBD.namespace_list(ioctx)]
+        return sorted(_LIBRBD.namespace_list(ioctx))
+
+
+def contents(connection: Connection, name: str) -> Contents:
     shown: list[str] = []
     count = trashed = 0
-    for namespace in namespaces:
+    for namespace in ["", *namespaces(connection, name)]:
         inside = connection.ioctx(name, namespace)
         here = directory.names(inside, most=_SHOWN)
         shown += [f"{namespace}/{image}" if namespace else image for image in here]

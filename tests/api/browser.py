@@ -17,7 +17,7 @@ _FLAGS = [
     "--disable-dev-shm-usage",
     "--force-color-profile=srgb",
 ]
-KEYS = {"tab": "\ue004", "enter": "\ue007"}
+KEYS = {"tab": "\ue004", "enter": "\ue007", "down": "\ue015"}
 
 
 class Browser:

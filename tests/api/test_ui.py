@@ -106,6 +106,53 @@ def test_list_goes_on_page_by_page(browser: Browser, service: Service, pool: str
     assert browser.run("return document.getElementById('more').hidden") is True
 
 
+def test_images_and_trash_of_a_rados_namespace_are_shown(
+    browser: Browser, service: Service, filled: str, ioctx: Any
+) -> None:
+    librbd = rbd.RBD()
+    librbd.namespace_create(ioctx, "team-a")
+    ioctx.set_namespace("team-a")
+    for name in ("theirs", "theirs-thrown"):
+        librbd.create(ioctx, name, 1 << 20, old_format=False, features=1)
+    librbd.trash_move(ioctx, "theirs-thrown", 3600)
+    browser.open(f"{service.url}/ui#pool={filled}", token=VIEWER)
+    browser.until("#images tbody", "claimed")
+    browser.until("#namespace", "team-a")
+    assert "theirs" not in browser.text("#images tbody")
+    browser.run("document.getElementById('namespace').focus()")
+    browser.press("down")
+    assert "claimed" not in browser.until("#images tbody", "theirs")
+    browser.until("#trash tbody", "theirs-thrown")
+    assert browser.run("return document.activeElement.id") == "namespace", "who chooses by keyboard goes on choosing"
+    assert f"{filled}/team-a" in browser.text("#images-title")
+    assert browser.complaints() == []
+
+
+def test_answers_that_take_their_time_are_shown_in_the_end(browser: Browser, service: Service, filled: str) -> None:
+    """Asking again before they are there would throw them away, each time."""
+    browser.open(f"{service.url}/ui#pool={filled}", token=VIEWER)
+    browser.until("#images tbody", "claimed")
+    browser.until("#fresh", "Last asked")
+    browser.run("""const real = fetch; window.held = []; window.asked = 0;
+        window.fetch = (...one) => {
+          window.asked += 1;
+          return new Promise((go) => held.push(() => go(real(...one)))); };
+        document.querySelector('#images tbody').replaceChildren();""")
+    wait_for(lambda: browser.run("document.dispatchEvent(new Event('visibilitychange')); return asked"), "it to ask")
+    asked = browser.run("return asked")
+    browser.run("document.dispatchEvent(new Event('visibilitychange'))")
+    assert browser.run("return asked") == asked
+    browser.run("held.forEach((go) => go())")
+    browser.until("#images tbody", "claimed")
+
+
+@pytest.mark.parametrize("fragment", ["#pool=%", "#pool=%ff", "#&&", "#%"])
+def test_address_that_is_broken_breaks_no_page(browser: Browser, service: Service, fragment: str) -> None:
+    browser.open(f"{service.url}/ui{fragment}", token=VIEWER)
+    browser.until("#health", "Ceph answers")
+    assert browser.complaints() == []
+
+
 def test_names_are_shown_as_names_whatever_they_hold(browser: Browser, service: Service, pool: str, ioctx: Any) -> None:
     evil = "<img src=x onerror=document.title='broken'>"
     rbd.RBD().create(ioctx, evil, 1 << 20, old_format=False, features=1)

@@ -3,7 +3,7 @@
 
 const REFRESH = 10000, PAGE = 100;
 const byId = (id) => document.getElementById(id);
-let pool = null, cursors = [null], typing = 0, round = 0;
+let pool = null, namespace = "", cursors = [null], typing = 0, round = 0, asking = 0;
 
 // Built from the origin: a page that was opened with a name and password in its address may not ask relative to that.
 async function ask(path) {
@@ -71,7 +71,7 @@ async function section(id, empty, load) {
 
 function poolRow(one) {
   const limit = one.stored + one.free;
-  const link = element("a", { href: "#pool=" + encodeURIComponent(one.name) }, one.name);
+  const link = element("a", { href: address(one.name, "") }, one.name);
   const type = one.type === "replicated" ? "replicated × " + one.replicas : one.type;
   const quota = one.quota.bytes === null ? "–" : size(one.quota.bytes);
   const application = one.applications.includes("rbd") ? one.applications.join(", ")
@@ -145,10 +145,26 @@ async function kubernetes() {
     show("controllers", [], "", error.message);
   }
 }
+const address = (name, inside) => "#pool=" + encodeURIComponent(name) + (inside ? "&namespace=" + encodeURIComponent(inside) : "");
+const listOf = (what) => "/pools/" + encodeURIComponent(pool) + "/" + what + "?limit=" + PAGE +
+  (namespace ? "&namespace=" + encodeURIComponent(namespace) : "");
+
+// Offered only where there are any; the one that is shown always is, though it may be gone.
+async function namespaces() {
+  const mine = round, select = byId("namespace");
+  const found = await ask("/pools/" + encodeURIComponent(pool) + "/namespaces").then((one) => one.namespaces, () => []);
+  if (mine !== round) return;
+  const names = ["", ...found, ...(namespace && !found.includes(namespace) ? [namespace] : [])];
+  if (names.join("/") !== [...select.options].map((one) => one.value).join("/") || !select.options.length) {
+    select.replaceChildren(...names.map((name) => element("option", { value: name }, name || "(the default one)")));
+  }
+  select.value = namespace;
+  byId("place").hidden = names.length === 1;
+}
 async function images() {
-  const path = "/pools/" + encodeURIComponent(pool) + "/images?limit=" + PAGE;
+  const path = listOf("images");
   const prefix = byId("prefix").value, filter = prefix ? "&prefix=" + encodeURIComponent(prefix) : "";
-  const empty = prefix ? "No image has a name that begins so." : "There is no image in this pool.";
+  const empty = prefix ? "No image has a name that begins so." : "There is no image here.";
   await section("images", empty, async () => {
     const rows = [];
     let next = null;
@@ -166,21 +182,24 @@ async function images() {
 async function poolParts() {
   for (const id of ["images", "trash"]) byId(id).hidden = pool === null;
   if (pool === null) return;
-  byId("images-title").textContent = "Images in " + pool;
-  byId("trash-title").textContent = "Trash of " + pool;
-  await Promise.all([images(), section("trash", "The trash is empty.", async () =>
-    (await ask("/pools/" + encodeURIComponent(pool) + "/trash")).entries.map(trashRow))]);
+  const place = namespace ? pool + "/" + namespace : pool;
+  byId("images-title").textContent = "Images in " + place;
+  byId("trash-title").textContent = "Trash of " + place;
+  await Promise.all([namespaces(), images(), section("trash", "The trash is empty.", async () =>
+    (await ask(listOf("trash"))).entries.map(trashRow))]);
 }
 async function refresh() {
   round += 1;
+  asking += 1;
   await Promise.all([health(), operations(), kubernetes(), poolParts(),
-    section("pools", "There is no pool yet.", async () => (await ask("/pools")).pools.map(poolRow))]);
+    section("pools", "There is no pool yet.", async () => (await ask("/pools")).pools.map(poolRow))]).finally(() => { asking -= 1; });
   byId("fresh").textContent = "Last asked at " + new Date().toTimeString().slice(0, 8) + "; asked again every ten seconds.";
 }
 
 function chosen() {
   // Other fragments are places on the page, and choose nothing.
-  if (location.hash.startsWith("#pool=")) pool = decodeURIComponent(location.hash.slice("#pool=".length));
+  const wanted = new URLSearchParams(location.hash.slice(1));
+  if (wanted.has("pool")) [pool, namespace] = [wanted.get("pool"), wanted.get("namespace") ?? ""];
   cursors = [null];
   byId("prefix").value = "";
 }
@@ -188,8 +207,9 @@ addEventListener("hashchange", async () => {
   if (!location.hash.startsWith("#pool=")) return;
   chosen();
   await refresh();
-  if (pool !== null) byId("images").focus({ preventScroll: false });
+  if (pool !== null && document.activeElement !== byId("namespace")) byId("images").focus({ preventScroll: false });
 });
+byId("namespace").addEventListener("change", () => { location.hash = address(pool, byId("namespace").value); });
 byId("prefix").addEventListener("input", () => {
   clearTimeout(typing);
   cursors = [null];
@@ -202,8 +222,9 @@ byId("more").addEventListener("click", async () => {
   const first = byId("images").querySelectorAll("tbody th")[before];
   if (first) { first.tabIndex = -1; first.focus(); }
 });
-// The table has the focus while it is refreshed by hand; a page nobody looks at asks nothing.
-setInterval(() => { if (!document.hidden) refresh(); }, REFRESH);
-document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+// A page nobody looks at asks nothing; and where answers take their time, what comes late is shown, not asked for again.
+const again = () => { if (!document.hidden && asking === 0) refresh(); };
+setInterval(again, REFRESH);
+document.addEventListener("visibilitychange", again);
 chosen();
 refresh();

@@ -110,3 +110,8 @@ class PoolShown(Shown):
 
 class PoolList(Shown):
     pools: list[PoolShown]
+
+
+class NamespaceList(Shown):
+    namespaces: list[str]
+    """The default one, which has no name, is not among them."""
