@@ -1,5 +1,6 @@
 """The REST API, asked from the command line: where it is, who asks, what it answers."""
 
+import contextlib
 import functools
 import http.client
 import inspect
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import typer
 
@@ -65,9 +66,7 @@ class Answer:
 
 class Console:
     def __init__(self, url: str, ca_file: str | None, token_file: str | None, environment: Mapping[str, str]) -> None:
-        self._target = urlsplit(url)
-        if self._target.scheme != "https" or not self._target.hostname:
-            raise UsageError(f"--url {url!r} is not https://HOST[:PORT]: tokens are sent over TLS only")
+        self._target = _target(url)
         self._token = _token(token_file, environment)
         try:
             self._context = ssl.create_default_context(cafile=ca_file)
@@ -150,6 +149,14 @@ def with_console(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined] # any function may have one
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
+
+
+def _target(url: str) -> SplitResult:
+    with contextlib.suppress(ValueError):
+        target = urlsplit(url)
+        if target.scheme == "https" and target.hostname and target.port != 0:
+            return target
+    raise UsageError(f"--url {url!r} is not https://HOST[:PORT]: tokens are sent over TLS only")
 
 
 def _token(path: str | None, environment: Mapping[str, str]) -> str:

@@ -159,3 +159,11 @@ def test_token_comes_from_a_file_when_one_is_named(sutler: Sutler, tmp_path: Pat
     (tmp_path / "token").write_text(f"{VIEWER}\n")
     ended = sutler("pools", "list", "--token-file", str(tmp_path / "token"), SUTLER_API_TOKEN="nobody's-token")
     assert ended.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost", "https://localhost:port", "https://localhost:70000", "https://[::1"]
+)
+def test_address_that_is_none_is_wrong_usage(sutler: Sutler, url: str) -> None:
+    ended = sutler("pools", "list", SUTLER_API_URL=url)
+    assert (ended.returncode, "is not https://HOST[:PORT]" in ended.stderr) == (2, True), ended.stderr
