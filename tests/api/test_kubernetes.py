@@ -4,14 +4,13 @@ import base64
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import yaml
 
 from provisioner.api.access import GROUP, ROLES, Right, Role, User
 from provisioner.api.reviews import Reviews
-from sutler.kube.client import Client
 from tests.api.client import Api
 from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
 from tests.conftest import REPOSITORY
@@ -96,7 +95,8 @@ async def test_right_is_remembered_for_the_very_user_that_it_was_asked_for() -> 
             asked.append(body["spec"])
             return {"status": {"allowed": body["spec"]["extra"].get("scopes") == ["all"]}}
 
-    reviews = Reviews(cast("Client", Scoped()))
+    server: Any = Scoped()
+    reviews = Reviews(server)
     right = Right("images", "delete")
     assert await reviews.may(User("ada", extra={"scopes": ("all",)}), right, "rbd")
     assert not await reviews.may(User("ada", extra={"scopes": ("look",)}), right, "rbd")
