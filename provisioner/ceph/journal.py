@@ -2,18 +2,23 @@
 
 Two things in the pool: an object per volume, whose omap says which PersistentVolume and which image it is, and a key
 per PersistentVolume in one common object that leads back to the volume. Ours have the claim's UID where ceph-csi draws
-lots, so doing it again does the same again.
+lots, so doing it again does the same again. The key is written first and removed last: what is left half-way can be
+found by it, while the objects of a pool can't be gone through.
 """
 
 import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from provisioner.ceph.binding import rados
 from provisioner.ceph.errors import ImageTaken, translated
 from provisioner.ceph.model import Entry
+from provisioner.ceph.where import place
 
 _VOLUMES = "csi.volumes.default"
 _PREFIX = "csi.volume."
+_AT_ONCE = 1000
+"""Keys asked for at a time."""
 _NAME, _IMAGE, _IMAGE_ID, _OWNER = "csi.volname", "csi.imagename", "csi.imageid", "csi.volume.owner"
 
 
@@ -24,6 +29,7 @@ def reserve(ioctx: Any, entry: Entry, image_id: str | None) -> bool:
         keys[_IMAGE_ID] = image_id
     fresh = True
     with translated("writing ceph-csi's journal for", entry.image):
+        _write(ioctx, _VOLUMES, {_PREFIX + entry.volume: entry.uuid})
         try:
             with rados.WriteOpCtx() as operation:
                 operation.new(rados.LIBRADOS_CREATE_EXCLUSIVE)
@@ -32,7 +38,6 @@ def reserve(ioctx: Any, entry: Entry, image_id: str | None) -> bool:
         except rados.ObjectExists:
             _require_ours(ioctx, entry)
             fresh = False
-        _write(ioctx, _VOLUMES, {_PREFIX + entry.volume: entry.uuid})
     return fresh
 
 
@@ -45,22 +50,60 @@ def complete(ioctx: Any, entry: Entry, image_id: str) -> None:
 def drop(ioctx: Any, entry: Entry) -> None:
     """When the image is gone."""
     with translated("removing from ceph-csi's journal", entry.image):
+        with contextlib.suppress(rados.ObjectNotFound):
+            ioctx.remove_object(_PREFIX + entry.uuid)
         with contextlib.suppress(rados.ObjectNotFound), rados.WriteOpCtx() as operation:
             ioctx.remove_omap_keys(operation, (_PREFIX + entry.volume,))
             ioctx.operate_write_op(operation, _VOLUMES)
-        with contextlib.suppress(rados.ObjectNotFound):
-            ioctx.remove_object(_PREFIX + entry.uuid)
+
+
+def listing(ioctx: Any, wanted: Callable[[Entry], bool]) -> list[tuple[Entry, str | None]]:
+    """The entries that are `wanted`, each with its image's id: empty if it names none, None if it leads to nothing.
+
+    Their namespaces are not asked for.
+    """
+    with translated("listing ceph-csi's journal of", f"pool {place(ioctx)}"):
+        return [(entry, _id_of(ioctx, entry)) for entry in _keys(ioctx) if wanted(entry)]
+
+
+def _keys(ioctx: Any) -> Iterator[Entry]:
+    last = ""
+    while True:
+        with rados.ReadOpCtx() as operation:
+            found, _ = ioctx.get_omap_vals(operation, last, _PREFIX, _AT_ONCE)
+            try:
+                ioctx.operate_read_op(operation, _VOLUMES)
+            except rados.ObjectNotFound:
+                return
+            page = [(key, value.decode(errors="replace")) for key, value in found]
+        for key, uuid in page:
+            yield Entry(uuid, key.removeprefix(_PREFIX), "")
+        if not page:
+            return
+        last = page[-1][0]
+
+
+def _id_of(ioctx: Any, entry: Entry) -> str | None:
+    try:
+        return "".join(_values(ioctx, entry, _IMAGE_ID))
+    except rados.ObjectNotFound:
+        return None
 
 
 def _require_ours(ioctx: Any, entry: Entry) -> None:
-    with rados.ReadOpCtx() as operation:
-        found, _ = ioctx.get_omap_vals_by_keys(operation, (_NAME,))
-        ioctx.operate_read_op(operation, _PREFIX + entry.uuid)
-        names = [value.decode() for _, value in found]
+    names = _values(ioctx, entry, _NAME)
     if names != [entry.volume]:
         raise ImageTaken(
             f"ceph-csi's journal has {entry.uuid} for {names[0] if names else 'nobody'}, not {entry.volume}"
         )
+
+
+def _values(ioctx: Any, entry: Entry, key: str) -> list[str]:
+    """One value, or none."""
+    with rados.ReadOpCtx() as operation:
+        found, _ = ioctx.get_omap_vals_by_keys(operation, (key,))
+        ioctx.operate_read_op(operation, _PREFIX + entry.uuid)
+        return [value.decode(errors="replace") for _, value in found]
 
 
 def _write(ioctx: Any, name: str, keys: dict[str, str]) -> None:

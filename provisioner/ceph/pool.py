@@ -107,12 +107,18 @@ class Pool:
         """Takes one key out of the image's metadata."""
         await self._do("forget", lambda ioctx: adoption.forget(ioctx, identifier, key, fence), name)
 
-    async def clear(self, name: str, identifier: str, *, fence: Fence) -> None:
-        """Removes what our own create has left half-way: a name, and no image."""
+    async def entries(self, wanted: Callable[[Entry], bool]) -> list[tuple[Entry, str | None]]:
+        """What is in ceph-csi's journal and `wanted`; see provisioner.ceph.journal."""
+        return await self._do("entries", lambda ioctx: journal.listing(ioctx, wanted))
+
+    async def clear(self, name: str, identifier: str, *, fence: Fence, entry: Entry | None = None) -> None:
+        """Removes what our own create has left half-way: a name, or an entry in the journal, and no image."""
 
         def work(ioctx: Any) -> None:
             fence()
             blank.clear(ioctx, name, identifier, image_text(ioctx, name))
+            if entry is not None:
+                journal.drop(ioctx, entry)
 
         await self._do("clear", work, name)
 

@@ -1,8 +1,9 @@
 """Names in a pool that look like ours but belong to nobody: what a create leaves that was killed half-way.
 
 librbd's create makes an image before anything can be written on it, and our own enters the name before there is an
-image. Either is finished by the next try, unless the claim is gone by then. A name alone proves little, so what is
-found is reported; only a name without an image, with the id that we would have given it, is removed, and only if told.
+image, before that perhaps into ceph-csi's journal. Each is finished by the next try, unless the claim is gone by then.
+A name alone proves little, so what is found is reported; only a name without an image, with the id that we would have
+given it, is removed, and only if told.
 """
 
 import re
@@ -13,13 +14,11 @@ from provisioner.ceph.errors import CephError
 from provisioner.ceph.model import Entry, Listed
 from provisioner.ceph.pool import Pool
 from provisioner.volumes import metrics, names, naming
+from provisioner.volumes.totals import Totals, Where
 from provisioner.volumes.watches import Watches
 from sutler import log
 
 _log = log.get(__name__)
-
-Where = tuple[str, str, str]
-"""Cluster, pool, RADOS namespace."""
 
 _UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OTHERS = ("csi-vol-", "csi-snap-", "kubernetes-dynamic-pvc-")
@@ -44,6 +43,7 @@ class Leftovers:
         self._remove = remove
         self._grace = grace
         self._fence = fence
+        self._suspects = Totals(metrics.SUSPECTS)
         self._since: dict[Where, dict[Listed, float]] = {}
 
     def is_one(self, image: Listed) -> bool:
@@ -55,23 +55,41 @@ class Leftovers:
         wanted = self._in_progress(volume) or self._watches.claim_of(volume) is not None
         return not wanted and volume not in self._watches.volumes
 
+    async def entered(self, pool: Pool, there: set[str]) -> list[Listed]:
+        """The images that ceph-csi's journal names and that are not `there`, left over from claims that are gone."""
+
+        def wanted(entry: Entry) -> bool:
+            return entry.volume == names.volume_name(entry.uuid) and entry.image not in there
+
+        # A key that leads to nothing is of use to nobody, and ceph-csi itself calls no volume like its entry.
+        found = [
+            Listed(entry.image, naming.image_id(self._kubernetes, entry.image) if identifier is None else identifier)
+            for entry, identifier in await pool.entries(wanted)
+        ]
+        return [image for image in found if self.is_one(image)]
+
     async def report(self, where: Where, pool: Pool, found: Mapping[Listed, bool]) -> None:
         """`found`: each with whether there is an image."""
         now, before = time.monotonic(), self._since.get(where, {})
         self._since[where] = {image: before.get(image, now) for image in found}
-        metrics.SUSPECTS.labels(where[0], where[1]).set(len(found))
+        self._suspects.count(where, len(found))
         for image, since in self._since[where].items():
             if image not in before:
                 _log.warning("perhaps an orphan", image=image.name, pool=pool.name, whole=found[image])
             if self._remove and not found[image] and self._made_here(image) and now - since >= self._grace:
                 await self._clear(pool, image)
 
+    def keep(self, places: set[Where]) -> None:
+        """Forgets what is elsewhere."""
+        self._suspects.keep(places)
+        self._since = {where: since for where, since in self._since.items() if where in places}
+
     async def _clear(self, pool: Pool, image: Listed) -> None:
         entry = Entry(_uid(image.name), names.volume_name(_uid(image.name)), "")
         try:
-            await pool.clear(image.name, image.id, fence=self._fence)
-            if image.name == entry.image:
-                await pool.drop(entry, fence=self._fence)
+            await pool.clear(
+                image.name, image.id, fence=self._fence, entry=entry if image.name == entry.image else None
+            )
         except CephError as error:
             _log.warning("a name without an image could not be removed", image=image.name, error=str(error))
         else:

@@ -12,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from provisioner.ceph.clusters import Clusters
-from provisioner.ceph.errors import CephError, ImageMissing
+from provisioner.ceph.errors import CephError, ImageMissing, ImageTaken, InUse
 from provisioner.ceph.model import Entry, Listed
 from provisioner.ceph.pool import Pool
 from provisioner.volumes import metrics, names
-from provisioner.volumes.leftovers import Leftovers, Where
+from provisioner.volumes.leftovers import Leftovers
 from provisioner.volumes.purge import Purger
+from provisioner.volumes.totals import Totals, Where
 from provisioner.volumes.volume import Place
 from provisioner.volumes.watches import Watches
 from sutler import log
@@ -64,6 +65,7 @@ class Reconciler:
         self._purger = purger
         self._policy = policy
         self._fence = fence
+        self._orphans, self._imageless = Totals(metrics.ORPHANS), Totals(metrics.IMAGELESS)
         self._foreign: dict[Where, set[str]] = {}
         self._leftovers = Leftovers(
             watches,
@@ -75,12 +77,18 @@ class Reconciler:
         )
 
     async def run(self) -> None:
-        while True:
-            await self.compare()
-            await asyncio.sleep(self._policy.interval)
+        try:
+            while True:
+                await self.compare()
+                await asyncio.sleep(self._policy.interval)
+        finally:
+            # Whoever leads next tells of them.
+            self._keep(set())
 
     async def compare(self) -> None:
-        for where in sorted(self._places()):
+        places = self._places()
+        self._keep(places)
+        for where in sorted(places):
             try:
                 pool = self._clusters.get(where[0]).pool(where[1], where[2])
                 await self._compare(where, pool)
@@ -88,6 +96,12 @@ class Reconciler:
             except (CephError, KubeError) as error:
                 # The next comparison is soon enough; nothing waits for this one.
                 _log.warning("pool could not be compared", cluster=where[0], pool=where[1], error=str(error))
+
+    def _keep(self, places: set[Where]) -> None:
+        """Forgets what is elsewhere."""
+        for kept in (self._orphans, self._imageless, self._leftovers):
+            kept.keep(places)
+        self._foreign = {where: images for where, images in self._foreign.items() if where in places}
 
     def _places(self) -> set[Where]:
         classes = [view.parsed for view in self._watches.classes.values() if view.parsed is not None]
@@ -111,12 +125,17 @@ class Reconciler:
             image for image, found in said.items() if found and image.id not in foreign and await self._is_orphan(found)
         ]
         imageless = [name for name, image in expected.items() if image not in there and await self._still_there(name)]
-        metrics.ORPHANS.labels(where[0], where[1]).set(len(orphans))
-        metrics.IMAGELESS.labels(where[0], where[1]).set(len(imageless))
+        self._orphans.count(where, len(orphans))
+        self._imageless.count(where, len(imageless))
         for name in imageless:
             _log.error("volume without image", volume=name, image=expected[name], pool=where[1])
         for image in orphans:
-            await self._treat(pool, image)
+            try:
+                await self._treat(pool, image)
+            except (ImageMissing, ImageTaken, InUse) as error:
+                # One that somebody needs keeps nobody from looking after the others.
+                _log.warning("orphan image is left alone", image=image.name, pool=pool.name, error=str(error))
+        leftovers |= dict.fromkeys(await self._leftovers.entered(pool, there), False)
         await self._leftovers.report(where, pool, leftovers)
 
     def _expected(self, where: Where) -> dict[str, str]:

@@ -36,7 +36,7 @@ def test_cluster_that_is_down_holds_up_nobody_elses_claims(
         world.apply(*(claim(f"down-{n}", down) for n in range(12)))
         world.wait_event("down-0", "ProvisioningFailed", "no monitor answers")
         world.apply(*(claim(f"up-{n}", up) for n in range(4)))
-        wait_for(lambda: len(world.images()) == 4, "the other cluster's claims to be served", 10)
+        wait_for(lambda: len(world.images()) == 4, "the other cluster's claims to be served")
         unknown = world.storage_class({"clusterID": "typo"})
         world.apply(claim("typo", unknown))
         world.wait_event("typo", "ProvisioningFailed", "clusterID typo is not configured: known are down, up")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import rados
 
-from provisioner.ceph import blank
-from provisioner.ceph.model import ImageSpec
+from provisioner.ceph import blank, journal
+from provisioner.ceph.model import Entry, ImageSpec
 from provisioner.volumes.naming import image_id
 from tests.cluster import Ceph, ControlPlane, SutlerProcess, wait_for
 from tests.volumes.world import World, claim
@@ -22,11 +22,15 @@ def volumes(start_volumes: Callable[..., SutlerProcess]) -> Iterator[SutlerProce
     started.stop()
 
 
+def identifier(control_plane: ControlPlane, name: str) -> str:
+    """The id that the image gets here."""
+    return image_id(control_plane.kubectl_json("get", "namespace", "kube-system")["metadata"]["uid"], name)
+
+
 def half_made(ceph: Ceph, control_plane: ControlPlane, pool: str) -> str:
     """The name of an image of ours whose header has not been made."""
-    kubernetes = control_plane.kubectl_json("get", "namespace", "kube-system")["metadata"]["uid"]
     name = f"shop-half-{uuid.uuid4()}"
-    spec = ImageSpec(name, 1 << 20, id=image_id(kubernetes, name))
+    spec = ImageSpec(name, 1 << 20, id=identifier(control_plane, name))
     with rados.Rados(conffile=str(ceph.conf)) as cluster, cluster.open_ioctx(pool) as ioctx:
         blank.create(ioctx, spec, name)
         ioctx.remove_object(f"rbd_header.{spec.id}")
@@ -52,3 +56,85 @@ def test_what_may_be_ours_is_reported_and_only_names_without_an_image_are_remove
         if "half" not in name and f"{world.namespace}-data" not in name:
             world.ceph.rbd("rm", f"{world.pool}/{name}")
     wait_for(lambda: world.process.metrics().get(sample) == 0, "it to be forgotten")
+
+
+@pytest.fixture
+def ioctx(world: World) -> Iterator[rados.Ioctx]:
+    with rados.Rados(conffile=str(world.ceph.conf)) as cluster, cluster.open_ioctx(world.pool) as ioctx:
+        yield ioctx
+
+
+def lost() -> Entry:
+    """A volume in ceph-csi's journal whose claim is gone."""
+    uid = str(uuid.uuid4())
+    return Entry(uid, f"pvc-{uid}", "shop")
+
+
+def in_journal(ioctx: rados.Ioctx) -> tuple[set[str], set[str]]:
+    """The UUIDs that keys lead to, and those of objects."""
+    keys = {entry.uuid for entry, _ in journal.listing(ioctx, lambda _: True)}
+    objects = {found.key.removeprefix("csi.volume.") for found in ioctx.list_objects()}
+    return keys, {uid for uid in objects if uid.count("-") == 4 and not uid.startswith("rbd")}
+
+
+def test_entries_of_the_journal_without_an_image_go_and_what_is_not_provably_ours_stays(
+    world: World, ioctx: rados.Ioctx
+) -> None:
+    ours, anothers, dangling, kept, whole = lost(), lost(), lost(), lost(), lost()
+    # A volume that needs it, of whomever.
+    world.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": kept.volume},
+            "spec": {"capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/none"}},
+        }
+    )
+    csis = Entry(str(uuid.uuid4()), f"pvc-{uuid.uuid4()}", "shop")
+    nobodys = Entry(str(uuid.uuid4()), f"pvc-{uuid.uuid4()}", "shop")
+    spec = ImageSpec(whole.image, 1 << 20, id=identifier(world.control_plane, whole.image))
+    blank.create(ioctx, spec, whole.image)
+    for entry in (ours, dangling, kept, whole, csis):
+        journal.reserve(ioctx, entry, identifier(world.control_plane, entry.image))
+    journal.reserve(ioctx, nobodys, None)
+    journal.reserve(ioctx, anothers, image_id("another cluster", anothers.image))
+    ioctx.remove_object(f"csi.volume.{dangling.uuid}")
+    stays = {entry.uuid for entry in (anothers, whole, csis, nobodys)}
+    try:
+        cls = world.storage_class({"journal": "ceph-csi", "clusterID": "b"})
+        world.apply(claim("data", cls))
+        (bound,) = world.wait_bound()
+        stays |= {kept.uuid, bound["metadata"]["uid"]}
+        wait_for(lambda: in_journal(ioctx) == (stays, stays), "what is ours and nobody's to go")
+        world.control_plane.kubectl("delete", "pv", kept.volume)
+        stays.remove(kept.uuid)
+        wait_for(lambda: in_journal(ioctx) == (stays, stays), "what no volume needs any more to go")
+    finally:
+        world.control_plane.kubectl("delete", "pv", kept.volume, "--ignore-not-found")
+    world.delete_claims()
+    stays.remove(bound["metadata"]["uid"])
+    wait_for(lambda: in_journal(ioctx) == (stays, stays), "the entry to go with its image")
+
+
+def orphan(world: World, name: str) -> str:
+    """An image whose claim is gone, of a provisioner that was killed before the volume was saved."""
+    uid = str(uuid.uuid4())
+    image = f"{world.pool}/{name}-{uid}"
+    kubernetes = world.control_plane.kubectl_json("get", "namespace", "kube-system")["metadata"]["uid"]
+    world.ceph.rbd("create", image, "--size", "1M")
+    world.ceph.rbd("image-meta", "set", image, "sutler.dev/uid", uid)
+    world.ceph.rbd("image-meta", "set", image, "sutler.dev/kubernetes", kubernetes)
+    return image.partition("/")[2]
+
+
+def test_orphan_that_somebody_needs_keeps_the_others_from_nothing(world: World) -> None:
+    needed = orphan(world, "a")
+    snapshot = f"{world.pool}/{needed}@keep"
+    world.ceph.rbd("snap", "create", snapshot)
+    useless = orphan(world, "b")
+    world.storage_class()
+    wait_for(lambda: useless not in world.images(), "the orphan that nobody needs to go to the trash")
+    assert world.images() == [needed]
+    assert "it has snapshots: keep" in world.process.log_text()
+    world.ceph.rbd("snap", "rm", snapshot)
+    wait_for(lambda: not world.images(), "the other to follow")
