@@ -18,6 +18,7 @@ from provisioner.ceph.model import Image, Trashed
 from provisioner.ceph.pool import Pool
 from provisioner.volumes import adoption, names
 from provisioner.volumes.adoption import Obstacle
+from provisioner.volumes.metrics import ADOPTIONS
 from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.views import ClassView
 from provisioner.volumes.volume import Ceph, Place, metadata, place_of, render
@@ -169,6 +170,7 @@ class Adopter:
             self._events.normal(claim, "ProvisioningSucceeded", f"Adopted RBD image {place.path} as volume {name}")
         self._told.pop(claim["metadata"]["uid"], None)
         await self._delete(request["metadata"])
+        ADOPTIONS.labels("done").inc()
         return None
 
     async def _dismantle(self, request: Json, volume: Json) -> None:
@@ -252,8 +254,14 @@ class Adopter:
 
     async def _report(self, request: Json, state: State, message: str, size: int | None = None) -> None:
         """On the request, for whoever waits for it, and as an event; nothing if it has been said."""
-        if outcome(request) == (state, message):
+        before, said_before = outcome(request)
+        if (before, said_before) == (state, message):
             return
+        # By what the request itself says, so that one is counted once, whichever process looks at it.
+        if before is None:
+            ADOPTIONS.labels("asked").inc()
+        if state is State.REFUSED and before is not State.REFUSED:
+            ADOPTIONS.labels("refused").inc()
         said = {shared.ADOPTION: f"{state}: {message}"} | ({} if size is None else {shared.ADOPTED_SIZE: str(size)})
         with contextlib.suppress(NotFound):
             await self._client.merge_patch(

@@ -40,6 +40,15 @@ RESIZED = Counter("sutler_volume_resize_total", "Images grown", ["class"], regis
 RESIZE_FAILED = Counter(
     "sutler_volume_resize_failed_total", "Tries to grow an image that failed", ["class"], registry=REGISTRY
 )
+ADOPTIONS = Counter(
+    "sutler_adoptions_total",
+    "Images asked for by `sutler volumes adopt` and `restore`: `asked`, `done` and `refused`; the rest still waits, or "
+    "was taken back",
+    ["step"],
+    registry=REGISTRY,
+)
+for _step in ("asked", "done", "refused"):
+    ADOPTIONS.labels(_step)
 ORPHANS = Gauge(
     "sutler_orphan_images",
     "Images made for claims of this Kubernetes cluster that have neither claim nor volume any more",

@@ -52,8 +52,13 @@ def requested(world: World) -> list[str]:
     return [pv["metadata"]["name"] for pv in world.get("pv")["items"] if pv["metadata"]["name"].startswith("adopt-")]
 
 
+def counted(world: World) -> dict[str, float]:
+    found = world.process.metrics()
+    return {step: found[f'sutler_adoptions_total{{step="{step}"}}'] for step in ("asked", "done", "refused")}
+
+
 def test_image_becomes_a_volume_and_lives_on_as_our_own(world: World, cls: str, sutler: Sutler) -> None:
-    image = make(world, "old-disk")
+    image, before = make(world, "old-disk"), counted(world)
     done = sutler("volumes", "adopt", image, "--claim", f"{world.namespace}/data", "--class", cls, "-o", "json")
     assert done.status == 0, done.err
     assert (done.json["image"], done.json["size"]) == (image, "8Mi")
@@ -69,6 +74,7 @@ def test_image_becomes_a_volume_and_lives_on_as_our_own(world: World, cls: str, 
     assert (metadata["sutler.dev/uid"], metadata["csi.storage.k8s.io/pvc/name"]) == (uid, "data")
     assert "sutler.dev/adopting" not in {*metadata, *volume["metadata"]["annotations"]}
     assert requested(world) == []
+    assert {step: counted(world)[step] - before[step] for step in before} == {"asked": 1, "done": 1, "refused": 0}
     world.kubectl("patch", "pvc", "data", "-p", '{"spec":{"resources":{"requests":{"storage":"12Mi"}}}}')
     wait_for(lambda: world.image("old-disk")["size"] == 12 * MIB, "the image to grow")
     world.delete_claims("data")
@@ -161,6 +167,7 @@ def test_image_of_somebody_else_is_refused_and_stays_as_it_is(
     theirs = world.volume_of("theirs")["spec"]["csi"]["volumeHandle"]
     expected = strangers | {theirs: "is the image of PersistentVolume pvc-"}
     before = {name: world.metadata(name) for name in world.images()}
+    steps = counted(world)
     for number, name in enumerate(expected):
         ask(world, f"{world.pool}/{name}", cls, f"data-{number}")
     for number, (name, said) in enumerate(expected.items()):
@@ -168,6 +175,8 @@ def test_image_of_somebody_else_is_refused_and_stays_as_it_is(
         world.wait_event(asked, "AdoptionRefused", said, namespace="default")
         assert annotation(world, asked).startswith("Refused: "), name
     assert {name: world.metadata(name) for name in world.images()} == before
+    refused = {step: counted(world)[step] - steps[step] for step in steps}
+    assert refused == {"asked": len(expected), "done": 0, "refused": len(expected)}
     ran = sutler("volumes", "adopt", f"{world.pool}/foreign", "--claim", f"{world.namespace}/data", "--class", cls)
     assert (ran.status, strangers["foreign"] in ran.err) == (1, True), ran.err
     assert request_name(f"{world.namespace}/data") not in requested(world)
