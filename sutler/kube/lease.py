@@ -185,6 +185,10 @@ class Elector:
             self._written = None
             self._tell(str(error) or "no answer in time")
             return _Try.UNKNOWN
+        except asyncio.CancelledError:
+            # Nobody knows whether it was written: giving it back begins with reading it.
+            self._written = None
+            raise
         self._tell("")
         return outcome
 

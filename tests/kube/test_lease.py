@@ -107,6 +107,22 @@ async def test_lease_says_who_leads_and_is_given_back(client: Client, namespace:
         one.check()
 
 
+async def test_lease_is_given_back_although_a_renewal_was_on_its_way(
+    client: Client, proxied: Client, proxy: FaultyProxy, namespace: str
+) -> None:
+    work = Work()
+    async with running(elector(proxied, namespace, "one").run(work)):
+        await work.begun()
+        before = await spec(client, namespace)
+        proxy.fail(faults.stall(late=True), method="PUT", path="leases", times=1)
+
+        async def written() -> bool:
+            return bool((await spec(client, namespace))["renewTime"] > before["renewTime"])
+
+        await wait_for_async(written, "the renewal whose answer does not come")
+    assert not (await spec(client, namespace)).get("holderIdentity")
+
+
 async def test_next_leader_begins_when_the_work_has_ended(client: Client, namespace: str) -> None:
     work, next_work = Work(wind_down=0.5), Work()
     first = asyncio.ensure_future(elector(client, namespace, "one").run(work))
