@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from provisioner.api.access import GROUP, ROLES, Right, Role, User
+from provisioner.api.problem import of_error
 from provisioner.api.reviews import Reviews
+from sutler.kube.errors import Unreachable
 from tests.api.client import Api
 from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
 from tests.conftest import REPOSITORY
@@ -181,6 +183,14 @@ def test_state_of_mappings_and_controllers_is_shown(as_role: Any, control_plane:
         assert [one["name"] for one in shown["controllers"]] == ["sutler-secrets", "sutler-volumes"]
     finally:
         control_plane.kubectl("delete", "registrymapping", "shown")
+
+
+def test_what_kubernetes_keeps_from_the_service_is_not_put_down_to_who_asks() -> None:
+    problem = of_error(Unreachable("listing registrymappings: connection refused"))
+    assert (problem.kind.status, problem.detail) == (
+        503,
+        "this service asked Kubernetes, in vain: listing registrymappings: connection refused",
+    )
 
 
 def test_api_server_away_is_503_and_heals(as_role: Any, control_plane: ControlPlane, process: SutlerProcess) -> None:
