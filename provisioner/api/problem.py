@@ -96,7 +96,9 @@ def of_error(error: SutlerError) -> ProblemError:
         kind = next((kind for expected, kind in _CEPH if isinstance(error, expected)), Kind.CEPH)
         return ProblemError(kind, str(error), errno=error.code, headers=_retry_after(error))
     if isinstance(error, KubeError):
-        return ProblemError(Kind.UNAVAILABLE, f"this service asked Kubernetes, in vain: {error}", headers={"Retry-After": "2"})
+        return ProblemError(
+            Kind.UNAVAILABLE, f"this service asked Kubernetes, in vain: {error}", headers={"Retry-After": "2"}
+        )
     return ProblemError(Kind.DEFECT, "an error that this service does not know; its log has it")
 
 
