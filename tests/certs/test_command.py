@@ -11,7 +11,7 @@ import pytest
 from certs import issue
 from certs.contents import Contents
 from sutler.commands.certs.gather import names_for
-from tests.certs.stored import SECRET, Stored
+from tests.certs.stored import Stored
 from tests.cli.conftest import Sutler
 from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
 from tests.cluster.installation import Installation
@@ -29,7 +29,6 @@ def webhook(
     installation.apply()
     yield installation.run("webhook", "--certificate-interval", "0.3")
     installation.stop()
-    control_plane.kubectl("delete", "secret", SECRET, *OWN, "--ignore-not-found")
 
 
 @pytest.fixture

@@ -31,8 +31,6 @@ def installed(control_plane: ControlPlane, place: Place, tmp_path_factory: pytes
 @pytest.fixture
 def platform(environ: dict[str, str], control_plane: ControlPlane, installed: None) -> Iterator[Sutler]:
     del installed
-    # What is everybody's the doctor looks at, too.
-    control_plane.kubectl("delete", "registrymappings", "--all")
     yield Sutler({**environ, "KUBECONFIG": str(control_plane.kubeconfig)})
     control_plane.kubectl("delete", "registrymappings", "--all")
 

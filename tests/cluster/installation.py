@@ -88,6 +88,7 @@ class Installation:
         self.control_plane.kubectl("apply", "-f", crds)
         self.control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
         self._rendered = _rendered()
+        self._forget_earlier_ones()
         self._apply([one for one in self._rendered if one["kind"] not in {*_NEEDS_AN_IMAGE, _WEBHOOK}])
 
     def run(self, account: str, *flags: str) -> SutlerProcess:
@@ -128,6 +129,12 @@ class Installation:
         config = yaml.safe_load(self.control_plane.kubeconfig_for("default", "console").read_text())
         token = config["users"][0]["user"]["token"]
         return {"SUTLER_API_URL": self.api.url, "SUTLER_API_CA": str(authority), "SUTLER_API_TOKEN": token}
+
+    def _forget_earlier_ones(self) -> None:
+        """Tests share a cluster, and begin without the mappings, sources and certificates of those before them."""
+        self.control_plane.kubectl("delete", "registrymappings", "--all")
+        others = "type!=kubernetes.io/service-account-token"
+        self.control_plane.kubectl("-n", NAMESPACE, "delete", "secrets", "--field-selector", others)
 
     def _command(self, deployment: str) -> tuple[list[str], dict[str, str]]:
         """What follows `python3 -m` in the Deployment's one container, and its variables."""

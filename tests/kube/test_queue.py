@@ -47,7 +47,7 @@ class Handler:
         async def enough() -> bool:
             return len(self.calls) >= times
 
-        await wait_for_async(enough, f"{times} calls", 10)
+        await wait_for_async(enough, f"{times} calls")
         await asyncio.sleep(0.05)
         assert len(self.calls) == times
 

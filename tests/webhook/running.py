@@ -73,4 +73,4 @@ async def until(condition: Callable[[], bool], what: str) -> None:
     async def asked() -> bool:
         return condition()
 
-    await wait_for_async(asked, what, 5)
+    await wait_for_async(asked, what)

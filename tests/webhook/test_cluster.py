@@ -72,7 +72,7 @@ class Cluster:
             found[:] = self.names(image, "--dry-run=server", **more)
             return found == names
 
-        wait_for(reached, f"{image} to get {names}", 10)
+        wait_for(reached, f"{image} to get {names}")
 
     def metric(self, name: str, **labels: str) -> float:
         text = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))

@@ -230,7 +230,7 @@ async def test_requests_that_wait_too_long_are_turned_away_until_the_wait_is_ove
     async def answered() -> bool:
         return (await running.post(body(pod(APP))))[0] == 200
 
-    await wait_for_async(answered, "the server to have caught up", 2)
+    await wait_for_async(answered, "the server to have caught up", 10)
 
 
 async def test_defect_is_an_internal_error_without_a_traceback(

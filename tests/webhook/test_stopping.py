@@ -76,14 +76,14 @@ async def test_rolling_restart_under_load_loses_no_request(contexts: Contexts) -
         async with listening(first, "127.0.0.1", old, contexts[0]):
             clients = [asyncio.create_task(client(session)) for _ in range(8)]
             done = answered
-            await wait_for_async(enough, "requests to the old one", 10)
+            await wait_for_async(enough, "requests to the old one")
             stopping = asyncio.create_task(drain(first, quiet=2, deadline=30))
             done = answered
-            await wait_for_async(enough, "requests to the old one while it stops", 10)
+            await wait_for_async(enough, "requests to the old one while it stops")
             target = new  # the endpoints have followed
             await stopping
         done = answered
-        await wait_for_async(enough, "requests to the new one", 10)
+        await wait_for_async(enough, "requests to the new one")
         for task in clients:
             task.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
