@@ -40,11 +40,19 @@ def answers(slowest: float) -> dict[str, str]:
     return {f'{name}{{{{job}}, le="{bound}"}}': f"0+{each}x{MINUTES}" for bound, each in growth.items()}
 
 
+def never_scraped(component: str) -> Played:
+    """Others are there all the time."""
+    others = {'up{{job}, component="webhook", pod="w"}': f"1+0x{MINUTES}"}
+    return Played({**others, f'up{{{{job}}, component="{component}", pod="p"}}': f"1+0x{MINUTES}"}, others)
+
+
 UP = 'up{{job}, component="webhook", pod="p"}'
 LEADER = 'leader_election_master_status{{job}, name="sutler-volumes", pod="p"}'
 HEARD = 'sutler_reflector_last_event_timestamp_seconds{{job}, resource="pods"}'
 ALERTS = {
     "SutlerWebhookDown": gauge(UP, 1, 0),
+    "SutlerSecretsDown": never_scraped("secrets"),
+    "SutlerVolumesDown": never_scraped("volumes"),
     "SutlerDown": gauge(UP, 1, 0),
     "SutlerNobodyLeads": gauge(LEADER, 1, 0),
     "SutlerTwoLead": Played(

@@ -27,6 +27,7 @@ from tests.manifests.rendered import (
     rendered,
 )
 from tests.manifests.stubs import definitions
+from tests.manifests.watched import rules
 
 pytestmark = KNOWS_COMPONENTS
 
@@ -124,11 +125,19 @@ def test_a_part_has_nothing_of_the_other(part: str, components: set[str], tmp_pa
         assert set(pods(objects)) == {f"sutler-{component}" for component in components}
 
 
-def test_nobody_is_woken_for_a_webhook_that_is_not_installed(tmp_path: Path) -> None:
-    objects = combined(tmp_path, "prometheus", "volumes-only")
-    alerts = [rule["alert"] for one in of(objects, "PrometheusRule") for rule in one["spec"]["groups"][0]["rules"]]
-    assert "SutlerWebhookDown" not in alerts
-    assert "SutlerDown" in alerts
+@pytest.mark.parametrize(
+    ("part", "missing"),
+    [
+        ("pull-secrets-only", {"SutlerVolumesDown"}),
+        ("volumes-only", {"SutlerWebhookDown", "SutlerSecretsDown"}),
+    ],
+)
+def test_nobody_is_woken_for_what_is_not_installed(part: str, missing: set[str], tmp_path: Path) -> None:
+    everything = [rule["alert"] for group in rules()["groups"] for rule in group["rules"]]
+    assert missing < set(everything)
+    (installed,) = of(combined(tmp_path, "prometheus", part), "PrometheusRule")
+    alerts = [rule["alert"] for group in installed["spec"]["groups"] for rule in group["rules"]]
+    assert alerts == [alert for alert in everything if alert not in missing]
 
 
 def test_with_cert_manager_the_webhook_may_write_nothing() -> None:
