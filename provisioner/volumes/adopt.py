@@ -10,6 +10,7 @@ with volumes touches what bears the mark.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 from provisioner.ceph.clusters import Clusters
@@ -20,6 +21,7 @@ from provisioner.volumes import adoption, names
 from provisioner.volumes.adoption import Obstacle
 from provisioner.volumes.metrics import ADOPTIONS
 from provisioner.volumes.parameters import VolumeClass
+from provisioner.volumes.told import Told
 from provisioner.volumes.views import ClassView
 from provisioner.volumes.volume import Ceph, Place, metadata, place_of, render
 from sutler.kube.client import Client
@@ -33,6 +35,8 @@ SOON = 1.0
 """Seconds until the next look at what is under way."""
 PATIENCE = 5.0
 """Seconds until the next look at what is in the way."""
+TELL_AGAIN = 3600.0
+"""Seconds until a claim that still waits is told again: events are forgotten after an hour."""
 
 
 class Adopter:
@@ -57,7 +61,7 @@ class Adopter:
         self._fence = fence
         # Two requests for one image must not both find that it is nobody's.
         self._one = asyncio.Lock()
-        self._told: dict[str, str] = {}
+        self._told = Told(TELL_AGAIN)
 
     async def adopt(self, name: str) -> float | None:
         """Takes the request of this name a step further. Returns the seconds after which to look again."""
@@ -168,7 +172,6 @@ class Adopter:
             image = await pool.describe(place.image)
             await pool.forget(place.image, image.id, names.ADOPTING, fence=self._fence)
             self._events.normal(claim, "ProvisioningSucceeded", f"Adopted RBD image {place.path} as volume {name}")
-        self._told.pop(claim["metadata"]["uid"], None)
         await self._delete(request["metadata"])
         ADOPTIONS.labels("done").inc()
         return None
@@ -257,26 +260,27 @@ class Adopter:
         before, said_before = outcome(request)
         if (before, said_before) == (state, message):
             return
-        # By what the request itself says, so that one is counted once, whichever process looks at it.
-        if before is None:
-            ADOPTIONS.labels("asked").inc()
-        if state is State.REFUSED and before is not State.REFUSED:
-            ADOPTIONS.labels("refused").inc()
         said = {shared.ADOPTION: f"{state}: {message}"} | ({} if size is None else {shared.ADOPTED_SIZE: str(size)})
         with contextlib.suppress(NotFound):
             await self._client.merge_patch(
                 PERSISTENT_VOLUMES, request["metadata"]["name"], {"metadata": {"annotations": said}}
             )
+        # By what the request itself says, so that one is counted once, whichever process looks at it.
+        if before is None:
+            ADOPTIONS.labels("asked").inc()
+        if state is State.REFUSED and before is not State.REFUSED:
+            ADOPTIONS.labels("refused").inc()
         tell = self._events.warning if state in {State.WAITING, State.REFUSED} else self._events.normal
         tell(request, f"Adoption{state}", message)
 
     async def _tell_claim(self, request: Json, message: str) -> None:
-        """Whoever wonders why the claim gets no new image; once."""
+        """Whoever wonders why the claim gets no new image."""
         namespace, _, name = claim_key(request).partition("/")
         claim = await self._claim(namespace, name) if namespace else None
-        if claim is None or claim["spec"].get("volumeName") or self._told.get(claim["metadata"]["uid"]) == message:
+        if claim is None or claim["spec"].get("volumeName"):
             return
-        self._told[claim["metadata"]["uid"]] = message
+        if not self._told.is_news(claim["metadata"]["uid"], message, time.monotonic()):
+            return
         what = f"an image is to be adopted for it (PersistentVolume {request['metadata']['name']}), and {message}"
         self._events.warning(claim, "ProvisioningFailed", what)
 

@@ -5,6 +5,8 @@ import contextlib
 import time
 from collections.abc import Mapping
 
+from prometheus_client import Gauge
+
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError
 from provisioner.ceph.model import Space
@@ -48,14 +50,18 @@ class Capacity:
 
     async def run(self) -> None:
         """Works until cancelled."""
-        while True:
-            spaces = await self._measure()
-            try:
-                await self._publish(spaces)
-            except KubeError as error:
-                # The next time is soon enough; nothing waits for this one.
-                _log.warning("capacities could not be published", error=str(error))
-            await asyncio.sleep(self._interval)
+        try:
+            while True:
+                spaces = await self._measure()
+                try:
+                    await self._publish(spaces)
+                except KubeError as error:
+                    # The next time is soon enough; nothing waits for this one.
+                    _log.warning("capacities could not be published", error=str(error))
+                await asyncio.sleep(self._interval)
+        finally:
+            # Whoever leads next tells of them.
+            self._keep(set())
 
     async def why_full(self, cls: VolumeClass) -> str:
         """What the pools of the class hold, in words; empty if that can't be said."""
@@ -70,6 +76,7 @@ class Capacity:
 
     async def _measure(self) -> dict[PoolKey, Space]:
         pools = {(cls.cluster, pool) for cls in self._served() for pool in (cls.pool, cls.data_pool) if pool}
+        self._keep(pools)
         spaces = {}
         for cluster, pool in sorted(pools):
             try:
@@ -83,9 +90,15 @@ class Capacity:
             if space.quota is not None:
                 metrics.QUOTA.labels(cluster, pool).set(space.quota)
             else:
-                with contextlib.suppress(KeyError):
-                    metrics.QUOTA.remove(cluster, pool)
+                _take_back(metrics.QUOTA, (cluster, pool))
         return spaces
+
+    def _keep(self, pools: set[PoolKey]) -> None:
+        """Says nothing any more of other pools than these."""
+        for pool in self._measured.keys() - pools:
+            del self._measured[pool]
+            for gauge in (metrics.AVAILABLE, metrics.USED, metrics.QUOTA):
+                _take_back(gauge, pool)
 
     async def _space(self, cluster: str, pool: str, *, fresh: float) -> Space:
         measured, space = self._measured.get((cluster, pool), (0.0, None))
@@ -131,3 +144,8 @@ class Capacity:
         except AlreadyExists:
             change = {"capacity": body["capacity"]}
             await self._client.merge_patch(resource, name, change, self._namespace)
+
+
+def _take_back(gauge: Gauge, pool: PoolKey) -> None:
+    with contextlib.suppress(KeyError):
+        gauge.remove(*pool)

@@ -88,6 +88,7 @@ class Controller:
                 group.create_task(self._capacity.run(), name="capacity")
         finally:
             self._watches.listen(None, None)
+            self._provisioner.leave()
             await self._clusters.settle(self._settle)
 
     def _consider(self, volume: str) -> None:

@@ -193,6 +193,11 @@ class Provisioner:
             await self._remove_image(attempt)
         self._forget(volume)
 
+    def leave(self) -> None:
+        """Somebody else leads now, and finds by the claims what is to be finished."""
+        self.attempts.clear()
+        metrics.IN_FLIGHT.set(0)
+
     async def _remove_image(self, attempt: Attempt) -> None:
         place = attempt.place
         pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)

@@ -9,11 +9,20 @@ class Told:
 
     def is_news(self, key: str, message: str, now: float) -> bool:
         """Whether it is to be said now; then it is taken for said."""
-        self._said = {other: said for other, said in self._said.items() if now - said[1] < self._lasts}
+        self._forget(now)
         if key in self._said and self._said[key][0] == message:
             return False
+        self._said.pop(key, None)
         self._said[key] = (message, now)
         return True
+
+    def _forget(self, now: float) -> None:
+        """The oldest are the first."""
+        while self._said:
+            key = next(iter(self._said))
+            if now - self._said[key][1] < self._lasts:
+                return
+            del self._said[key]
 
     def __len__(self) -> int:
         return len(self._said)

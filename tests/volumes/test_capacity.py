@@ -31,6 +31,7 @@ def test_room_is_told_to_the_scheduler_and_the_monitoring_as_the_quota_leaves_it
     world.control_plane.kubectl("delete", "storageclass", cls)
     world.classes.remove(cls)
     wait_for(lambda: not capacities(world, cls), "the capacity to go with its class")
+    assert [metric(world, name) for name in ("available", "used", "quota")] == [None] * 3
 
 
 def test_full_pool_is_said_at_once_with_its_fill_and_its_quota_and_heals(world: World) -> None:

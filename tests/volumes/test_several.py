@@ -28,6 +28,12 @@ def made(process: SutlerProcess) -> float:
     return sum(v for name, v in counts if name.startswith("controller_persistentvolumeclaim_provision_total"))
 
 
+def told(process: SutlerProcess) -> dict[str, float]:
+    """What only whoever leads can know."""
+    current = ("sutler_pool_", "sutler_volumes_in_progress")
+    return {name: value for name, value in process.metrics().items() if name.startswith(current) and value}
+
+
 def test_frozen_leader_is_replaced_in_time_and_never_acts_again_by_mistake(world: World, second: SutlerProcess) -> None:
     first = world.process
     wait_for(lambda: leads(first) or leads(second), "one of them to lead")
@@ -35,9 +41,13 @@ def test_frozen_leader_is_replaced_in_time_and_never_acts_again_by_mistake(world
     assert not leads(other)
     cls = world.storage_class()
     world.apply(*(claim(f"early-{n}", cls) for n in range(5)))
+    world.apply(claim("stuck", world.storage_class({"pool": "nowhere"})))
+    room, stuck = f'sutler_pool_used_bytes{{cluster="",pool="{world.pool}"}}', "sutler_volumes_in_progress"
+    wait_for(lambda: room in told(leader) and told(leader).get(stuck), "the pool to be measured, and a claim to fail")
     leader.freeze()
     started = time.monotonic()
     try:
+        world.delete_claims("stuck")
         world.apply(*(claim(f"late-{n}", cls) for n in range(5)))
         wait_for(lambda: leads(other), "the other one to lead", 15)
         assert time.monotonic() - started < 4 + 0.5 + 6  # lease, one retry, and a slow machine
@@ -46,6 +56,7 @@ def test_frozen_leader_is_replaced_in_time_and_never_acts_again_by_mistake(world
     finally:
         leader.resume()
     wait_for(lambda: not leads(leader), "the thawed one to see that it leads no more")
+    wait_for(lambda: not told(leader), "it to say no more what it does not know")
     world.apply(claim("after", cls))
     world.wait_bound(10, timeout=60)
     wait_for(lambda: len(world.images()) == 10, "one image per claim")

@@ -10,6 +10,8 @@ def test_same_is_said_once_until_it_is_forgotten_and_something_else_at_once() ->
     assert told.is_news("a", "too small", 3600)
     assert told.is_news("a", "of no size", 3601)
     assert told.is_news("b", "of no size", 3602)
+    assert not told.is_news("a", "of no size", 7200)
+    assert told.is_news("b", "of no size", 7202)
 
 
 def test_what_was_said_of_claims_that_are_gone_is_not_kept() -> None:
