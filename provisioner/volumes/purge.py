@@ -1,8 +1,10 @@
 """Removing large images from the trash: minutes or hours of work that nobody waits for."""
 
+import contextlib
 from collections.abc import Callable
 
 from provisioner.ceph.clusters import Clusters
+from provisioner.ceph.errors import PoolMissing
 from provisioner.volumes.volume import Place
 from sutler.kube.queue import WorkQueue
 
@@ -32,6 +34,8 @@ class Purger:
     async def _purge(self, key: str) -> float | None:
         place = self._places[key]
         pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)
-        await pool.trash_remove(key.rpartition(" ")[2], fence=self._fence)
+        # A pool that the cluster's map does not hold is gone with its trash.
+        with contextlib.suppress(PoolMissing):
+            await pool.trash_remove(key.rpartition(" ")[2], fence=self._fence)
         del self._places[key]
         return None

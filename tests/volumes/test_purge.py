@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from provisioner.ceph.errors import PoolMissing
 from provisioner.volumes.purge import Purger
 from provisioner.volumes.volume import Place
 from sutler.metrics import REGISTRY
@@ -60,6 +61,24 @@ async def test_image_that_is_back_in_the_trash_is_removed_again() -> None:
     running.cancel()
     await asyncio.wait([running])
     assert clusters.removed == ["one", "one"]
+
+
+async def test_pool_that_is_gone_has_nothing_to_remove() -> None:
+    clusters: Any = Clusters()
+    clusters.trash_remove = gone
+    purger = Purger(clusters, fence=lambda: None)
+    running = asyncio.create_task(purger.run())
+    before = retries()
+    purger.add(PLACE, "one")
+    for _ in range(50):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    assert retries() == before
+
+
+async def gone(_identifier: str, **_fence: Any) -> None:
+    raise PoolMissing("pool rbd does not exist in this Ceph cluster")
 
 
 def retries() -> float:
