@@ -15,7 +15,7 @@ from provisioner.ceph.headers import Header
 from provisioner.ceph.images import create_blank
 from provisioner.ceph.model import ImageSpec
 from provisioner.ceph.unfinished import Work, mark, marked, require_whole, unmark
-from provisioner.ceph.where import image, image_errors, some
+from provisioner.ceph.where import clone_text, image, image_errors, some
 
 _LIBRBD = rbd.RBD()
 
@@ -200,7 +200,7 @@ def explain_snapshots(ioctx: Any, name: str) -> None:
     target = image(ioctx, name)
     with image_errors("opening", target), rbd.Image(ioctx, name, read_only=True) as opened:
         snapshots = tuple(snapshot["name"] for snapshot in opened.list_snaps())
-        children = tuple(f"{child['pool']}/{child['image']}" for child in opened.list_children2())
+        children = tuple(clone_text(child) for child in opened.list_children2())
     if children:
         raise InUse(
             f"{target} is kept: clones depend on it: {some(children)}; flatten or delete them first",

@@ -14,8 +14,8 @@ from provisioner.ceph import metadata as wire
 from provisioner.ceph.binding import rados, rbd
 from provisioner.ceph.errors import ImageMissing, ImageTaken, NamespaceMissing, NoSpace, translated
 from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, feature_names
+from provisioner.ceph.where import clone_text, image_errors, place
 from provisioner.ceph.where import image as image_text
-from provisioner.ceph.where import image_errors, place
 
 Fence = Callable[[], None]
 """Called right before the first change; raises when this process may not act any more."""
@@ -111,13 +111,8 @@ def describe(ioctx: Any, name: str) -> Image:
             name=name, id=identifier, size=image.size(), features=feature_names(image.features()),
             object_size=2 ** image.stat()["order"], created=image.create_timestamp().replace(tzinfo=UTC),
             metadata=metadata_of(ioctx, identifier), watchers=tuple(w["addr"] for w in image.watchers_list()),
-            snapshots=snapshots, children=tuple(_child(c) for c in image.list_children2()) if snapshots else (),
+            snapshots=snapshots, children=tuple(clone_text(c) for c in image.list_children2()) if snapshots else (),
         )  # fmt: skip
-
-
-def _child(child: Mapping[str, Any]) -> str:
-    place = "/".join(part for part in (child["pool"], child["pool_namespace"], child["image"]) if part)
-    return f"{place} (in the trash)" if child["trash"] else place
 
 
 def identity(ioctx: Any, name: str) -> str:

@@ -14,7 +14,7 @@ from provisioner.ceph.errors import BadRequest, CephError, ImageTaken, InUse, Mi
 from provisioner.ceph.headers import Header
 from provisioner.ceph.model import ImageSpec
 from provisioner.ceph.unfinished import Work, marked
-from provisioner.ceph.where import image, image_errors, some
+from provisioner.ceph.where import clone_text, image, image_errors, some
 
 _LIBRBD = rbd.RBD()
 _USER = 0
@@ -67,10 +67,7 @@ def of_opened(opened: Any) -> list[Snapshot]:
 def _children(opened: Any, snapshot: str) -> tuple[str, ...]:
     opened.set_snap(snapshot)
     try:
-        return tuple(
-            "/".join(part for part in (child["pool"], child["pool_namespace"], child["image"]) if part)
-            for child in opened.list_children2()
-        )
+        return tuple(clone_text(child) for child in opened.list_children2())
     finally:
         opened.set_snap(None)
 

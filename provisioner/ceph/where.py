@@ -1,7 +1,7 @@
 """How error texts call an image, and "does not exist" said of the image."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provisioner.ceph.errors import ImageMissing, Missing, translated
@@ -14,6 +14,12 @@ def place(ioctx: Any) -> str:
 
 def image(ioctx: Any, name: str) -> str:
     return f"image {place(ioctx)}/{name}"
+
+
+def clone_text(child: Mapping[str, Any]) -> str:
+    """One of librbd's children of an image, wherever it lies."""
+    where = "/".join(part for part in (child["pool"], child["pool_namespace"], child["image"]) if part)
+    return f"{where} (in the trash)" if child["trash"] else where
 
 
 @contextlib.contextmanager

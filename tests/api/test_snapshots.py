@@ -96,6 +96,15 @@ def test_clone_shares_then_parts_from_its_parent(api: Api, image: str, pool: str
     assert api.post(f"/pools/{pool}/images/child/flatten").status == 422
 
 
+def test_refusals_say_where_a_clone_in_the_trash_lies(api: Api, image: str, pool: str) -> None:
+    api.post(f"{image}/snapshots", {"name": "first"})
+    api.post(f"{image}/snapshots/first/clone", {"name": "child"})
+    assert api.delete(f"/pools/{pool}/images/child?trash=true").status == 204
+    for of in (image, f"{image}/snapshots/first"):
+        refused = api.delete(of)
+        assert (refused.status, f"{pool}/child (in the trash)" in refused.json["detail"]) == (409, True), refused.text
+
+
 def test_clone_goes_to_another_pool(api: Api, image: str, pool: str, direct: Any) -> None:
     direct.create_pool(f"{pool}-b")
     try:

@@ -121,7 +121,7 @@ class SnapshotShown(Shown):
     created: Moment
     protected: bool
     children: list[str]
-    """Clones, as pool/[namespace/]image."""
+    """Clones, as pool/[namespace/]image; of those in the trash it says so."""
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
