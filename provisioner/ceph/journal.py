@@ -36,7 +36,11 @@ def reserve(ioctx: Any, entry: Entry, image_id: str | None) -> bool:
                 _set(ioctx, operation, keys)
                 ioctx.operate_write_op(operation, _PREFIX + entry.uuid)
         except rados.ObjectExists:
-            _require_ours(ioctx, entry)
+            try:
+                _require_ours(ioctx, entry)
+            except ImageTaken:
+                _remove_key(ioctx, entry)
+                raise
             fresh = False
     return fresh
 
@@ -52,9 +56,7 @@ def drop(ioctx: Any, entry: Entry) -> None:
     with translated("removing from ceph-csi's journal", entry.image):
         with contextlib.suppress(rados.ObjectNotFound):
             ioctx.remove_object(_PREFIX + entry.uuid)
-        with contextlib.suppress(rados.ObjectNotFound), rados.WriteOpCtx() as operation:
-            ioctx.remove_omap_keys(operation, (_PREFIX + entry.volume,))
-            ioctx.operate_write_op(operation, _VOLUMES)
+        _remove_key(ioctx, entry)
 
 
 def listing(ioctx: Any, wanted: Callable[[Entry], bool]) -> list[tuple[Entry, str | None]]:
@@ -104,6 +106,12 @@ def _values(ioctx: Any, entry: Entry, key: str) -> list[str]:
         found, _ = ioctx.get_omap_vals_by_keys(operation, (key,))
         ioctx.operate_read_op(operation, _PREFIX + entry.uuid)
         return [value.decode(errors="replace") for _, value in found]
+
+
+def _remove_key(ioctx: Any, entry: Entry) -> None:
+    with contextlib.suppress(rados.ObjectNotFound), rados.WriteOpCtx() as operation:
+        ioctx.remove_omap_keys(operation, (_PREFIX + entry.volume,))
+        ioctx.operate_write_op(operation, _VOLUMES)
 
 
 def _write(ioctx: Any, name: str, keys: dict[str, str]) -> None:
