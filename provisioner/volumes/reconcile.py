@@ -121,17 +121,19 @@ class Reconciler:
             image: found is not None for image, found in said.items() if not found and self._leftovers.is_one(image)
         }
         foreign |= {image.id for image, found in said.items() if self._is_foreign(found) and image not in leftovers}
-        orphans = [
-            image for image, found in said.items() if found and image.id not in foreign and await self._is_orphan(found)
-        ]
+        orphans = {
+            image: found[names.OWNER]
+            for image, found in said.items()
+            if found and image.id not in foreign and await self._is_orphan(found)
+        }
         imageless = [name for name, image in expected.items() if image not in there and await self._still_there(name)]
         self._orphans.count(where, len(orphans))
         self._imageless.count(where, len(imageless))
         for name in imageless:
             _log.error("volume without image", volume=name, image=expected[name], pool=where[1])
-        for image in orphans:
+        for image, owner in orphans.items():
             try:
-                await self._treat(pool, image)
+                await self._treat(pool, image, owner)
             except (ImageMissing, ImageTaken, InUse) as error:
                 # One that somebody needs keeps nobody from looking after the others.
                 _log.warning("orphan image is left alone", image=image.name, pool=pool.name, error=str(error))
@@ -187,7 +189,7 @@ class Reconciler:
             return False
         return True
 
-    async def _treat(self, pool: Pool, image: Listed) -> None:
+    async def _treat(self, pool: Pool, image: Listed, owner: str) -> None:
         _log.warning(
             "orphan image: neither claim nor volume", image=image.name, pool=pool.name, policy=self._policy.orphans
         )
@@ -198,7 +200,6 @@ class Reconciler:
             return
         if names.ADOPTING in found.metadata:
             return  # it was somebody else's before, and its adoption has not been completed
-        owner = found.metadata[names.OWNER]
         await pool.trash(image.name, owner=names.OWNER, value=owner, delay=self._policy.trash_delay, fence=self._fence)
         entry = Entry(owner, names.volume_name(owner), found.metadata.get(names.METADATA_NAMESPACE, ""))
         if image.name == entry.image:
