@@ -109,6 +109,10 @@ async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse
     failure: ProblemError | None = None
     try:
         response = await handler(request)
+    except asyncio.CancelledError:
+        left = "the service ended before it had an answer: it may or may not have been done"
+        _audit(request, None, "interrupted", left, time.monotonic() - started)
+        raise
     except SutlerError as error:
         failure = problem.of_error(error)
     except web.HTTPException as error:
@@ -125,7 +129,10 @@ async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse
             content_type=problem.CONTENT_TYPE,
             headers=dict(failure.headers),
         )
-    _account(request, response.status, failure, time.monotonic() - started)
+    found: Endpoint | None = request.get("endpoint")
+    REQUESTS.labels(found.operation if found else "", str(response.status)).inc()
+    result, detail = (failure.kind.slug, failure.detail) if failure is not None else ("done", None)
+    _audit(request, response.status, result, detail, time.monotonic() - started)
     response.headers["X-Request-Id"] = request["id"]
     response.headers["Server"] = "sutler"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -133,9 +140,8 @@ async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse
     return response
 
 
-def _account(request: web.Request, status: int, failure: ProblemError | None, seconds: float) -> None:
+def _audit(request: web.Request, status: int | None, result: str, detail: str | None, seconds: float) -> None:
     found: Endpoint | None = request.get("endpoint")
-    REQUESTS.labels(found.operation if found else "", str(status)).inc()
     if found is None or not found.changes:
         return
     user: User | None = request.get("user")
@@ -143,7 +149,7 @@ def _account(request: web.Request, status: int, failure: ProblemError | None, se
         "change", request=request["id"], who=user.name if user else None, what=found.operation,
         **{f"on_{name}": value for name, value in request.match_info.items()},
         named=request.get("named"), query=request.query_string[:200] or None, status=status,
-        result="done" if failure is None else failure.kind.slug, detail=failure.detail[:300] if failure else None,
+        result=result, detail=detail[:300] if detail else None,
         remote=request.remote, seconds=round(seconds, 3),
     )  # fmt: skip
 

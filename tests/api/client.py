@@ -2,8 +2,10 @@
 
 import http.client
 import json
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from email.message import Message
 from pathlib import Path
@@ -67,6 +69,22 @@ class Api:
             return Reply(answer.status, answer.headers, answer.read().decode())
         finally:
             connection.close()
+
+    @contextmanager
+    def begun(self, method: str, path: str, body: Any) -> Iterator[None]:
+        """A request that the service has begun with, which it said, and whose answer nobody reads."""
+        target, data = urlsplit(self.url), json.dumps(body).encode()
+        assert target.hostname is not None
+        head = [f"{method} {self.base}{path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {self.token}"]
+        head += ["Content-Type: application/json", f"Content-Length: {len(data)}", "Expect: 100-continue", "", ""]
+        with (
+            socket.create_connection((target.hostname, target.port or 0), timeout=30) as plain,
+            self.context.wrap_socket(plain, server_hostname=target.hostname) as connection,
+        ):
+            connection.sendall("\r\n".join(head).encode())
+            assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
+            connection.sendall(data)
+            yield
 
     def get(self, path: str, **more: Any) -> Reply:
         return self.call("GET", path, **more)
