@@ -10,6 +10,7 @@ from typing import NamedTuple
 _SEPARATOR = 0x2F
 _BROKEN = 0xFFFD  # what Go reads where there is no valid UTF-8
 _META = frozenset(b"*?[\\")
+_LONGEST_HOST = 253  # characters of a name in DNS
 _LABEL = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_:"  # what labels of images consist of
 
 
@@ -65,6 +66,11 @@ class Glob:
                 return False
         return not name
 
+    @property
+    def shortest(self) -> int:
+        """Characters of the shortest name that matches."""
+        return sum(len(chunk.items) for chunk in self._chunks)
+
     def items(self) -> list[Item | None]:
         """All of the pattern, None for a star."""
         flat: list[Item | None] = []
@@ -75,10 +81,12 @@ class Glob:
 
 
 def overlap(one: Glob, other: Glob) -> bool:
-    """Whether some label of an image matches both."""
-    mine, theirs = one.items(), other.items()
+    """Whether some label of a host that DNS can have matches both."""
+    # A key in a Secret is as long as whoever wrote it likes.
+    if max(one.shortest, other.shortest) > _LONGEST_HOST:
+        return False
+    mine, theirs = _alphabets(one), _alphabets(other)
     # Whether what is left of one and of the other meet, by how much of the other: first with nothing left of one.
-    # No recursion: a key in a Secret is as long as whoever wrote it likes.
     meets = [all(item is None for item in theirs[start:]) for start in range(len(theirs) + 1)]
     for item in reversed(mine):
         shorter, meets = meets, [False] * len(meets)
@@ -87,12 +95,17 @@ def overlap(one: Glob, other: Glob) -> bool:
             if item is None or their is None:
                 meets[position] = shorter[position] or meets[position + 1]
             else:
-                meets[position] = shorter[position + 1] and not _alphabet(item).isdisjoint(_alphabet(their))
+                meets[position] = shorter[position + 1] and not item.isdisjoint(their)
     return meets[0]
 
 
 def is_glob(label: str) -> bool:
     return not _META.isdisjoint(label.encode())
+
+
+def _alphabets(glob: Glob) -> list[frozenset[int] | None]:
+    """What may stand at each place of the pattern, None for a star."""
+    return [item if item is None else _alphabet(item) for item in glob.items()]
 
 
 def _alphabet(item: Item) -> frozenset[int]:
