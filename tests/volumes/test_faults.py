@@ -132,7 +132,7 @@ def test_one_cluster_that_is_down_keeps_no_process_from_stopping(world: World) -
     assert len(world.images()) == 3
 
 
-@pytest.mark.parametrize("after", [0.05, pytest.param(0.3, marks=pytest.mark.long), 0.8])
+@pytest.mark.parametrize("after", [0.05, *(pytest.param(after, marks=pytest.mark.long) for after in (0.3, 0.8))])
 def test_killed_at_any_moment_nothing_is_doubled_and_nothing_is_lost(world: World, after: float) -> None:
     cls = world.storage_class()
     world.apply(*(claim(f"data-{n}", cls) for n in range(20)))
