@@ -67,9 +67,11 @@ async def test_service_account_is_used_and_its_token_reread(
         await transport.close()
 
 
+@pytest.mark.parametrize("together", [1, 10])
 async def test_refused_credentials_are_read_anew_from_the_kubeconfig(
-    control_plane: ControlPlane, tmp_path: Path
+    control_plane: ControlPlane, tmp_path: Path, together: int
 ) -> None:
+    """Once for all requests that are refused together, and each of them is sent again."""
     config = yaml.safe_load(control_plane.kubeconfig.read_text())
     right = config["users"][0]["user"]["token"]
     path = tmp_path / "config"
@@ -78,21 +80,8 @@ async def test_refused_credentials_are_read_anew_from_the_kubeconfig(
     async with connect(str(path), component="test") as client:
         config["users"][0]["user"]["token"] = right
         path.write_text(yaml.safe_dump(config))
-        assert await client.get(NAMESPACES, "default")
-
-
-async def test_requests_that_are_refused_together_are_all_sent_again_with_what_one_has_read(
-    control_plane: ControlPlane, tmp_path: Path
-) -> None:
-    config = yaml.safe_load(control_plane.kubeconfig.read_text())
-    right = config["users"][0]["user"]["token"]
-    path = tmp_path / "config"
-    config["users"][0]["user"]["token"] = "expired"
-    path.write_text(yaml.safe_dump(config))
-    async with connect(str(path), component="test") as client:
-        config["users"][0]["user"]["token"] = right
-        path.write_text(yaml.safe_dump(config))
-        assert len(await asyncio.gather(*(client.get(NAMESPACES, "default") for _ in range(10)))) == 10
+        found = await asyncio.gather(*(client.get(NAMESPACES, "default") for _ in range(together)))
+        assert len(found) == together
 
 
 async def test_plugin_gives_the_token(control_plane: ControlPlane, tmp_path: Path) -> None:
