@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from provisioner.ceph import directory
 from provisioner.ceph.binding import rados
 from provisioner.ceph.errors import ImageTaken, translated
 from provisioner.ceph.model import Entry
@@ -36,11 +37,10 @@ def reserve(ioctx: Any, entry: Entry, image_id: str | None) -> bool:
                 _set(ioctx, operation, keys)
                 ioctx.operate_write_op(operation, _PREFIX + entry.uuid)
         except rados.ObjectExists:
-            try:
-                _require_ours(ioctx, entry)
-            except ImageTaken:
+            if (others := _values(ioctx, entry, _NAME)) != [entry.volume]:
                 _remove_key(ioctx, entry)
-                raise
+                whose = others[0] if others else "nobody"
+                raise ImageTaken(f"ceph-csi's journal has {entry.uuid} for {whose}, not {entry.volume}") from None
             fresh = False
     return fresh
 
@@ -69,20 +69,11 @@ def listing(ioctx: Any, wanted: Callable[[Entry], bool]) -> list[tuple[Entry, st
 
 
 def _keys(ioctx: Any) -> Iterator[Entry]:
-    last = ""
-    while True:
-        with rados.ReadOpCtx() as operation:
-            found, _ = ioctx.get_omap_vals(operation, last, _PREFIX, _AT_ONCE)
-            try:
-                ioctx.operate_read_op(operation, _VOLUMES)
-            except rados.ObjectNotFound:
-                return
-            page = [(key, value.decode(errors="replace")) for key, value in found]
+    after = ""
+    while page := directory.omap(ioctx, _VOLUMES, after, _PREFIX, _AT_ONCE):
         for key, uuid in page:
-            yield Entry(uuid, key.removeprefix(_PREFIX), "")
-        if not page:
-            return
-        last = page[-1][0]
+            yield Entry(uuid.decode(errors="replace"), key.removeprefix(_PREFIX), "")
+        after = page[-1][0]
 
 
 def _id_of(ioctx: Any, entry: Entry) -> str | None:
@@ -90,14 +81,6 @@ def _id_of(ioctx: Any, entry: Entry) -> str | None:
         return "".join(_values(ioctx, entry, _IMAGE_ID))
     except rados.ObjectNotFound:
         return None
-
-
-def _require_ours(ioctx: Any, entry: Entry) -> None:
-    names = _values(ioctx, entry, _NAME)
-    if names != [entry.volume]:
-        raise ImageTaken(
-            f"ceph-csi's journal has {entry.uuid} for {names[0] if names else 'nobody'}, not {entry.volume}"
-        )
 
 
 def _values(ioctx: Any, entry: Entry, key: str) -> list[str]:

@@ -21,7 +21,7 @@ from provisioner.volumes import adoption, names
 from provisioner.volumes.adoption import Obstacle
 from provisioner.volumes.metrics import ADOPTIONS
 from provisioner.volumes.parameters import VolumeClass
-from provisioner.volumes.told import Told
+from provisioner.volumes.told import AN_HOUR, Told
 from provisioner.volumes.views import ClassView
 from provisioner.volumes.volume import Ceph, Place, metadata, place_of, render
 from sutler.kube.client import Client
@@ -35,8 +35,6 @@ SOON = 1.0
 """Seconds until the next look at what is under way."""
 PATIENCE = 5.0
 """Seconds until the next look at what is in the way."""
-TELL_AGAIN = 3600.0
-"""Seconds until a claim that still waits is told again: events are forgotten after an hour."""
 
 
 class Adopter:
@@ -61,7 +59,7 @@ class Adopter:
         self._fence = fence
         # Two requests for one image must not both find that it is nobody's.
         self._one = asyncio.Lock()
-        self._told = Told(TELL_AGAIN)
+        self._told = Told(AN_HOUR)
 
     async def adopt(self, name: str) -> float | None:
         """Takes the request of this name a step further. Returns the seconds after which to look again."""

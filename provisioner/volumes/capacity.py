@@ -5,8 +5,6 @@ import contextlib
 import time
 from collections.abc import Mapping
 
-from prometheus_client import Gauge
-
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError
 from provisioner.ceph.model import Space
@@ -90,7 +88,7 @@ class Capacity:
             if space.quota is not None:
                 metrics.QUOTA.labels(cluster, pool).set(space.quota)
             else:
-                _take_back(metrics.QUOTA, (cluster, pool))
+                metrics.take_back(metrics.QUOTA, cluster, pool)
         return spaces
 
     def _keep(self, pools: set[PoolKey]) -> None:
@@ -98,7 +96,7 @@ class Capacity:
         for pool in self._measured.keys() - pools:
             del self._measured[pool]
             for gauge in (metrics.AVAILABLE, metrics.USED, metrics.QUOTA):
-                _take_back(gauge, pool)
+                metrics.take_back(gauge, *pool)
 
     async def _space(self, cluster: str, pool: str, *, fresh: float) -> Space:
         measured, space = self._measured.get((cluster, pool), (0.0, None))
@@ -144,8 +142,3 @@ class Capacity:
         except AlreadyExists:
             change = {"capacity": body["capacity"]}
             await self._client.merge_patch(resource, name, change, self._namespace)
-
-
-def _take_back(gauge: Gauge, pool: PoolKey) -> None:
-    with contextlib.suppress(KeyError):
-        gauge.remove(*pool)

@@ -1,5 +1,7 @@
 """The names that dashboards for provisioners already know, and ours. Labels are bounded: no claim's name, ever."""
 
+import contextlib
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from sutler.metrics import REGISTRY
@@ -82,3 +84,9 @@ USED = Gauge(
     "sutler_pool_used_bytes", "What the pool's data takes, copies included", ["cluster", "pool"], registry=REGISTRY
 )
 QUOTA = Gauge("sutler_pool_quota_bytes", "The pool's quota, if it has one", ["cluster", "pool"], registry=REGISTRY)
+
+
+def take_back(gauge: Gauge, *labels: str) -> None:
+    """Say nothing any more of what nobody looks at now; nothing if nothing was said."""
+    with contextlib.suppress(KeyError):
+        gauge.remove(*labels)

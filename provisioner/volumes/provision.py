@@ -12,7 +12,7 @@ from provisioner.ceph.model import ImageSpec
 from provisioner.volumes import claims, metrics, names
 from provisioner.volumes.naming import image_id, image_name
 from provisioner.volumes.parameters import VolumeClass
-from provisioner.volumes.told import Told
+from provisioner.volumes.told import AN_HOUR, Told
 from provisioner.volumes.views import ClaimView
 from provisioner.volumes.volume import Ceph, Place, entry, metadata, place_of, render
 from sutler.kube.client import Client
@@ -21,8 +21,6 @@ from sutler.kube.events import EventRecorder
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Json
 
 SOURCE = "rbd"
-LOOK_AGAIN = 3600.0
-"""Seconds until a refused claim is told again: events are forgotten after an hour."""
 SLOW = 1.0
 """Seconds after which people are told that we are at it."""
 STALE = 2.0
@@ -72,7 +70,7 @@ class Provisioner:
         """By the name of the volume. Kept until the outcome is known, even if the claim is gone."""
         self.made: set[str] = set()
         """Volumes that are there and that the watch has not shown yet."""
-        self._refused = Told(LOOK_AGAIN)
+        self._refused = Told(AN_HOUR)
 
     async def provision(self, key: str, cls: VolumeClass, now: Callable[[], ClaimView | None]) -> float | None:
         """Serves the claim that belongs to the volume's name, if it is to be served.
@@ -98,7 +96,7 @@ class Provisioner:
     def _refuse(self, claim: Json, message: str) -> float:
         if self._refused.is_news(claim["metadata"]["uid"], message, time.monotonic()):
             self._events.warning(claim, "ProvisioningFailed", message)
-        return LOOK_AGAIN
+        return AN_HOUR
 
     async def _attempt(
         self, claim: Json, cls: VolumeClass, request: claims.Request, now: Callable[[], ClaimView | None]

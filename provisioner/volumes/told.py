@@ -1,5 +1,8 @@
 """What people have been told of, so that it is not said with every piece of news: pure."""
 
+AN_HOUR = 3600.0
+"""Seconds after which the API server forgets an event: who still waits is told again then."""
+
 
 class Told:
     def __init__(self, lasts: float) -> None:

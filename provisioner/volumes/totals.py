@@ -1,8 +1,8 @@
 """Gauges of pools, counted by RADOS namespace."""
 
-import contextlib
-
 from prometheus_client import Gauge
+
+from provisioner.volumes.metrics import take_back
 
 Where = tuple[str, str, str]
 """Cluster, pool, RADOS namespace."""
@@ -31,5 +31,4 @@ class Totals:
         if counts:
             self._gauge.labels(*pool).set(sum(counts))
         else:
-            with contextlib.suppress(KeyError):
-                self._gauge.remove(*pool)
+            take_back(self._gauge, *pool)
