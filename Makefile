@@ -6,8 +6,8 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STATE := .state
 # Each worker starts clusters of its own, and each file stays with one worker, whose clusters it then finds running. One
-# worker more than cores: much of a test's time is waiting for others. In the order of tests/conftest.py, the longest first.
-SIDE_BY_SIDE := --numprocesses $(shell nproc --all | awk '{print ($$1 < 3 ? $$1 : 3) + 1}') --dist loadfile --no-loadscope-reorder
+# worker more than cores: much of a test's time is waiting for others.
+SIDE_BY_SIDE := --numprocesses $(shell nproc --all | awk '{print ($$1 < 3 ? $$1 : 3) + 1}') --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help machine venv demo up down test test-long check format docs bench lock clean

@@ -13,21 +13,9 @@ REPOSITORY = Path(__file__).parents[1]
 REGISTRY_USERS = {"UserName": "Password", "Other": "Secret"}
 
 
-_LONGEST = ("ground", "node", "installed", "system", "certs", "secrets", "volumes", "package", "demo")
-"""Folders whose files take longest. They begin first, so that no worker is left alone with one of them in the end."""
-
-
 def pytest_configure() -> None:
     """SIGTERM ends a test run as Ctrl-C does: fixtures are torn down, nothing is left behind."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def rank(item: pytest.Item) -> int:
-        folder = item.path.parent.name
-        return _LONGEST.index(folder) if folder in _LONGEST else len(_LONGEST)
-
-    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
