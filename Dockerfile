@@ -7,7 +7,7 @@ RUN python3 -m venv /opt/sutler
 # Everything that is pinned, checked by its hash. What only development needs stays behind in /wheels.
 COPY constraints.txt ./
 RUN /opt/sutler/bin/pip wheel --require-hashes --requirement constraints.txt --wheel-dir /wheels
-COPY pyproject.toml README.md ./
+COPY LICENSE pyproject.toml README.md ./
 COPY certs certs
 COPY provisioner provisioner
 COPY sutler sutler

@@ -21,7 +21,7 @@ from tests.cluster.errors import ClusterError
 
 PACKAGES = ("certs", "provisioner", "sutler", "webhook")
 _REPOSITORY = Path(__file__).parents[2]
-_BUILT_FROM = ("pyproject.toml", "README.md", *PACKAGES)
+_BUILT_FROM = ("LICENSE", "pyproject.toml", "README.md", *PACKAGES)
 _OURS = Path(sysconfig.get_path("purelib"))
 
 

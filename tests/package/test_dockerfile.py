@@ -31,7 +31,7 @@ def stages() -> list[list[Step]]:
 
 def test_it_copies_every_package_and_all_that_the_build_reads() -> None:
     copied = {word for name, rest in stages()[0] if name == "COPY" for word in rest.split()[:-1]}
-    assert copied == {*PACKAGES, "pyproject.toml", "README.md", "constraints.txt"}
+    assert copied == {*PACKAGES, "LICENSE", "pyproject.toml", "README.md", "constraints.txt"}
     sent = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert sent == copied, "what is not sent to the builder can't be copied there"
 
