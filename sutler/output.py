@@ -24,7 +24,7 @@ Exit status:
   0  all is well
   1  a problem was found, or what was asked for was refused
   2  wrong usage: an option, a file or a name that can't be understood
-  3  the cluster can't be reached, or does not let us in"""
+  3  the cluster can't be reached, or does not let us in or see enough to tell"""
 """For the end of every --help; the first line keeps the others from being joined."""
 
 

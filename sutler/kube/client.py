@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import aiohttp
@@ -211,6 +212,10 @@ class Client:
     async def would_create(self, resource: Resource, body: Json, namespace: str) -> Json:
         """The object that creating this would give, with all that admission does to it. Nothing is kept."""
         return await self._write(_call("POST", resource, namespace, body=body, query=[("dryRun", "All")]))
+
+    def now(self) -> datetime:
+        """The time by the API server's clock, as its last answer told it; by ours if none did."""
+        return self._transport.now()
 
     async def version(self) -> Json:
         """What the API server says it is: gitVersion, major, minor."""

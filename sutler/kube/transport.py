@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,6 +74,16 @@ class Transport:
         self._renewing = asyncio.Lock()
         self._renewed_at = 0.0
         self.host = ""
+        self._dated = ("", datetime.now(UTC))
+
+    def now(self) -> datetime:
+        """The time by the API server's clock, as its last answer told it; by ours if none did."""
+        date, heard = self._dated
+        now = datetime.now(UTC)
+        try:
+            return parsedate_to_datetime(date) + (now - heard)
+        except (ValueError, TypeError):
+            return now
 
     async def open(self) -> None:
         self._configuration = await config.read(self._source)
@@ -140,6 +152,7 @@ class Transport:
                 _request_timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS),
             )
             code = str(response.status)
+            self._dated = (response.headers.get("Date", ""), datetime.now(UTC))
         except aiohttp.ClientConnectorCertificateError:
             # The cluster's CA may have been rotated: the next try uses what the files say now.
             await self._renew(used)

@@ -133,7 +133,7 @@ def test_each_pod_that_cannot_pull_is_mended_by_what_the_doctor_says(
     assert not any(what.startswith("Pod ") for what in shell.doctor())
 
 
-def test_foreign_secret_in_the_way_is_taken_away_as_the_doctor_says(
+def test_foreign_secret_in_the_way_is_shown_by_what_the_doctor_says(
     control_plane: ControlPlane, installation: Installation, shell: Shell, namespace: str
 ) -> None:
     make_secret(control_plane, namespace, "taken", server=OTHER_HOST, user="UserName", password="not this")
@@ -147,7 +147,8 @@ def test_foreign_secret_in_the_way_is_taken_away_as_the_doctor_says(
 
     found = wait_for(told, "the doctor to say so", 60)
     assert "is not Sutler's and in the way of mapping taken" in found[f"Secret {namespace}/taken"]["why"]
-    shell.type(found[f"Secret {namespace}/taken"]["fix"][0])
+    assert "Type: " in shell.type(found[f"Secret {namespace}/taken"]["fix"][0]), "it shows whose it is"
+    control_plane.kubectl("delete", "secret", "taken", "-n", namespace)
     wait_running(control_plane, namespace, pod, BACK_OFF)
     owner = ("get", "secret", "taken", "-n", namespace, "-o", r"jsonpath={.metadata.labels.sutler\.dev/mapping}")
     assert control_plane.kubectl(*owner) == "taken"

@@ -10,9 +10,11 @@ import pytest
 
 from sutler.commands.check_install.diagnose import diagnose
 from sutler.commands.check_install.rights import NEEDED
-from sutler.commands.check_install.snapshot import Injection, Installed, Trial
+from sutler.commands.check_install.snapshot import REGISTRATION, RIGHTS, Injection, Installed, Trial
 from sutler.commands.check_install.trial import choices, pod
+from sutler.commands.doctor.finding import status
 from sutler.commands.world import World
+from sutler.output import Exit
 from sutler.registry import LabelSelector, Mapping
 from tests.cli.conftest import Ran, Sutler
 from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
@@ -133,6 +135,10 @@ def test_user_with_few_rights_is_told_what_was_not_seen(check: Sutler, control_p
     del check
     ran = sutler(control_plane.kubeconfig_for("default", "default"))("check-install")
     assert "could not be looked at: you may not, as this user" in ran.out
+    assert "have the rights" not in ran.out
+    assert "no mapping yet" not in ran.out
+    assert "PROBLEM" not in ran.out
+    assert ran.status == Exit.CLUSTER
 
 
 def _finding(check: Sutler, text: str) -> Ran | None:
@@ -149,6 +155,7 @@ def picture(**changes: Any) -> Installed:
     }
     seen.deployments = {component: deployment(component, 1) for component in ("webhook", "secrets", "volumes", "api")}
     seen.leases = {component: lease("somebody", NOW) for component in ("secrets", "volumes")}
+    seen.asked = 3
     seen.trial = Trial(Injection.UNTRIED, why="there is no mapping yet")
     for name, value in changes.items():
         setattr(seen, name, value)
@@ -199,7 +206,6 @@ MAPPING = Mapping("m", ("quay.io/acme",), "pull", LabelSelector(), copy_from="so
         ({"service": "has no Pod that is ready behind Service a/b"}, "has no Pod that is ready"),
         ({"certificate_trouble": "there is none"}, "can't be seen: there is none"),
         ({"trial": Trial(Injection.MISSING, "i", "ns", "s")}, "A Pod with image i in namespace ns does not get"),
-        ({"trial": Trial(Injection.REFUSED, "i", "ns", "s", "quota")}, "refuses it: quota"),
     ],
 )
 def test_each_fault_is_a_problem_with_a_way_out(changes: dict[str, Any], what: str) -> None:
@@ -211,6 +217,46 @@ def test_installation_without_faults_or_mappings_has_no_problem() -> None:
     found = diagnose(picture())
     assert not [each.as_text() for each in found if each.harmful]
     assert any("could not be tried: there is no mapping yet" in each.as_text() for each in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what", "not_said"),
+    [
+        ({"trial": Trial(Injection.REFUSED, "i", "ns", "s", "quota")}, "refuses it: quota", "PROBLEM"),
+        (
+            {"unseen": [RIGHTS], "asked": 0},
+            "the rights of the accounts could not",
+            "ok       The acc",
+        ),
+        ({"unseen": ["Leases"], "leases": {}}, "whether one leads could not be looked at", "none leads"),
+        ({"unseen": ["Leases"], "leases": {}, "deployments": {}}, "unknown, without Leases", "not installed"),
+        (
+            {"unseen": [REGISTRATION], "deployments": {}},
+            "elsewhere is unknown",
+            "is not there in namespace",
+        ),
+        (
+            {"trial": Trial(Injection.UNTRIED, why="you may not", unseen=True)},
+            "could not be tried: you may not",
+            "note",
+        ),
+    ],
+)
+def test_what_could_not_be_seen_or_tried_is_neither_fine_nor_amiss(
+    changes: dict[str, Any], what: str, not_said: str
+) -> None:
+    found = diagnose(picture(**changes))
+    said = [each.as_text() for each in found]
+    assert any(text.startswith("UNKNOWN") and what in text for text in said), said
+    assert not any(not_said in text for text in said), said
+    assert status(found) == Exit.CLUSTER
+
+
+def test_pull_secret_that_is_injected_and_not_there_is_not_called_fine() -> None:
+    trial = Trial(Injection.DONE, "i", "ns", "s", unready="mapping m is not ready: no source")
+    (found,) = (each for each in diagnose(picture(trial=trial)) if "gets pull secret" in each.as_text())
+    assert found.as_json()["level"] == "note"
+    assert "which may not be there: mapping m is not ready: no source" in found.as_text()
 
 
 def test_parts_that_are_not_wanted_are_only_noted() -> None:

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sutler.commands.doctor.finding import status
 from sutler.commands.options import OWN_NAMESPACE, Cluster, Context, Kubeconfig, Output, OwnNamespace
-from sutler.output import EXIT_CODES, Exit, Format, emit
+from sutler.output import EXIT_CODES, Format, emit
 
 if TYPE_CHECKING:
     from sutler.commands.check_install.result import Result
@@ -41,8 +42,8 @@ def command(
     cluster = Cluster(kubeconfig, context, own_namespace)
     found = cluster.run(lambda client: _check(client, own_namespace, namespace))
     emit([each.as_json() for each in found], output, "\n".join(each.as_text() for each in found))
-    if any(each.harmful for each in found):
-        raise typer.Exit(Exit.PROBLEM)
+    if ended := status(found):
+        raise typer.Exit(ended)
 
 
 async def _check(client: "Client", own_namespace: str, namespace: str | None) -> "list[Result]":

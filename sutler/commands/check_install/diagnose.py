@@ -4,8 +4,17 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from sutler.commands.certs import view
-from sutler.commands.check_install.result import Fine, Result, note, problem
-from sutler.commands.check_install.snapshot import COMPONENTS, LEADING, Injection, Installed, Json
+from sutler.commands.check_install.result import Fine, Result, note, problem, unknown
+from sutler.commands.check_install.snapshot import (
+    COMPONENTS,
+    HELD,
+    LEADING,
+    REGISTRATION,
+    RIGHTS,
+    Injection,
+    Installed,
+    Json,
+)
 
 _OLDEST = (1, 20)
 _LEASE_OLD = timedelta(seconds=60)
@@ -22,7 +31,7 @@ def diagnose(seen: Installed) -> list[Result]:
         *_rights(seen),
         *_webhook(seen),
         *_injection(seen),
-        *(note(what, "could not be looked at: you may not, as this user") for what in seen.unseen),
+        *(unknown(what, "could not be looked at: you may not, as this user") for what in seen.unseen),
     ]
 
 
@@ -68,6 +77,8 @@ def _component(seen: Installed, component: str) -> Iterator[Result]:
         )
     elif wanted == 0:
         yield note(what, "is scaled to none")
+    elif component in LEADING and leading is None and HELD in seen.unseen:
+        yield unknown(what, f"has {ready} of {wanted} Pods ready; whether one leads could not be looked at")
     elif component in LEADING and leading is None:
         lease = f"kubectl -n {seen.own} describe lease sutler-{component}"
         yield problem(what, "has Pods that are ready, of which none leads: nothing is done", lease)
@@ -80,7 +91,10 @@ def _elsewhere(seen: Installed, component: str, leading: str | None) -> Iterator
     if "Deployments" in seen.unseen:
         return
     what = f"Deployment sutler-{component}"
-    if component == "webhook" and seen.urls:
+    unseen = REGISTRATION if component == "webhook" else HELD if component in LEADING else ""
+    if unseen in seen.unseen:
+        yield unknown(what, f"is not there; whether its work is done elsewhere is unknown, without {unseen}")
+    elif component == "webhook" and seen.urls:
         yield note(what, f"is not there; the webhook is registered at {', '.join(seen.urls)}")
     elif leading:
         yield note(what, f"is not there; its work is done by {leading}, outside of the cluster")
@@ -132,7 +146,7 @@ def _rights(seen: Installed) -> Iterator[Result]:
     for account in dict.fromkeys(account for account, _ in seen.denied):
         lacking = "; ".join(right for name, right in seen.denied if name == account)
         yield problem(f"Account {seen.own}/{account}", f"lacks rights: {lacking}", _INSTALL)
-    if not seen.denied and "rights of the accounts" not in seen.unseen:
+    if not seen.denied and seen.asked and RIGHTS not in seen.unseen:
         yield Fine("The accounts have the rights that they can't do without")
 
 
@@ -140,6 +154,8 @@ def _webhook(seen: Installed) -> Iterator[Result]:
     if not seen.world.registered:
         why = "is not registered (no MutatingWebhookConfiguration sutler-webhook): no Pod gets a pull secret"
         yield problem("The webhook", why, _INSTALL)
+        return
+    if REGISTRATION in seen.unseen:
         return
     if seen.service:
         yield problem("The webhook", seen.service, *_inspect(seen, "webhook"))
@@ -159,6 +175,9 @@ def _injection(seen: Installed) -> Iterator[Result]:
     trial = seen.trial
     what = f"A Pod with image {trial.image} in namespace {trial.namespace}"
     match trial.outcome:
+        case Injection.DONE if trial.unready:
+            why = f"gets pull secret {trial.secret} (tried as a dry run), which may not be there: {trial.unready}"
+            yield note(what, why, "sutler doctor")
         case Injection.DONE:
             yield Fine(f"{what} gets pull secret {trial.secret} (tried as a dry run)")
         case Injection.MISSING:
@@ -169,7 +188,9 @@ def _injection(seen: Installed) -> Iterator[Result]:
             yield problem(what, f"{why}, or gets no answer in time", _VIEW_CALLS, logs)
         case Injection.REFUSED:
             other = "sutler check-install --namespace NAME"
-            yield problem(what, f"could not be tried, the API server refuses it: {trial.why}", other)
+            yield unknown(what, f"could not be tried, the API server refuses it: {trial.why}", other)
+        case Injection.UNTRIED if trial.unseen:
+            yield unknown("Injection", f"could not be tried: {trial.why}")
         case Injection.UNTRIED:
             add = "sutler registry add registry.example.com/team --username NAME --password-stdin"
             yield note("Injection", f"could not be tried: {trial.why}", add)

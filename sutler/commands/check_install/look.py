@@ -4,22 +4,32 @@ import asyncio
 import re
 from collections.abc import Awaitable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TypeVar
 
+from sutler.commands import leases
 from sutler.commands.certs import CONFIGURATION, SECRET
 from sutler.commands.certs.gather import gather
 from sutler.commands.check_install import rights, trial
-from sutler.commands.check_install.snapshot import LEADING, Injection, Installed, Trial
+from sutler.commands.check_install.snapshot import (
+    HELD,
+    LEADING,
+    MAPPINGS,
+    REGISTRATION,
+    RIGHTS,
+    SPACES,
+    Injection,
+    Installed,
+    Trial,
+)
 from sutler.commands.explain.gather import look_at_webhook
+from sutler.commands.registry.listing import ready
 from sutler.commands.world import World
 from sutler.kube.client import Client, Json
-from sutler.kube.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound
+from sutler.kube.errors import ApiError, Forbidden, NotFound
 from sutler.kube.resources import (
     CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
     ENDPOINTS,
-    LEASES,
     NAMESPACES,
     PODS,
     REGISTRY_MAPPINGS,
@@ -47,18 +57,20 @@ class Look:
         seen, client = self._seen, self._client
         version = await client.version()
         seen.version = (_number(version.get("major")), _number(version.get("minor")))
-        seen.now = datetime.now(UTC).isoformat()
         seen.crd = await self._if_allowed("the CRD", client.get(CUSTOM_RESOURCE_DEFINITIONS, CRD))
         await self._deployments()
         await self._leases()
         await self._webhook()
-        for obj in await self._if_allowed("RegistryMappings", client.list(REGISTRY_MAPPINGS)) or []:
+        for obj in await self._if_allowed(MAPPINGS, client.list(REGISTRY_MAPPINGS)) or []:
             seen.world.add_mapping(obj)
-        for obj in await self._if_allowed("Namespaces", client.list(NAMESPACES)) or []:
+            if (condition := ready(obj)).get("status") == "False":
+                seen.unready[obj["metadata"]["name"]] = str(condition.get("message"))
+        for obj in await self._if_allowed(SPACES, client.list(NAMESPACES)) or []:
             if not obj["metadata"].get("deletionTimestamp"):
                 seen.world.add_namespace(obj)
         await self._rights()
         seen.trial = await self._try()
+        seen.now = client.now().isoformat()
         return seen
 
     async def _deployments(self) -> None:
@@ -69,13 +81,15 @@ class Look:
 
     async def _leases(self) -> None:
         for component in LEADING:
-            lease = await self._if_allowed("Leases", self._client.get(LEASES, f"sutler-{component}", self._own))
+            lease = await self._if_allowed(HELD, leases.look_at(self._client, f"sutler-{component}", self._own))
             if lease is not None:
                 self._seen.leases[component] = lease
 
     async def _webhook(self) -> None:
         seen = self._seen
         found = await look_at_webhook(self._client, seen.world)
+        if found is None and seen.world.registered:
+            seen.unseen.append(REGISTRATION)
         configs = [webhook["clientConfig"] for webhook in (found or {}).get("webhooks") or []]
         seen.urls = tuple(dict.fromkeys(config["url"] for config in configs if config.get("url")))
         services = {
@@ -86,7 +100,7 @@ class Look:
         try:
             seen.certificate = await gather(self._client, self._own, SECRET, CONFIGURATION)
         except Forbidden:
-            seen.unseen.append(f"Secret {self._own}/{SECRET}")
+            seen.unseen.append(f"the webhook's certificate (Secret {self._own}/{SECRET})")
         except RefusedError as error:
             seen.certificate_trouble = str(error)
 
@@ -96,34 +110,49 @@ class Look:
         except NotFound:
             return f"is registered at Service {namespace}/{name}, which is not there"
         except Forbidden:
+            self._seen.unseen.append(f"Endpoints {namespace}/{name}")
             return ""
-        ready = [address for subset in found.get("subsets") or () for address in subset.get("addresses") or ()]
-        return "" if ready else f"has no Pod that is ready behind Service {namespace}/{name}"
+        addresses = [address for subset in found.get("subsets") or () for address in subset.get("addresses") or ()]
+        return "" if addresses else f"has no Pod that is ready behind Service {namespace}/{name}"
 
     async def _rights(self) -> None:
-        accounts = await self._if_allowed("ServiceAccounts", self._client.list(SERVICE_ACCOUNTS, self._own))
+        accounts = await self._if_allowed(RIGHTS, self._client.list(SERVICE_ACCOUNTS, self._own))
         names = {each["metadata"]["name"] for each in accounts or []}
         needed = [(account, right) for account, each in rights.NEEDED.items() if account in names for right in each]
         asking = [self._client.create_raw(rights.PATH, rights.review(self._own, *each)) for each in needed]
-        answers = await self._if_allowed("rights of the accounts", asyncio.gather(*asking))
-        for (account, right), answer in zip(needed, answers or [], strict=False):
+        answers = await self._if_allowed(RIGHTS, asyncio.gather(*asking)) or []
+        self._seen.asked = len(answers)
+        for (account, right), answer in zip(needed, answers, strict=False):
             if not (answer.get("status") or {}).get("allowed"):
                 self._seen.denied.append((account, str(right)))
 
     async def _try(self) -> Trial:
-        chosen = next(trial.choices(self._seen.world, self._namespace), None)
+        found = list(trial.choices(self._seen.world, self._namespace))
+        # One whose Secret can't be there shows less.
+        chosen = next((each for each in found if each[0].name not in self._seen.unready), next(iter(found), None))
         if chosen is None:
-            return Trial(Injection.UNTRIED, why=self._why_nothing_to_try())
+            return Trial(Injection.UNTRIED, why=self._why_nothing_to_try(), unseen=self._unseen_for_trial())
         mapping, namespace, image = chosen
-        tried = Trial(Injection.MISSING, image, namespace, mapping.secret)
+        tried = Trial(Injection.MISSING, image, namespace, mapping.secret, unready=self._unready(mapping.name))
         try:
             created = await self._client.would_create(PODS, trial.pod(image), namespace)
-        except (Forbidden, Invalid, BadRequest, Conflict) as error:
-            return replace(tried, outcome=Injection.REFUSED, why=str(error))
+        except ApiError as error:
+            return replace(tried, outcome=Injection.REFUSED, why=error.message or str(error))
         done = mapping.secret in trial.secrets_of(created)
         return replace(tried, outcome=Injection.DONE) if done else tried
 
+    def _unready(self, mapping: str) -> str:
+        message = self._seen.unready.get(mapping)
+        return f"mapping {mapping} is not ready: {message}" if message else ""
+
+    def _unseen_for_trial(self) -> bool:
+        """Whether there may be something to try all the same."""
+        return MAPPINGS in self._seen.unseen or SPACES in self._seen.unseen
+
     def _why_nothing_to_try(self) -> str:
+        if self._unseen_for_trial():
+            unseen = " and ".join(what for what in (MAPPINGS, SPACES) if what in self._seen.unseen)
+            return f"you may not read {unseen}, one of each is needed for it"
         if not self._seen.world.mappings:
             return "there is no mapping yet"
         if self._namespace:

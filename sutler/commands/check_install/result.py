@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sutler.commands.doctor.finding import Finding, note, problem
+from sutler.commands.doctor.finding import Finding, note, problem, unknown
 from sutler.output import one_line
 
 
@@ -11,6 +11,7 @@ from sutler.output import one_line
 class Fine:
     what: str
     harmful: bool = False
+    unknown: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {"level": "ok", "what": self.what, "why": "", "fix": []}
@@ -21,4 +22,4 @@ class Fine:
 
 Result = Fine | Finding
 
-__all__ = ["Finding", "Fine", "Result", "note", "problem"]
+__all__ = ["Finding", "Fine", "Result", "note", "problem", "unknown"]

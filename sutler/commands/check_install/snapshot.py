@@ -14,6 +14,11 @@ LEADING = ("secrets", "volumes")
 """Those of which one at a time works, under the lease sutler-NAME."""
 
 
+MAPPINGS, SPACES, HELD = "RegistryMappings", "Namespaces", "Leases"
+RIGHTS, REGISTRATION = "the rights of the accounts", "the webhook's registration"
+"""What `unseen` may hold, for those on whose words others depend."""
+
+
 class Injection(Enum):
     """How the Pod of the trial came back."""
 
@@ -33,6 +38,10 @@ class Trial:
     secret: str = ""
     why: str = ""
     """It was refused, or not tried."""
+    unready: str = ""
+    """Why the Secret may not be there all the same."""
+    unseen: bool = False
+    """It was not tried because what it needs could not be seen."""
 
 
 @dataclass
@@ -47,6 +56,10 @@ class Installed:
     pods: list[Json] = field(default_factory=list)
     leases: dict[str, Json] = field(default_factory=dict)
     """By component, of those that have one."""
+    unready: dict[str, str] = field(default_factory=dict)
+    """By mapping that is not ready: why."""
+    asked: int = 0
+    """Rights of accounts that were asked about."""
     denied: list[tuple[str, str]] = field(default_factory=list)
     """Account, and what it may not do."""
     certificate: Seen | None = None

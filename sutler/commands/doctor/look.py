@@ -1,8 +1,6 @@
 """Looks at a cluster for the doctor. Reads only, and goes on where it may not read."""
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
-
+from sutler.commands import leases
 from sutler.commands.doctor.snapshot import Json, Snapshot, is_over, read_patient
 from sutler.commands.explain.gather import look_at_webhook, mappings
 from sutler.commands.pods import read_pod
@@ -15,11 +13,11 @@ from sutler.kube.resources import (
     MUTATING_WEBHOOK_CONFIGURATIONS,
     NAMESPACES,
     PODS,
+    REGISTRY_MAPPINGS,
     SECRETS,
     SERVICE_ACCOUNTS,
     Resource,
 )
-from sutler.registry import Mapping
 
 _LEASE = "sutler-secrets"
 _MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -38,16 +36,24 @@ class Look:
 
     async def around(self) -> Snapshot:
         seen = self._seen
-        seen.now = datetime.now(UTC).isoformat()
-        seen.mappings = await mappings(self._client)
-        for obj in seen.mappings:
-            seen.world.add_mapping(obj)
+        await self._mappings()
         await self._namespaces()
         await self._webhook()
         await self._copier()
         await self._pods()
         await self._pull_secrets()
+        seen.now = self._client.now().isoformat()
         return seen
+
+    async def _mappings(self) -> None:
+        seen = self._seen
+        try:
+            seen.mappings = await mappings(self._client)
+        except Forbidden:
+            seen.mappings_seen = False
+            self._not_seen(REGISTRY_MAPPINGS)
+        for obj in seen.mappings:
+            seen.world.add_mapping(obj)
 
     async def _namespaces(self) -> None:
         for obj in await self._list(NAMESPACES):
@@ -64,13 +70,11 @@ class Look:
 
     async def _copier(self) -> None:
         try:
-            lease = await self._client.get(LEASES, _LEASE, self._own)
-        except NotFound:
-            self._seen.copier_seen = ""
+            lease = await leases.look_at(self._client, _LEASE, self._own)
         except Forbidden:
             self._not_seen(LEASES)
         else:
-            self._seen.copier_seen = (lease.get("spec") or {}).get("renewTime") or ""
+            self._seen.copier_seen = leases.renewed(lease) if lease else ""
 
     async def _pods(self) -> None:
         for obj in await self._list(PODS, self._namespace):
@@ -99,16 +103,15 @@ class Look:
         for namespace, name in sorted(wanted):
             world.secrets[namespace, name] = await self._secret(namespace, name)
         for name in sorted({mapping.secret for mapping in world.mappings}):
-            await self._places(name, [mapping for mapping in world.mappings if mapping.secret == name])
+            await self._places(name)
 
-    async def _places(self, name: str, claimants: Iterable[Mapping]) -> None:
+    async def _places(self, name: str) -> None:
         try:
             found = await self._client.list(SECRETS, self._namespace, field_selector=f"metadata.name={name}")
         except Forbidden:
             self._not_seen(SECRETS)
             return
-        names = {mapping.name for mapping in claimants}
-        self._seen.secrets[name] = {(secret["metadata"]["namespace"], _is_copy(secret, names)) for secret in found}
+        self._seen.secrets[name] = {secret["metadata"]["namespace"]: _copied_for(secret) for secret in found}
 
     async def _secret(self, namespace: str, name: str) -> Held:
         try:
@@ -132,12 +135,10 @@ class Look:
             self._seen.unseen.append(what)
 
 
-def _is_copy(secret: Json, mappings: set[str]) -> bool:
+def _copied_for(secret: Json) -> str:
+    """The mapping whose copy this is; empty for none."""
     metadata = secret["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     here = f"{metadata['namespace']}/{metadata['name']}"
-    return (
-        labels.get(_MANAGED_BY) == "sutler"
-        and labels.get(_MAPPING) in mappings
-        and annotations.get(_COPY, here) == here
-    )
+    ours = labels.get(_MANAGED_BY) == "sutler" and annotations.get(_COPY, here) == here
+    return labels.get(_MAPPING) or "" if ours else ""

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import NamedTuple
 
-from sutler.commands.doctor import mend
+from sutler.commands.doctor import elsewhere, mend
 from sutler.commands.doctor.finding import Finding, problem
+from sutler.commands.doctor.said import Said
 from sutler.commands.doctor.snapshot import Failure, Patient, Snapshot
+from sutler.commands.doctor.words import OF_CREDENTIALS, Kind
 from sutler.commands.explain.decide import Explanation, Match, PullSecret, explain_as_it_is
 from sutler.registry import Image, Mapping, MappingIndex
 from sutler.registry.injection import EXCLUDE, Withheld
@@ -18,6 +20,8 @@ _LONGEST = 200
 class Cause(NamedTuple):
     why: str
     fix: tuple[str, ...]
+    said: str = ""
+    """The kubelet's words, which differ from Pod to Pod where the cause does not."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,11 @@ class _Case:
     patient: Patient
     failure: Failure
     found: Explanation
+    said: Said
 
     @property
     def kubectl(self) -> str:
         return f"kubectl -n {self.patient.pod.namespace}"
-
-    @property
-    def said(self) -> str:
-        """The kubelet's words, for the end of a sentence."""
-        return f" ({_shortened(self.failure.message)})" if self.failure.message else ""
 
     @property
     def again(self) -> str:
@@ -45,8 +45,24 @@ class _Case:
             return f"{self.kubectl} delete pod {self.patient.name}  # what made it makes another"
         return f"{self.kubectl} get pod {self.patient.name} -o yaml | kubectl replace --force -f -"
 
+    @property
+    def describe(self) -> str:
+        return f"{self.kubectl} describe pod {self.patient.name}"
+
+    @property
+    def explain(self) -> str:
+        return f"sutler explain {quote(self.failure.image)} -n {self.patient.pod.namespace}"
+
     def because(self, why: str, *fix: str) -> Cause:
         return Cause(f"can't pull {self.failure.image}: {why}", fix)
+
+    def as_said(self, why: str, *fix: str) -> Cause:
+        return self.because(why, *fix)._replace(said=self.words)
+
+    @property
+    def words(self) -> str:
+        """The kubelet's, for the end of a sentence."""
+        return f" ({_shortened(self.failure.message)})" if self.failure.message else ""
 
     def mapping_of(self, secret: str) -> Mapping | None:
         return next((match.mapping for match in self.found.matches if match.mapping.secret == secret), None)
@@ -59,20 +75,30 @@ def pulls(seen: Snapshot) -> Iterator[Finding]:
     for patient in seen.patients:
         found = {each.use.image: each for each in explain_as_it_is(patient.pod, seen.world, index)}
         for failure in patient.failures:
-            cause = _cause(_Case(seen, patient, failure, found[failure.image]))
+            cause = _cause(_Case(seen, patient, failure, found[failure.image], failure.said))
             key = (patient.pod.namespace, patient.owner or patient.name, cause.why)
             groups.setdefault(key, []).append((patient, cause))
     for (namespace, owner, why), group in groups.items():
         patient, cause = group[0]
         more = f" (and {len(group) - 1} more of {owner})" if len(group) > 1 else ""
-        yield problem(f"Pod {namespace}/{patient.name}{more}", why, *cause.fix)
+        yield problem(f"Pod {namespace}/{patient.name}{more}", f"{why}{cause.said}", *cause.fix)
 
 
 def _cause(case: _Case) -> Cause:
-    """The first thing that is wrong on the way from the image to the registry."""
-    found = case.found
+    """What the kubelet says comes first."""
+    found, kind = case.found, case.said.kind
     if found.image is None:
-        return Cause(f"has an image that nobody can pull: {'; '.join(found.problems)}", ())
+        return Cause(f"has an image that can't be pulled: {'; '.join(found.problems)}", ())
+    if kind not in OF_CREDENTIALS:
+        return _elsewhere(case)
+    cause = _of_credentials(case, found.image)
+    # Words that say nothing known are for the reader to judge, beside what is wrong in any case.
+    return cause._replace(said=case.words) if kind is Kind.UNKNOWN else cause
+
+
+def _of_credentials(case: _Case, image: Image) -> Cause:
+    """The first thing that is wrong on the way from the image to its credential."""
+    found, kind = case.found, case.said.kind
     has = case.patient.pod.pull_secrets
     lacking = [match for match in found.matches if not match.withheld and match.mapping.secret not in has]
     if lacking:
@@ -84,9 +110,17 @@ def _cause(case: _Case) -> Cause:
                 return _missing(case, secret)
         elif secret.held.config is None and not secret.held.unknown:
             return _unusable(case, secret)
+    if kind is Kind.SECRET:
+        return case.as_said("the kubelet can't read one of its pull secrets", f"{case.kubectl} get secrets")
     if found.tries:
         return _turned_away(case)
-    return _uncovered(case, found.image)
+    return _uncovered(case, image)
+
+
+def _elsewhere(case: _Case) -> Cause:
+    node = case.patient.node
+    look = [f"kubectl describe node {node}"] if node and elsewhere.of_node(case.said.kind) else []
+    return case.as_said(elsewhere.why(case.said, case.found.image, node), *look, case.describe)
 
 
 def _came_too_early(case: _Case, lacking: Sequence[Match]) -> Cause:
@@ -95,6 +129,7 @@ def _came_too_early(case: _Case, lacking: Sequence[Match]) -> Cause:
         why = f"it is older than mapping {mapping.name}, and a Pod gets its pull secrets when it is created"
     else:
         why = f"it lacks pull secret {mapping.secret} of mapping {mapping.name}: created while the webhook was away"
+        why += ", or before mapping or namespace were changed"
     return case.because(why, case.again)
 
 
@@ -118,48 +153,68 @@ def _missing(case: _Case, secret: PullSecret) -> Cause:
 
 def _turned_away(case: _Case) -> Cause:
     first = case.found.tries[0]
-    if not case.failure.refused:
-        return case.because(
-            f"there is a credential, {first.key} of Secret {first.secret}, and yet{case.said or ' it fails'}"
-        )
-    why = f"the registry refuses the credential {first.key} of Secret {first.secret}{case.said}"
+    credential = f"{first.key} of Secret {first.secret}"
+    if case.said.kind is Kind.NEVER:
+        return case.because(f"{_never(case)}. Its credential is {credential}", case.describe)
+    if case.said.kind is Kind.UNKNOWN:
+        return case.as_said(f"there is a credential, {credential}, and yet it fails", case.describe)
+    why = f"the registry refuses the credential {credential}"
+    if case.said.kind is Kind.HIDDEN:
+        why = f"there is no such image, or the registry refuses the credential {credential}: it does not tell which"
     mapping = case.mapping_of(first.secret)
     if mapping is None:
-        return case.because(why, f"{case.kubectl} describe secret {first.secret}")
+        return case.as_said(why, f"{case.kubectl} describe secret {first.secret}")
     check = f"sutler registry check {mapping.name} --image {quote(case.failure.image)}"
-    return case.because(why, check, f"{_add(mapping)}  # a new password")
+    return case.as_said(why, check, f"{_add(mapping)}  # a new password")
 
 
-def _uncovered(case: _Case, image: Image) -> Cause:
-    found, explain = case.found, f"sutler explain {quote(case.failure.image)} -n {case.patient.pod.namespace}"
+def _uncovered(case: _Case, image: Image) -> Cause:  # noqa: PLR0911 - a list of cases
+    found, kind = case.found, case.said.kind
+    unknown = [secret.name for secret in found.secrets if secret.held.unknown]
+    if unknown:
+        why = f"whether its pull secret {unknown[0]} has a credential for it is unknown: you may not read that"
+        return case.as_said(why, case.explain)
     if found.matches:
-        return _withheld(case, found.matches[0], explain)
+        return _withheld(case, found.matches[0])
     near = next((miss for miss in found.misses if not miss.near.elsewhere), None)
     if near:
         write = f", write {near.near.write}" if near.near.write else ""
         why = f"nothing matches, but the {near.owner}, {near.near.text}, nearly does: {near.near.why}{write}"
         edit = [f"kubectl edit registrymapping {near.mapping}"] if near.mapping and near.near.write else []
-        return case.because(f"{why}{case.said}", *edit, explain)
+        return case.as_said(why, *edit, case.explain)
+    if not case.seen.mappings_seen:
+        return case.as_said("whether a mapping is for it is unknown: you may not read RegistryMappings", case.describe)
+    if kind is Kind.NEVER:
+        return case.because(f"{_never(case)}. No mapping is for it", case.describe)
+    if kind is Kind.UNKNOWN:
+        words = "the kubelet's words tell no cause" if case.failure.message else "the kubelet's words are gone"
+        return case.as_said(f"{words}. No mapping is for it, so it is pulled without a credential", case.describe)
     server = "/".join(image.name.split("/")[:2])
-    why = f"no mapping is for it, so it is pulled without a credential{case.said}"
-    return case.because(why, f"sutler registry add {quote(server)} --username NAME --password-stdin")
+    why = "no mapping is for it, so it is pulled without a credential"
+    if kind is Kind.HIDDEN:
+        why = f"there is no such image, or it needs a credential, and {why}: check its name first"
+    return case.as_said(why, f"sutler registry add {quote(server)} --username NAME --password-stdin")
 
 
-def _withheld(case: _Case, match: Match, explain: str) -> Cause:
+def _never(case: _Case) -> str:
+    return elsewhere.why(case.said, case.found.image, case.patient.node)
+
+
+def _withheld(case: _Case, match: Match) -> Cause:
     mapping, pod, world = match.mapping, case.patient.pod, case.seen.world
-    why = f"mapping {mapping.name} matches, but {match.withheld or 'no key of its Secret does'}{case.said}"
+    why = f"mapping {mapping.name} matches, but {match.withheld or 'no key of its Secret does'}"
     match match.reason:
         case Withheld.UNSELECTED:
             obj = case.seen.mapping(mapping.name)
-            return case.because(why, *mend.let_select(obj, pod.namespace, world.labels(pod.namespace)), case.again)
+            return case.as_said(why, *mend.let_select(obj, pod.namespace, world.labels(pod.namespace)), case.again)
         case Withheld.OBSERVED:
-            return case.because(why, mend.let_inject(mapping.name), case.again)
+            return case.as_said(why, mend.let_inject(mapping.name), case.again)
         case Withheld.RESTRICTED:
             listed = world.account(pod.namespace, pod.account).pull_secrets
-            return case.because(why, mend.let_name(pod.account, listed, mapping.secret, pod.namespace), case.again)
+            return case.as_said(why, mend.let_name(pod.account, listed, mapping.secret, pod.namespace), case.again)
     if not pod.left_alone and world.labels(pod.namespace).get(EXCLUDE) == "true":
-        return case.because(why, mend.let_in(pod.namespace), case.again)
-    return case.because(why, explain)
+        return case.as_said(why, mend.let_in(pod.namespace), case.again)
+    return case.as_said(why, case.explain)
 
 
 def _add(mapping: Mapping) -> str:

@@ -3,22 +3,30 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
+from sutler.commands.doctor.said import Said, understood
 from sutler.commands.pods import Pod, read_pod
 from sutler.commands.world import World
 
 Json = dict[str, Any]
 
 FAILING = frozenset(
-    ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable", "ImageInspectError")
+    (
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RegistryUnavailable",
+        "ImageInspectError",
+        "ErrImageNeverPull",
+        "SignatureValidationFailed",
+    )
 )
 """What a kubelet calls a container that waits for its image."""
 
-_refused = re.compile(
-    r"\b(401|403|unauthorized|denied|forbidden|authentication required|authorization failed|no basic auth)\b",
-    re.IGNORECASE,
-).search
+
+_backing_off = re.compile(r"^Back-off pulling image \"[^\"]*\"(: (ErrImagePull: )?)?")
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,8 @@ class Failure:
     message: str
 
     @property
-    def refused(self) -> bool:
-        """Whether it is the registry that says no, as far as its words tell."""
-        return bool(_refused(self.message))
+    def said(self) -> Said:
+        return understood(self.image, self.reason, self.message)
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Patient:
     owner: str
     """Kind and name of what makes it anew when it is deleted; empty: nobody does."""
     failures: tuple[Failure, ...]
+    node: str = ""
 
 
 @dataclass
@@ -54,18 +62,26 @@ class Snapshot:
     pods: list[Pod] = field(default_factory=list)
     """Those that run or will."""
     patients: list[Patient] = field(default_factory=list)
-    secrets: dict[str, set[tuple[str, bool]]] = field(default_factory=dict)
-    """By name of a pull secret: the namespaces that have it, and whether it is Sutler's there."""
+    mappings_seen: bool = True
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By name of a pull secret and namespace: the mapping whose copy is there, empty where it is not Sutler's."""
     terminating: set[str] = field(default_factory=set)
     trusted: bool = True
     """Whether the API server has been told the webhook's CA."""
     copier_seen: str | None = None
     """When the secrets controller last renewed its lease; empty: never; None: nobody looked."""
     now: str = ""
+    """By the API server's clock."""
     namespace: str | None = None
     """The only namespace that was looked at; None: all were."""
     unseen: list[str] = field(default_factory=list)
     """What could not be looked at, and why."""
+
+    def age(self, time: object) -> timedelta:
+        """How long ago that was; for ever where it is not said."""
+        if not isinstance(time, str) or not time:
+            return timedelta.max
+        return datetime.fromisoformat(self.now) - datetime.fromisoformat(time)
 
     def created(self, mapping: str) -> str:
         return str(self.mapping(mapping)["metadata"].get("creationTimestamp", ""))
@@ -88,6 +104,7 @@ def read_patient(obj: Json, messages: Sequence[str] = ()) -> Patient | None:
         metadata.get("creationTimestamp", ""),
         f"{owner['kind']} {owner['name']}" if owner else "",
         failures,
+        (obj.get("spec") or {}).get("nodeName") or "",
     )
 
 
@@ -121,7 +138,8 @@ def _blamed(image: str | None, volumes: Sequence[str | None], said: str) -> str 
 
 
 def _message(image: str, message: str, events: Sequence[str]) -> str:
-    """The kubelet's own words. While it backs off it says no more than that, but its last event does."""
-    if message and not message.startswith("Back-off"):
-        return message
-    return next((event for event in reversed(events) if image in event and not event.startswith("Back-off")), message)
+    """The kubelet's own words. While it backs off, an older one says no more than that, but its last event does."""
+    words = _backing_off.sub("", message)
+    return words or next(
+        (event for event in reversed(events) if image in event and _backing_off.sub("", event)), message
+    )
