@@ -6,9 +6,10 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster import Ceph, ClusterError, ControlPlane, Place, Registry, binaries
+from tests.cluster import Ceph, ClusterError, ControlPlane, Place, Registry, binaries, ceph_programs
 from tests.cluster.detached import Detached, ended_by_term
 from tests.cluster.node import Node
 
@@ -19,7 +20,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         if arguments.command == "build":
-            binaries.ensured(*binaries.CONTROL_PLANE, *(binaries.NODE if arguments.node is not False else ()))
+            build(arguments.part, with_node=arguments.node is not False)
         elif arguments.command == "hold":
             hold(Detached(arguments.state), wants_node=arguments.node)
         elif arguments.command == "up":
@@ -35,6 +36,15 @@ def main() -> int:
         print("interrupted; everything is stopped", file=sys.stderr)
         return 130
     return 0
+
+
+def build(parts: Sequence[str], *, with_node: bool) -> None:
+    """Put `parts` into the cache, by default all that a cluster needs."""
+    for part in parts or ("kubernetes", f"ceph-{ceph_programs.named()}"):
+        if part == "kubernetes":
+            binaries.ensured(*binaries.CONTROL_PLANE, *(binaries.NODE if with_node else ()))
+        else:
+            ceph_programs.ensured(part.removeprefix("ceph-"))
 
 
 def up(detached: Detached, *, wants_node: bool | None) -> None:
@@ -102,11 +112,16 @@ def _parser() -> argparse.ArgumentParser:
         "down": "stop it and remove its directory",
         "status": "say whether it runs",
         "hold": "be the process that holds it (what `up` starts)",
-        "build": "only build the Kubernetes binaries into the cache",
+        "build": "only put what a cluster consists of into the cache",
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text)
-        if name != "build":
+        if name == "build":
+            parts = ["kubernetes", *(f"ceph-{release}" for release in ceph_programs.SUITES)]
+            command.add_argument(
+                "part", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; default: what a cluster needs"
+            )
+        else:
             command.add_argument("--state", type=Path, required=True)
         if name not in {"down", "status"}:
             command.add_argument("--node", action=argparse.BooleanOptionalAction, help="default: if the machine can")

@@ -1,18 +1,13 @@
 """Build the Kubernetes binaries once, from Debian's source package with Debian's Go, into the cache."""
 
-import fcntl
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster import packages, sources
+from tests.cluster import apt, packages, sources, steps
 from tests.cluster.errors import ClusterError
-from tests.cluster.place import Place
-from tests.cluster.process import Process
 
 _RELEASE = "bookworm"
 _COMMIT = "faecb196815e248d3ecfb03c680a4507229c2a56"
@@ -39,7 +34,7 @@ def into(folder: Path, names: Sequence[str]) -> None:
     check_packages(packages.missing(packages.NEEDED_TO_BUILD))
     folder.mkdir(parents=True, exist_ok=True)
     check_space(folder, shutil.disk_usage(folder).free)
-    with _locked(folder):
+    with steps.locked(folder, "the Kubernetes binaries"):
         if wanted := [name for name in names if not (folder / name).exists()]:
             for left in folder.glob("build-*"):  # by a build that was killed: we have the lock, it's nobody's
                 shutil.rmtree(left)
@@ -74,43 +69,36 @@ def check_space(folder: Path, free: int) -> None:
         )
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One builder at a time; the lock goes with the process, however it ends."""
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"Another process is building Kubernetes into {folder}; waiting for it …", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 class _Build:
     def __init__(self, folder: Path, work: Path) -> None:
         self._folder = folder
         self._work = work
-        self._log = folder / "build.log"
-        self._began = time.monotonic()
+        self._steps = steps.Steps(folder / "build.log")
 
     def run(self, names: Sequence[str]) -> None:
-        self._log.unlink(missing_ok=True)
         minutes = sum(minutes for built, _, minutes in _STEPS if set(built) & set(names))
-        print(f"Building {', '.join(names)} once, about {minutes} minutes on two cores; log: {self._log}", flush=True)
+        print(
+            f"Building {', '.join(names)} once, about {minutes} minutes on two cores; log: {self._steps.log}",
+            flush=True,
+        )
         tree = self._source()
         for built, cgo, _ in _STEPS:
             if chosen := [name for name in built if name in names]:
                 self._make(tree, chosen, cgo)
                 self._keep(tree, chosen)
-        self._say(f"done: {self._folder}")
+        self._steps.say(f"done: {self._folder}")
 
     def _source(self) -> Path:
         """Fetched with apt settings of our own: the machine's are read, never changed."""
-        apt = self._apt()
+        command = self._apt()
         try:
-            self._do("reading the package sources' lists", [*apt, "update"])
-            self._do("fetching Debian's source package kubernetes", [*apt, "source", "kubernetes"])
-            self._do(f"fetching Debian's source package {_REPLACED[0]}", [*apt, "source", _REPLACED[0]])
+            self._steps.run("reading the package sources' lists", [*command, "update"], cwd=self._work)
+            self._steps.run(
+                "fetching Debian's source package kubernetes", [*command, "source", "kubernetes"], cwd=self._work
+            )
+            self._steps.run(
+                f"fetching Debian's source package {_REPLACED[0]}", [*command, "source", _REPLACED[0]], cwd=self._work
+            )
         except ClusterError as error:
             raise ClusterError(
                 f"{error}\nThe source packages can't be had from this machine's apt sources: is the network"
@@ -136,13 +124,9 @@ class _Build:
     def _apt(self) -> list[str]:
         """The apt-get command with its own sources, lists and cache."""
         parts = self._work / "sources"
-        for folder in (parts, self._work / "lists/partial", self._work / "apt"):
+        for folder in (self._work / "lists/partial", self._work / "apt"):
             folder.mkdir(parents=True)
-        for file in (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))):
-            convert = {".list": sources.from_list, ".sources": sources.from_deb822}.get(file.suffix)
-            if convert and file.is_file() and (text := convert(file.read_text(), _RELEASE)):
-                (parts / file.name).write_text(text)
-        if not any(parts.iterdir()):
+        if not apt.write_sources(parts, sources.suites(_RELEASE), "deb-src"):
             raise ClusterError(
                 f"no file in /etc/apt names {_RELEASE} main, which has the source of Kubernetes. {_OTHER_WAY}"
             )
@@ -161,7 +145,7 @@ class _Build:
 
     def _make(self, tree: Path, names: list[str], cgo: str) -> None:
         what = " ".join(f"cmd/{name}" for name in names)
-        self._do(f"building {', '.join(names)}", ["make", f"WHAT={what}"], cwd=tree, env=self._go(cgo))
+        self._steps.run(f"building {', '.join(names)}", ["make", f"WHAT={what}"], cwd=tree, env=self._go(cgo))
 
     def _go(self, cgo: str) -> dict[str, str]:
         """Nothing of the user's Go or make settings gets in, and nothing of ours into the user's home."""
@@ -187,28 +171,8 @@ class _Build:
         for name in names:
             built = next(tree.glob(f"_output/local/bin/*/*/{name}"), None)
             if built is None:
-                raise ClusterError(f"make ended well but left no {name}; its log is {self._log}")
+                raise ClusterError(f"make ended well but left no {name}; its log is {self._steps.log}")
             beside = self._work / name
             shutil.copy2(built, beside)
             beside.replace(self._folder / name)
-        self._say(f"{', '.join(names)} built")
-
-    def _do(self, what: str, argv: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
-        self._say(f"{what} …")
-        command = argv if env is None else ["env", "-i", *(f"{name}={value}" for name, value in env.items()), *argv]
-        process = Process.started(command, place=Place.host(), log=self._log, cwd=cwd or self._work)
-        said = time.monotonic()
-        try:
-            while process.alive:
-                time.sleep(0.2)
-                if time.monotonic() - said > 30:
-                    self._say(f"  still {what}")
-                    said = time.monotonic()
-        finally:
-            status = process.stop(grace=0)
-        if status != 0:
-            raise ClusterError(f"{what} failed with status {status}; {self._log} ends with:\n{process.tail()}")
-
-    def _say(self, what: str) -> None:
-        minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
-        print(f"[{minutes:2}:{seconds:02}] {what}", flush=True)
+        self._steps.say(f"{', '.join(names)} built")

@@ -1,26 +1,21 @@
 """One mon, one mgr and one OSD as plain processes with all state in one directory."""
 
-import base64
 import json
 import os
-import shutil
-import struct
 import subprocess
-import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from tests.cluster import ceph_keys, ceph_programs
+from tests.cluster.ceph_keys import Capabilities, Cipher
 from tests.cluster.errors import ClusterError
 from tests.cluster.place import Place
 from tests.cluster.process import Process
 
 Store = Literal["memstore", "bluestore"]
-Capabilities = Mapping[str, str]
-"""What a user may do, by kind of daemon."""
 
-_PROGRAMS = {"ceph-mon": "ceph-mon", "ceph-mgr": "ceph-mgr", "ceph-osd": "ceph-osd", "ceph": "ceph-common"}
 _BLUESTORE_SIZE = 4 << 30  # a sparse file
 
 _CONF = """\
@@ -90,28 +85,52 @@ _DAEMONS: Mapping[str, Capabilities] = {
 }
 
 
+# What a release complains of in each of these clusters, by its code: Debian's build of 18 can't load the manager's
+# modules, and 20 warns while it accepts secrets of the old kind.
+_ACCEPTED_WARNINGS = {
+    "18": ["MGR_MODULE_DEPENDENCY"],
+    "20": ["AUTH_INSECURE_CLIENT_KEY_TYPE", "AUTH_INSECURE_KEYS_ALLOWED", "AUTH_INSECURE_KEYS_CREATABLE"],
+}
+
+
 class Ceph:
-    """A Ceph with cephx on; `conf` and the keyring beside it make anybody its administrator."""
+    """A Ceph with cephx on; `conf` and the keyring beside it make anybody its administrator.
+
+    Args:
+        store: memstore forgets everything when its OSD ends.
+        release: of SUITES in ceph_programs. Default: what the environment variable CEPH names.
+        cipher: of the clients' secrets. Ceph 20 accepts the old "aes" where it was upgraded from an older release, and
+            only "aes256k" where it was made by itself.
+    """
 
     mon: Process
     mgr: Process
     osd: Process
 
-    def __init__(self, state: Path, place: Place, store: Store = "memstore") -> None:
+    def __init__(
+        self,
+        state: Path,
+        place: Place,
+        store: Store = "memstore",
+        *,
+        release: str | None = None,
+        cipher: Cipher = "aes",
+    ) -> None:
         self.state = state.absolute()
         self.place = place
         self.store = store
+        self.release = release or ceph_programs.named()
+        self.cipher = cipher
         self.conf = self.state / "ceph.conf"
         self._started: list[Process] = []
 
     def start(self) -> None:
-        missing = [package for program, package in _PROGRAMS.items() if shutil.which(program) is None]
-        if missing:
-            raise ClusterError(f"Ceph needs the Debian packages {', '.join(missing)} (make setup installs them)")
+        self._programs = ceph_programs.ensured(self.release)
         self.state.mkdir(parents=True, exist_ok=True)
         try:
             self._start_mon()
             self._start_osd()
+            self._accept_warnings()
             self.mgr = self._daemon("ceph-mgr", "x")
             self.osd.until(self._osd_up, "the OSD to be up", 60)
         except BaseException:
@@ -149,7 +168,8 @@ class Ceph:
         """Make users, by name without "client.", and return a configuration with a keyring of theirs alone."""
         folder.mkdir(parents=True, exist_ok=True)
         keyring = folder / "keyring"
-        _write_keyring(keyring, {f"client.{name}": allowed for name, allowed in users.items()})
+        named = {f"client.{name}": allowed for name, allowed in users.items()}
+        ceph_keys.write(keyring, named, dict.fromkeys(named, self.cipher))
         self.ceph("auth", "import", "-i", str(keyring))
         conf = folder / "ceph.conf"
         conf.write_text(self.conf.read_text().replace(f"keyring = {self.state}/keyring", f"keyring = {keyring}"))
@@ -174,10 +194,12 @@ class Ceph:
                 osd_last=osd[-1],
             )
         )
-        _write_keyring(self.state / "keyring", _DAEMONS)  # the monitor learns every key from it when it is made
+        # The monitor learns every key from it when it is made.
+        ceph_keys.write(self.state / "keyring", _DAEMONS, self._ciphers())
         addresses = f"[v2:127.0.0.1:{mon[0]},v1:127.0.0.1:{mon[1]}]"
         monmap = str(self.state / "monmap")
-        self._run(["monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", "a", addresses, monmap])
+        made = ["monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", "a", addresses]
+        self._run([*made, *self._old_secrets_allowed(), monmap])
         self._run(["ceph-mon", "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", str(self.state / "keyring")])
         self.mon = self._daemon("ceph-mon", "a")
         self.place.forward(*ports)
@@ -193,11 +215,42 @@ class Ceph:
         self._run(["ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd_id])
         self.osd = self._daemon("ceph-osd", "0")
 
+    def _accept_warnings(self) -> None:
+        """As the administrator of such a cluster does, who wants to see the others."""
+        mute = "for code; do ceph health mute $code 1w --sticky & done; wait"
+        if codes := _ACCEPTED_WARNINGS.get(self.release):
+            self._run(["sh", "-c", mute, "mute", *codes])
+
     def _daemon(self, program: str, name: str) -> Process:
         argv = [program, "-f", "-c", str(self.conf), "-i", name]
-        process = Process.started(argv, place=self.place, log=self.state / f"{program}.log", env=self._env())
+        # From "/": Debian's newer releases look for the OSD's classes by a relative path.
+        process = Process.started(
+            self._programs.command(argv, self.state),
+            place=self.place,
+            log=self.state / f"{program}.log",
+            env=self._env(),
+            cwd=Path("/"),
+        )
+        process.name = program
         self._started.append(process)
         return process
+
+    def _ciphers(self) -> dict[str, Cipher]:
+        """Daemons of a release that knows it have the newer kind: an upgrade renews theirs, and warns until then."""
+        if not self._knows_aes256k:
+            return {}
+        ciphers: dict[str, Cipher] = dict.fromkeys(_DAEMONS, "aes256k")
+        return ciphers | {"client.admin": self.cipher}
+
+    @property
+    def _knows_aes256k(self) -> bool:
+        return int(self.release) >= 20
+
+    def _old_secrets_allowed(self) -> list[str]:
+        """For monmaptool: as in a cluster that an older release has made."""
+        if not self._knows_aes256k or self.cipher == "aes256k":
+            return []
+        return ["--auth-allowed-ciphers=aes,aes256k", "--auth-preferred-cipher=aes"]
 
     def _osd_up(self) -> bool:
         return bool(json.loads(self.ceph("osd", "stat", "-f", "json"))["num_up_osds"])
@@ -205,7 +258,13 @@ class Ceph:
     def _run(self, command: list[str], input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - as in subprocess.run
         try:
             ran = subprocess.run(
-                command, input=input, capture_output=True, text=True, timeout=timeout, check=False, env=self._env()
+                self._programs.command(command, self.state),
+                input=input,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+                env=self._env(),
             )
         except subprocess.TimeoutExpired:
             raise ClusterError(f"{' '.join(command)}: no answer within {timeout:g} s") from None
@@ -215,17 +274,3 @@ class Ceph:
 
     def _env(self) -> dict[str, str]:
         return {**os.environ, "CEPH_CONF": str(self.conf)}
-
-
-def _write_keyring(keyring: Path, users: Mapping[str, Capabilities]) -> None:
-    lines = []
-    for name, allowed in users.items():
-        lines += [f"[{name}]", f"key = {_fresh_key()}"]
-        lines += [f'caps {service} = "{what}"' for service, what in allowed.items()]
-    keyring.touch(mode=0o600)
-    keyring.write_text("\n".join(lines) + "\n")
-
-
-def _fresh_key() -> str:
-    """A cephx secret: type 1 (AES), creation time, length, 16 random bytes."""
-    return base64.b64encode(struct.pack("<HIIH", 1, int(time.time()), 0, 16) + os.urandom(16)).decode()

@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.ceph import Capabilities, Ceph
+from tests.cluster.ceph import Ceph
+from tests.cluster.ceph_keys import Capabilities
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.environment import Environment
 from tests.cluster.errors import ClusterError

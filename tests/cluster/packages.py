@@ -43,12 +43,20 @@ NEEDED = {
 }
 # To build Kubernetes once, where neither KUBEBUILDER_ASSETS nor the cache has it.
 NEEDED_TO_BUILD = {
-    "golang-go": "go",
+    # Where the build looks: what is elsewhere on PATH may be of any version.
+    "golang-go": "/usr/bin/go",
     "gcc": "gcc",
     "libc6-dev": "/usr/include/stdio.h",
     "make": "make",
     "rsync": "rsync",
     "dpkg-dev": "dpkg-source",
+}
+
+# To make a Debian of another release in a folder, for the Ceph that it has.
+NEEDED_FOR_DEBIAN = {
+    "mmdebstrap": "mmdebstrap",
+    "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
+    "util-linux": "unshare",
 }
 
 # A service that a package would start is none of ours, so nothing starts; the user's own policy stays.
@@ -78,9 +86,14 @@ class CannotInstallError(Exception):
     """Says which packages are missing, and why they can't be installed from here."""
 
 
-def kubernetes_cache() -> Path:
+def cache() -> Path:
+    """What is made once for all clones of the repository."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "sutler" / "kubernetes" / f"{KUBERNETES}-{_BUILD}"
+    return Path(base) / "sutler"
+
+
+def kubernetes_cache() -> Path:
+    return cache() / "kubernetes" / f"{KUBERNETES}-{_BUILD}"
 
 
 def builds_kubernetes() -> bool:

@@ -1,4 +1,4 @@
-"""A `deb-src` configuration made from the machine's own apt sources: pure text to text.
+"""An apt configuration made from the machine's own apt sources: pure text to text.
 
 Both kinds of file are read: one-line `.list` and deb822 `.sources`. Only Debian's own suites of this release
 are kept: somebody else's repository often has no sources at all, and would fail the whole update.
@@ -10,33 +10,34 @@ _LINE = re.compile(r"^deb(?:-src)?\s+(?P<options>\[[^\]]*\]\s+)?(?P<uri>\S+)\s+(
 _COMPONENT = "main"
 
 
-def suites(codename: str) -> set[str]:
-    return {codename, f"{codename}-updates", f"{codename}-security"}
+def suites(codename: str) -> dict[str, str]:
+    """The suites of a release that are kept, each with itself."""
+    return {suite: suite for suite in (codename, f"{codename}-updates", f"{codename}-security")}
 
 
-def from_list(text: str, codename: str) -> str:
-    """The `deb-src` lines for what a `.list` file names of this release."""
+def from_list(text: str, wanted: dict[str, str], kind: str = "deb-src") -> str:
+    """The lines for what a `.list` file names of the suites `wanted`, each with the suite to be named instead."""
     lines: dict[str, None] = {}  # ordered, each once
     for line in text.splitlines():
         found = _LINE.match(line.partition("#")[0].strip())
-        if found and _usable(found["uri"], found["components"].split()) and found["suite"] in suites(codename):
-            lines[f"deb-src {found['options'] or ''}{found['uri']} {found['suite']} {_COMPONENT}"] = None
+        if found and _usable(found["uri"], found["components"].split()) and found["suite"] in wanted:
+            lines[f"{kind} {found['options'] or ''}{found['uri']} {wanted[found['suite']]} {_COMPONENT}"] = None
     return "".join(f"{line}\n" for line in lines)
 
 
-def from_deb822(text: str, codename: str) -> str:
+def from_deb822(text: str, wanted: dict[str, str], kind: str = "deb-src") -> str:
     """The same for a `.sources` file; what it says about keys and trust stays."""
-    stanzas = (_stanza(one, codename) for one in re.split(r"\n\s*\n", text))
+    stanzas = (_stanza(one, wanted, kind) for one in re.split(r"\n\s*\n", text))
     return "\n".join(one for one in stanzas if one)
 
 
-def _stanza(text: str, codename: str) -> str:
+def _stanza(text: str, wanted: dict[str, str], kind: str) -> str:
     fields = _fields(text)
-    kept = [suite for suite in fields.get("suites", "").split() if suite in suites(codename)]
+    kept = [wanted[suite] for suite in fields.get("suites", "").split() if suite in wanted]
     enabled = fields.get("enabled", "yes").lower() not in {"no", "false", "0"}
     if not kept or not enabled or not _usable(fields.get("uris", ""), fields.get("components", "").split()):
         return ""
-    changed = {"types": "deb-src", "suites": " ".join(kept), "components": _COMPONENT}
+    changed = {"types": kind, "suites": " ".join(kept), "components": _COMPONENT}
     left_out = ("architectures", "enabled")
     return "".join(f"{name}: {value}\n" for name, value in (fields | changed).items() if name not in left_out)
 

@@ -46,14 +46,14 @@ Components: main
 
 
 def test_list_keeps_debians_own_suites_and_their_keys() -> None:
-    assert sources.from_list(LIST, "bookworm").splitlines() == [
+    assert sources.from_list(LIST, sources.suites("bookworm")).splitlines() == [
         "deb-src [signed-by=/usr/share/keyrings/debian.gpg] http://mirror.test/debian bookworm main",
         "deb-src http://mirror.test/debian-security bookworm-security main",
     ]
 
 
 def test_deb822_keeps_debians_own_suites_and_their_keys() -> None:
-    assert sources.from_deb822(DEB822, "bookworm") == (
+    assert sources.from_deb822(DEB822, sources.suites("bookworm")) == (
         "types: deb-src\n"
         "uris: http://other-mirror.test/debian\n"
         "suites: bookworm bookworm-updates\n"
@@ -66,8 +66,8 @@ def test_apt_reads_what_is_made_of_the_machines_own_files(tmp_path: Path) -> Non
     """Not the text we meant, but what apt makes of it."""
     if not Path("/etc/apt").exists():
         pytest.skip("no apt on this machine")
-    (tmp_path / "one.list").write_text(sources.from_list(LIST, "bookworm"))
-    (tmp_path / "two.sources").write_text(sources.from_deb822(DEB822, "bookworm"))
+    (tmp_path / "one.list").write_text(sources.from_list(LIST, sources.suites("bookworm")))
+    (tmp_path / "two.sources").write_text(sources.from_deb822(DEB822, sources.suites("bookworm")))
     options = ["-oDir::Etc::SourceList=/dev/null", f"-oDir::Etc::SourceParts={tmp_path}"]
     said = subprocess.run(
         ["apt-get", "update", "--print-uris", *options], capture_output=True, text=True, timeout=30, check=True
@@ -139,7 +139,7 @@ def test_second_builder_waits_and_then_finds_it_done(tmp_path: Path, capfd: pyte
         def waits() -> bool:
             nonlocal said
             said += capfd.readouterr().out
-            return "Another process is building Kubernetes" in said
+            return "Another process makes the Kubernetes binaries" in said
 
         wait_for(waits, "the second to wait")
         (tmp_path / "kube-proxy").touch()
