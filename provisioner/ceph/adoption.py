@@ -14,6 +14,7 @@ from provisioner.ceph.errors import ImageMissing, Missing
 from provisioner.ceph.images import Fence, describe, metadata_of
 from provisioner.ceph.model import Image
 from provisioner.ceph.where import image, image_errors, place
+from sutler.volumes.identity import marks
 
 _LIBRBD = rbd.RBD()
 
@@ -26,7 +27,8 @@ def own(ioctx: Any, name: str, judge: Callable[[Image], None], metadata: Mapping
     found = describe(ioctx, name)
     judge(found)
     fence()
-    _write(ioctx, found.id, metadata, image(ioctx, name))
+    # With its own ids: what was a copy is this claim's from now on.
+    _write(ioctx, found.id, {**metadata, **marks(ioctx.get_pool_id(), found.id)}, image(ioctx, name))
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from provisioner.ceph.connection import ClusterSettings, Connection
-from provisioner.ceph.errors import DISCONNECTED, CephError, OutcomeUnknown, Unavailable
+from provisioner.ceph.errors import DISCONNECTED, CephError, OutcomeUnknown, PoolMissing, Unavailable
 from provisioner.ceph.health import Health
 from provisioner.ceph.metrics import observe
 from provisioner.ceph.pool import Pool
@@ -39,6 +39,16 @@ class Cluster:
 
     def pool(self, name: str, namespace: str = "") -> Pool:
         return Pool(self, name, namespace)
+
+    async def pool_by_number(self, number: int, namespace: str = "") -> Pool:
+        """Whatever it is called now. Raises PoolMissing if the cluster's own map has none of this number."""
+        name = await self.run("pool", lambda connection: connection.pool_name(number))
+        if name is None:
+            raise PoolMissing(f"pool number {number} does not exist in Ceph cluster {self.name}")
+        return Pool(self, name, namespace, number)
+
+    async def pools(self) -> list[str]:
+        return await self.run("pools", lambda connection: connection.pools())
 
     async def fsid(self) -> str:
         if self._fsid is None:

@@ -78,11 +78,13 @@ class Connection:
             access["key"] = self._settings.key
         return access
 
-    def ioctx(self, pool: str, namespace: str = "") -> Any:
-        """Kept open and shared between threads: operations on one are safe to run side by side."""
-        with translated("looking up", f"pool {pool}"):
-            number = self.rados.pool_lookup(pool)  # in the map that we have; asks the monitors before it says no
-        if number is None:
+    def ioctx(self, pool: str | int, namespace: str = "") -> Any:
+        """Kept open and shared between threads: operations on one are safe to run side by side.
+
+        `pool`: its name, or its number, which it keeps when it is renamed.
+        """
+        number = pool if isinstance(pool, int) else self._number(pool)
+        if self.pool_name(number) is None:
             raise PoolMissing(f"pool {pool} does not exist in Ceph cluster {self._settings.name}")
         with self._lock:
             ioctx = self._ioctxs.get((number, namespace))
@@ -95,7 +97,22 @@ class Connection:
                 self._ioctxs[number, namespace] = ioctx
         return ioctx
 
-    def prepared(self, pool: str, namespace: str, prepare: Callable[[Any], None]) -> Any:
+    def _number(self, pool: str) -> int:
+        with translated("looking up", f"pool {pool}"):
+            number = self.rados.pool_lookup(pool)  # in the map that we have; asks the monitors before it says no
+        return -1 if number is None else int(number)
+
+    def pool_name(self, number: int) -> str | None:
+        """What the pool is called now; None if the cluster has none of this number."""
+        with translated("looking up", f"pool number {number}"):
+            name = self.rados.pool_reverse_lookup(number) if number >= 0 else None
+        return None if name is None else str(name)
+
+    def pools(self) -> list[str]:
+        with translated("listing", f"the pools of Ceph cluster {self._settings.name}"):
+            return sorted(self.rados.list_pools())
+
+    def prepared(self, pool: str | int, namespace: str, prepare: Callable[[Any], None]) -> Any:
         """`ioctx`, after `prepare` has been called with it once."""
         ioctx = self.ioctx(pool, namespace)
         key = (ioctx.get_pool_id(), namespace)

@@ -12,7 +12,7 @@ from provisioner.ceph.where import image, image_errors, place
 
 _DIRECTORY = "rbd_directory"
 _OBJECT_MAP = "rbd_object_map."
-_NAME = "name_"
+_NAME, _ID = "name_", "id_"
 _MOST_KEYS = 1000
 """Keys of one header in one reading; more (hundreds of snapshots) take more readings."""
 _LONGEST_MAP = 64 << 20
@@ -32,13 +32,13 @@ class Entry:
         return self.header.data_pool if self.header else None
 
 
-def page(ioctx: Any, prefix: str, after: str, limit: int) -> list[Entry]:
+def page(ioctx: Any, prefix: str, after: str, limit: int, *, count_used: bool = True) -> list[Entry]:
     """Up to `limit` images in the order of their names, the first one after `after`."""
     with translated("listing", f"the images of {place(ioctx)}"):
         found = omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME + prefix, limit)
         named = [(key.removeprefix(_NAME), headers.decode_text(value)) for key, value in found]
         read = _headers(ioctx, named)
-        used = _used(ioctx, read)
+        used = _used(ioctx, read) if count_used else {}
     return [
         Entry(name, identifier, header, used.get(identifier))
         for (name, identifier), header in zip(named, read, strict=True)
@@ -64,6 +64,24 @@ def known(ioctx: Any, name: str) -> bool:
     with translated("listing", f"the images of {place(ioctx)}"):
         # The first key with this beginning is the name itself, if that is there.
         return any(key == _NAME + name for key, _ in omap(ioctx, _DIRECTORY, "", _NAME + name, 1))
+
+
+def name_of(ioctx: Any, identifier: str) -> str | None:
+    """By which the directory knows the image with this id now; None for one that it does not know."""
+    key = _ID + identifier
+    with translated("looking up", f"image {place(ioctx)} id {identifier}"):
+        found = omap(ioctx, _DIRECTORY, "", key, 1)
+    return next((headers.decode_text(value) for one, value in found if one == key), None)
+
+
+def has_header(ioctx: Any, identifier: str) -> bool:
+    """Whether there is an image with this id, in the trash as well."""
+    try:
+        with translated("looking up", f"image {place(ioctx)} id {identifier}"):
+            ioctx.stat(metadata.HEADER + identifier)
+    except Missing:
+        return False
+    return True
 
 
 def header(ioctx: Any, name: str) -> Header:

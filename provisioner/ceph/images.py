@@ -6,6 +6,7 @@ same arguments.
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
@@ -16,6 +17,7 @@ from provisioner.ceph.errors import ImageMissing, ImageTaken, NamespaceMissing, 
 from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, feature_names
 from provisioner.ceph.where import clone_text, image_errors, place
 from provisioner.ceph.where import image as image_text
+from sutler.volumes.identity import marks, names_itself
 
 Fence = Callable[[], None]
 """Called right before the first change; raises when this process may not act any more."""
@@ -23,10 +25,10 @@ Fence = Callable[[], None]
 _LIBRBD = rbd.RBD()
 
 
-def create(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence, entry: Entry | None = None) -> None:
+def create(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence, entry: Entry | None = None) -> str:
     """Makes the image, or finds that it is there as asked for. `owner` is the metadata key that must be the same.
 
-    With `entry`, it is entered into ceph-csi's journal.
+    With `entry`, it is entered into ceph-csi's journal. Returns the image's id, which its metadata names, too.
     """
     fence()
     known = spec.id if blank.fits(spec) else None
@@ -34,6 +36,7 @@ def create(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence, entry: Entry |
     identifier = _make(ioctx, spec, owner, fence)
     if entry is not None and not (entered and identifier == known):
         journal.complete(ioctx, entry, identifier)
+    return identifier
 
 
 def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
@@ -54,11 +57,12 @@ def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
 
 def _new(ioctx: Any, spec: ImageSpec, target: str) -> str:
     if spec.id is not None and blank.fits(spec):
-        blank.create(ioctx, spec, target)
+        marked = replace(spec, metadata={**spec.metadata, **marks(ioctx.get_pool_id(), spec.id)})
+        blank.create(ioctx, marked, target)
         return spec.id
     create_blank(ioctx, spec, target)
     identifier = identity(ioctx, spec.name)
-    _set_metadata(ioctx, identifier, spec.metadata, target)
+    mark(ioctx, identifier, spec.metadata, target)
     return identifier
 
 
@@ -91,13 +95,18 @@ def _confirm(ioctx: Any, spec: ImageSpec, owner: str, target: str) -> str | None
     if found.size != spec.size:
         raise ImageTaken(f"{target} exists with {found.size} bytes instead of {spec.size}: rename or remove it")
     if found.metadata.get(owner) == spec.metadata[owner]:
+        itself = names_itself(found.metadata, ioctx.get_pool_id(), found.id)
+        if itself is False:
+            raise ImageTaken(f"{target} exists and is a copy of this claim's image: rename or remove it")
+        if itself is None:
+            mark(ioctx, found.id, {}, target)  # by version 0.1.0, which was killed then
         return found.id
     # Killed between creating and naming the owner. The name holds the claim's random UID, so nobody else made it.
     unfinished = not found.metadata and not found.snapshots and not found.watchers and spec.metadata[owner] in spec.name
     if not unfinished:
         who = found.metadata.get(owner)
         raise ImageTaken(f"{target} exists and {f'belongs to {who}' if who else 'is not ours'}: rename or remove it")
-    _set_metadata(ioctx, found.id, spec.metadata, target)
+    mark(ioctx, found.id, spec.metadata, target)
     return found.id
 
 
@@ -126,9 +135,11 @@ def metadata_of(ioctx: Any, identifier: str) -> dict[str, str]:
         return wire.decode_map(data)
 
 
-def _set_metadata(ioctx: Any, identifier: str, metadata: Mapping[str, str], target: str) -> None:
+def mark(ioctx: Any, identifier: str, metadata: Mapping[str, str], target: str) -> None:
+    """Writes the metadata, and with it the image's own ids; `target` names the image in errors."""
+    keys = {**metadata, **marks(ioctx.get_pool_id(), identifier)}
     with image_errors("writing the metadata of", target):
-        ioctx.execute(wire.HEADER + identifier, wire.CLASS, "metadata_set", wire.encode_map(metadata))
+        ioctx.execute(wire.HEADER + identifier, wire.CLASS, "metadata_set", wire.encode_map(keys))
 
 
 def listing(ioctx: Any) -> list[Listed]:

@@ -66,6 +66,19 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Sought:
+    """An image that a volume means, by all that the volume knows of it."""
+
+    name: str
+    owner: str
+    """UID of the claim that it was made for: its metadata must say the same."""
+    kubernetes: str
+    """The identity of this Kubernetes cluster: so must it this."""
+    id: str = ""
+    """Empty: not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """An image as the pool's directory names it."""
 

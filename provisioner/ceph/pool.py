@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from provisioner.ceph import adoption, blank, images, journal, removal
+from provisioner.ceph import adoption, blank, finding, images, journal, removal
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import ImageMissing, PoolMissing
 from provisioner.ceph.images import Fence
-from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, Space, Trashed
+from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, Sought, Space, Trashed
 from provisioner.ceph.where import image as image_text
 
 if TYPE_CHECKING:
@@ -19,8 +19,10 @@ T = TypeVar("T")
 class Pool:
     """Every method raises CephError; see provisioner.ceph.images for what each one promises."""
 
-    def __init__(self, cluster: "Cluster", name: str, namespace: str) -> None:
+    def __init__(self, cluster: "Cluster", name: str, namespace: str, number: int | None = None) -> None:
+        """`number`: the pool is found by it, and `name` is what people know it by."""
         self._cluster = cluster
+        self._pool = name if number is None else number
         self.name = name
         self.namespace = namespace
 
@@ -28,11 +30,13 @@ class Pool:
         """The pool's id."""
         return await self._do("number", lambda ioctx: int(ioctx.get_pool_id()))
 
-    async def create(self, spec: ImageSpec, *, owner: str, fence: Fence, entry: Entry | None = None) -> None:
-        def work(connection: Connection) -> None:
-            ioctx = connection.prepared(self.name, self.namespace, images.prepare)
+    async def create(self, spec: ImageSpec, *, owner: str, fence: Fence, entry: Entry | None = None) -> tuple[int, str]:
+        """The number of the pool, and the image's id."""
+
+        def work(connection: Connection) -> tuple[int, str]:
+            ioctx = connection.prepared(self._pool, self.namespace, images.prepare)
             try:
-                images.create(ioctx, spec, owner, fence, entry)
+                return ioctx.get_pool_id(), images.create(ioctx, spec, owner, fence, entry)
             except ImageMissing:
                 # Ceph says "no such file" of whatever is not there; find out what.
                 images.require_namespace(ioctx, self.namespace)
@@ -40,7 +44,7 @@ class Pool:
                     connection.ioctx(spec.data_pool)
                 raise
 
-        await self._cluster.run("create", work, key=self._key(spec.name), pool=self.name)
+        return await self._cluster.run("create", work, key=self._key(spec.name), pool=self.name)
 
     async def describe(self, name: str) -> Image:
         return await self._do("describe", lambda ioctx: images.describe(ioctx, name))
@@ -50,24 +54,31 @@ class Pool:
 
     async def images(self) -> list[Listed]:
         def work(connection: Connection) -> list[Listed]:
-            found = images.listing(connection.ioctx(self.name, self.namespace))
+            found = images.listing(connection.ioctx(self._pool, self.namespace))
             # To librbd a pool that has just been deleted is one without images.
-            return found or images.listing(connection.ioctx(self.name, self.namespace))
+            return found or images.listing(connection.ioctx(self._pool, self.namespace))
 
         return await self._cluster.run("list", work, pool=self.name)
 
     async def resize(self, name: str, size: int, *, fence: Fence) -> int:
         return await self._do("resize", lambda ioctx: images.resize(ioctx, name, size, fence), name)
 
-    async def remove(self, name: str, *, owner: str, value: str, fence: Fence) -> str | None:
-        """The image goes if its metadata says `owner`=`value`, and nothing needs it.
+    async def find(self, sought: Sought) -> Image | None:
+        """The image that is meant, under whatever name; see provisioner.ceph.finding."""
+        return await self._do("find", lambda ioctx: finding.find(ioctx, sought))
+
+    async def holds(self, sought: Sought) -> bool:
+        return await self._do("holds", lambda ioctx: finding.holds(ioctx, sought))
+
+    async def remove(self, sought: Sought, *, fence: Fence) -> str | None:
+        """The image goes if it is the one that is meant, and nothing needs it.
 
         A large one is only moved to the trash; its id comes back, for `trash_remove`.
         """
-        return await self._do("remove", lambda ioctx: removal.remove(ioctx, name, owner, value, fence), name, slow=True)
+        return await self._do("remove", lambda ioctx: removal.remove(ioctx, sought, fence), sought.name, slow=True)
 
-    async def trash(self, name: str, *, owner: str, value: str, delay: int, fence: Fence) -> None:
-        await self._do("trash", lambda ioctx: removal.trash(ioctx, name, owner, value, fence, delay=delay), name)
+    async def trash(self, sought: Sought, *, delay: int, fence: Fence) -> None:
+        await self._do("trash", lambda ioctx: removal.trash(ioctx, sought, fence, delay=delay), sought.name)
 
     async def drop(self, entry: Entry, *, fence: Fence) -> None:
         """Removes the entry from ceph-csi's journal; that of an image that is gone."""
@@ -128,14 +139,14 @@ class Pool:
     async def exists(self) -> bool:
         """False only if the cluster's own map has no such pool, not because we may not see it."""
         try:
-            await self._cluster.run("pool", lambda connection: connection.ioctx(self.name))
+            await self._cluster.run("pool", lambda connection: connection.ioctx(self._pool))
         except PoolMissing:
             return False
         return True
 
     async def _do(self, operation: str, work: Callable[[Any], T], changes: str = "", *, slow: bool = False) -> T:
         def run(connection: Connection) -> T:
-            ioctx = connection.ioctx(self.name, self.namespace)
+            ioctx = connection.ioctx(self._pool, self.namespace)
             try:
                 return work(ioctx)
             except ImageMissing:

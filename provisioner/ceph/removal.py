@@ -4,10 +4,11 @@ import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
+from provisioner.ceph import finding
 from provisioner.ceph.binding import rbd
-from provisioner.ceph.errors import ImageMissing, ImageTaken, InUse, Missing, NoSpace, translated
-from provisioner.ceph.images import Fence, describe, identity
-from provisioner.ceph.model import Image, Trashed
+from provisioner.ceph.errors import ImageMissing, InUse, Missing, NoSpace, translated
+from provisioner.ceph.images import Fence, identity
+from provisioner.ceph.model import Image, Sought, Trashed
 from provisioner.ceph.where import image, image_errors, place, some
 
 LARGE = 16384
@@ -16,22 +17,16 @@ LARGE = 16384
 _LIBRBD = rbd.RBD()
 
 
-def removable(ioctx: Any, name: str, owner: str, value: str) -> Image | None:
+def removable(ioctx: Any, sought: Sought) -> Image | None:
     """The image, if it may be removed; None if it is gone. Raises InUse or ImageTaken with what is in the way.
 
     Asked before every removal: librbd happily moves an image with watchers or snapshots to the trash, and one with
     snapshots can never be removed from there.
     """
-    target = image(ioctx, name)
-    try:
-        found = describe(ioctx, name)
-    except ImageMissing:
+    found = finding.find(ioctx, sought)
+    if found is None:
         return None
-    if found.metadata.get(owner) != value:
-        names = f"{owner}={found.metadata[owner]}" if owner in found.metadata else f"no {owner}"
-        raise ImageTaken(
-            f"{target} is kept: its metadata has {names} instead of {value}, so it is not this volume's image"
-        )
+    target = image(ioctx, found.name)
     if found.children:
         raise InUse(f"{target} is kept: clones depend on it: {some(found.children)}; flatten or delete them first")
     if found.snapshots:
@@ -41,12 +36,13 @@ def removable(ioctx: Any, name: str, owner: str, value: str) -> Image | None:
     return found
 
 
-def remove(ioctx: Any, name: str, owner: str, value: str, fence: Fence) -> str | None:
+def remove(ioctx: Any, sought: Sought, fence: Fence) -> str | None:
     """Removes the image. One that is gone is a success, and a half-removed one is cleaned up.
 
     A large one is only moved to the trash; its id comes back, to be removed from there with all the time that it takes.
     """
-    found = removable(ioctx, name, owner, value)
+    found = removable(ioctx, sought)
+    name = found.name if found is not None else sought.name
     if found is not None and found.size // found.object_size >= LARGE and "object-map" not in found.features:
         _move(ioctx, name, fence, delay=0)
         return found.id
@@ -61,10 +57,11 @@ def remove(ioctx: Any, name: str, owner: str, value: str, fence: Fence) -> str |
     return None
 
 
-def trash(ioctx: Any, name: str, owner: str, value: str, fence: Fence, *, delay: int) -> None:
+def trash(ioctx: Any, sought: Sought, fence: Fence, *, delay: int) -> None:
     """Moves the image to the trash, where it can be restored for `delay` seconds at least."""
-    if removable(ioctx, name, owner, value) is not None:
-        _move(ioctx, name, fence, delay=delay)
+    found = removable(ioctx, sought)
+    if found is not None:
+        _move(ioctx, found.name, fence, delay=delay)
 
 
 def _move(ioctx: Any, name: str, fence: Fence, *, delay: int) -> None:

@@ -122,9 +122,9 @@ class Adopter:
             raise Obstacle(f"a new image is being made for claim {wanted.key}", passing=True)
         cluster = self._clusters.get(place.cluster)
         monitors = await cluster.monitors() if cls.volume_source == "rbd" else ()
-        body = render(
-            wanted, adoption.with_features(cls, image), place, Ceph(place.cluster or await cluster.fsid(), monitors)
-        )
+        pool = cluster.pool(place.pool, place.namespace)
+        ceph = Ceph(place.cluster or await cluster.fsid(), await pool.number(), image.id, monitors)
+        body = render(wanted, adoption.with_features(cls, image), place, ceph)
         # Until it is bound, nothing that happens to the claim may cost the image.
         body["spec"]["persistentVolumeReclaimPolicy"] = "Retain"
         body["metadata"]["annotations"][names.ADOPTING] = name
@@ -136,7 +136,7 @@ class Adopter:
                 raise Obstacle(f"{place.path} has changed meanwhile", passing=True)
 
         marked = metadata(wanted, self._kubernetes) | {names.ADOPTING: name}
-        await cluster.pool(place.pool, place.namespace).own(place.image, judge, marked, fence=self._fence)
+        await pool.own(place.image, judge, marked, fence=self._fence)
         try:
             await self._client.create(PERSISTENT_VOLUMES, body)
         except AlreadyExists:

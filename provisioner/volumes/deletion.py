@@ -5,19 +5,26 @@ from dataclasses import dataclass
 from provisioner.ceph.model import Entry
 from provisioner.volumes import names
 from provisioner.volumes.parameters import DEFAULT_DELAY
-from provisioner.volumes.volume import Place, place_of
+from provisioner.volumes.volume import Wanted, ids_of, owner_of, place_of, source_agrees
 from sutler.kube.resources import Json
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
-    place: Place
-    owner: str
-    """The claim's UID, which the image's metadata must name."""
+    image: Wanted
     trash_delay: int | None
     """None: remove at once."""
     entry: Entry | None = None
     """In ceph-csi's journal."""
+    bound_again: Claim | None = None
+    """Not the claim that it was made for, and to be gone for sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +68,18 @@ def decide(volume: Json, *, attached: bool) -> Decision:  # noqa: PLR0911 - a de
     if attached:
         return Keep("it is attached to a node")
     place = place_of(volume)
-    owner = (spec.get("claimRef") or {}).get("uid")
-    if place is None or not owner:
+    reference = spec.get("claimRef") or {}
+    if place is None or not reference.get("uid"):
         return Unclear(
             f"the volume has lost its annotation {names.IMAGE} (pool/image) or its claimRef: "
             "restore it, or set the reclaim policy to Retain and remove the image by hand"
         )
+    if not source_agrees(volume, place):
+        return Unclear(
+            f"the volume's annotation {names.IMAGE} names {place.path}, and nodes use another image for it: correct "
+            "the annotation, or set the reclaim policy to Retain and remove the image by hand"
+        )
+    owner = owner_of(volume)
     annotations = metadata["annotations"]
     delay = None
     if annotations.get(names.DELETION_POLICY) == "trash":
@@ -74,8 +87,10 @@ def decide(volume: Json, *, attached: bool) -> Decision:  # noqa: PLR0911 - a de
         delay = int(text) if text.isascii() and text.isdigit() else DEFAULT_DELAY
     entry = None
     if annotations.get(names.JOURNAL) == "ceph-csi":
-        entry = Entry(owner, metadata["name"], spec["claimRef"].get("namespace", ""))
-    return Delete(place, owner, delay, entry)
+        entry = Entry(owner, names.volume_name(owner), reference.get("namespace", ""))
+    # Released is what it was before a tool has bound it to another claim, too.
+    claim = Claim(reference.get("namespace", ""), reference.get("name", ""), reference["uid"])
+    return Delete(Wanted(place, owner, *ids_of(volume)), delay, entry, claim if claim.uid != owner else None)
 
 
 def without_finalizer(volume: Json) -> list[Json]:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from provisioner.ceph.errors import CephError
 from provisioner.ceph.model import Entry, Listed
 from provisioner.ceph.pool import Pool
-from provisioner.volumes import metrics, names, naming
+from provisioner.volumes import metrics, names
 from provisioner.volumes.totals import Totals, Where
 from provisioner.volumes.watches import Watches
 from sutler import log
+from sutler.volumes.identity import image_id
 
 _log = log.get(__name__)
 
@@ -63,7 +64,7 @@ class Leftovers:
 
         # A key that leads to nothing is of use to nobody, and ceph-csi itself calls no volume like its entry.
         found = [
-            Listed(entry.image, naming.image_id(self._kubernetes, entry.image) if identifier is None else identifier)
+            Listed(entry.image, image_id(self._kubernetes, entry.image) if identifier is None else identifier)
             for entry, identifier in await pool.entries(wanted)
         ]
         return [image for image in found if self.is_one(image)]
@@ -97,7 +98,7 @@ class Leftovers:
 
     def _made_here(self, image: Listed) -> bool:
         """The id follows from the name and this Kubernetes cluster: nobody else gives the same one."""
-        return image.id == naming.image_id(self._kubernetes, image.name)
+        return image.id == image_id(self._kubernetes, image.name)
 
 
 def _uid(name: str) -> str:

@@ -5,10 +5,18 @@ from sutler.volumes.names import (
     BETA_CLASS,
     CLUSTER,
     IMAGE,
+    IMAGE_ID,
+    KUBERNETES,
+    METADATA_CLAIM,
+    METADATA_NAMESPACE,
+    METADATA_VOLUME,
+    OWNER,
+    POOL_ID,
     PREFIX,
     PROVISION,
     PROVISIONED_BY,
     PROVISIONER,
+    owner_of,
     volume_name,
 )
 
@@ -18,10 +26,18 @@ __all__ = [
     "BETA_CLASS",
     "CLUSTER",
     "IMAGE",
+    "IMAGE_ID",
+    "KUBERNETES",
+    "METADATA_CLAIM",
+    "METADATA_NAMESPACE",
+    "METADATA_VOLUME",
+    "OWNER",
+    "POOL_ID",
     "PREFIX",
     "PROVISION",
     "PROVISIONED_BY",
     "PROVISIONER",
+    "owner_of",
     "volume_name",
 ]
 
@@ -37,13 +53,3 @@ TRASH_DELAY = PREFIX + "trash-delay"
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 STORAGE_PROVISIONER = ("volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner")
-
-# In the image's metadata. The first two say whose it is.
-OWNER = PREFIX + "uid"
-"""The claim's UID."""
-KUBERNETES = PREFIX + "kubernetes"
-"""The UID of the kube-system namespace: two Kubernetes clusters may share one pool."""
-METADATA_CLAIM = "csi.storage.k8s.io/pvc/name"
-METADATA_NAMESPACE = "csi.storage.k8s.io/pvc/namespace"
-METADATA_VOLUME = "csi.storage.k8s.io/pv/name"
-"""ceph-csi's names: tools and dashboards know them."""

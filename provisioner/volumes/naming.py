@@ -1,14 +1,11 @@
 """What an image is called: pure. Readable for people, and the same every time for one claim."""
 
-import hashlib
 import re
 
 from provisioner.ceph.model import LONGEST_NAME
 
 DEFAULT_TEMPLATE = "{namespace}-{claim}-{uid}"
 _FIELDS = ("namespace", "claim", "uid")
-_ID_LENGTH = 14
-"""Characters: the most that librbd and the kernel take."""
 _ALLOWED = re.compile(r"[A-Za-z0-9._-]*")
 
 
@@ -35,8 +32,3 @@ def image_name(template: str, *, namespace: str, claim: str, uid: str) -> str:
         return template.format(claim=claim[:room], uid=uid)
     kept = namespace[: max(room // 2, room - len(claim)) if "{claim}" in template else room]
     return template.format(namespace=kept, claim=claim[: room - len(kept)], uid=uid)
-
-
-def image_id(kubernetes: str, name: str) -> str:
-    """The image's id: as good as random, and the same every time, so that what was left half-made is known for ours."""
-    return hashlib.sha256(f"{kubernetes}/{name}".encode()).hexdigest()[:_ID_LENGTH]

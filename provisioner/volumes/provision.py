@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError, NoSpace, OutcomeUnknown, PoolMissing
-from provisioner.ceph.model import ImageSpec
+from provisioner.ceph.model import ImageSpec, Sought
 from provisioner.volumes import claims, metrics, names
-from provisioner.volumes.naming import image_id, image_name
+from provisioner.volumes.naming import image_name
 from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.told import AN_HOUR, Told
 from provisioner.volumes.views import ClaimView
@@ -19,6 +19,7 @@ from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, BadRequest, Forbidden, Invalid, KubeError, NotFound
 from sutler.kube.events import EventRecorder
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Json
+from sutler.volumes.identity import image_id
 
 SOURCE = "rbd"
 SLOW = 1.0
@@ -152,14 +153,10 @@ class Provisioner:
         )
         pool = cluster.pool(place.pool, place.namespace)
         cluster_id = place.cluster or await cluster.fsid()
+        monitors = await cluster.monitors() if cls.volume_source == "rbd" else ()
         journaled = entry(request) if cls.journal else None
-        ceph = Ceph(
-            cluster_id,
-            monitors=await cluster.monitors() if cls.volume_source == "rbd" else (),
-            handle=journaled.handle(cluster_id, await pool.number()) if journaled else "",
-        )
-        await pool.create(spec, owner=names.OWNER, fence=self._fence, entry=journaled)
-        return render(request, cls, place, ceph)
+        pool_id, identifier = await pool.create(spec, owner=names.OWNER, fence=self._fence, entry=journaled)
+        return render(request, cls, place, Ceph(cluster_id, pool_id, identifier, monitors))
 
     async def _save(self, attempt: Attempt, body: Json) -> None:
         volume = body["metadata"]["name"]
@@ -200,7 +197,7 @@ class Provisioner:
         place = attempt.place
         pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)
         with contextlib.suppress(PoolMissing):
-            await pool.remove(place.image, owner=names.OWNER, value=attempt.request.uid, fence=self._fence)
+            await pool.remove(Sought(place.image, attempt.request.uid, self._kubernetes), fence=self._fence)
             if attempt.journal:
                 await pool.drop(entry(attempt.request), fence=self._fence)
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError, ImageMissing, ImageTaken, InUse
-from provisioner.ceph.model import Entry, Listed
+from provisioner.ceph.model import Entry, Listed, Sought
 from provisioner.ceph.pool import Pool
 from provisioner.volumes import metrics, names
 from provisioner.volumes.leftovers import Leftovers
@@ -200,7 +200,8 @@ class Reconciler:
             return
         if names.ADOPTING in found.metadata:
             return  # it was somebody else's before, and its adoption has not been completed
-        await pool.trash(image.name, owner=names.OWNER, value=owner, delay=self._policy.trash_delay, fence=self._fence)
+        sought = Sought(image.name, owner, self._kubernetes, image.id)
+        await pool.trash(sought, delay=self._policy.trash_delay, fence=self._fence)
         entry = Entry(owner, names.volume_name(owner), found.metadata.get(names.METADATA_NAMESPACE, ""))
         if image.name == entry.image:
             await pool.drop(entry, fence=self._fence)

@@ -3,15 +3,17 @@
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError, PoolMissing
 from provisioner.volumes import deletion, metrics, names
+from provisioner.volumes.locate import pool_of
 from provisioner.volumes.volume import Place
 from sutler.kube.client import Client
 from sutler.kube.errors import Conflict, Invalid, NotFound
 from sutler.kube.events import EventRecorder
-from sutler.kube.resources import PERSISTENT_VOLUMES, Json
+from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Json
 
 TRIES = 3
 """Of taking the finalizer off, while others change the list, too."""
@@ -24,6 +26,7 @@ class Remover:
         clusters: Clusters,
         events: EventRecorder,
         *,
+        kubernetes: str,
         attached: Callable[[str], bool],
         fence: Callable[[], None],
         purge: Callable[[Place, str], None],
@@ -34,6 +37,7 @@ class Remover:
             client: fenced.
             clusters: with the images.
             events: about the volumes.
+            kubernetes: the identity of this Kubernetes cluster.
             attached: whether a node has the volume.
             fence: raises when we may not act any more.
             purge: takes the id of an image in the trash that is to be removed when there is time.
@@ -41,6 +45,7 @@ class Remover:
         self._client = client
         self._clusters = clusters
         self._events = events
+        self._kubernetes = kubernetes
         self._attached = attached
         self._fence = fence
         self._purge = purge
@@ -54,13 +59,23 @@ class Remover:
         decision = deletion.decide(volume, attached=self._attached(name))
         match decision:
             case deletion.Delete():
-                await self._delete(volume, decision)
+                if decision.bound_again is None or not await self._is_there(decision.bound_again):
+                    await self._delete(volume, decision)
             case deletion.Release():
                 await self._take_finalizer_off(volume)
             case deletion.Unclear(message):
                 self._events.warning(volume, "VolumeFailedDelete", message)
             case deletion.Keep():
                 pass
+
+    async def _is_there(self, claim: deletion.Claim) -> bool:
+        try:
+            found = await self._client.get(PERSISTENT_VOLUME_CLAIMS, claim.name, claim.namespace)
+        except NotFound as error:
+            if not error.reason:
+                raise  # not the API server's own word
+            return False
+        return bool(found["metadata"]["uid"] == claim.uid)
 
     async def _delete(self, volume: Json, decision: deletion.Delete) -> None:
         started = time.monotonic()
@@ -80,18 +95,19 @@ class Remover:
         metrics.DELETE_SECONDS.labels(cls).observe(time.monotonic() - started)
 
     async def _remove_image(self, decision: deletion.Delete) -> None:
-        place = decision.place
-        pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)
+        wanted = decision.image
+        pool = await pool_of(self._clusters, wanted, self._kubernetes)
+        if pool is None:
+            return
+        sought = wanted.sought(self._kubernetes)
         # A pool that the cluster's map does not hold is gone with all its images.
         with contextlib.suppress(PoolMissing):
             if decision.trash_delay is None:
-                later = await pool.remove(place.image, owner=names.OWNER, value=decision.owner, fence=self._fence)
+                later = await pool.remove(sought, fence=self._fence)
                 if later is not None:
-                    self._purge(place, later)
+                    self._purge(replace(wanted.place, pool=pool.name), later)
             else:
-                await pool.trash(
-                    place.image, owner=names.OWNER, value=decision.owner, delay=decision.trash_delay, fence=self._fence
-                )
+                await pool.trash(sought, delay=decision.trash_delay, fence=self._fence)
             if decision.entry is not None:
                 await pool.drop(decision.entry, fence=self._fence)
 

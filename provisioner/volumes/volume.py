@@ -2,17 +2,37 @@
 
 from dataclasses import dataclass
 
-from provisioner.ceph.model import Entry
+from provisioner.ceph.model import Entry, Sought
 from provisioner.volumes import names
 from provisioner.volumes.claims import Request
 from provisioner.volumes.parameters import Secret, VolumeClass
 from sutler.kube.resources import Json
 from sutler.quantity import of_bytes
-from sutler.volumes.place import Place, place_of
+from sutler.volumes.identity import marks
+from sutler.volumes.place import Place, ids_of, owner_of, place_of, source_agrees
 
-__all__ = ["CSI_DRIVER", "Ceph", "Place", "entry", "metadata", "place_of", "render"]
+__all__ = [
+    "CSI_DRIVER", "Ceph", "Place", "Wanted", "entry", "ids_of", "metadata", "owner_of", "place_of", "render",
+    "source_agrees",
+]  # fmt: skip
 
 CSI_DRIVER = "rbd.csi.ceph.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a volume says of its image."""
+
+    place: Place
+    owner: str
+    """UID of the claim that it was made for, which the image's metadata must name."""
+    pool_id: int | None = None
+    """None: not known, as for volumes that version 0.1.0 has made."""
+    image_id: str = ""
+    """Empty: not known."""
+
+    def sought(self, kubernetes: str) -> Sought:
+        return Sought(self.place.image, self.owner, kubernetes, self.image_id)
 
 
 def metadata(request: Request, kubernetes: str) -> dict[str, str]:
@@ -32,10 +52,10 @@ class Ceph:
 
     cluster_id: str
     """The key in ceph-csi's configuration."""
+    pool_id: int
+    image_id: str
     monitors: tuple[str, ...] = ()
     """Needed for volumeSource rbd."""
-    handle: str = ""
-    """ceph-csi's, with its journal."""
 
 
 def entry(request: Request) -> Entry:
@@ -49,6 +69,7 @@ def render(request: Request, cls: VolumeClass, place: Place, ceph: Ceph) -> Json
         names.CLUSTER: place.cluster,
         names.IMAGE: place.path,
         names.DELETION_POLICY: cls.deletion_policy,
+        **marks(ceph.pool_id, ceph.image_id),
     }
     if cls.deletion_policy == "trash":
         annotations[names.TRASH_DELAY] = str(cls.trash_delay)
@@ -94,7 +115,7 @@ def _csi(request: Request, cls: VolumeClass, place: Place, ceph: Ceph) -> Json:
     kind = {"journalPool": place.pool, "imageName": place.image} if cls.journal else {"staticVolume": "true"}
     source: Json = {
         "driver": CSI_DRIVER,
-        "volumeHandle": ceph.handle if cls.journal else place.image,
+        "volumeHandle": entry(request).handle(ceph.cluster_id, ceph.pool_id) if cls.journal else place.image,
         "volumeAttributes": {
             "clusterID": ceph.cluster_id,
             "pool": place.pool,

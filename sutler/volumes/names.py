@@ -1,5 +1,7 @@
 """The names of volumes' annotations that both the controller and the command line read and write."""
 
+import re
+
 PROVISIONER = "rbd.sutler.dev"
 
 PREFIX = "sutler.dev/"
@@ -9,7 +11,22 @@ PROVISION = PREFIX + "provision"
 # On PersistentVolumes. What deletion needs must be there when the StorageClass is gone.
 CLUSTER = PREFIX + "cluster-id"
 IMAGE = PREFIX + "image"
-"""pool/[namespace/]image"""
+"""pool/[namespace/]image: the names that it was made under, which nodes use and people read."""
+
+# On PersistentVolumes and in the image's metadata. Names change, these never do, and a copy has others than it says.
+POOL_ID = PREFIX + "pool-id"
+"""The number of the pool, in decimal."""
+IMAGE_ID = PREFIX + "image-id"
+
+# In the image's metadata. The first two say whose it is.
+OWNER = PREFIX + "uid"
+"""UID of the claim that it was made for."""
+KUBERNETES = PREFIX + "kubernetes"
+"""The UID of the kube-system namespace: two Kubernetes clusters may share one pool."""
+METADATA_CLAIM = "csi.storage.k8s.io/pvc/name"
+METADATA_NAMESPACE = "csi.storage.k8s.io/pvc/namespace"
+METADATA_VOLUME = "csi.storage.k8s.io/pv/name"
+"""ceph-csi's names: tools and dashboards know them."""
 
 # On a PersistentVolume that asks for an adoption; see sutler.volumes.adoption.
 ADOPT = PREFIX + "adopt"
@@ -31,7 +48,19 @@ ADOPTING = PREFIX + "adopting"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
+_VOLUME = "pvc-"
+_UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 
 def volume_name(uid: str) -> str:
     """Of the PersistentVolume for the claim with this UID."""
-    return f"pvc-{uid}"
+    return f"{_VOLUME}{uid}"
+
+
+def owner_of(volume: str) -> str:
+    """The UID of the claim that the PersistentVolume of this name was made for; empty for a name that is not ours.
+
+    The claimRef does not tell: a volume that is bound again has another claim's.
+    """
+    uid = volume.removeprefix(_VOLUME)
+    return uid if uid != volume and _UID.fullmatch(uid) else ""

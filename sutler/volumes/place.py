@@ -7,6 +7,8 @@ from typing import Any
 
 from sutler.volumes import names
 
+_HANDLE = re.compile(r"0001-[0-9a-f]{4}-.+-([0-9a-f]{16})-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""ceph-csi's, with its journal; see provisioner.ceph.model.Entry."""
 _PART = re.compile(r"[^\s/@]+")
 
 
@@ -42,3 +44,33 @@ def place_of(volume: Mapping[str, Any]) -> Place | None:
     """Where the image of a volume of ours is; None if the volume does not say."""
     annotations = volume["metadata"].get("annotations") or {}
     return parse_place(annotations.get(names.CLUSTER, ""), annotations.get(names.IMAGE, ""))
+
+
+def owner_of(volume: Mapping[str, Any]) -> str:
+    """UID of the claim that a volume of ours was made for; the claim that it is bound to now may be another one."""
+    reference = volume["spec"].get("claimRef") or {}
+    return names.owner_of(volume["metadata"]["name"]) or str(reference.get("uid", ""))
+
+
+def ids_of(volume: Mapping[str, Any]) -> tuple[int | None, str]:
+    """Of the pool and the image; None and empty where the volume does not say.
+
+    In ceph-csi's journal, the volume's handle names the pool, also for volumes that version 0.1.0 has made.
+    """
+    annotations = volume["metadata"].get("annotations") or {}
+    pool, image = annotations.get(names.POOL_ID, ""), annotations.get(names.IMAGE_ID, "")
+    if pool.isascii() and pool.isdecimal():
+        return int(pool), image
+    handle = _HANDLE.fullmatch(str((volume["spec"].get("csi") or {}).get("volumeHandle", "")))
+    return int(handle[1], 16) if handle else None, image
+
+
+def source_agrees(volume: Mapping[str, Any], place: Place) -> bool:
+    """Whether what nodes are given names the same image: it need not in a volume that was copied by hand."""
+    spec = volume["spec"]
+    csi, rbd = spec.get("csi") or {}, spec.get("rbd") or {}
+    attributes = csi.get("volumeAttributes") or {}
+    pool = rbd.get("pool") or attributes.get("pool") or place.pool
+    static = csi.get("volumeHandle") if attributes.get("staticVolume") == "true" else None
+    image = rbd.get("image") or attributes.get("imageName") or static or place.image
+    return bool((pool, image) == (place.pool, place.image))

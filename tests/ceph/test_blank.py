@@ -13,7 +13,7 @@ from provisioner.ceph import blank
 from provisioner.ceph import metadata as wire
 from provisioner.ceph.cluster import Cluster
 from provisioner.ceph.errors import ImageTaken, NamespaceMissing, NoSpace
-from provisioner.ceph.model import Entry, ImageSpec
+from provisioner.ceph.model import Entry, ImageSpec, Sought
 from provisioner.ceph.pool import Pool
 from tests.ceph.test_images import operations
 from tests.cluster import Ceph, wait_for
@@ -55,7 +55,7 @@ async def test_it_is_byte_for_byte_what_librbd_makes(
     for size, order in (1610612736, 22), (2**30 + 512, 25), (512, 12):
         await create(images, replace(SPEC, features=features, size=size, object_size=2**order))
         compare(images, ceph, ioctx, features, size, order)
-        await images.remove(SPEC.name, owner=OWNER, value=UID, fence=lambda: None)
+        await images.remove(Sought(SPEC.name, UID, ""), fence=lambda: None)
 
 
 def compare(images: Pool, ceph: Ceph, ioctx: Any, features: tuple[str, ...], size: int, order: int) -> None:
@@ -66,7 +66,9 @@ def compare(images: Pool, ceph: Ceph, ioctx: Any, features: tuple[str, ...], siz
     header, their_header = omap(ioctx, f"rbd_header.{ID}"), omap(ioctx, f"rbd_header.{theirs}")
     assert wire.decode_text(header.pop("object_prefix")) == f"rbd_data.{ID}"
     assert wire.decode_text(their_header.pop("object_prefix")) == f"rbd_data.{theirs}"
-    assert set(header) - set(their_header) == {f"metadata_{key}" for key in SPEC.metadata}
+    assert set(header) - set(their_header) == {
+        f"metadata_{key}" for key in (*SPEC.metadata, "sutler.dev/pool-id", "sutler.dev/image-id")
+    }
     assert {key: header[key] for key in header.keys() & their_header.keys() - STAMPS} == {
         key: value for key, value in their_header.items() if key not in STAMPS
     }
@@ -96,7 +98,7 @@ async def test_everything_that_librbd_does_to_images_can_be_done_to_it(images: P
 
 async def test_it_leaves_no_object_behind(images: Pool, ioctx: Any) -> None:
     await create(images, replace(SPEC, features=ALL_FEATURES))
-    await images.remove(SPEC.name, owner=OWNER, value=UID, fence=lambda: None)
+    await images.remove(Sought(SPEC.name, UID, ""), fence=lambda: None)
     assert objects(ioctx) == set()
     assert omap(ioctx, "rbd_directory") == {}
 

@@ -9,7 +9,7 @@ import pytest
 from provisioner.ceph.cluster import Cluster
 from provisioner.ceph.connection import ClusterSettings
 from provisioner.ceph.errors import Denied, NamespaceMissing, Unavailable
-from provisioner.ceph.model import Entry
+from provisioner.ceph.model import Entry, Sought
 from tests.ceph.test_blank import ALL_FEATURES, OWNER, SPEC, UID
 from tests.ceph.test_images import open_gate
 from tests.cluster import Ceph
@@ -46,13 +46,13 @@ async def test_they_are_enough_for_a_volumes_whole_life(limited: Cluster, ceph: 
         await images.create(spec, owner=OWNER, fence=open_gate, entry=entry if spec.name == entry.image else None)
         assert (await images.describe(spec.name)).metadata[OWNER] == UID
         assert await images.resize(spec.name, 2**31, fence=open_gate) == 2**31
-        await images.trash(spec.name, owner=OWNER, value=UID, delay=0, fence=open_gate)
+        await images.trash(Sought(spec.name, UID, ""), delay=0, fence=open_gate)
         (thrown,) = await images.trash_list()
         await images.trash_restore(thrown.id, spec.name, fence=open_gate)
-        await images.trash(spec.name, owner=OWNER, value=UID, delay=0, fence=open_gate)
+        await images.trash(Sought(spec.name, UID, ""), delay=0, fence=open_gate)
         await images.trash_remove(thrown.id, fence=open_gate)
         await images.create(spec, owner=OWNER, fence=open_gate)
-        await images.remove(spec.name, owner=OWNER, value=UID, fence=open_gate)
+        await images.remove(Sought(spec.name, UID, ""), fence=open_gate)
     await images.drop(entry, fence=open_gate)
 
     async def measured() -> bool:
@@ -76,11 +76,11 @@ async def test_they_can_be_those_of_one_rados_namespace(ceph: Ceph, settings: Cl
     for spec in SPEC, replace(SPEC, name="librbd", id=None):
         await images.create(spec, owner=OWNER, fence=open_gate, entry=entry)
         await images.resize(spec.name, 2**31, fence=open_gate)
-        await images.trash(spec.name, owner=OWNER, value=UID, delay=0, fence=open_gate)
+        await images.trash(Sought(spec.name, UID, ""), delay=0, fence=open_gate)
         for thrown in await images.trash_list():
             await images.trash_remove(thrown.id, fence=open_gate)
         await images.create(spec, owner=OWNER, fence=open_gate)
-        await images.remove(spec.name, owner=OWNER, value=UID, fence=open_gate)
+        await images.remove(Sought(spec.name, UID, ""), fence=open_gate)
     for elsewhere in cluster.pool(pool), cluster.pool(pool, "other"):
         with pytest.raises((Denied, NamespaceMissing)):
             await elsewhere.create(SPEC, owner=OWNER, fence=open_gate)

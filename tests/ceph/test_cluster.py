@@ -14,8 +14,9 @@ from provisioner.ceph.cluster import Cluster
 from provisioner.ceph.clusters import Clusters, Sources
 from provisioner.ceph.connection import ClusterSettings
 from provisioner.ceph.errors import BadRequest, CephError, Denied, OutcomeUnknown, Unavailable
+from provisioner.ceph.model import Sought
 from provisioner.ceph.pool import Pool
-from tests.ceph.test_images import OWNER, SPEC, create, open_gate
+from tests.ceph.test_images import SPEC, create, open_gate
 from tests.cluster import Ceph, wait_for_async
 
 
@@ -83,7 +84,7 @@ async def test_two_calls_never_change_one_image_side_by_side(
     images = cluster.pool(pool)
     first = asyncio.create_task(failure(create(images)))
     await asyncio.sleep(0.5)  # for the call to be in its thread: there it stays for the 3 s of its time-out
-    error, took = await failure(images.remove(SPEC.name, owner=OWNER, value="x", fence=open_gate))
+    error, took = await failure(images.remove(Sought(SPEC.name, "x", ""), fence=open_gate))
     assert isinstance(error, Unavailable)
     assert took < 0.5
     await first

@@ -17,7 +17,7 @@ from provisioner.ceph.errors import (
     NoSpace,
     PoolMissing,
 )
-from provisioner.ceph.model import Entry, ImageSpec
+from provisioner.ceph.model import Entry, ImageSpec, Sought
 from provisioner.ceph.pool import Pool
 from sutler.errors import SutlerError
 from tests.cluster import Ceph, wait_for
@@ -44,7 +44,7 @@ async def create(pool: Pool, spec: ImageSpec = SPEC) -> None:
 
 
 async def remove(pool: Pool, name: str = SPEC.name, value: str = UID) -> None:
-    await pool.remove(name, owner=OWNER, value=value, fence=open_gate)
+    await pool.remove(Sought(name, value, ""), fence=open_gate)
 
 
 async def test_image_is_made_exactly_as_asked_for(images: Pool) -> None:
@@ -53,7 +53,8 @@ async def test_image_is_made_exactly_as_asked_for(images: Pool) -> None:
     found = await images.describe(SPEC.name)
     assert (found.size, found.object_size) == (1610612736, 2**23)
     assert set(found.features) == set(features)
-    assert dict(found.metadata) == dict(SPEC.metadata)
+    own = {"sutler.dev/pool-id": str(await images.number()), "sutler.dev/image-id": found.id}
+    assert dict(found.metadata) == {**SPEC.metadata, **own}
     assert (found.watchers, found.snapshots, found.children) == ((), (), ())
     assert [(i.name, i.id) for i in await images.images()] == [(SPEC.name, found.id)]
 
@@ -159,13 +160,13 @@ async def test_image_with_a_snapshot_is_neither_removed_nor_trashed(images: Pool
     with pytest.raises(InUse, match="nightly"):
         await remove(images)
     with pytest.raises(InUse, match="nightly"):
-        await images.trash(SPEC.name, owner=OWNER, value=UID, delay=0, fence=open_gate)
+        await images.trash(Sought(SPEC.name, UID, ""), delay=0, fence=open_gate)
     assert len(await images.images()) == 1
 
 
 async def test_trashed_image_can_be_restored(images: Pool) -> None:
     await create(images)
-    await images.trash(SPEC.name, owner=OWNER, value=UID, delay=60, fence=open_gate)
+    await images.trash(Sought(SPEC.name, UID, ""), delay=60, fence=open_gate)
     (entry,) = await images.trash_list()
     assert (entry.name, entry.until > entry.deleted) == (SPEC.name, True)
     assert (await images.metadata(entry.id))[OWNER] == UID
@@ -185,8 +186,8 @@ async def test_nothing_is_changed_behind_a_closed_fence(images: Pool) -> None:
     assert await images.images() == []
     await create(images)
     for change in (
-        images.remove(SPEC.name, owner=OWNER, value=UID, fence=closed_gate),
-        images.trash(SPEC.name, owner=OWNER, value=UID, delay=0, fence=closed_gate),
+        images.remove(Sought(SPEC.name, UID, ""), fence=closed_gate),
+        images.trash(Sought(SPEC.name, UID, ""), delay=0, fence=closed_gate),
         images.resize(SPEC.name, 2**31, fence=closed_gate),
     ):
         with pytest.raises(FencedError):

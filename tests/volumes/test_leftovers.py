@@ -8,7 +8,7 @@ import rados
 
 from provisioner.ceph import blank, journal
 from provisioner.ceph.model import Entry, ImageSpec
-from provisioner.volumes.naming import image_id
+from sutler.volumes.identity import image_id
 from tests.cluster import Ceph, ControlPlane, SutlerProcess, wait_for
 from tests.volumes.world import World, claim
 

@@ -7,7 +7,7 @@ import pytest
 from provisioner.ceph.model import Entry
 from provisioner.volumes import deletion, expansion
 from provisioner.volumes.claims import Provision, Request, decide
-from provisioner.volumes.volume import Ceph, Place, metadata, place_of, render
+from provisioner.volumes.volume import Ceph, Place, Wanted, metadata, place_of, render
 from tests.volumes.objects import UID, claim, parsed, volume
 
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
@@ -22,8 +22,7 @@ def request(**more: Any) -> Request:
 
 def rendered(cls: Any, **more: Any) -> Any:
     place = Place(cls.cluster, cls.pool, cls.namespace, f"shop-data-{UID}")
-    handle = "0001-0006-ceph-1-0000000000000002-" + UID
-    return render(request(**more), cls, place, Ceph("ceph-1", monitors=("10.0.0.1:6789",), handle=handle))
+    return render(request(**more), cls, place, Ceph("ceph-1", 2, "5a1bd2c3e4f506", monitors=("10.0.0.1:6789",)))
 
 
 def test_volume_for_ceph_csi_is_a_static_one() -> None:
@@ -45,6 +44,8 @@ def test_volume_for_ceph_csi_is_a_static_one() -> None:
                 "sutler.dev/cluster-id": "",
                 "sutler.dev/image": f"rbd/shop-data-{UID}",
                 "sutler.dev/deletion-policy": "remove",
+                "sutler.dev/pool-id": "2",
+                "sutler.dev/image-id": "5a1bd2c3e4f506",
             },
             "finalizers": [FINALIZER],
         },
@@ -191,7 +192,7 @@ def test_volume_is_deleted_only_when_nothing_needs_it(case: str, obj: Any, attac
 )
 def test_deletion_needs_no_class(annotations: dict[str, str], delay: int | None) -> None:
     decision = deletion.decide(volume(annotations=annotations), attached=False)
-    assert decision == deletion.Delete(Place("", "rbd", "", f"shop-data-{UID}"), UID, delay)
+    assert decision == deletion.Delete(Wanted(Place("", "rbd", "", f"shop-data-{UID}"), UID), delay)
 
 
 @pytest.mark.parametrize("finalizers", [[FINALIZER], [FINALIZER, "x"], ["x", FINALIZER]])

@@ -1,0 +1,149 @@
+"""Which image a volume's removal finds, while people rename, copy, migrate and throw away, by the means of Ceph."""
+
+import secrets
+from dataclasses import replace
+
+import pytest
+
+from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.errors import ImageTaken, InUse
+from provisioner.ceph.model import ImageSpec, Sought
+from provisioner.ceph.pool import Pool
+from sutler.volumes.identity import image_id
+from tests.cluster import Ceph
+
+OWNER, KUBERNETES = "sutler.dev/uid", "sutler.dev/kubernetes"
+UID, HERE = "6f1f6a2e-8c1d-4a2b-9a63-0d2f8d9f1c11", "our-cluster"
+NAME = f"shop-data-{UID}"
+ID = image_id(HERE, NAME)
+SPEC = ImageSpec(NAME, 4 << 20, metadata={OWNER: UID, KUBERNETES: HERE}, id=ID)
+STRIPED = replace(SPEC, stripe_unit=4096, stripe_count=2)
+"""librbd draws the id of such an image."""
+KNOWN, OLD = Sought(NAME, UID, HERE, ID), Sought(NAME, UID, HERE)
+"""OLD: by a volume that does not know the id."""
+
+
+async def make(images: Pool, spec: ImageSpec = SPEC) -> str:
+    _, identifier = await images.create(spec, owner=OWNER, fence=lambda: None)
+    return identifier
+
+
+async def make_as_before(images: Pool, ceph: Ceph, spec: ImageSpec = SPEC) -> str:
+    """As version 0.1.0 did: the image names no ids."""
+    identifier = await make(images, spec)
+    for key in ("sutler.dev/pool-id", "sutler.dev/image-id"):
+        ceph.rbd("image-meta", "remove", f"{images.name}/{spec.name}", key)
+    return identifier
+
+
+async def remove(images: Pool, sought: Sought) -> set[str]:
+    """The names that are left."""
+    await images.remove(sought, fence=lambda: None)
+    return {image.name for image in await images.images()}
+
+
+def copies(ceph: Ceph, pool: str) -> set[str]:
+    """What people call a backup."""
+    path = f"{pool}/{NAME}"
+    ceph.rbd("cp", path, f"{pool}/backup")
+    ceph.rbd("snap", "create", f"{path}@one")
+    ceph.rbd("snap", "protect", f"{path}@one")
+    ceph.rbd("clone", f"{path}@one", f"{pool}/flat")
+    ceph.rbd("flatten", f"{pool}/flat")
+    ceph.rbd("snap", "unprotect", f"{path}@one")
+    ceph.rbd("deep", "cp", path, f"{pool}/deep")
+    ceph.rbd("snap", "rm", f"{path}@one")
+    ceph.rbd("export", path, f"{ceph.state}/exported")
+    ceph.rbd("import", f"{ceph.state}/exported", f"{pool}/imported")
+    (ceph.state / "exported").unlink()
+    return {"backup", "flat", "deep", "imported"}
+
+
+@pytest.mark.parametrize("sought", [KNOWN, OLD], ids=["id known", "id not known"])
+async def test_image_goes_and_its_copies_stay(images: Pool, ceph: Ceph, sought: Sought) -> None:
+    await make(images)
+    kept = copies(ceph, images.name)
+    assert await remove(images, sought) == kept
+    assert await remove(images, sought) == kept
+
+
+async def test_renamed_image_goes_and_the_one_that_has_its_name_now_stays(images: Pool, ceph: Ceph) -> None:
+    await make(images)
+    ceph.rbd("rename", f"{images.name}/{NAME}", f"{images.name}/renamed")
+    ceph.rbd("cp", f"{images.name}/renamed", f"{images.name}/{NAME}")
+    assert await remove(images, KNOWN) == {NAME}
+
+
+async def test_image_that_others_have_put_under_the_name_is_kept(images: Pool, ceph: Ceph) -> None:
+    await make(images)
+    ceph.rbd("rm", f"{images.name}/{NAME}")
+    ceph.rbd("create", "--size", "4M", f"{images.name}/{NAME}")
+    with pytest.raises(ImageTaken, match=f"no {OWNER} instead of {UID}"):
+        await images.remove(KNOWN, fence=lambda: None)
+
+
+async def test_another_kubernetes_clusters_image_is_kept(images: Pool) -> None:
+    """A backup tool restores volumes under their names in another cluster, while both use one pool."""
+    await make(images)
+    with pytest.raises(ImageTaken, match="belongs to Kubernetes cluster our-cluster, and this is theirs"):
+        await images.remove(replace(KNOWN, kubernetes="theirs"), fence=lambda: None)
+
+
+@pytest.mark.parametrize("spec", [SPEC, STRIPED], ids=["our own", "librbd's"])
+async def test_image_of_version_0_1_0_goes(images: Pool, ceph: Ceph, spec: ImageSpec) -> None:
+    await make_as_before(images, ceph, spec)
+    assert await remove(images, OLD) == set()
+
+
+async def test_renamed_image_of_version_0_1_0_is_known_by_the_id_that_follows_from_its_name(
+    images: Pool, ceph: Ceph
+) -> None:
+    await make_as_before(images, ceph)
+    ceph.rbd("cp", f"{images.name}/{NAME}", f"{images.name}/backup")
+    ceph.rbd("rename", f"{images.name}/{NAME}", f"{images.name}/renamed")
+    assert await remove(images, OLD) == {"backup"}
+
+
+async def test_nothing_goes_where_nothing_proves_which_one_is_the_copy(images: Pool, ceph: Ceph) -> None:
+    identifier = await make_as_before(images, ceph, STRIPED)
+    ceph.rbd("cp", f"{images.name}/{NAME}", f"{images.name}/backup")
+    with pytest.raises(ImageTaken, match="backup in the same place names the same owner"):
+        await images.remove(OLD, fence=lambda: None)
+    # Under the name that the volume knows there is none, and the one that names it as the owner may be a copy.
+    ceph.rbd("trash", "mv", f"{images.name}/{NAME}")
+    with pytest.raises(ImageTaken, match="backup in the same place names the same owner"):
+        await images.remove(OLD, fence=lambda: None)
+    assert await remove(images, replace(OLD, id=identifier)) == {"backup"}
+
+
+async def test_image_in_the_trash_is_left_to_it(images: Pool, ceph: Ceph) -> None:
+    await make(images)
+    ceph.rbd("rename", f"{images.name}/{NAME}", f"{images.name}/renamed")
+    ceph.rbd("trash", "mv", f"{images.name}/renamed")
+    for sought in (KNOWN, OLD):
+        assert await remove(images, sought) == set()
+    assert [entry.id for entry in await images.trash_list()] == [ID]
+
+
+async def test_migration_is_waited_for_and_what_it_makes_is_the_volumes(images: Pool, ceph: Ceph) -> None:
+    await make(images)
+    path = f"{images.name}/{NAME}"
+    ceph.rbd("migration", "prepare", path, path, "--object-size", "8M")
+    with pytest.raises(InUse, match="is being migrated"):
+        await images.remove(KNOWN, fence=lambda: None)
+    for step in ("execute", "commit"):
+        ceph.rbd("migration", step, path)
+    assert (await images.describe(NAME)).id != ID
+    assert await remove(images, KNOWN) == set()
+
+
+async def test_renamed_pool_is_known_by_its_number(cluster: Cluster, images: Pool, ceph: Ceph) -> None:
+    await make(images)
+    number, new = await images.number(), f"renamed-{secrets.token_hex(4)}"
+    ceph.ceph("osd", "pool", "rename", images.name, new)
+    try:
+        ceph.pool(images.name)
+        again = await cluster.pool_by_number(number)
+        assert await remove(again, KNOWN) == set()
+    finally:
+        ceph.remove_pool(new)
