@@ -7,9 +7,10 @@ from typing import Any
 from provisioner.ceph import finding
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.errors import ImageMissing, InUse, Missing, NoSpace, translated
-from provisioner.ceph.images import Fence, identity
+from provisioner.ceph.images import Fence, identity, mark
 from provisioner.ceph.model import Image, Sought, Trashed
 from provisioner.ceph.where import image, image_errors, place, some
+from sutler.volumes.identity import names_itself
 
 LARGE = 16384
 """Objects from which on a removal would be in the way of everything else: it goes through them one by one."""
@@ -44,7 +45,7 @@ def remove(ioctx: Any, sought: Sought, fence: Fence) -> str | None:
     found = removable(ioctx, sought)
     name = found.name if found is not None else sought.name
     if found is not None and found.size // found.object_size >= LARGE and "object-map" not in found.features:
-        _move(ioctx, name, fence, delay=0)
+        _move(ioctx, found, fence, delay=0)
         return found.id
     fence()
     target = image(ioctx, name)
@@ -61,12 +62,16 @@ def trash(ioctx: Any, sought: Sought, fence: Fence, *, delay: int) -> None:
     """Moves the image to the trash, where it can be restored for `delay` seconds at least."""
     found = removable(ioctx, sought)
     if found is not None:
-        _move(ioctx, found.name, fence, delay=delay)
+        _move(ioctx, found, fence, delay=delay)
 
 
-def _move(ioctx: Any, name: str, fence: Fence, *, delay: int) -> None:
+def _move(ioctx: Any, found: Image, fence: Fence, *, delay: int) -> None:
     fence()
+    name = found.name
     target = image(ioctx, name)
+    if not names_itself(found.metadata, ioctx.get_pool_id(), found.id):
+        # In the trash there is no volume any more that would prove whose it is.
+        mark(ioctx, found.id, {}, target)
     try:
         with image_errors("moving to the trash", target):
             _LIBRBD.trash_move(ioctx, name, delay)

@@ -6,7 +6,7 @@ image's metadata. Whoever looks after a crash sees that the image is not whole, 
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -16,7 +16,10 @@ from provisioner.ceph.headers import Header
 from provisioner.ceph.where import image_errors
 
 UNFINISHED = "sutler.dev/unfinished"
-"""Metadata key: what was begun and not finished, as a word of `Work` and the operation's identifier."""
+"""Metadata key: what was begun and not finished, as a word of `Work`, the operation's identifier and the image's id.
+
+Version 0.1.0 wrote no id.
+"""
 
 
 class Work(StrEnum):
@@ -32,9 +35,18 @@ _WAY_OUT = {
 }
 
 
+def begun(said: Mapping[str, str], identifier: str) -> tuple[str, str]:
+    """The work that was begun with the image of this id, and the operation; empty, if none was.
+
+    A copy has the mark of the image that it was made of, and is whole.
+    """
+    word, operation, of = (*said.get(UNFINISHED, "").split(" "), "", "")[:3]
+    return ("", "") if of and of != identifier else (word, operation)
+
+
 def unfinished(found: Header) -> str | None:
     """What was begun with the image and what to do about it, in words."""
-    word = found.metadata.get(UNFINISHED, "").partition(" ")[0]
+    word, _ = begun(found.metadata, found.id)
     if not word:
         return None
     return _WAY_OUT[Work(word)] if word in set(Work) else f"{word} was begun"
@@ -42,18 +54,18 @@ def unfinished(found: Header) -> str | None:
 
 def operation_of(found: Header) -> str | None:
     """The identifier of what was begun with the image."""
-    return found.metadata.get(UNFINISHED, "").partition(" ")[2] or None
+    return begun(found.metadata, found.id)[1] or None
 
 
 def require_whole(target: str, found: Header, finishes: tuple[Work, ...] = ()) -> None:
     what = unfinished(found)
-    if what and found.metadata[UNFINISHED].partition(" ")[0] not in finishes:
+    if what and begun(found.metadata, found.id)[0] not in finishes:
         raise InUse(f"{target} is not whole: {what}", code=errno.EBUSY)
 
 
 def mark(ioctx: Any, identifier: str, work: Work, operation: str) -> None:
     with image_errors("writing the metadata of", f"image id {identifier}"):
-        text = metadata.encode_map({UNFINISHED: f"{work} {operation}"})
+        text = metadata.encode_map({UNFINISHED: f"{work} {operation} {identifier}"})
         ioctx.execute(metadata.HEADER + identifier, metadata.CLASS, "metadata_set", text)
 
 

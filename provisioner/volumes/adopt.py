@@ -248,7 +248,7 @@ class Adopter:
         await pool.restore(
             wanted.restore_id,
             place.image,
-            lambda found: adoption.check_metadata(found, place.path, self._kubernetes),
+            lambda found: adoption.check_metadata(found, wanted.restore_id, place.path, self._kubernetes),
             {names.ADOPTING: request["metadata"]["name"]},
             fence=self._fence,
         )

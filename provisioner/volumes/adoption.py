@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from provisioner.ceph.model import FEATURES, Image
-from provisioner.ceph.unfinished import UNFINISHED
+from provisioner.ceph.unfinished import begun
 from provisioner.volumes import claims, names
 from provisioner.volumes.claims import Request
 from provisioner.volumes.parameters import VolumeClass
@@ -67,9 +67,9 @@ def check_place(place: Place, cls: VolumeClass) -> None:
     )
 
 
-def check_metadata(metadata: Mapping[str, str], path: str, kubernetes: str) -> None:
-    if UNFINISHED in metadata:
-        raise Obstacle(f"{path} is not whole: {metadata[UNFINISHED].partition(' ')[0]} was begun; finish that first")
+def check_metadata(metadata: Mapping[str, str], identifier: str, path: str, kubernetes: str) -> None:
+    if word := begun(metadata, identifier)[0]:
+        raise Obstacle(f"{path} is not whole: {word} was begun; finish that first")
     cluster = metadata.get(names.KUBERNETES)
     if cluster not in {None, kubernetes} or (cluster is None and names.OWNER in metadata):
         whose = f"Kubernetes cluster {cluster}" if cluster else "another Kubernetes cluster"
@@ -81,7 +81,7 @@ def check_metadata(metadata: Mapping[str, str], path: str, kubernetes: str) -> N
 
 def check_image(image: Image, path: str, kubernetes: str, owner: str | None) -> None:
     """`owner`: who it was found to belong to before; nobody else may have taken it since."""
-    check_metadata(image.metadata, path, kubernetes)
+    check_metadata(image.metadata, image.id, path, kubernetes)
     if image.metadata.get(names.OWNER) != owner:
         raise Obstacle(f"{path} has become somebody else's meanwhile", passing=True)
     if image.watchers:
