@@ -51,6 +51,8 @@ class Answer:
     status: int
     body: Shown | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    note: str | None = None
+    """For the audit's line: what came of the change besides that it was done."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from provisioner.api.endpoint import CHANGES, Answer, Ask, Link, Result, endpoin
 from provisioner.api.problem import Kind, ProblemError, invalid
 from provisioner.api.schemas.common import PoolPath
 from provisioner.api.schemas.pools import NamespaceList, PoolChange, PoolDeletion, PoolList, PoolShown, PoolWanted
-from provisioner.ceph import pools
+from provisioner.ceph import pools, survey
 from provisioner.ceph.connection import Connection
+from provisioner.ceph.contents import Contents
 from provisioner.ceph.pools import PoolInfo, PoolSpec
 
 _ETAG = {"ETag": "Its version, for If-Match."}
@@ -17,6 +18,8 @@ _LINKS = tuple(
     for operation in ("show_pool", "change_pool", "delete_pool", "list_images", "create_image", "list_trash")
 )
 _FORCE = Right("pools", "force")
+_LOST = "Sutler-Lost"
+_LONGEST_LOST = 2000
 
 
 class Pools:
@@ -106,36 +109,44 @@ class Pools:
         "DELETE",
         "/pools/{pool}",
         Right("pools", "delete"),
-        {204: Result("It is gone, with all that was in it.")},
+        {204: Result("It is gone, with all that was in it.", None, {_LOST: "By force: what was in it, in words."})},
         problems=CHANGES,
     )
     async def delete_pool(self, path: PoolPath, query: PoolDeletion, ask: Ask) -> Answer:
         """Delete a pool.
 
-        Its name has to be given twice. A pool with images is kept, and the refusal names them.
+        Its name has to be given twice. A pool is kept unless it is proven that nothing is in it and nothing depends on
+        it: images of both formats, in every RADOS namespace and in the trash; data and parents of images of other
+        pools; groups, journals, snapshots of the pool; objects of other applications; what names it in Ceph. The
+        refusal says what is there, or what could not be looked at.
         """
         if query.confirm != path.pool:
             raise invalid("query/confirm", f"is {query.confirm}, not {path.pool}", accepted=f"confirm={path.pool}")
         await checks.require_force(ask, _FORCE, path.pool, force=query.force)
+        seconds = self._backend.cluster.settings.timeout
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> Contents:
             checks.refuse_if_changed(ask, f"pool {path.pool}", _version(pools.show(connection, path.pool)))
-            if not query.force:
-                _refuse_if_full(path.pool, pools.contents(connection, path.pool))
+            if query.force:
+                inside = survey.look(connection, path.pool, seconds=seconds, certain=False)
+            else:
+                inside = survey.look(connection, path.pool, seconds=2 * seconds)
+                if not inside.proven_empty:
+                    raise _refused(inside)
             pools.delete(connection, path.pool)
+            return inside
 
-        await self._backend.pool_change("delete pool", path.pool, work)
-        return Answer(204)
+        inside = await self._backend.pool_change("delete pool", path.pool, work)
+        if inside.proven_empty:
+            return Answer(204)
+        lost = inside.text()
+        # What a header can carry.
+        shown = lost.encode("ascii", "backslashreplace").decode()[:_LONGEST_LOST]
+        return Answer(204, None, {_LOST: shown}, note=f"by force: {lost}")
 
 
-def _refuse_if_full(name: str, inside: pools.Contents) -> None:
-    if inside.count or inside.trashed:
-        raise ProblemError(
-            Kind.IN_USE,
-            f"pool {name} is kept: images in it: {inside.count}, in the trash: {inside.trashed}; delete and purge them "
-            "first, or use force=true, which needs the right to force pools.sutler.dev",
-            images=inside.images,
-        )
+def _refused(inside: Contents) -> ProblemError:
+    return ProblemError(Kind.IN_USE, inside.refusal(), images=tuple(inside.images))
 
 
 def _version(pool: PoolInfo) -> str:

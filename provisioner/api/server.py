@@ -58,6 +58,7 @@ class Front:
                 raise ProblemError(Kind.TIMEOUT, text, headers={"Retry-After": "5"}) from None
             finally:
                 duration.observe(time.monotonic() - started)
+            request["note"] = answer.note
             body = answer.body.model_dump_json().encode() if answer.body is not None else None
             return web.Response(
                 status=answer.status,
@@ -131,7 +132,7 @@ async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse
         )
     found: Endpoint | None = request.get("endpoint")
     REQUESTS.labels(found.operation if found else "", str(response.status)).inc()
-    result, detail = (failure.kind.slug, failure.detail) if failure is not None else ("done", None)
+    result, detail = (failure.kind.slug, failure.detail) if failure is not None else ("done", request.get("note"))
     _audit(request, response.status, result, detail, time.monotonic() - started)
     response.headers["X-Request-Id"] = request["id"]
     response.headers["Server"] = "sutler"

@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.ceph import directory, trashcan
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import BadRequest, CephError, PoolMissing, errno_name, from_errno, translated
 
 _LIBRBD = rbd.RBD()
-_SHOWN = 20
-"""Images that a refusal names."""
 _IMPOSSIBLE = frozenset({errno.EINVAL, errno.ERANGE, errno.EOPNOTSUPP})
 """What the monitors answer to numbers that they don't like."""
 
@@ -53,15 +50,6 @@ class PoolSpec:
     autoscale: str | None
     quota_bytes: int | None
     quota_objects: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What stands against deleting a pool: images as [namespace/]name, with how many there are in all."""
-
-    images: tuple[str, ...]
-    count: int
-    trashed: int
 
 
 def listing(connection: Connection) -> list[PoolInfo]:
@@ -133,18 +121,6 @@ def namespaces(connection: Connection, name: str) -> list[str]:
     ioctx = connection.ioctx(name)
     with translated("listing", f"the namespaces of pool {name}"):
         return sorted(_LIBRBD.namespace_list(ioctx))
-
-
-def contents(connection: Connection, name: str) -> Contents:
-    shown: list[str] = []
-    count = trashed = 0
-    for namespace in ["", *namespaces(connection, name)]:
-        inside = connection.ioctx(name, namespace)
-        here = directory.names(inside, most=_SHOWN)
-        shown += [f"{namespace}/{image}" if namespace else image for image in here]
-        count += len(here) if len(here) < _SHOWN else directory.count(inside)
-        trashed += trashcan.count(inside)
-    return Contents(tuple(shown[:_SHOWN]), count, trashed)
 
 
 def _change(connection: Connection, prefix: str, what: str, **arguments: Any) -> None:

@@ -62,6 +62,8 @@ class Answer:
     status: int
     body: Json
     location: str | None
+    lost: str | None = None
+    """Of what was forced: what it has destroyed, in words."""
 
 
 class Console:
@@ -124,7 +126,7 @@ class Console:
         found = _decoded(text, response.status, self._target.geturl())
         if response.status >= http.HTTPStatus.BAD_REQUEST:
             raise RefusedError(response.status, _text(found))
-        return Answer(response.status, found, response.headers.get("Location"))
+        return Answer(response.status, found, response.headers.get("Location"), response.headers.get("Sutler-Lost"))
 
 
 _ACCESS = (

@@ -76,11 +76,13 @@ def delete(
     pool: Pool,
     confirm: Annotated[str, typer.Argument(metavar="POOL", help="The same name again: its data goes with it.")],
     *,
-    force: Annotated[bool, typer.Option("--force", help="Although there are images in it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Whatever is in it, or depends on it.")] = False,
+    output: Output = Format.TABLE,
 ) -> None:
-    """Delete a pool, named twice. One with images is kept, and they are named."""
-    console.ask("DELETE", "pools", pool, confirm=confirm, force=force)
-    emit({"deleted": pool}, Format.TABLE, f"Deleted pool {pool}.")
+    """Delete a pool, named twice. Without --force only one that is proven to be empty."""
+    lost = console.ask("DELETE", "pools", pool, confirm=confirm, force=force).lost
+    text = f"Deleted pool {pool}, and with it: {lost}." if lost else f"Deleted pool {pool}."
+    emit({"deleted": pool, "lost": lost}, output, text)
 
 
 def _row(pool: Json) -> list[str]:

@@ -48,7 +48,8 @@ def pool(direct: Any) -> Iterator[str]:
     with direct.open_ioctx(name) as ioctx:
         rbd.RBD().pool_init(ioctx, False)
     yield name
-    direct.delete_pool(name)
+    if name in direct.list_pools():
+        direct.delete_pool(name)
 
 
 @pytest.fixture

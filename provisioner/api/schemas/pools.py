@@ -55,7 +55,7 @@ class PoolDeletion(Asked):
     confirm: AnyName
     """The pool's name once more: all that is in it goes with it."""
     force: bool = False
-    """Delete it although there are images in it. Needs the right `force` on pools."""
+    """Delete it although something is in it, or though nobody can see what. Needs the right `force` on pools."""
 
 
 class QuotaShown(Shown):
