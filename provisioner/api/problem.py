@@ -83,6 +83,7 @@ _CEPH: tuple[tuple[type[ceph.CephError], Kind], ...] = (
     (ceph.BadRequest, Kind.INVALID),
     (ceph.InUse, Kind.IN_USE),
     (ceph.NoSpace, Kind.NO_SPACE),
+    (ceph.NotConnected, Kind.UNAVAILABLE),
     (ceph.Denied, Kind.FORBIDDEN),
     (ceph.Unavailable, Kind.UNAVAILABLE),
     (ceph.OutcomeUnknown, Kind.TIMEOUT),

@@ -88,8 +88,9 @@ async def main(settings: ApiSettings) -> None:
         owners = (*(owner(backend) for owner in (Pools, Images, Snapshots, Trash, Work)), system)
         app = site.application(Front(access, settings.deadline), owners, health)
         stack.push_async_callback(backend.operations.stop)
+        ready = {"certificate": certificate.ready, "ceph": lambda: images.key_problem}
         await guard(
-            ("probes", probes.serve(settings.probe_host, settings.probe_port, {"certificate": certificate.ready})),
+            ("probes", probes.serve(settings.probe_host, settings.probe_port, ready)),
             ("certificate", certificate.run()),
             ("health", health.run()),
             ("api", site.serve(app, settings.host, settings.port, certificate.context)),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from provisioner.ceph.connection import ClusterSettings, Connection
-from provisioner.ceph.errors import DISCONNECTED, CephError, OutcomeUnknown, PoolMissing, Unavailable
+from provisioner.ceph.errors import DISCONNECTED, CephError, KeyUnusable, OutcomeUnknown, PoolMissing, Unavailable
 from provisioner.ceph.health import Health
 from provisioner.ceph.metrics import observe
 from provisioner.ceph.pool import Pool
@@ -36,6 +36,8 @@ class Cluster:
         self._reachable = Health(f"Ceph cluster {settings.name}", probe=settings.connect_timeout)
         self._pools: dict[str, Health] = {}
         self._fsid: str | None = None
+        self.key_problem: str | None = None
+        """Why the last connecting failed, if it was for the key: that does not heal by itself."""
 
     def pool(self, name: str, namespace: str = "") -> Pool:
         return Pool(self, name, namespace)
@@ -115,7 +117,9 @@ class Cluster:
             connection = await self._quick.call("connecting", lambda: Connection(self.settings), deadline=limit)
         except CephError as error:
             self._reachable.failed(str(error))
+            self.key_problem = str(error) if isinstance(error, KeyUnusable) else None
             raise
+        self.key_problem = None
         self._reachable.answered()
         return connection
 

@@ -44,6 +44,10 @@ class Clusters:
             self._known[cluster_id] = (now, cluster)
         return cluster
 
+    def key_problem(self) -> str | None:
+        """For a readiness check: of all clusters that were asked for."""
+        return "; ".join(filter(None, (cluster.key_problem for _, cluster in self._known.values()))) or None
+
     async def settle(self, seconds: float) -> bool:
         """Waits until no call runs any more; False when some still do after `seconds`."""
         return all([await cluster.settle(seconds) for _, cluster in self._known.values()])

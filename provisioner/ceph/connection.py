@@ -1,14 +1,28 @@
 """One connection to one Ceph cluster, as blocking calls."""
 
 import contextlib
+import errno
 import json
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from provisioner.ceph import keys
 from provisioner.ceph.binding import rados
-from provisioner.ceph.errors import Denied, Missing, OutcomeUnknown, PoolMissing, Unavailable, translated
+from provisioner.ceph.errors import (
+    CephError,
+    KeyUnusable,
+    Missing,
+    NotConnected,
+    OutcomeUnknown,
+    PoolMissing,
+    Unavailable,
+    errno_name,
+    translated,
+)
 from provisioner.ceph.model import Space
 
 
@@ -55,6 +69,7 @@ class Connection:
             "log_to_stderr": "false",
             "err_to_stderr": "false",
         }
+        handle: Any = None
         try:
             with translated("connecting", target):
                 handle = rados.Rados(conffile=None if settings.monitors else settings.conf, rados_id=settings.user)
@@ -63,14 +78,39 @@ class Connection:
                     handle.conf_set(option, value)
                 handle.connect()
         except Missing as error:
-            raise Denied(
+            raise NotConnected(
                 f"connecting {target}: no configuration file {settings.conf or '(CEPH_CONF or the default places)'}, "
                 f"or no keyring with a key for client.{settings.user} (ENOENT, 2)",
                 code=error.code,
             ) from error
         except OutcomeUnknown as error:
             raise Unavailable(f"connecting {target}: no monitor answers", code=error.code) from error
+        except CephError as error:
+            code = error.code or 0
+            kind, why = self._why_not(handle, error)
+            raise kind(f"connecting {target}: {why} ({errno_name(code)}, {code})", code=code) from error
         return handle
+
+    def _why_not(self, handle: Any, error: CephError) -> tuple[type[CephError], str]:
+        """What is wrong, most likely with the key. Only words: the key itself never leaves this method."""
+        user = self._settings.user
+        if error.code in {errno.EACCES, errno.EPERM}:
+            return KeyUnusable, keys.why_refused(user)
+        if handle is None:
+            return NotConnected, f"{self._settings.conf or 'the configuration file'} can't be read as a ceph.conf"
+        if error.code not in keys.UNUSABLE:
+            return NotConnected, f"it failed, and librados does not say why: {error}"
+        return KeyUnusable, self._why_unusable(handle, user)
+
+    def _why_unusable(self, handle: Any, user: str) -> str:
+        if given := handle.conf_get("key"):
+            return keys.why_unusable(given, user, "userKey or ceph.conf")
+        if path := handle.conf_get("keyfile"):
+            return keys.why_unusable(_text(path), user, path)
+        # Several may be named; the first that is there is used.
+        paths = [path for one in re.split(r"[,;\s]+", handle.conf_get("keyring")) if (path := one.strip())]
+        path = next((path for path in paths if Path(path).exists()), "the keyring")
+        return keys.why_unusable(keys.in_keyring(_text(path) or "", user), user, path)
 
     def _access(self) -> dict[str, str]:
         access = {"mon_host": ",".join(self._settings.monitors)} if self._settings.monitors else {}
@@ -161,3 +201,10 @@ class Connection:
             for ioctx in self._ioctxs.values():
                 ioctx.close()
             self.rados.shutdown()
+
+
+def _text(path: str) -> str | None:
+    try:
+        return Path(path).read_text(errors="replace").strip()
+    except OSError:
+        return None

@@ -11,6 +11,8 @@
     ├── InUse               watchers, snapshots or clones are in the way
     ├── NoSpace             the pool is full or over its quota
     ├── Denied              the Ceph user may not
+    │   └── NotConnected        nobody may: there is no configuration or no key for the connection itself
+    │       └── KeyUnusable     there is a key, and librados or the monitors can't use it
     ├── Unavailable         nothing was sent: no connection, or Ceph is known not to answer now
     └── OutcomeUnknown      sent, and no answer: it may or may not have been done
 
@@ -70,6 +72,14 @@ class NoSpace(CephError):
 
 
 class Denied(CephError):
+    pass
+
+
+class NotConnected(Denied):
+    pass
+
+
+class KeyUnusable(NotConnected):
     pass
 
 

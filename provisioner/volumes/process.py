@@ -91,8 +91,9 @@ async def main(settings: VolumesSettings) -> None:
         async def lead() -> None:
             await (await _controller(settings, client, clusters, watches, events, elector=elector)).run()
 
+        ready = {"watches": watches.not_synced, "ceph": clusters.key_problem}
         await guard(
-            ("probes", probes.serve(settings.probe_host, settings.probe_port, {"watches": watches.not_synced})),
+            ("probes", probes.serve(settings.probe_host, settings.probe_port, ready)),
             ("events", events.run()),
             ("lease", elector.run(lead)),
             *watches.tasks(),

@@ -1,0 +1,145 @@
+"""Keys that can't be used: each says what it is, and never what is in it."""
+
+import base64
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from provisioner.api import problem
+from provisioner.ceph import keys
+from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.connection import ClusterSettings, Connection
+from provisioner.ceph.errors import BadRequest, CephError, KeyUnusable, NotConnected
+from tests.cluster import Ceph
+
+
+def fresh(kind: int, length: int) -> str:
+    return base64.b64encode(struct.pack("<HIIH", kind, 1_790_000_000, 0, length) + os.urandom(length)).decode()
+
+
+AES, AES256K, NEWER = fresh(1, 16), fresh(2, 32), fresh(3, 64)
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        (AES, 1),
+        (AES256K, 2),
+        (NEWER, 3),
+        (AES[:-4], None),
+        (AES256K[:-4], None),
+        (f"{AES}AAAA", None),
+        ("AQ==", None),
+        ("", None),
+        ("hello", None),
+        ("schlüssel", None),
+        (base64.b64encode(struct.pack("<HIIH", 1, 0, 0, 32) + bytes(32)).decode(), None),
+    ],
+)
+def test_type_of_a_key_is_read_from_the_key(key: str, kind: int | None) -> None:
+    assert keys.key_type(key) == kind
+
+
+def test_its_text_begins_with_the_type() -> None:
+    assert (AES[:2], AES256K[:2]) == ("AQ", "Ag")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f'[client.admin]\n key = {AES}\n caps mon = "allow *"\n', AES),
+        (f"[client.other]\nkey={AES256K}\n[client.admin]\nkey={AES}", AES),
+        (f"[client.admin]\n[client.other]\nkey = {AES}", None),
+        (f'\t[client.admin]\n\tkey = "{AES}"\n', AES),
+        (f"[client.admin2]\nkey = {AES}", None),
+        ("", None),
+    ],
+)
+def test_key_of_a_user_is_found_in_a_keyring(text: str, found: str | None) -> None:
+    assert keys.in_keyring(text, "admin") == found
+
+
+def in_settings(key: str) -> Callable[[ClusterSettings, Path], ClusterSettings]:
+    return lambda settings, _: replace(settings, key=key)
+
+
+def in_a_file(text: str, option: str = "keyring") -> Callable[[ClusterSettings, Path], ClusterSettings]:
+    def prepared(settings: ClusterSettings, folder: Path) -> ClusterSettings:
+        file, conf = folder / "file", folder / "ceph.conf"
+        file.write_text(text)
+        lines = [line for line in Path(settings.conf).read_text().splitlines() if not line.startswith("keyring")]
+        conf.write_text("\n".join([*lines, ""]).replace("[global]", f"[global]\n{option} = {file}"))
+        return replace(settings, conf=str(conf))
+
+    return prepared
+
+
+@pytest.mark.parametrize(
+    ("prepared", "says"),
+    [
+        (
+            in_settings(AES256K),
+            ("userKey or ceph.conf is of type aes256k", "--key-type aes", "20.2.4", "librados (16."),
+        ),
+        (in_a_file(f"[client.admin]\nkey = {AES256K}\n"), ("/file is of type aes256k", "auth_allowed_ciphers")),
+        (in_a_file(f"{AES256K}\n", "keyfile"), ("/file is of type aes256k",)),
+        (in_settings(NEWER), ("of type 3, which is newer",)),
+        (in_settings(AES), ("the monitors do not accept its key", "auth_allowed_ciphers")),
+        (in_a_file(f"[client.admin]\nkey = {AES}\n"), ("the monitors do not accept its key",)),
+        (in_settings("hello"), ("no cephx key", "ceph auth get-key client.admin")),
+        (in_settings(AES[:-4]), ("no cephx key",)),
+        (in_a_file("[client.admin]\nkey = hello\n"), ("no cephx key",)),
+        (in_a_file("nonsense\n"), ("can't be read as a keyring",)),
+        (lambda settings, _: replace(settings, user="nobody"), ("ceph auth get client.nobody",)),
+        (
+            lambda settings, _: replace(settings, conf="", monitors=("nowhere.invalid:x",), key=AES),
+            ("mon host",),
+        ),
+    ],
+)
+def test_connecting_says_what_is_wrong_with_the_key(
+    settings: ClusterSettings,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    prepared: Callable[[ClusterSettings, Path], ClusterSettings],
+    says: tuple[str, ...],
+) -> None:
+    with pytest.raises(CephError) as caught:
+        Connection(prepared(settings, tmp_path))
+    assert isinstance(caught.value, KeyUnusable), caught.value
+    assert not isinstance(caught.value, BadRequest)
+    text = str(caught.value)
+    assert text.startswith("connecting to Ceph cluster default as client.")
+    assert [one for one in says if one not in text] == []
+    printed = text + "".join(capfd.readouterr())
+    assert [key for key in (AES, AES256K, NEWER, AES[:-4]) if key in printed] == []
+
+
+def test_configuration_that_can_not_be_read_is_no_bad_request(settings: ClusterSettings, tmp_path: Path) -> None:
+    broken = tmp_path / "ceph.conf"
+    broken.write_text("[global\nmon host = \x00\n")
+    with pytest.raises(NotConnected):
+        Connection(replace(settings, conf=str(broken)))
+
+
+async def test_readiness_knows_of_a_key_until_it_is_replaced(
+    settings: ClusterSettings, tmp_path: Path, ceph: Ceph
+) -> None:
+    file = tmp_path / "file"
+    cluster = Cluster(in_a_file(f"[client.admin]\nkey = {AES256K}\n")(settings, tmp_path))
+    with pytest.raises(KeyUnusable):
+        await cluster.fsid()
+    assert "aes256k" in str(cluster.key_problem)
+    file.write_text((ceph.state / "keyring").read_text())
+    await cluster._connect()
+    assert cluster.key_problem is None
+    await cluster.close()
+
+
+def test_callers_of_the_api_are_not_called_unentitled_for_it() -> None:
+    assert problem.of_error(KeyUnusable("x", code=13)).kind.status == 503
+    assert problem.of_error(NotConnected("x", code=2)).kind.status == 503
