@@ -62,6 +62,8 @@ class Installed:
     """Rights of accounts that were asked about."""
     denied: list[tuple[str, str]] = field(default_factory=list)
     """Account, and what it may not do."""
+    classes: list[Json] = field(default_factory=list)
+    """StorageClasses of ours."""
     certificate: Seen | None = None
     certificate_trouble: str = ""
     """Why there is none to see."""
