@@ -147,7 +147,21 @@ def _together(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
             f"provisioner: Kubernetes itself acts on claims of {cls.provisioner}, too: write {names.PROVISIONER}, in a "
             "new class with the same parameters"
         )
-    return problems + (_in_tree(cls, given) if cls.volume_source == "rbd" else _node_plugin(cls, given))
+    others = _unmountable(cls, given)
+    return problems + others + (_in_tree(cls, given) if cls.volume_source == "rbd" else _node_plugin(cls, given))
+
+
+def _unmountable(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
+    """What makes volumes that are bound, and that no node can mount."""
+    problems = []
+    if "ro" in ",".join(cls.mount_options).replace(" ", "").split(","):
+        problems.append("mountOptions: ro lets no node put a filesystem on a new, empty image: leave it away")
+    by_kernel = given.get("mounter") != "rbd-nbd" and given.get("tryOtherMounters") not in TRUE
+    if "journaling" in cls.features and (by_kernel or cls.volume_source == "rbd"):
+        problems.append(
+            "imageFeatures: the kernel maps no image with journaling: leave it away, or write mounter: rbd-nbd"
+        )
+    return problems
 
 
 def _in_tree(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:

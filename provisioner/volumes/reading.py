@@ -36,7 +36,11 @@ class Reader:
 
     def name(self, name: str, *, required: bool = False) -> str | None:
         text = self._given.get(name)
-        if text is None or not _NAME.fullmatch(text):
+        if text is not None and "${" in text:
+            self.problems.append(
+                f"{name}: {text!r} holds a variable, which only the names of Secrets may: write the name"
+            )
+        elif text is None or not _NAME.fullmatch(text):
             if text is not None:
                 self.problems.append(f"{name}: {text!r} is no name: no blanks, no / and no @")
             elif required:

@@ -90,12 +90,28 @@ def test_class_is_served_as_it_stands(parameters: dict[str, str], more: dict[str
         ({f"{CSI}node-stage-secret-nam": "s"}, f"did you mean {CSI}node-stage-secret-name?"),
         ({"monValueFromSecret": "monitors"}, "leave it away"),
         ({"csiNodeStageSecretName": "s"}, "go together"),
+        ({"radosNamespace": "${pvc.namespace}"}, "which only the names of Secrets may"),
+        ({"pool": "kube-${pvc.name}"}, "which only the names of Secrets may"),
+        ({"imageNameTemplate": "${pvc.name}-{uid}"}, "letters, digits"),
+        ({"imageFeatures": "layering,exclusive-lock,journaling"}, "write mounter: rbd-nbd"),
     ],
 )
 def test_what_would_make_another_volume_is_refused_with_what_to_write(parameters: dict[str, str], says: str) -> None:
     with pytest.raises(ClassError) as caught:
         parsed(parameters)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [["ro"], ["noatime,ro"], ["discard", " ro"]])
+def test_read_only_mount_of_new_images_is_refused(options: list[str]) -> None:
+    with pytest.raises(ClassError, match="mountOptions: ro lets no node"):
+        parsed(mountOptions=options)
+    assert parsed(mountOptions=["errors=remount-ro", "rw"]).mount_options == ("errors=remount-ro", "rw")
+
+
+@pytest.mark.parametrize("parameters", [{"mounter": "rbd-nbd"}, {"tryOtherMounters": "true"}])
+def test_journaling_is_served_where_nodes_can_map_it(parameters: dict[str, str]) -> None:
+    assert "journaling" in parsed({"imageFeatures": "exclusive-lock,journaling"} | parameters).features
 
 
 def test_in_tree_class_asks_for_in_tree_volumes() -> None:
