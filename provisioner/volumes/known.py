@@ -52,6 +52,8 @@ _REFUSED = {
     ),
     "monValueFromSecret": "monitors come from Sutler's own Ceph configuration",
 }  # fmt: skip
+_RENAMED = {"blockpool": "pool", "clusternamespace": "clusterID", "user": "userId", "secretref": "userSecretName"}
+"""Other names for the same, of Rook's first volumes and of people's own classes."""
 _MOST = 5
 """Unknown parameters named in a text."""
 _OTHERWISE = "leave it away, or use ceph-csi's own provisioner for this class"
@@ -113,7 +115,8 @@ def _unknown(names: list[str]) -> list[str]:
     problems, far = [], []
     for name in names:
         served = {one.lower(): one for one in SERVED | _SECRETS}
-        close = difflib.get_close_matches(name.lower(), served, n=1)
+        meant = _RENAMED.get(name.lower(), "").lower()
+        close = [meant] if meant else difflib.get_close_matches(name.lower(), served, n=1)
         if close:
             problems.append(f"unknown parameter {name}: did you mean {served[close[0]]}?")
         else:

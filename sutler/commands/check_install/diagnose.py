@@ -9,6 +9,7 @@ from sutler.commands.check_install.snapshot import (
     COMPONENTS,
     HELD,
     LEADING,
+    NO_IN_TREE,
     REGISTRATION,
     RIGHTS,
     Injection,
@@ -18,8 +19,6 @@ from sutler.commands.check_install.snapshot import (
 from sutler.volumes.classes import volume_source
 
 _OLDEST = (1, 20)
-_NO_IN_TREE = (1, 31)
-"""From here on Kubernetes has no rbd volumes of its own."""
 _LEASE_OLD = timedelta(seconds=60)
 _INSTALL = "kubectl apply -k manifests/base"
 _VIEW_CALLS = "kubectl get --raw /metrics | grep apiserver_admission_webhook"
@@ -155,7 +154,7 @@ def _rights(seen: Installed) -> Iterator[Result]:
 
 
 def _classes(seen: Installed) -> Iterator[Result]:
-    if seen.version < _NO_IN_TREE:
+    if seen.version < NO_IN_TREE:
         return
     for cls in seen.classes:
         if volume_source(cls) == "rbd":
