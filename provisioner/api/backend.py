@@ -13,14 +13,16 @@ from provisioner.api.turns import Turns
 from provisioner.ceph import images
 from provisioner.ceph.cluster import Cluster
 from provisioner.ceph.connection import Connection
-from provisioner.ceph.editing import Progress
 from provisioner.ceph.headers import Header
+from provisioner.ceph.progress import Progress
 from provisioner.ceph.trashcan import Thrown
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Header | Thrown | None)
-Work = Callable[[Any, P, str, Progress], None]
-"""Called with the pool, what was prepared, the operation's identifier, and where to report how far it is."""
+Prepare = Callable[[Connection, Any], P]
+"""Called with the connection and the pool."""
+Work = Callable[[Connection, Any, P, str, Progress], None]
+"""Called with these, what was prepared, the operation's identifier, and where to report how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +53,23 @@ class Backend:
             return await self._do(operation, place, image, work)
 
     async def run_long(
-        self, ask: Ask, kind: str, place: Place, image: str, *, prepare: Callable[[Any], P], work: Work[P]
+        self, ask: Ask, kind: str, place: Place, image: str, *, prepare: Prepare[P], work: Work[P]
     ) -> Operation:
         """`prepare` may refuse, within the request; then `work` begins, and goes on whoever waits for it."""
         async with AsyncExitStack() as stack:
             turn = await stack.enter_async_context(self._turns.of(place.key(image)))
-            prepared = await self._do(f"check {kind}", place, image, lambda _, ioctx: prepare(ioctx))
+            prepared = await self._do(f"check {kind}", place, image, prepare)
             held = stack.pop_all()
 
         async def go_on(identifier: str, progress: Progress) -> None:
             async with held:
                 try:
                     await self._do(
-                        kind, place, image, lambda _, ioctx: work(ioctx, prepared, identifier, progress), slow=True
+                        kind,
+                        place,
+                        image,
+                        lambda connection, ioctx: work(connection, ioctx, prepared, identifier, progress),
+                        slow=True,
                     )
                 finally:
                     turn.operation = None

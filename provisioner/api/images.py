@@ -14,8 +14,9 @@ from provisioner.api.schemas.shown import ImageDetails, ImageList, ImageShown, O
 from provisioner.ceph import details, directory, editing, trashcan
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.details import Details
-from provisioner.ceph.editing import Guard, Progress
+from provisioner.ceph.editing import Guard
 from provisioner.ceph.headers import Header
+from provisioner.ceph.progress import Progress
 
 _FROM_POOL = {"pool": "$request.path.pool", "image": "$response.body#/name"}
 IMAGE_LINKS = tuple(
@@ -165,11 +166,11 @@ class Images:
             )
             return Answer(204)
 
-        def prepare(ioctx: Any) -> Header | None:
-            return editing.check_removable(ioctx, path.image, guard)
+        def prepare(connection: Connection, ioctx: Any) -> Header | None:
+            return editing.check_removable(connection, ioctx, path.image, guard)
 
-        def work(ioctx: Any, found: Header | None, operation: str, progress: Progress) -> None:
-            editing.remove(ioctx, path.image, found, progress, operation)
+        def work(connection: Connection, ioctx: Any, found: Header | None, operation: str, progress: Progress) -> None:
+            editing.remove(connection, ioctx, path.image, found, progress, operation=operation)
 
         operation = await self._backend.run_long(ask, "remove", place, path.image, prepare=prepare, work=work)
         return await answered(operation, ask, gone)
@@ -186,21 +187,21 @@ class Images:
         place = Place(path.pool, query.namespace)
         guard = checks.guard(ask, path.image, force=False, protects_claims=False)
 
-        def work(ioctx: Any, found: Header, _: str, progress: Progress) -> None:
-            editing.flatten(ioctx, path.image, found, progress)
+        def work(_: Connection, ioctx: Any, __: Header, ___: str, progress: Progress) -> None:
+            editing.flatten(ioctx, path.image, progress)
 
-        def prepare(ioctx: Any) -> Header:
+        def prepare(_: Connection, ioctx: Any) -> Header:
             return editing.check_clone(ioctx, path.image, guard)
 
         operation = await self._backend.run_long(ask, "flatten", place, path.image, prepare=prepare, work=work)
         return await answered(operation, ask, lambda: self._shown(place, path.image))
 
     async def _shrink(self, ask: Ask, place: Place, name: str, guard: Guard, size: int) -> Answer:
-        def prepare(ioctx: Any) -> Header:
-            return editing.check_shrinkable(ioctx, name, size, guard)
+        def prepare(connection: Connection, ioctx: Any) -> Header:
+            return editing.check_shrinkable(connection, ioctx, name, size, guard)
 
-        def work(ioctx: Any, found: Header, operation: str, _: Progress) -> None:
-            editing.shrink(ioctx, name, found, size, operation)
+        def work(_: Connection, ioctx: Any, found: Header, operation: str, progress: Progress) -> None:
+            editing.shrink(ioctx, name, found, size, progress, operation=operation)
 
         operation = await self._backend.run_long(ask, "shrink", place, name, prepare=prepare, work=work)
         return await answered(operation, ask, lambda: self._shown(place, name))

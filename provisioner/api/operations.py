@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from provisioner.api import audit, problem
 from provisioner.api.endpoint import BASE
 from provisioner.api.schemas.shown import OperationShown, State
-from provisioner.ceph.editing import Cancelled, Progress
+from provisioner.ceph.progress import Cancelled, Progress
 from sutler import log
 from sutler.errors import SutlerError
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from provisioner.api.schemas.common import FieldProblem, Problem
-from provisioner.ceph import editing, pools
+from provisioner.ceph import editing, pools, progress
 from provisioner.ceph import errors as ceph
 from sutler.errors import SutlerError
 from sutler.kube.errors import KubeError
@@ -76,7 +76,7 @@ class ProblemError(SutlerError):
 # The first that fits: special ones before their kin.
 _CEPH: tuple[tuple[type[ceph.CephError], Kind], ...] = (
     (editing.Changed, Kind.CHANGED),
-    (editing.Cancelled, Kind.BUSY),
+    (progress.Cancelled, Kind.BUSY),
     (pools.PoolTaken, Kind.TAKEN),
     (ceph.ImageTaken, Kind.TAKEN),
     (ceph.Missing, Kind.NOT_FOUND),

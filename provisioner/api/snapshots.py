@@ -14,8 +14,8 @@ from provisioner.api.schemas.shown import ImageDetails, SnapshotList, SnapshotSh
 from provisioner.ceph import details, snapshots
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.details import Details
-from provisioner.ceph.editing import Progress
 from provisioner.ceph.headers import Header
+from provisioner.ceph.progress import Progress
 
 _PARAMETERS = {
     "pool": "$request.path.pool",
@@ -133,10 +133,10 @@ class Snapshots:
         await checks.require_force(ask, FORCE, path.pool, force=query.force)
         guard = checks.guard(ask, path.image, force=query.force)
 
-        def prepare(ioctx: Any) -> Header:
-            return snapshots.check_rollback(ioctx, path.image, path.snapshot, guard)
+        def prepare(connection: Connection, ioctx: Any) -> Header:
+            return snapshots.check_rollback(connection, ioctx, path.image, path.snapshot, guard)
 
-        def work(ioctx: Any, found: Header, operation: str, _: Progress) -> None:
+        def work(_: Connection, ioctx: Any, found: Header, operation: str, __: Progress) -> None:
             snapshots.rollback(ioctx, path.image, found, path.snapshot, operation)
 
         async def finished() -> Answer:

@@ -14,7 +14,7 @@ from provisioner.api.schemas.shown import ImageDetails, TrashList, TrashShown
 from provisioner.ceph import details, trashcan
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.details import Details
-from provisioner.ceph.editing import Progress
+from provisioner.ceph.progress import Progress
 from provisioner.ceph.trashcan import Thrown
 
 
@@ -73,11 +73,11 @@ class Trash:
         place = Place(path.pool, query.namespace)
         await checks.require_force(ask, FORCE, path.pool, force=query.force)
 
-        def prepare(ioctx: Any) -> Thrown:
-            return trashcan.check_purgeable(ioctx, path.id, force=query.force)
+        def prepare(connection: Connection, ioctx: Any) -> Thrown:
+            return trashcan.check_purgeable(connection, ioctx, path.id, force=query.force)
 
-        def work(ioctx: Any, entry: Thrown, operation: str, progress: Progress) -> None:
-            trashcan.purge(ioctx, entry, progress, operation)
+        def work(connection: Connection, ioctx: Any, entry: Thrown, operation: str, progress: Progress) -> None:
+            trashcan.purge(connection, ioctx, entry, progress, operation)
 
         operation = await self._backend.run_long(ask, "purge", place, path.id, prepare=prepare, work=work)
         return await answered(operation, ask, gone)

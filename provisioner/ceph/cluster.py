@@ -10,7 +10,7 @@ from provisioner.ceph.errors import DISCONNECTED, CephError, KeyUnusable, Outcom
 from provisioner.ceph.health import Health
 from provisioner.ceph.metrics import observe
 from provisioner.ceph.pool import Pool
-from provisioner.ceph.threads import Running, Threads
+from provisioner.ceph.threads import Alive, Running, Threads
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ PATIENCE = 3.0
 DEADLINE_FACTOR = 4
 """An image call is several OSD operations, each with a time-out of its own: together they get this many of them."""
 SLOW = 3600.0
-"""Seconds that removing an image may take."""
+"""Seconds for which removing an image may give no sign of life."""
 
 
 class Cluster:
@@ -61,12 +61,19 @@ class Cluster:
         return await self.run("monitors", lambda connection: connection.monitors())
 
     async def run(
-        self, operation: str, work: Callable[[Connection], T], *, key: str = "", pool: str = "", slow: bool = False
+        self,
+        operation: str,
+        work: Callable[[Connection], T],
+        *,
+        key: str = "",
+        pool: str = "",
+        slow: bool = False,
+        alive: Alive | None = None,
     ) -> T:
         """Runs a blocking call with the connection.
 
         `key`: what it changes, if anything, so that it is changed by one call at a time; `pool`: the pool that it
-        needs, so that one that does not answer holds up no other.
+        needs, so that one that does not answer holds up no other; `alive`: of slow work, its last sign of life.
         """
         health = self._pools.setdefault(
             pool, Health(f"pool {pool}" if pool else self.name, probe=self.settings.timeout)
@@ -77,7 +84,8 @@ class Cluster:
             connection = self._connection or await self._connected()
             health.ask()
             threads, limit = (self._slow, SLOW) if slow else (self._quick, self.settings.timeout * DEADLINE_FACTOR)
-            answer = await threads.call(key or f"{operation} {id(work)}", lambda: work(connection), deadline=limit)
+            what = key or f"{operation} {id(work)}"
+            answer = await threads.call(what, lambda: work(connection), deadline=limit, alive=alive)
         except OutcomeUnknown as error:
             result = type(error).__name__
             health.failed("Ceph did not answer in time")

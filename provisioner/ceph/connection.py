@@ -152,6 +152,12 @@ class Connection:
         with translated("listing", f"the pools of Ceph cluster {self._settings.name}"):
             return sorted(self.rados.list_pools())
 
+    def data_of(self, ioctx: Any, number: int | None) -> Any | None:
+        """Where an image's data lie, by its header's `data_pool`; None: that pool was deleted."""
+        if number is None:
+            return ioctx
+        return None if self.pool_name(number) is None else self.ioctx(number, ioctx.get_namespace())
+
     def prepared(self, pool: str | int, namespace: str, prepare: Callable[[Any], None]) -> Any:
         """`ioctx`, after `prepare` has been called with it once."""
         ioctx = self.ioctx(pool, namespace)

@@ -4,18 +4,20 @@ import contextlib
 import errno
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from provisioner.ceph import blank, directory
+from provisioner.ceph import blank, directory, purging, sweep, ties
 from provisioner.ceph.binding import rbd
+from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import BadRequest, CephError, ImageMissing, ImageTaken, InUse
 from provisioner.ceph.headers import Header
 from provisioner.ceph.images import create_blank
 from provisioner.ceph.model import ImageSpec
-from provisioner.ceph.unfinished import Work, mark, marked, require_whole, unmark
-from provisioner.ceph.where import clone_text, image, image_errors, some
+from provisioner.ceph.progress import Begun, Cancelled, Progress
+from provisioner.ceph.unfinished import Work, marked, require_whole
+from provisioner.ceph.where import image, image_errors, some
 
 _LIBRBD = rbd.RBD()
 
@@ -25,18 +27,11 @@ _ID_BYTES = 7
 _SETTLED = 1.0
 """Seconds after which a name without an image is what a crash left, and not somebody's creation under way."""
 
-_WORTH_TELLING = 4096
-"""Objects from which on progress is told and work can be cancelled: half a second's worth."""
-
-Progress = Callable[[float], None]
-"""Told the done part, 0 to 1; raises Cancelled to stop."""
+_STEP = 32768
+"""Objects by which an image is made smaller at a time."""
 
 
-class Cancelled(CephError):  # noqa: N818 - named after what happened, as all of them
-    """Stopped because it was asked to, half-way."""
-
-
-class Changed(CephError):  # noqa: N818
+class Changed(CephError):  # noqa: N818 - named after what happened, as all of them
     """The image is not any more what the caller has seen."""
 
 
@@ -100,19 +95,25 @@ def grow(ioctx: Any, name: str, size: int, guard: Guard) -> None:
         opened.resize(size, allow_shrink=False)
 
 
-def check_shrinkable(ioctx: Any, name: str, size: int, guard: Guard) -> Header:
+def check_shrinkable(connection: Connection, ioctx: Any, name: str, size: int, guard: Guard) -> Header:
     found = guard.pass_(ioctx, name, (Work.SHRINK,))
     if size > found.size:
         text = f'{image(ioctx, name)} has {found.size} bytes, less than {size}: growing it needs no "shrink"'
         raise BadRequest(text, code=errno.EINVAL)
-    refuse_if_watched(ioctx, name)
+    ties.refuse_change(ioctx, found.id, image(ioctx, name), name)
+    sweep.require_deletable(connection.data_of(ioctx, found.data_pool), ioctx, found.id)
     return found
 
 
-def shrink(ioctx: Any, name: str, found: Header, size: int, operation: str) -> None:
+def shrink(ioctx: Any, name: str, found: Header, size: int, progress: Progress, *, operation: str) -> None:
+    """In steps, since librbd tells nothing of how far it is; what is done stays done when it is stopped."""
+    step = _STEP * found.object_size
     what = image_errors("resizing", image(ioctx, name))
-    with marked(ioctx, found.id, Work.SHRINK, operation), what, rbd.Image(ioctx, name) as opened:
-        opened.resize(size, allow_shrink=True)
+    with marked(ioctx, found, Work.SHRINK, operation) as gone, what, rbd.Image(ioctx, name) as opened:
+        for smaller in (*range(found.size - step, size, -step), size):
+            opened.resize(smaller, allow_shrink=True)
+            gone()
+            progress((found.size - smaller) / max(found.size - size, 1))
 
 
 def require_free(ioctx: Any, name: str) -> None:
@@ -127,38 +128,29 @@ def rename(ioctx: Any, name: str, new: str, guard: Guard) -> None:
         _LIBRBD.rename(ioctx, name, new)
 
 
-def check_removable(ioctx: Any, name: str, guard: Guard) -> Header | None:
-    """None: there is no image, only the name. Raises InUse with what is in the way."""
+def check_removable(connection: Connection, ioctx: Any, name: str, guard: Guard) -> Header | None:
+    """None: there is no image, only the name. Raises InUse with everything that depends on the image."""
     try:
         found = guard.pass_(ioctx, name, tuple(Work))
     except ImageMissing:
         if directory.known(ioctx, name):
             return None
         raise
-    if found.snapshots:
-        explain_snapshots(ioctx, name)
+    ties.refuse_removal(ioctx, found.id, image(ioctx, name), name)
+    sweep.require_deletable(connection.data_of(ioctx, found.data_pool), ioctx, found.id)
     return found
 
 
-def remove(ioctx: Any, name: str, found: Header | None, progress: Progress, operation: str) -> None:
-    """Removes the image with its data; begins only if nobody uses it.
-
-    librbd moves it to the trash and purges it there: stopped half-way, that is where it is.
-    """
-    if found is not None:
-        mark(ioctx, found.id, Work.REMOVE, operation)
+def remove(
+    connection: Connection, ioctx: Any, name: str, found: Header | None, progress: Progress, *, operation: str
+) -> None:
+    if found is None:
+        with contextlib.suppress(ImageMissing), image_errors("removing", image(ioctx, name)):
+            _LIBRBD.remove(ioctx, name)
+        return
+    data = connection.data_of(ioctx, found.data_pool)
     try:
-        with (
-            contextlib.suppress(ImageMissing),
-            cancellable("removing", image(ioctx, name), found, progress) as callback,
-        ):
-            _LIBRBD.remove(ioctx, name, on_progress=callback)
-    except InUse:
-        # Refused before anything was removed.
-        if found is not None:
-            unmark(ioctx, found.id)
-        refuse_if_watched(ioctx, name)
-        raise
+        purging.remove(ioctx, data, name, found, Begun(ioctx, found.id, operation, progress))
     except CephError as error:
         # Another client has removed it at the same time: librbd's own way of saying so.
         if error.code != errno.ESTALE or directory.known(ioctx, name):
@@ -173,11 +165,27 @@ def check_clone(ioctx: Any, name: str, guard: Guard) -> Header:
     return found
 
 
-def flatten(ioctx: Any, name: str, found: Header, progress: Progress) -> None:
+def flatten(ioctx: Any, name: str, progress: Progress) -> None:
     """Copies what a clone shares with its parent; stopping it half-way loses nothing."""
+    stopped: list[Cancelled] = []
+
+    def callback(done: int, total: int) -> int:
+        try:
+            progress(done / total if total else 0.0)
+        except Cancelled as error:
+            stopped.append(error)
+            return -errno.ECANCELED
+        return 0
+
     target = image(ioctx, name)
-    with cancellable("flattening", target, found, progress) as callback, rbd.Image(ioctx, name) as opened:
-        opened.flatten(on_progress=callback)
+    try:
+        with image_errors("flattening", target), rbd.Image(ioctx, name) as opened:
+            opened.flatten(on_progress=callback)
+    except CephError as error:
+        if stopped and error.code == errno.ECANCELED:
+            text = f"flattening {target} was stopped half-way: {stopped[0]}"
+            raise Cancelled(text, code=errno.ECANCELED) from None
+        raise
 
 
 def refuse_if_watched(ioctx: Any, name: str) -> None:
@@ -193,49 +201,3 @@ def refuse_watchers(opened: Any, target: str) -> None:
             "after 30 s",
             code=errno.EBUSY,
         )
-
-
-def explain_snapshots(ioctx: Any, name: str) -> None:
-    """Raises InUse with the names of its snapshots and clones."""
-    target = image(ioctx, name)
-    with image_errors("opening", target), rbd.Image(ioctx, name, read_only=True) as opened:
-        snapshots = tuple(snapshot["name"] for snapshot in opened.list_snaps())
-        children = tuple(clone_text(child) for child in opened.list_children2())
-    if children:
-        raise InUse(
-            f"{target} is kept: clones depend on it: {some(children)}; flatten or delete them first",
-            code=errno.ENOTEMPTY,
-        )
-    if snapshots:
-        raise InUse(f"{target} is kept: it has snapshots: {some(snapshots)}; delete them first", code=errno.ENOTEMPTY)
-
-
-@contextlib.contextmanager
-def cancellable(
-    operation: str, target: str, found: Header | None, progress: Progress
-) -> Iterator[Callable[[int, int], int] | None]:
-    """Gives librbd its progress callback, which stops the work with a negative number.
-
-    It is called for every object, and costs more than the object: none for images that are done in a moment.
-    """
-    if found is None or found.objects < _WORTH_TELLING:
-        with image_errors(operation, target):
-            yield None
-        return
-    stopped: list[CephError] = []
-
-    def callback(done: int, total: int) -> int:
-        try:
-            progress(done / total if total else 0.0)
-        except Cancelled as error:
-            stopped.append(error)
-            return -errno.ECANCELED
-        return 0
-
-    try:
-        with image_errors(operation, target):
-            yield callback
-    except CephError as error:
-        if stopped and error.code == errno.ECANCELED:
-            raise Cancelled(f"{operation} {target} was stopped half-way: {stopped[0]}", code=errno.ECANCELED) from None
-        raise

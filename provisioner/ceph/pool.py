@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from provisioner.ceph import adoption, blank, finding, images, journal, removal
+from provisioner.ceph import adoption, blank, directory, finding, images, journal, removal
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import ImageMissing, PoolMissing
 from provisioner.ceph.images import Fence
 from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, Sought, Space, Trashed
+from provisioner.ceph.progress import Progress, unheard
+from provisioner.ceph.threads import Alive
 from provisioner.ceph.where import image as image_text
 
 if TYPE_CHECKING:
@@ -75,7 +77,11 @@ class Pool:
 
         A large one is only moved to the trash; its id comes back, for `trash_remove`.
         """
-        return await self._do("remove", lambda ioctx: removal.remove(ioctx, sought, fence), sought.name, slow=True)
+
+        def work(connection: Connection, ioctx: Any) -> str | None:
+            return removal.remove(connection, ioctx, sought, fence)
+
+        return await self._with("remove", work, sought.name, slow=True)
 
     async def trash(self, sought: Sought, *, delay: int, fence: Fence) -> None:
         await self._do("trash", lambda ioctx: removal.trash(ioctx, sought, fence, delay=delay), sought.name)
@@ -92,10 +98,20 @@ class Pool:
     async def trash_list(self) -> list[Trashed]:
         return await self._do("trash_list", removal.trash_listing)
 
-    async def trash_remove(self, identifier: str, *, fence: Fence) -> None:
-        await self._do(
-            "trash_remove", lambda ioctx: removal.trash_remove(ioctx, identifier, fence), identifier, slow=True
-        )
+    async def objects(self, identifier: str) -> int:
+        """How many the image, which may be in the trash, can have; 0 if it is gone."""
+        found = await self._do("objects", lambda ioctx: directory.header_by_id(ioctx, identifier))
+        return found.objects if found is not None else 0
+
+    async def trash_remove(
+        self, identifier: str, *, fence: Fence, progress: Progress = unheard, alive: Alive | None = None
+    ) -> None:
+        """`progress`: see provisioner.ceph.progress; called by a thread. `alive`: when it last was."""
+
+        def work(connection: Connection, ioctx: Any) -> None:
+            removal.trash_remove(connection, ioctx, identifier, fence, progress)
+
+        await self._with("trash_remove", work, identifier, slow=True, alive=alive)
 
     async def trash_restore(self, identifier: str, name: str, *, fence: Fence) -> None:
         await self._do("trash_restore", lambda ioctx: removal.trash_restore(ioctx, identifier, name, fence), name)
@@ -144,17 +160,28 @@ class Pool:
             return False
         return True
 
-    async def _do(self, operation: str, work: Callable[[Any], T], changes: str = "", *, slow: bool = False) -> T:
+    async def _do(self, operation: str, work: Callable[[Any], T], changes: str = "") -> T:
+        return await self._with(operation, lambda _, ioctx: work(ioctx), changes)
+
+    async def _with(
+        self,
+        operation: str,
+        work: Callable[[Connection, Any], T],
+        changes: str,
+        *,
+        slow: bool = False,
+        alive: Alive | None = None,
+    ) -> T:
         def run(connection: Connection) -> T:
             ioctx = connection.ioctx(self._pool, self.namespace)
             try:
-                return work(ioctx)
+                return work(connection, ioctx)
             except ImageMissing:
                 images.require_namespace(ioctx, self.namespace)
                 raise
 
         key = self._key(changes) if changes else ""
-        return await self._cluster.run(operation, run, key=key, pool=self.name, slow=slow)
+        return await self._cluster.run(operation, run, key=key, pool=self.name, slow=slow, alive=alive)
 
     def _key(self, image: str) -> str:
         return f"image {self.name}/{self.namespace}/{image}"

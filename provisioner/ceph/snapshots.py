@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from provisioner.ceph import directory
+from provisioner.ceph import directory, sweep, ties
 from provisioner.ceph.binding import rbd
-from provisioner.ceph.editing import Guard, refuse_if_watched
+from provisioner.ceph.connection import Connection
+from provisioner.ceph.editing import Guard
 from provisioner.ceph.errors import BadRequest, CephError, ImageTaken, InUse, Missing, translated
 from provisioner.ceph.headers import Header
 from provisioner.ceph.model import ImageSpec
@@ -114,17 +115,18 @@ def delete(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
         opened.remove_snap(snapshot)
 
 
-def check_rollback(ioctx: Any, name: str, snapshot: str, guard: Guard) -> Header:
+def check_rollback(connection: Connection, ioctx: Any, name: str, snapshot: str, guard: Guard) -> Header:
     found = guard.pass_(ioctx, name, (Work.ROLLBACK,))
     require(ioctx, name, snapshot)
-    refuse_if_watched(ioctx, name)
+    ties.refuse_change(ioctx, found.id, image(ioctx, name), name)
+    sweep.require_deletable(connection.data_of(ioctx, found.data_pool), ioctx, found.id)
     return found
 
 
 def rollback(ioctx: Any, name: str, found: Header, snapshot: str, operation: str) -> None:
     """Copies the snapshot over the image. Half of it is neither: the image stays marked until it is done."""
     what = translated("rolling back to", _target(ioctx, name, snapshot))
-    with marked(ioctx, found.id, Work.ROLLBACK, operation), what, rbd.Image(ioctx, name) as opened:
+    with marked(ioctx, found, Work.ROLLBACK, operation), what, rbd.Image(ioctx, name) as opened:
         opened.rollback_to_snap(snapshot)
 
 

@@ -17,6 +17,9 @@ from provisioner.ceph.errors import OutcomeUnknown, Unavailable
 
 T = TypeVar("T")
 
+Alive = Callable[[], float]
+"""When a call last gave a sign of life, by time.monotonic."""
+
 
 class Running:
     """What is being worked on, by key, since when: one for all the threads that may touch the same things."""
@@ -50,12 +53,13 @@ class Threads:
         self._started = 0
         self._keys = running
         self._calls: dict[asyncio.Future[None], float] = {}
+        self._lost: set[asyncio.Future[Any]] = set()
 
-    async def call(self, key: str, work: Callable[[], T], *, deadline: float) -> T:
+    async def call(self, key: str, work: Callable[[], T], *, deadline: float, alive: Alive | None = None) -> T:
         """Runs `work` in a thread. `key` names what it touches: two calls with one key never run side by side.
 
-        Raises OutcomeUnknown after `deadline` seconds; the call itself goes on, and until it returns every other call
-        with its key fails as Unavailable.
+        Raises OutcomeUnknown after `deadline` seconds without an answer and without a sign of life; the call itself
+        goes on, and until it returns every other call with its key fails as Unavailable.
         """
         self._keys.refuse_twice(key)
         await self._slot()
@@ -66,11 +70,32 @@ class Threads:
             raise
         answer = self._start(key, work)
         try:
-            # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the answer.
-            async with asyncio.timeout(deadline):
-                return await answer
+            return await self._answered(answer, deadline, alive)
         except TimeoutError:
+            self._give_up(answer)
             raise OutcomeUnknown(f"{self._name}: {key}: Ceph did not answer within {deadline:g} s") from None
+        finally:
+            answer.cancel()  # no effect on one that is there
+
+    async def _answered(self, answer: "asyncio.Future[T]", deadline: float, alive: Alive | None) -> T:
+        left = deadline
+        while True:
+            try:
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the answer.
+                async with asyncio.timeout(left):
+                    return await asyncio.shield(answer)
+            except TimeoutError:
+                if answer.done():
+                    return answer.result()
+                left = deadline - (time.monotonic() - alive()) if alive is not None else 0.0
+                if left <= 0:
+                    raise
+
+    def _give_up(self, answer: "asyncio.Future[Any]") -> None:
+        """Another thread takes the place of one whose call may never return, as some of librbd's don't."""
+        if len(self._lost) < self._size:
+            self._lost.add(answer)
+            self._free.release()
 
     async def _slot(self) -> None:
         while True:
@@ -101,7 +126,10 @@ class Threads:
             self._keys.end(key)
             del self._calls[done]
             done.set_result(None)
-            self._free.release()
+            if answer in self._lost:
+                self._lost.discard(answer)
+            else:
+                self._free.release()
             if answer.cancelled():
                 return  # nobody waits any more
             if error is not None:
@@ -119,7 +147,7 @@ class Threads:
             with contextlib.suppress(RuntimeError):  # the loop is gone: so is everybody who could wait
                 loop.call_soon_threadsafe(finish, result, failure)
 
-        if self._started < min(self._size, len(self._calls)):
+        if self._started < min(self._size + len(self._lost), len(self._calls)):
             self._started += 1
             threading.Thread(target=self._serve, name=f"ceph-{self._name}-{self._started}", daemon=True).start()
         self._jobs.put(job)

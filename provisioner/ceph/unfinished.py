@@ -1,25 +1,45 @@
 """What was begun with an image and not finished, written on the image itself.
 
-Work that goes on for long and loses data on its way (removing, rolling back, shrinking) is first written down in the
-image's metadata. Whoever looks after a crash sees that the image is not whole, and what to do about it.
+Work that goes on for long and loses data on its way (removing, rolling back, shrinking) is written down in the image's
+metadata when data begin to go. After a crash the image tells that it is not whole, and what to do about it.
+
+Copies and clones inherit metadata, so a mark names the image that it is about by its id. A mark of version 0.1.0 names
+it too, inside the operation's identifier.
 """
 
+import base64
+import binascii
 import contextlib
 import errno
-from collections.abc import Iterator, Mapping
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from provisioner.ceph import metadata
-from provisioner.ceph.errors import InUse, Missing
+from provisioner.ceph.errors import CephError, InUse, Missing
 from provisioner.ceph.headers import Header
 from provisioner.ceph.where import image_errors
 
 UNFINISHED = "sutler.dev/unfinished"
-"""Metadata key: what was begun and not finished, as a word of `Work`, the operation's identifier and the image's id.
+"""Metadata key: a word of `Work`, the operation's identifier or "-", the id of the image.
 
 Version 0.1.0 wrote no id.
 """
+
+PROGRESS = "sutler.dev/progress"
+"""Metadata key: how far the removal is (0 to 1), and when it began and was last seen, in seconds since 1970."""
+
+_NO_OPERATION = "-"
+_RECENT = 120
+"""Seconds for which a note of progress tells that the work goes on."""
+
+_REFUSALS = frozenset(
+    {errno.EPERM, errno.EACCES, errno.EROFS, errno.EBUSY, errno.EINVAL, errno.ENOENT, errno.EOPNOTSUPP, errno.ENOTEMPTY}
+)
+"""What librbd answers before it touches any data. Whether the user may delete objects was tried before."""
 
 
 class Work(StrEnum):
@@ -33,48 +53,123 @@ _WAY_OUT = {
     Work.ROLLBACK: "rolling it back was begun, it is neither the old nor the new; roll it back again",
     Work.SHRINK: "shrinking it was begun and data at its end is gone; shrink it again",
 }
+_PERHAPS = (
+    "version 0.1 began to remove it, and perhaps stopped before any data was gone: check its content. If that is "
+    f"whole, take the mark off (rbd image-meta remove IMAGE {UNFINISHED}); else delete it, or purge it in the trash"
+)
 
 
-def begun(said: Mapping[str, str], identifier: str) -> tuple[str, str]:
-    """The work that was begun with the image of this id, and the operation; empty, if none was.
+@dataclass(frozen=True, slots=True)
+class Mark:
+    word: str
+    operation: str | None
+    exact: bool
+    """Version 0.1.0 marked images before librbd had agreed to remove them."""
+
+
+def read(said: Mapping[str, str], identifier: str) -> Mark | None:
+    """The mark of the image with this id, in its metadata; None: it has none of its own.
 
     A copy has the mark of the image that it was made of, and is whole.
     """
     word, operation, of = (*said.get(UNFINISHED, "").split(" "), "", "")[:3]
-    return ("", "") if of and of != identifier else (word, operation)
+    about = of or _image_of(operation)
+    if not word or about not in {"", identifier}:
+        return None
+    return Mark(word, operation if operation not in {"", _NO_OPERATION} else None, exact=bool(of))
+
+
+def begun(said: Mapping[str, str], identifier: str) -> str:
+    """The work that was begun with the image of this id; empty, if none was."""
+    mark = read(said, identifier)
+    return mark.word if mark else ""
+
+
+def _image_of(operation: str) -> str:
+    """Out of an operation's identifier, see provisioner.api.operations; empty if it is none."""
+    try:
+        parts = json.loads(base64.b64decode(operation + "=" * (-len(operation) % 4), altchars=b"-_", validate=True))
+        return str(parts[4])
+    except (binascii.Error, ValueError, TypeError, LookupError):
+        return ""
 
 
 def unfinished(found: Header) -> str | None:
     """What was begun with the image and what to do about it, in words."""
-    word, _ = begun(found.metadata, found.id)
-    if not word:
+    mark = read(found.metadata, found.id)
+    if mark is None:
         return None
-    return _WAY_OUT[Work(word)] if word in set(Work) else f"{word} was begun"
+    if mark.word == Work.REMOVE and not mark.exact:
+        return _PERHAPS
+    return _WAY_OUT[Work(mark.word)] if mark.word in set(Work) else f"{mark.word} was begun"
 
 
 def operation_of(found: Header) -> str | None:
     """The identifier of what was begun with the image."""
-    return begun(found.metadata, found.id)[1] or None
+    mark = read(found.metadata, found.id)
+    return mark.operation if mark else None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    done: float
+    """0 to 1."""
+    left: int | None
+    """Seconds, estimated; None while there is too little to go by, or when nobody is at work on it now."""
+
+
+def progress_of(found: Header, now: float) -> Share | None:
+    """How far the removal of the image is."""
+    mark = read(found.metadata, found.id)
+    try:
+        share, started, seen = found.metadata[PROGRESS].split(" ")
+        done, begun, last = float(share), int(started), int(seen)
+    except (KeyError, ValueError):
+        return None
+    if mark is None or mark.word != Work.REMOVE or not 0 <= done <= 1:
+        return None
+    left = round((last - begun) * (1 - done) / done - (now - last)) if done and last > begun else None
+    return Share(done, max(left, 0) if left is not None and now - last < _RECENT else None)
 
 
 def require_whole(target: str, found: Header, finishes: tuple[Work, ...] = ()) -> None:
-    what = unfinished(found)
-    if what and begun(found.metadata, found.id)[0] not in finishes:
+    mark, what = read(found.metadata, found.id), unfinished(found)
+    if mark and mark.word not in finishes:
         raise InUse(f"{target} is not whole: {what}", code=errno.EBUSY)
 
 
-def mark(ioctx: Any, identifier: str, work: Work, operation: str) -> None:
-    with image_errors("writing the metadata of", f"image id {identifier}"):
-        text = metadata.encode_map({UNFINISHED: f"{work} {operation} {identifier}"})
-        ioctx.execute(metadata.HEADER + identifier, metadata.CLASS, "metadata_set", text)
+def mark(ioctx: Any, identifier: str, work: Work, operation: str, *, progress: tuple[float, int] | None = None) -> None:
+    """`progress`: the done part, and when it began."""
+    written = {UNFINISHED: f"{work} {operation or _NO_OPERATION} {identifier}"}
+    if progress is not None:
+        share, started = progress
+        written[PROGRESS] = f"{share:.4f} {started} {int(time.time())}"
+    _write(ioctx, identifier, written)
 
 
 @contextlib.contextmanager
-def marked(ioctx: Any, identifier: str, work: Work, operation: str) -> Iterator[None]:
-    """Stays marked when what is inside fails: nobody knows how far it came."""
-    mark(ioctx, identifier, work, operation)
-    yield
-    unmark(ioctx, identifier)
+def marked(ioctx: Any, found: Header, work: Work, operation: str) -> Iterator[Callable[[], None]]:
+    """Stays marked when what is inside fails: it is unknown how far it came.
+
+    When librbd refuses it instead, the image is as it was, unless what is yielded was called: data are gone by then.
+    """
+    gone: list[bool] = []
+    mark(ioctx, found.id, work, operation)
+    try:
+        yield lambda: gone.append(True)
+    except CephError as error:
+        if error.code in _REFUSALS and not gone:
+            _undo(ioctx, found)
+        raise
+    unmark(ioctx, found.id)
+
+
+def _undo(ioctx: Any, found: Header) -> None:
+    before = found.metadata.get(UNFINISHED)
+    if before is None:
+        unmark(ioctx, found.id)
+    else:
+        _write(ioctx, found.id, {UNFINISHED: before})
 
 
 def unmark(ioctx: Any, identifier: str) -> None:
@@ -83,3 +178,8 @@ def unmark(ioctx: Any, identifier: str) -> None:
         ioctx.execute(
             metadata.HEADER + identifier, metadata.CLASS, "metadata_remove", len(key).to_bytes(4, "little") + key
         )
+
+
+def _write(ioctx: Any, identifier: str, written: dict[str, str]) -> None:
+    with image_errors("writing the metadata of", f"image id {identifier}"):
+        ioctx.execute(metadata.HEADER + identifier, metadata.CLASS, "metadata_set", metadata.encode_map(written))

@@ -68,7 +68,7 @@ def check_place(place: Place, cls: VolumeClass) -> None:
 
 
 def check_metadata(metadata: Mapping[str, str], identifier: str, path: str, kubernetes: str) -> None:
-    if word := begun(metadata, identifier)[0]:
+    if word := begun(metadata, identifier):
         raise Obstacle(f"{path} is not whole: {word} was begun; finish that first")
     cluster = metadata.get(names.KUBERNETES)
     if cluster not in {None, kubernetes} or (cluster is None and names.OWNER in metadata):
@@ -155,7 +155,7 @@ def for_claim(claim: Json, cls: VolumeClass, image: Image, path: str) -> Request
     volume = claim["spec"].get("volumeName")
     if volume:
         raise Obstacle(f"claim {key} has volume {volume}: delete the claim first", passing=True)
-    match claims.decide(claim, cls, formatted=True):
+    match claims.decide(claim, cls):
         case claims.Leave(reason):
             raise Obstacle(f"claim {key} can't get it: {reason}", passing=True)
         case claims.Refuse(message):

@@ -16,7 +16,6 @@ from provisioner.volumes.expand import Expander
 from provisioner.volumes.provision import Provisioner
 from provisioner.volumes.purge import Purger
 from provisioner.volumes.reconcile import Policy, Reconciler
-from provisioner.volumes.refuse import Refuser
 from provisioner.volumes.remove import Remover
 from provisioner.volumes.watches import Watches
 from sutler import probes
@@ -118,7 +117,6 @@ async def _controller(
     capacity = Capacity(
         fenced, clusters, watches.classes, namespace=settings.namespace, interval=settings.capacity_interval
     )
-    refuser = Refuser(fenced, events)
     provisioner = Provisioner(
         fenced,
         clusters,
@@ -127,7 +125,6 @@ async def _controller(
         fence=fence,
         absent=lambda volume: watches.surely_absent(volume, since),
         why_full=capacity.why_full,
-        refuser=refuser,
     )
     policy = Policy(
         interval=settings.reconcile_interval,
@@ -152,7 +149,6 @@ async def _controller(
         clusters,
         events,
         provisioner=provisioner,
-        refuser=refuser,
         expander=Expander(fenced, clusters, events, fence=fence),
         adopter=Adopter(
             fenced,
@@ -168,7 +164,7 @@ async def _controller(
             clusters,
             events,
             kubernetes=kubernetes,
-            attachments=watches.attachments,
+            attached=watches.attached,
             fence=fence,
             purge=purger.add,
         ),

@@ -136,11 +136,9 @@ async def test_last_words_are_sent_at_the_end(client: Client, thing: Json) -> No
     recorder = EventRecorder(client, "sutler-test")
     async with running(recorder.run()):
         await asyncio.sleep(0)
-        recorder.warning(thing, "Stopping", f"why {'ä' * 5000}: what to do")
+        recorder.warning(thing, "Stopping", "a" * 5000)
     (event,) = await recorded(client, thing, 1)
-    assert 1020 <= len(event["message"].encode()) <= 1024
-    assert event["message"].startswith("why ä")
-    assert event["message"].endswith("ä: what to do")
+    assert len(event["message"]) == 1024
 
 
 @pytest.mark.parametrize("late", [False, True])

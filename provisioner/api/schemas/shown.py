@@ -171,7 +171,7 @@ class TrashShown(Shown):
             deleted=entry.deleted,
             until=entry.until,
             claim=claim_of(header) if header else None,
-            unfinished=state_of(header, running) if header else _HALF,
+            unfinished=state_of(header, running) or entry.unfinished if header else _HALF,
         )
 
 

@@ -1,0 +1,307 @@
+"""What is part of something is kept as it was, and says of what; what is whole is never said to be damaged."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import rbd
+
+from provisioner.ceph import directory, editing, purging, removal, trashcan
+from provisioner.ceph.connection import ClusterSettings, Connection
+from provisioner.ceph.editing import Guard
+from provisioner.ceph.errors import CephError, Denied, InUse
+from provisioner.ceph.progress import Begun, Cancelled, unheard
+from provisioner.ceph.unfinished import UNFINISHED, Work, mark, progress_of, unfinished
+from tests.cluster import Ceph
+
+MIB = 1 << 20
+LARGE = 1 << 50
+"""268 million objects, which take days to be asked for."""
+
+
+@pytest.fixture
+def connection(settings: ClusterSettings) -> Iterator[Connection]:
+    made = Connection(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ioctx(connection: Connection, pool: str) -> Any:
+    return connection.ioctx(pool)
+
+
+def make(ioctx: Any, name: str, size: int = 8 * MIB, features: int = 1) -> None:
+    rbd.RBD().create(ioctx, name, size, old_format=False, features=features)
+
+
+def grouped(ceph: Ceph, ioctx: Any) -> None:
+    ceph.rbd("group", "create", f"{ioctx.get_pool_name()}/trio")
+    ceph.rbd("group", "image", "add", f"{ioctx.get_pool_name()}/trio", f"{ioctx.get_pool_name()}/image")
+
+
+def snapped_by_its_group(ceph: Ceph, ioctx: Any) -> None:
+    grouped(ceph, ioctx)
+    ceph.rbd("group", "snap", "create", f"{ioctx.get_pool_name()}/trio@monday")
+    ceph.rbd("group", "image", "rm", f"{ioctx.get_pool_name()}/trio", f"{ioctx.get_pool_name()}/image")
+
+
+def migrating(_: Ceph, ioctx: Any) -> None:
+    rbd.RBD().migration_prepare(ioctx, "image", ioctx, "image", features=1)
+
+
+def demoted(ceph: Ceph, ioctx: Any) -> None:
+    pool = ioctx.get_pool_name()
+    ceph.rbd("mirror", "pool", "enable", pool, "image")
+    ceph.rbd("mirror", "image", "enable", f"{pool}/image", "snapshot")
+    ceph.rbd("mirror", "image", "demote", f"{pool}/image")
+
+
+def protected(_: Ceph, ioctx: Any) -> None:
+    with rbd.Image(ioctx, "image") as image:
+        image.create_snap("monday")
+        image.protect_snap("monday")
+
+
+def cloned_from_a_deleted_snapshot(ceph: Ceph, ioctx: Any) -> None:
+    with rbd.Image(ioctx, "image") as image:
+        image.create_snap("monday")
+    path = f"{ioctx.get_pool_name()}/image@monday"
+    ceph.rbd("clone", "--rbd-default-clone-format", "2", path, f"{ioctx.get_pool_name()}/child")
+    ceph.rbd("snap", "rm", path)
+
+
+TIED: list[tuple[Callable[[Ceph, Any], None], str]] = [
+    (grouped, r"is a member of group \S+/trio; take it out first \(rbd group image rm \S+/trio \S+/image\)"),
+    (snapped_by_its_group, r"snapshots of a group: \S+/trio@monday; .*\(rbd group snap rm \S+/trio@monday\)"),
+    (migrating, r"is being migrated; .*rbd migration abort \S+/image\)"),
+    (demoted, r"mirrored copy and not primary: .*rbd mirror image promote --force \S+/image"),
+    (protected, r"it has snapshots: monday; delete them first \(rbd snap rm after rbd snap unprotect\)"),
+    (cloned_from_a_deleted_snapshot, r"clones depend on it: \S+/child; flatten or delete them first"),
+]
+
+
+@pytest.mark.parametrize(("tie", "says"), TIED, ids=[tie.__name__ for tie, _ in TIED])
+def test_image_that_is_part_of_something_stays_as_it_was_and_says_of_what(
+    connection: Connection, ioctx: Any, ceph: Ceph, tie: Callable[[Ceph, Any], None], says: str
+) -> None:
+    ceph.ceph("osd", "set-require-min-compat-client", "mimic")
+    make(ioctx, "image", features=5)
+    tie(ceph, ioctx)
+    found = directory.header(ioctx, "image")
+    for refused in (
+        lambda: editing.check_removable(connection, ioctx, "image", Guard()),
+        # Tied right after it was looked at: librbd refuses.
+        lambda: editing.remove(connection, ioctx, "image", found, unheard, operation="op"),
+        lambda: trashcan.throw(ioctx, "image", Guard(), 0),
+    ):
+        with pytest.raises(InUse, match=says):
+            refused()
+        now = directory.header(ioctx, "image")
+        assert (now.id, unfinished(now), UNFINISHED in now.metadata) == (found.id, None, False)
+        assert [entry.id for entry in trashcan.everything(ioctx) if entry.id == found.id] == []
+
+
+def test_refused_shrink_and_rollback_leave_no_mark(connection: Connection, ioctx: Any, ceph: Ceph) -> None:
+    make(ioctx, "image", features=5)
+    found = directory.header(ioctx, "image")
+    demoted(ceph, ioctx)
+    with pytest.raises(InUse, match="not primary"):
+        editing.check_shrinkable(connection, ioctx, "image", MIB, Guard())
+    with pytest.raises(CephError, match="read-only"):
+        editing.shrink(ioctx, "image", found, MIB, unheard, operation="op")
+    assert UNFINISHED not in directory.header(ioctx, "image").metadata
+    # A mark that was true before the refusal stays.
+    mark(ioctx, found.id, Work.SHRINK, "earlier")
+    with pytest.raises(CephError, match="read-only"):
+        editing.shrink(ioctx, "image", directory.header(ioctx, "image"), MIB, unheard, operation="op")
+    assert directory.header(ioctx, "image").metadata[UNFINISHED] == f"shrink earlier {found.id}"
+
+
+def test_watched_image_is_kept_by_volumes_and_by_the_trash(
+    connection: Connection, ioctx: Any, settings: ClusterSettings, pool: str
+) -> None:
+    make(ioctx, "image", features=5)
+    found = directory.header(ioctx, "image")
+    other = Connection(settings)
+    with rbd.Image(other.ioctx(pool), "image"):
+        with pytest.raises(InUse, match=r"in use at \S+; unmap it there first"):
+            editing.remove(connection, ioctx, "image", found, unheard, operation="op")
+        with pytest.raises(InUse, match="in use at"):
+            trashcan.throw(ioctx, "image", Guard(), 0)
+    other.close()
+    assert UNFINISHED not in directory.header(ioctx, "image").metadata
+
+
+def test_member_of_a_group_in_the_trash_is_not_marked_by_a_purge(
+    connection: Connection, ioctx: Any, ceph: Ceph
+) -> None:
+    make(ioctx, "image")
+    grouped(ceph, ioctx)
+    found = directory.header(ioctx, "image")
+    rbd.RBD().trash_move(ioctx, "image", 0)
+    entry = trashcan.show(ioctx, found.id)
+    with pytest.raises(InUse, match=f"--image-pool {ioctx.get_pool_name()} --image-id {found.id}"):
+        trashcan.purge(connection, ioctx, entry, unheard, "op")
+    entry = trashcan.show(ioctx, found.id)
+    assert (entry.unfinished, entry.removing) == (None, False)
+    assert trashcan.restore(ioctx, found.id, None) == "image"
+
+
+def test_pool_that_keeps_what_is_removed_has_it_whole_in_its_trash(connection: Connection, ioctx: Any) -> None:
+    rbd.RBD().config_set(ioctx, "rbd_move_to_trash_on_remove", "true")
+    for name, size in (("small", 8 * MIB), ("large", LARGE)):
+        make(ioctx, name, size)
+        found = directory.header(ioctx, name)
+        editing.remove(connection, ioctx, name, found, unheard, operation="op")
+        entry = trashcan.show(ioctx, found.id)
+        assert (entry.source, entry.unfinished) == ("USER", None)
+        assert trashcan.restore(ioctx, found.id, None) == name
+
+
+@pytest.mark.parametrize("data", [False, True])
+def test_user_who_may_not_delete_data_is_refused_before_anything_is_lost(
+    ioctx: Any, ceph: Ceph, settings: ClusterSettings, data: bool
+) -> None:
+    pool = ioctx.get_pool_name()
+    other = ceph.pool(f"{pool}-data")
+    rbd.RBD().create(ioctx, "image", 8 * MIB, old_format=False, features=1, data_pool=other)
+    caps = f"allow r pool={pool}, allow class-read pool={pool}, allow r pool={other}"
+    if data:
+        caps = f"allow rwx pool={pool}, allow r pool={other}"
+    user = f"client.reader-{pool}"
+    key = ceph.ceph("auth", "get-or-create-key", user, "mon", "profile rbd", "osd", caps).strip()
+    limited = Connection(
+        ClusterSettings(conf=settings.conf, user=user.removeprefix("client."), key=key, timeout=3, connect_timeout=3)
+    )
+    place = limited.ioctx(pool)
+    with pytest.raises(Denied, match="check its caps"):
+        editing.check_removable(limited, place, "image", Guard())
+    limited.close()
+    assert UNFINISHED not in directory.header(ioctx, "image").metadata
+    ceph.remove_pool(other)
+
+
+def test_huge_image_goes_at_once_and_takes_nothing_else_with_it(connection: Connection, ioctx: Any, ceph: Ceph) -> None:
+    pool = ioctx.get_pool_name()
+    other = ceph.pool(f"{pool}-data")
+    rbd.RBD().namespace_create(ioctx, "tenant")
+    for namespace, data_pool in (("", None), ("tenant", None), ("", other), ("tenant", other)):
+        place = connection.ioctx(pool, namespace)
+        for name in ("huge", "kept"):
+            rbd.RBD().create(place, name, LARGE, old_format=False, features=1, data_pool=data_pool)
+            with rbd.Image(place, name) as image:
+                for offset in (0, MIB, LARGE // 2, LARGE - 1):
+                    image.write(name[:1].encode(), offset)
+        editing.remove(connection, place, "huge", directory.header(place, "huge"), unheard, operation="op")
+        assert rbd.RBD().list(place) == ["kept"]
+        assert list(trashcan.everything(place)) == []
+        with rbd.Image(place, "kept") as image:
+            assert [image.read(offset, 1) for offset in (0, MIB, LARGE // 2, LARGE - 1)] == [b"k"] * 4
+            prefix = image.block_name_prefix()
+        data = connection.data_of(place, directory.header(place, "kept").data_pool)
+        assert data is not None
+        assert {found.key.rpartition(".")[0] for found in data.list_objects() if "rbd_data" in found.key} == {prefix}
+        editing.remove(connection, place, "kept", directory.header(place, "kept"), unheard, operation="op")
+    ceph.remove_pool(other)
+
+
+def test_huge_clone_parts_from_its_parent(connection: Connection, ioctx: Any, ceph: Ceph) -> None:
+    ceph.ceph("osd", "set-require-min-compat-client", "mimic")
+    make(ioctx, "parent", LARGE)
+    pool = ioctx.get_pool_name()
+    ceph.rbd("snap", "create", f"{pool}/parent@first")
+    ceph.rbd("clone", "--rbd-default-clone-format", "2", f"{pool}/parent@first", f"{pool}/child")
+    ceph.rbd("snap", "rm", f"{pool}/parent@first")
+    editing.remove(connection, ioctx, "child", directory.header(ioctx, "child"), unheard, operation="op")
+    with rbd.Image(ioctx, "parent") as image:
+        assert list(image.list_snaps()) == []
+
+
+@pytest.mark.parametrize("features", [1, 13], ids=["listed", "by object map"])
+def test_stopped_removal_is_marked_not_restorable_and_goes_on(
+    connection: Connection, ioctx: Any, features: int
+) -> None:
+    make(ioctx, "image", 1 << 38 if features == 1 else 1 << 33, features)
+    with rbd.Image(ioctx, "image") as image:
+        for number in range(1200):
+            image.write(b"x", number << 22)
+    found = directory.header(ioctx, "image")
+    stop: list[float] = []
+
+    def progress(share: float) -> None:
+        if stop and share > 0:
+            raise Cancelled("enough")
+        stop.append(share)
+
+    with pytest.raises(Cancelled, match="was stopped half-way: enough"):
+        editing.remove(connection, ioctx, "image", found, progress, operation="op")
+    (entry,) = [entry for entry in trashcan.listing(ioctx, "", 10) if entry.id == found.id]
+    assert entry.header is not None
+    assert "some of its data is gone" in (entry.unfinished or "")
+    assert entry.header.metadata[UNFINISHED] == f"remove op {found.id}"
+    assert progress_of(entry.header, 0.0) is not None
+    for restore in (
+        lambda: trashcan.restore(ioctx, found.id, None),
+        lambda: rbd.RBD().trash_restore(ioctx, found.id, "image"),
+    ):
+        with pytest.raises((InUse, rbd.Error)):
+            restore()
+    trashcan.purge(connection, ioctx, entry, unheard, "again")
+    assert list(trashcan.everything(ioctx)) == []
+
+
+def test_first_call_of_progress_comes_before_the_second_object_and_finds_the_image_marked(
+    connection: Connection, ioctx: Any
+) -> None:
+    """The mark is there when anybody hears of progress."""
+    make(ioctx, "image", 64 * MIB)
+    found = directory.header(ioctx, "image")
+    seen: list[str | None] = []
+
+    def progress(_: float) -> None:
+        if not seen:
+            header = directory.header_by_id(ioctx, found.id)
+            seen.append(header.metadata.get(UNFINISHED) if header else None)
+
+    editing.remove(connection, ioctx, "image", found, progress, operation="op")
+    assert seen == [f"remove op {found.id}"]
+
+
+def test_source_of_a_migration_in_the_trash_is_listed_and_kept(connection: Connection, ioctx: Any, ceph: Ceph) -> None:
+    make(ioctx, "image")
+    found = directory.header(ioctx, "image")
+    migrating(ceph, ioctx)
+    assert removal.trash_listing(ioctx) == []
+    with pytest.raises(InUse, match="is being migrated"):
+        trashcan.check_purgeable(connection, ioctx, found.id, force=True)
+
+
+def test_mirrored_image_that_is_primary_goes_with_its_snapshots(connection: Connection, ioctx: Any, ceph: Ceph) -> None:
+    make(ioctx, "image")
+    pool = ioctx.get_pool_name()
+    ceph.rbd("mirror", "pool", "enable", pool, "image")
+    ceph.rbd("mirror", "image", "enable", f"{pool}/image", "snapshot")
+    found = editing.check_removable(connection, ioctx, "image", Guard())
+    editing.remove(connection, ioctx, "image", found, unheard, operation="op")
+    assert rbd.RBD().list(ioctx) == []
+
+
+def test_removal_in_a_pool_over_its_quota_works(connection: Connection, ioctx: Any, ceph: Ceph) -> None:
+    make(ioctx, "image", 64 * MIB)
+    found = directory.header(ioctx, "image")
+    ceph.ceph("osd", "pool", "set-quota", ioctx.get_pool_name(), "max_objects", "1")
+    editing.remove(connection, ioctx, "image", found, unheard, operation="op")
+    assert rbd.RBD().list(ioctx) == []
+    assert list(trashcan.everything(ioctx)) == []
+
+
+def test_what_librbd_left_in_the_trash_after_a_refusal_is_put_back(ioctx: Any) -> None:
+    """It moves back, by itself, after some of its refusals only."""
+    make(ioctx, "image")
+    found = directory.header(ioctx, "image")
+    begun = Begun(ioctx, found.id, "op", unheard)
+    rbd.RBD().trash_move(ioctx, "image", 0)
+    with pytest.raises(CephError, match="no reason"), purging.undone(ioctx, found, "image", begun):
+        raise CephError("no reason")
+    assert directory.header(ioctx, "image").id == found.id
