@@ -155,7 +155,7 @@ def for_claim(claim: Json, cls: VolumeClass, image: Image, path: str) -> Request
     volume = claim["spec"].get("volumeName")
     if volume:
         raise Obstacle(f"claim {key} has volume {volume}: delete the claim first", passing=True)
-    match claims.decide(claim, cls):
+    match claims.decide(claim, cls, formatted=True):
         case claims.Leave(reason):
             raise Obstacle(f"claim {key} can't get it: {reason}", passing=True)
         case claims.Refuse(message):

@@ -1,14 +1,22 @@
 """What to do about a PersistentVolumeClaim: pure. The decision table that the tests go through by name."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from provisioner.volumes.names import BETA_CLASS, SELECTED_NODE, STORAGE_PROVISIONER
+from provisioner.volumes import templates
+from provisioner.volumes.names import BETA_CLASS, SELECTED_NODE, STORAGE_PROVISIONER, volume_name
 from provisioner.volumes.parameters import VolumeClass
+from provisioner.volumes.templates import Secret, TemplateError
 from sutler.kube.resources import Json
-from sutler.quantity import Notation, QuantityError, parse
+from sutler.quantity import Notation, QuantityError, of_bytes, parse
 
 SECTOR = 512
 """What a block device counts in: a size that is no multiple of it would lose its last bytes on the node."""
+_KI, _MI = 1 << 10, 1 << 20
+SMALLEST = {"ext4": 128 * _KI, "ext3": 128 * _KI, "xfs": 16 * _MI, "btrfs": 16 * _MI}
+"""Bytes on which some version of the filesystem's mkfs can make one, in steps that people write."""
+_USUAL = {"xfs": 300 * _MI, "btrfs": 109 * _MI}
+"""Bytes that mkfs of today asks for: mkfs.xfs since 5.19, mkfs.btrfs without --mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,8 @@ class Request:
     notation: Notation
     access_modes: tuple[str, ...]
     volume_mode: str
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Of the claim: a class may take the names of Secrets from them."""
 
     @property
     def key(self) -> str:
@@ -57,17 +67,25 @@ def class_of(claim: Json) -> str:
     return str(annotations.get(BETA_CLASS) or claim["spec"].get("storageClassName") or "")
 
 
-def decide(claim: Json, cls: VolumeClass) -> Decision:  # noqa: PLR0911 - a decision table, row by row
+def settled(claim: Json) -> str:
+    """Why no volume is to be made for the claim, whatever its class; empty: one may be."""
+    if claim["spec"].get("volumeName"):
+        return "it has a volume"
+    if claim["metadata"].get("deletionTimestamp"):
+        return "it is being deleted"
+    return "it has lost its volume" if (claim.get("status") or {}).get("phase") == "Lost" else ""
+
+
+def decide(  # noqa: PLR0911 - a decision table, row by row
+    claim: Json, cls: VolumeClass, *, formatted: bool = False
+) -> Decision:
+    """`formatted`: the image is there already, with whatever is on it."""
     metadata, spec = claim["metadata"], claim["spec"]
     annotations = metadata.get("annotations") or {}
     if class_of(claim) != cls.name:
         return Leave("it is of another class")
-    if spec.get("volumeName"):
-        return Leave("it has a volume")
-    if metadata.get("deletionTimestamp"):
-        return Leave("it is being deleted")
-    if (claim.get("status") or {}).get("phase") == "Lost":
-        return Leave("it has lost its volume")
+    if reason := settled(claim):
+        return Leave(reason)
     if any(annotations.get(name, cls.provisioner) != cls.provisioner for name in STORAGE_PROVISIONER):
         return Leave("Kubernetes has given it to another provisioner")
     if cls.waits_for_consumer and not annotations.get(SELECTED_NODE):
@@ -82,22 +100,54 @@ def decide(claim: Json, cls: VolumeClass) -> Decision:  # noqa: PLR0911 - a deci
         return Refuse(f"the requested size can't be made: {error}")
     if size <= 0:
         return Refuse(f"the requested size is {quantity}: ask for more than 0, like 1Gi")
-    return Provision(
-        Request(
-            uid=metadata["uid"],
-            namespace=metadata["namespace"],
-            name=metadata["name"],
-            resource_version=metadata["resourceVersion"],
-            size=size,
-            notation=quantity.notation,
-            access_modes=tuple(spec["accessModes"]),
-            volume_mode=spec.get("volumeMode") or "Filesystem",
+    volume_mode = spec.get("volumeMode") or "Filesystem"
+    if volume_mode == "Filesystem" and not formatted and size < SMALLEST[cls.filesystem]:
+        return Refuse(
+            f"the requested size {quantity} is too small for a filesystem of type {cls.filesystem}: "
+            f"ask for {of_bytes(SMALLEST[cls.filesystem])} or more, or for volumeMode Block"
         )
+    request = Request(
+        uid=metadata["uid"],
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        resource_version=metadata["resourceVersion"],
+        size=size,
+        notation=quantity.notation,
+        access_modes=tuple(spec["accessModes"]),
+        volume_mode=volume_mode,
+        annotations=annotations,
+    )
+    problem = _secret_problem(request, cls)
+    return Refuse(problem) if problem else Provision(request)
+
+
+def caution(request: Request, filesystem: str) -> str:
+    """What a claim's owner should know before a Pod waits for the volume; empty: nothing."""
+    usual = _USUAL.get(filesystem, 0)
+    if request.volume_mode != "Filesystem" or request.size >= usual:
+        return ""
+    return (
+        f"newer versions of mkfs.{filesystem} make no filesystem of less than {of_bytes(usual)}: "
+        "if a Pod can't mount the volume, ask for that size"
     )
 
 
+def _secret_problem(request: Request, cls: VolumeClass) -> str | None:
+    try:
+        for template in filter(None, (cls.secret, cls.expand_secret)):
+            secret_for(request, template)
+    except TemplateError as error:
+        return f"StorageClass {cls.name}: {error}"
+    return None
+
+
+def secret_for(request: Request, template: Secret) -> Secret:
+    """Raises TemplateError where the claim does not have what the class's template takes from it."""
+    claim = templates.Claim(request.name, request.namespace, volume_name(request.uid), request.annotations)
+    return templates.resolve(template, claim)
+
+
 def _problem(spec: Json) -> str | None:
-    modes = spec.get("accessModes") or []
     source = spec.get("dataSourceRef") or spec.get("dataSource")
     if source:
         what = f"{source.get('kind')} {source.get('name')}"
@@ -105,8 +155,19 @@ def _problem(spec: Json) -> str | None:
             f"dataSource {what} is not served, and an empty volume would not be what was asked for: leave it away, "
             "or restore with ceph-csi's own class"
         )
+    attributes = spec.get("volumeAttributesClassName")
+    if attributes:
+        return (
+            f"volumeAttributesClassName {attributes} is not served, and a volume without its attributes would not be "
+            "what was asked for: leave it away"
+        )
     if spec.get("selector"):
         return "a selector asks for a volume that exists: leave it away for a new one, or set volumeName or no class"
+    return _mistake(spec)
+
+
+def _mistake(spec: Json) -> str | None:
+    modes = spec.get("accessModes") or []
     if "ReadWriteMany" in modes and (spec.get("volumeMode") or "Filesystem") == "Filesystem":
         return (
             "ReadWriteMany with volumeMode Filesystem would destroy the filesystem of an RBD image: "

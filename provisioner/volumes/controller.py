@@ -6,6 +6,7 @@ side.
 """
 
 import asyncio
+import time
 from enum import Enum
 
 from provisioner.ceph.clusters import Clusters
@@ -17,7 +18,9 @@ from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.provision import Provisioner
 from provisioner.volumes.purge import Purger
 from provisioner.volumes.reconcile import Reconciler
+from provisioner.volumes.refuse import Refuser
 from provisioner.volumes.remove import Remover
+from provisioner.volumes.told import AN_HOUR, Told
 from provisioner.volumes.views import ClaimView
 from provisioner.volumes.watches import Watches
 from sutler.kube.errors import NotFound
@@ -36,6 +39,10 @@ class Due(Enum):
     REMOVE = "remove"
     CLEAN_UP = "clean up"
     ADOPT = "adopt"
+    REFUSE = "refuse"
+    """The claim's class is not right."""
+    REFUSE_CHANGE = "refuse a change"
+    """The claim asks for other attributes."""
 
 
 class Controller:
@@ -48,6 +55,7 @@ class Controller:
         events: EventRecorder,
         *,
         provisioner: Provisioner,
+        refuser: Refuser,
         expander: Expander,
         adopter: Adopter,
         remover: Remover,
@@ -62,6 +70,7 @@ class Controller:
         self._clusters = clusters
         self._events = events
         self._provisioner = provisioner
+        self._refuser = refuser
         self._expander = expander
         self._adopter = adopter
         self._remover = remover
@@ -70,7 +79,7 @@ class Controller:
         self._capacity = capacity
         self._queue = WorkQueue("volumes", workers=workers)
         self._settle = settle
-        self._reported: dict[str, str] = {}
+        self._reported = Told(AN_HOUR)
 
     async def run(self) -> None:
         """Works until cancelled."""
@@ -104,18 +113,16 @@ class Controller:
             self._consider(volume)
 
     def _report(self, name: str) -> None:
-        """A bad class gets one event, not one for each of its claims."""
+        """A bad class gets one event an hour that lists everything that is wrong with it."""
         view = self._watches.classes.get(name)
-        if view is None or view.problem is None:
-            self._reported.pop(name, None)
-        elif self._reported.get(name) != view.problem:
-            self._reported[name] = view.problem
-            storage_class = {
-                "apiVersion": STORAGE_CLASSES.api_version,
-                "kind": STORAGE_CLASSES.kind,
-                "metadata": {"name": name, "uid": view.uid},
-            }
-            self._events.warning(storage_class, "InvalidParameters", view.problem)
+        if view is None or view.problem is None or not self._reported.is_news(view.uid, view.problem, time.monotonic()):
+            return
+        storage_class = {
+            "apiVersion": STORAGE_CLASSES.api_version,
+            "kind": STORAGE_CLASSES.kind,
+            "metadata": {"name": name, "uid": view.uid},
+        }
+        self._events.warning(storage_class, "InvalidParameters", view.problem)
 
     def _due(self, volume: str) -> Due:
         """What there seems to be to do, by what the watches know; the API server is asked before it is done."""
@@ -128,12 +135,23 @@ class Controller:
             return Due.REMOVE
         if view is not None and claim is not None and claim.grows and claim.volume == volume:
             return Due.EXPAND
+        if view is not None and claim is not None and claim.modifies and claim.volume == volume:
+            return Due.REFUSE_CHANGE
         if volume in self._watches.volumes or volume in self._provisioner.made:
             return Due.NOTHING
-        adopts = found is not None and self._watches.awaits_adoption(found[0])
-        if claim is not None and not claim.volume and not claim.deleting and self._serves(claim) and not adopts:
-            return Due.PROVISION
-        return Due.CLEAN_UP if volume in self._provisioner.attempts else Due.NOTHING
+        return self._due_for_claim(volume)
+
+    def _due_for_claim(self, volume: str) -> Due:
+        """Where there is no volume yet."""
+        found = self._watches.claim_of(volume)
+        tried = volume in self._provisioner.attempts
+        key, claim = found or ("", None)
+        if claim is not None and not (claim.volume or claim.deleting or self._watches.awaits_adoption(key)):
+            if self._serves(claim):
+                return Due.PROVISION
+            if not tried and self._problem(claim.storage_class):
+                return Due.REFUSE
+        return Due.CLEAN_UP if tried else Due.NOTHING
 
     def _serves(self, claim: ClaimView) -> bool:
         cls = self._class(claim.storage_class)
@@ -142,6 +160,11 @@ class Controller:
     def _class(self, name: str) -> VolumeClass | None:
         view = self._watches.classes.get(name)
         return view.parsed if view is not None else None
+
+    def _problem(self, name: str) -> str:
+        """What is wrong with a class of ours; empty: nothing."""
+        view = self._watches.classes.get(name)
+        return (view.problem or "") if view is not None and view.ours else ""
 
     async def _handle(self, volume: str) -> float | None:
         try:
@@ -165,6 +188,11 @@ class Controller:
                 return await self._adopter.adopt(volume)
             case Due.CLEAN_UP:
                 await self._provisioner.clean_up(volume)
+            case Due.REFUSE if found is not None:
+                self._report(found[1].storage_class)
+                return await self._refuser.refuse(found[0], self._problem(found[1].storage_class))
+            case Due.REFUSE_CHANGE if found is not None:
+                return await self._refuser.refuse_change(found[0])
         return None
 
     async def _provision(self, volume: str, key: str, claim: ClaimView) -> float | None:

@@ -38,6 +38,11 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached(Keep):
+    """To be deleted once no node has it any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unclear:
     """To be deleted, but the volume does not say what; `message` tells what to do."""
 
@@ -66,7 +71,7 @@ def decide(volume: Json, *, attached: bool) -> Decision:  # noqa: PLR0911 - a de
     if (volume.get("status") or {}).get("phase") != "Released":
         return Keep("it is not Released")
     if attached:
-        return Keep("it is attached to a node")
+        return Attached("it is attached to a node")
     place = place_of(volume)
     reference = spec.get("claimRef") or {}
     if place is None or not reference.get("uid"):

@@ -40,7 +40,8 @@ class Expander:
         cls = volume["spec"].get("storageClassName", "")
         if not grow.volume_done:
             self._events.normal(claim, "Resizing", f"Growing RBD image {grow.place.path} to {grow.size} bytes")
-            claim = await self._status(claim, expansion.resizing(claim, _now()))
+            if not grow.in_tree:
+                claim = await self._status(claim, expansion.resizing(claim, _now()))
             try:
                 pool = self._clusters.get(grow.place.cluster).pool(grow.place.pool, grow.place.namespace)
                 await pool.resize(grow.place.image, grow.size, fence=self._fence)
@@ -50,6 +51,9 @@ class Expander:
                 raise
             capacity = {"metadata": _unchanged(volume), "spec": {"capacity": {"storage": grow.capacity}}}
             await self._client.merge_patch(PERSISTENT_VOLUMES, volume["metadata"]["name"], capacity)
+        if grow.in_tree:
+            metrics.RESIZED.labels(cls).inc()
+            return
         claim = await self._status(claim, expansion.resized(claim, grow, _now()))
         metrics.RESIZED.labels(cls).inc()
         if grow.block:

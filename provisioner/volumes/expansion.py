@@ -8,6 +8,8 @@ from provisioner.volumes.volume import Place, place_of
 from sutler.kube.resources import Json
 from sutler.quantity import QuantityError, of_bytes, parse
 
+_ALLOCATED = "allocatedResources"
+
 
 @dataclass(frozen=True, slots=True)
 class Grow:
@@ -20,6 +22,8 @@ class Grow:
     """No filesystem: done when the image has grown."""
     volume_done: bool
     """The PersistentVolume has that capacity already."""
+    in_tree: bool = False
+    """Kubernetes' own controller completes the claim: it acts on every in-tree volume whose claim asks for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,15 @@ def decide(claim: Json, volume: Json) -> Decision:  # noqa: PLR0911 - a decision
     block = (spec.get("volumeMode") or "Filesystem") == "Block"
     if size <= capacity and not block and waits_for_node(claim):
         return Stay("the node has yet to grow the filesystem")
+    in_tree = "rbd" in volume["spec"]
+    if size <= capacity and in_tree:
+        return Stay("Kubernetes has yet to complete the claim")
     place = place_of(volume)
     if place is None:
         return Refuse("the volume has lost its annotation that names the image (pool/image): restore it")
     size = max(size, capacity)
-    return Grow(place, size, str(of_bytes(size, wanted.notation)), block=block, volume_done=size == capacity)
+    text = str(of_bytes(size, wanted.notation))
+    return Grow(place, size, text, block=block, volume_done=size == capacity, in_tree=in_tree)
 
 
 def waits_for_node(claim: Json) -> bool:
@@ -78,11 +86,22 @@ def resizing(claim: Json, now: str) -> Json:
 
 
 def resized(claim: Json, grow: Grow, now: str) -> Json:
-    """The claim's status when the image has grown: the kubelet does the rest for a filesystem."""
+    """The claim's status when the image has grown: the kubelet does the rest for a filesystem.
+
+    Where csi-resizer has once grown the volume, `allocatedResources` is there. A kubelet then grows the filesystem only
+    if the size and the status beside it say that it is to.
+    """
+    allocated = _ALLOCATED in (claim.get("status") or {})
     if grow.block:
-        return {"status": {"conditions": _others(claim), "capacity": {"storage": grow.capacity}}}
+        done: Json = {"conditions": _others(claim), "capacity": {"storage": grow.capacity}}
+        return {"status": done | (_allocated(grow, None) if allocated else {})}
     message = "Waiting for the node to grow the filesystem, when a Pod that uses the claim is started or running there."
-    return {"status": {"conditions": [*_others(claim), _condition("FileSystemResizePending", message, now)]}}
+    pending: Json = {"conditions": [*_others(claim), _condition("FileSystemResizePending", message, now)]}
+    return {"status": pending | (_allocated(grow, "NodeResizePending") if allocated else {})}
+
+
+def _allocated(grow: Grow, status: str | None) -> Json:
+    return {_ALLOCATED: {"storage": grow.capacity}, "allocatedResourceStatuses": {"storage": status}}
 
 
 def _others(claim: Json) -> list[Json]:

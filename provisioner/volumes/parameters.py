@@ -4,74 +4,35 @@ Parameters have the names that ceph-csi's users know. Those of a StorageClass ca
 change without harm to existing volumes can also be set, and overridden, as `sutler.dev/NAME` annotations.
 """
 
-import difflib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import accumulate
 
-from provisioner.ceph.model import DEFAULT_OBJECT, FEATURES, LARGEST_OBJECT, REQUIRES, SMALLEST_OBJECT
-from provisioner.volumes import naming
-from provisioner.volumes.names import PREFIX
+from provisioner.ceph.model import DEFAULT_OBJECT
+from provisioner.volumes import annotations, known, names, naming, reading
+from provisioner.volumes.annotations import MUTABLE
+from provisioner.volumes.known import FSTYPE, PASSED_ON, SERVED
+from provisioner.volumes.reading import Reader
+from provisioner.volumes.templates import Secret
 from sutler.errors import SutlerError
 from sutler.kube.resources import Json
-from sutler.quantity import QuantityError, parse
+from sutler.volumes.classes import FALSE, TRUE, volume_source
 
-T = TypeVar("T")
+__all__ = ["MUTABLE", "SERVED", "ClassError", "Secret", "VolumeClass", "parse_class"]
 
-CSI_PREFIX = "csi.storage.k8s.io/"
-_FSTYPE = CSI_PREFIX + "fstype"
-
-MUTABLE = (
-    "deletionPolicy",
-    "trashDelay",
-    "imageFeatures",
-    "imageNameTemplate",
-    "mounter",
-    "mapOptions",
-    "unmapOptions",
-)
-"""May be given as annotations."""
-SERVED = {
-    "clusterID", "pool", "dataPool", "radosNamespace", "objectSize", "stripeUnit", "stripeCount", "volumeSource",
-    "journal", "userId", _FSTYPE, *MUTABLE,
-}  # fmt: skip
-PASSED_ON = ("mounter", "mapOptions", "unmapOptions")
-"""Meant for ceph-csi's node plugin."""
-SECRETS = re.compile(
-    rf"{CSI_PREFIX}(provisioner|controller-expand|controller-publish|node-stage|node-publish|node-expand)"
-    r"-secret-(name|namespace)"
-)
-"""Secrets of ceph-csi's: the node's is passed on, those that its controller would use are accepted and not used."""
-UNSERVED = {
-    "encrypted": "encryption",
-    "encryptionKMSID": "encryption",
-    "encryptionType": "encryption",
-    "thickProvision": "thick provisioning",
-    "topologyConstrainedPools": "pools by topology",
-    "volumeNamePrefix": "volumeNamePrefix (use imageNameTemplate)",
-}
-"""ceph-csi's, and a volume without them would not be what was asked for."""
-
+CSI_DRIVER = "rbd.csi.ceph.com"
 FILESYSTEMS = ("ext4", "ext3", "xfs", "btrfs")
 VOLUME_SOURCES = ("csi", "rbd")
 DELETION_POLICIES = ("remove", "trash")
 JOURNALS = ("none", "ceph-csi")
+_JOURNAL_NAMES = "csi-vol-{uid}"
+_LONGEST = 880
+"""Bytes of all sentences about one class: with the names of class and claim they fit into an event."""
 DEFAULT_DELAY = 24 * 3600
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_NAME = re.compile(r"[^\s/@]+")
 
 
 class ClassError(SutlerError):
     """Lists everything that is wrong with a StorageClass."""
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """May hold ${pvc.name}, ${pvc.namespace} and ${pv.name}, as with ceph-csi."""
-
-    name: str
-    namespace: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +51,10 @@ class VolumeClass:
     stripe_count: int | None = None
     filesystem: str = "ext4"
     volume_source: str = "csi"
+    driver: str = CSI_DRIVER
+    """The name of ceph-csi's node plugin in this Kubernetes cluster; only for volumeSource csi."""
+    monitors: tuple[str, ...] = ()
+    """As the nodes reach them; empty: as we do. Only for volumeSource rbd."""
     secret: Secret | None = None
     """With which nodes map the image."""
     expand_secret: Secret | None = None
@@ -112,140 +77,147 @@ class VolumeClass:
 
 def parse_class(obj: Json) -> VolumeClass:
     """Raises ClassError with every problem at once, each with what would be accepted."""
-    annotations = obj["metadata"].get("annotations") or {}
-    given = dict(obj.get("parameters") or {})
-    given |= {name: annotations[PREFIX + name] for name in MUTABLE if PREFIX + name in annotations}
-    reader = _Reader(given)
-    unknown = [_unknown(name) for name in given if name not in SERVED and not SECRETS.fullmatch(name)]
+    name, provisioner = obj["metadata"]["name"], obj["provisioner"]
+    given, unknown = known.canonical(obj.get("parameters") or {})
+    changed, mistaken = annotations.read(obj, SERVED)
+    given |= changed
+    reader = Reader(given)
+    source = volume_source(obj)
     result = VolumeClass(
-        name=obj["metadata"]["name"],
-        provisioner=obj["provisioner"],
+        name=name,
+        provisioner=provisioner,
         cluster=given.get("clusterID", ""),
         pool=reader.name("pool", required=True) or "",
         namespace=reader.name("radosNamespace") or "",
         data_pool=reader.name("dataPool"),
-        features=reader.read("imageFeatures", _features, ("layering",)),
-        object_size=reader.read("objectSize", _object_size, DEFAULT_OBJECT),
-        stripe_unit=reader.read("stripeUnit", _size, None),
-        stripe_count=reader.read("stripeCount", _count, None),
-        filesystem=reader.one_of(_FSTYPE, FILESYSTEMS),
-        volume_source=reader.one_of("volumeSource", VOLUME_SOURCES),
-        secret=reader.secret("node-stage"),
-        expand_secret=reader.secret("controller-expand"),
-        user=given.get("userId", "admin"),
-        options=tuple((name, given[name]) for name in PASSED_ON if name in given),
-        template=reader.read("imageNameTemplate", naming.check_template, naming.DEFAULT_TEMPLATE),
+        features=reader.read("imageFeatures", reading.features, ("layering",)),
+        object_size=reader.read("objectSize", reading.object_size, DEFAULT_OBJECT),
+        stripe_unit=reader.read("stripeUnit", reading.size, None),
+        stripe_count=reader.read("stripeCount", reading.count, None),
+        filesystem=reader.one_of(FSTYPE, FILESYSTEMS),
+        volume_source=source,
+        driver=reader.read(
+            "csiDriver", reading.driver, provisioner if provisioner.endswith(f".{CSI_DRIVER}") else CSI_DRIVER
+        ),
+        monitors=reader.read("monitors", reading.monitors, ()),
+        secret=_node_secret(given, reader, source),
+        expand_secret=reader.secret("controller-expand-", ""),
+        user=given.get("userId") or given.get("adminId") or "admin",
+        options=_options(given, reader),
+        template=_template(given, reader),
         journal=reader.one_of("journal", JOURNALS) == "ceph-csi",
         deletion_policy=reader.one_of("deletionPolicy", DELETION_POLICIES),
-        trash_delay=reader.read("trashDelay", _duration, DEFAULT_DELAY),
+        trash_delay=reader.read("trashDelay", reading.duration, DEFAULT_DELAY),
         reclaim_policy=obj.get("reclaimPolicy") or "Delete",
         mount_options=tuple(obj.get("mountOptions") or ()),
         waits_for_consumer=obj.get("volumeBindingMode") == "WaitForFirstConsumer",
         expandable=bool(obj.get("allowVolumeExpansion")),
     )
-    problems = unknown + reader.problems + _together(result)
+    problems = unknown + mistaken + reader.problems + _together(result, given)
     if problems:
-        raise ClassError(f"StorageClass {result.name}: {'; '.join(problems)}")
+        raise ClassError(f"StorageClass {name}: {_listed(problems)}")
     return result
 
 
-def _together(cls: VolumeClass) -> list[str]:
+def _driver_of(provisioner: str) -> str:
+    """Rook and others put a name before ceph-csi's, for the provisioner and for the node plugin the same."""
+    return provisioner if provisioner.endswith(f".{CSI_DRIVER}") else CSI_DRIVER
+
+
+def _listed(problems: list[str]) -> str:
+    """As many whole sentences as an event has space for: none loses what to do about it."""
+    kept = list(accumulate(problems, lambda text, problem: f"{text}; {problem}"))
+    fit = max(1, sum(len(text.encode()) <= _LONGEST for text in kept))
+    return kept[fit - 1] + (f"; and {len(problems) - fit} more" if fit < len(problems) else "")
+
+
+def _together(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
     problems = []
     if (cls.stripe_unit is None) != (cls.stripe_count is None):
         problems.append("stripeUnit and stripeCount go together: give both or neither")
     elif cls.stripe_unit is not None and (cls.stripe_unit > cls.object_size or cls.object_size % cls.stripe_unit):
         problems.append(f"stripeUnit {cls.stripe_unit} does not divide objectSize {cls.object_size}")
-    if cls.journal and (not cls.cluster or cls.volume_source != "csi" or cls.template != naming.DEFAULT_TEMPLATE):
+    named = cls.template not in {naming.DEFAULT_TEMPLATE, _JOURNAL_NAMES}
+    if cls.journal and (not cls.cluster or cls.volume_source != "csi" or named):
         problems.append("journal: ceph-csi needs a clusterID and volumeSource csi, and names the images itself")
-    if cls.volume_source == "rbd" and cls.namespace:
+    if given.get("journalPool", cls.pool) != cls.pool:
+        problems.append(f"journalPool: the journal is kept in {cls.pool}, where the images are: leave it away")
+    if cls.provisioner.startswith("kubernetes.io/") and cls.provisioner != "kubernetes.io/no-provisioner":
         problems.append(
-            "Kubernetes' own rbd volumes know no RADOS namespace: leave radosNamespace away, or volumeSource csi"
+            f"provisioner: Kubernetes itself acts on claims of {cls.provisioner}, too: write {names.PROVISIONER}, in a "
+            "new class with the same parameters"
+        )
+    others = _unmountable(cls, given)
+    return problems + others + (_in_tree(cls, given) if cls.volume_source == "rbd" else _node_plugin(cls, given))
+
+
+def _unmountable(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
+    """What makes volumes that are bound, and that no node can mount."""
+    problems = []
+    if "ro" in ",".join(cls.mount_options).replace(" ", "").split(","):
+        problems.append("mountOptions: ro lets no node put a filesystem on a new, empty image: leave it away")
+    by_kernel = given.get("mounter") != "rbd-nbd" and given.get("tryOtherMounters") not in TRUE
+    if "journaling" in cls.features and (by_kernel or cls.volume_source == "rbd"):
+        problems.append(
+            "imageFeatures: the kernel maps no image with journaling: leave it away, or write mounter: rbd-nbd"
         )
     return problems
 
 
-class _Reader:
-    """Reads parameters one by one and collects what is wrong with them."""
-
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self._given = given
-        self.problems: list[str] = []
-
-    def read(self, name: str, convert: Callable[[str], T], default: T) -> T:
-        if name not in self._given:
-            return default
-        try:
-            return convert(self._given[name])
-        except (ValueError, QuantityError) as error:
-            self.problems.append(f"{name}: {error}")
-            return default
-
-    def name(self, name: str, *, required: bool = False) -> str | None:
-        text = self._given.get(name)
-        if text is None or not _NAME.fullmatch(text):
-            if text is not None:
-                self.problems.append(f"{name}: {text!r} is no name: no blanks, no / and no @")
-            elif required:
-                self.problems.append(f"{name} is missing: name the Ceph pool for the images")
-            return None
-        return text
-
-    def secret(self, use: str) -> Secret | None:
-        name, namespace = (f"{CSI_PREFIX}{use}-secret-{part}" for part in ("name", "namespace"))
-        if (name in self._given) != (namespace in self._given):
-            self.problems.append(f"{name} and {namespace} go together: give both or neither")
-            return None
-        return Secret(self._given[name], self._given[namespace]) if name in self._given else None
-
-    def one_of(self, name: str, accepted: tuple[str, ...]) -> str:
-        text = self._given.get(name, accepted[0])
-        if text not in accepted:
-            self.problems.append(f"{name}: {text!r} is not one of {', '.join(accepted)}")
-        return text
-
-
-def _unknown(name: str) -> str:
-    if name in UNSERVED:
-        return (
-            f"{name}: {UNSERVED[name]} is not served: leave it away, or use ceph-csi's own provisioner for this class"
+def _in_tree(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
+    problems = []
+    if cls.namespace:
+        problems.append(
+            "Kubernetes' own rbd volumes know no RADOS namespace: leave radosNamespace away, or volumeSource csi"
         )
-    close = difflib.get_close_matches(name, SERVED, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(SERVED))}"
-    return f"unknown parameter {name}: {hint}"
+    if cls.expandable and "adminSecretName" not in given:
+        problems.append(
+            "allowVolumeExpansion: Kubernetes itself grows volumes of volumeSource rbd, and fails without "
+            "adminSecretName and adminSecretNamespace: name them in a new class, or allow no growth: "
+            f"kubectl patch storageclass {cls.name} -p '{{\"allowVolumeExpansion\":false}}'"
+        )
+    return problems
 
 
-def _features(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    for name in names:
-        if name not in FEATURES:
-            raise ValueError(f"{name!r} is not one of {', '.join(FEATURES)}")
-        if name in REQUIRES and REQUIRES[name] not in names:
-            raise ValueError(f"{name} needs {REQUIRES[name]}, too")
-    return names or ("layering",)
+def _node_plugin(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
+    problems = []
+    if cls.volume_source not in VOLUME_SOURCES:
+        problems.append(f"volumeSource: {cls.volume_source!r} is not one of {', '.join(VOLUME_SOURCES)}")
+    if cls.monitors:
+        problems.append(
+            "monitors: ceph-csi's node plugin has them from its own configuration: leave them away and name the "
+            "clusterID, or write volumeSource: rbd"
+        )
+    if "userSecretName" in given:
+        problems.append(
+            f"userSecretName: ceph-csi's node plugin needs a Secret with userID and userKey: name one by "
+            f"{known.CSI_PREFIX}node-stage-secret-name and -namespace"
+        )
+    return problems
 
 
-def _size(text: str) -> int:
-    size = parse(text).round_up()
-    if size <= 0:
-        raise ValueError(f"{text!r} is not more than 0")
-    return size
+def _node_secret(given: Mapping[str, str], reader: Reader, source: str) -> Secret | None:
+    found = reader.secret("node-stage-", "")
+    if source != "rbd" or "userSecretName" not in given:
+        return found
+    if found is not None:
+        reader.problems.append("userSecretName and a node-stage secret are both given: leave one away")
+    # Without a namespace the kubelet takes the Pod's, which is the claim's.
+    in_tree = Secret(given["userSecretName"], given.get("userSecretNamespace", "${pvc.namespace}"))
+    return reader.checked("userSecretName", in_tree)
 
 
-def _object_size(text: str) -> int:
-    size = _size(text)
-    if not SMALLEST_OBJECT <= size <= LARGEST_OBJECT or size & (size - 1):
-        raise ValueError(f"{text!r} is not a power of two from 4Ki to 32Mi")
-    return size
+def _template(given: Mapping[str, str], reader: Reader) -> str:
+    if "volumeNamePrefix" not in given:
+        return reader.read("imageNameTemplate", naming.check_template, naming.DEFAULT_TEMPLATE)
+    if "imageNameTemplate" in given:
+        reader.problems.append("volumeNamePrefix and imageNameTemplate both name the images: leave one away")
+    return reader.read("volumeNamePrefix", lambda prefix: naming.check_template(prefix + "{uid}"), "")
 
 
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise ValueError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
-def _duration(text: str) -> int:
-    match = re.fullmatch(r"(\d{1,9})([smhd]?)", text, re.ASCII)
-    if match is None:
-        raise ValueError(f"{text!r} is not a time: write 90s, 30m, 24h or 7d")
-    return int(match[1]) * _UNITS[match[2] or "s"]
+def _options(given: Mapping[str, str], reader: Reader) -> tuple[tuple[str, str], ...]:
+    for name in ("mapOptions", "unmapOptions"):
+        reader.read(name, reading.map_options, "")
+    if given.get("tryOtherMounters", "true") not in TRUE | FALSE:
+        reader.problems.append(f"tryOtherMounters: {given['tryOtherMounters']!r} is neither true nor false")
+    return tuple((name, given[name]) for name in PASSED_ON if given.get(name))

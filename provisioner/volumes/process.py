@@ -16,6 +16,7 @@ from provisioner.volumes.expand import Expander
 from provisioner.volumes.provision import Provisioner
 from provisioner.volumes.purge import Purger
 from provisioner.volumes.reconcile import Policy, Reconciler
+from provisioner.volumes.refuse import Refuser
 from provisioner.volumes.remove import Remover
 from provisioner.volumes.watches import Watches
 from sutler import probes
@@ -117,6 +118,7 @@ async def _controller(
     capacity = Capacity(
         fenced, clusters, watches.classes, namespace=settings.namespace, interval=settings.capacity_interval
     )
+    refuser = Refuser(fenced, events)
     provisioner = Provisioner(
         fenced,
         clusters,
@@ -125,6 +127,7 @@ async def _controller(
         fence=fence,
         absent=lambda volume: watches.surely_absent(volume, since),
         why_full=capacity.why_full,
+        refuser=refuser,
     )
     policy = Policy(
         interval=settings.reconcile_interval,
@@ -149,6 +152,7 @@ async def _controller(
         clusters,
         events,
         provisioner=provisioner,
+        refuser=refuser,
         expander=Expander(fenced, clusters, events, fence=fence),
         adopter=Adopter(
             fenced,
@@ -164,7 +168,7 @@ async def _controller(
             clusters,
             events,
             kubernetes=kubernetes,
-            attached=watches.attached,
+            attachments=watches.attachments,
             fence=fence,
             purge=purger.add,
         ),

@@ -12,7 +12,7 @@ from provisioner.ceph.model import ImageSpec, Sought
 from provisioner.volumes import claims, metrics, names
 from provisioner.volumes.naming import image_name
 from provisioner.volumes.parameters import VolumeClass
-from provisioner.volumes.told import AN_HOUR, Told
+from provisioner.volumes.refuse import Refuser
 from provisioner.volumes.views import ClaimView
 from provisioner.volumes.volume import Ceph, Place, entry, metadata, place_of, render
 from sutler.kube.client import Client
@@ -48,6 +48,7 @@ class Provisioner:
         fence: Callable[[], None],
         absent: Callable[[str], bool],
         why_full: Callable[[VolumeClass], Awaitable[str]],
+        refuser: Refuser,
     ) -> None:
         """What it needs to know.
 
@@ -59,6 +60,7 @@ class Provisioner:
             fence: raises when we may not act any more.
             absent: whether nobody before us has made a volume of this name; False: ask.
             why_full: tells of a class whose pool is full what it holds.
+            refuser: says on claims why they are not served.
         """
         self._client = client
         self._clusters = clusters
@@ -71,7 +73,7 @@ class Provisioner:
         """By the name of the volume. Kept until the outcome is known, even if the claim is gone."""
         self.made: set[str] = set()
         """Volumes that are there and that the watch has not shown yet."""
-        self._refused = Told(AN_HOUR)
+        self._refuser = refuser
 
     async def provision(self, key: str, cls: VolumeClass, now: Callable[[], ClaimView | None]) -> float | None:
         """Serves the claim that belongs to the volume's name, if it is to be served.
@@ -85,7 +87,7 @@ class Provisioner:
         if isinstance(decision, claims.Leave):
             return None
         if isinstance(decision, claims.Refuse):
-            return self._refuse(claim, decision.message)
+            return self._refuser.say(claim, "ProvisioningFailed", decision.message)
         request = decision.request
         volume = names.volume_name(request.uid)
         untouched = volume not in self.attempts and volume not in self.made and self._absent(volume)
@@ -93,11 +95,6 @@ class Provisioner:
             self._done(volume)
             return None
         return await self._attempt(claim, cls, request, now)
-
-    def _refuse(self, claim: Json, message: str) -> float:
-        if self._refused.is_news(claim["metadata"]["uid"], message, time.monotonic()):
-            self._events.warning(claim, "ProvisioningFailed", message)
-        return AN_HOUR
 
     async def _attempt(
         self, claim: Json, cls: VolumeClass, request: claims.Request, now: Callable[[], ClaimView | None]
@@ -134,6 +131,8 @@ class Provisioner:
         metrics.PROVISIONED.labels(cls.name, SOURCE).inc()
         metrics.PROVISION_SECONDS.labels(cls.name, SOURCE).observe(time.monotonic() - started)
         self._events.normal(claim, "ProvisioningSucceeded", f"Made volume {volume} with RBD image {place.path}")
+        if caution := claims.caution(request, cls.filesystem):
+            self._events.warning(claim, "SmallFilesystem", caution)
         return None
 
     async def _create_image(self, cls: VolumeClass, attempt: Attempt) -> Json:

@@ -9,14 +9,19 @@ from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError, PoolMissing
 from provisioner.volumes import deletion, metrics, names
 from provisioner.volumes.locate import pool_of
+from provisioner.volumes.told import AN_HOUR, Told
+from provisioner.volumes.views import Attachment
 from provisioner.volumes.volume import Place
 from sutler.kube.client import Client
 from sutler.kube.errors import Conflict, Invalid, NotFound
 from sutler.kube.events import EventRecorder
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Json
+from sutler.volumes.attachments import in_words
 
 TRIES = 3
 """Of taking the finalizer off, while others change the list, too."""
+PATIENCE = 10.0
+"""Seconds for which a released volume may be attached before its event says so."""
 
 
 class Remover:
@@ -27,7 +32,7 @@ class Remover:
         events: EventRecorder,
         *,
         kubernetes: str,
-        attached: Callable[[str], bool],
+        attachments: Callable[[str], list[Attachment]],
         fence: Callable[[], None],
         purge: Callable[[Place, str], None],
     ) -> None:
@@ -38,7 +43,7 @@ class Remover:
             clusters: with the images.
             events: about the volumes.
             kubernetes: the identity of this Kubernetes cluster.
-            attached: whether a node has the volume.
+            attachments: those of nodes that have the volume.
             fence: raises when we may not act any more.
             purge: takes the id of an image in the trash that is to be removed when there is time.
         """
@@ -46,17 +51,25 @@ class Remover:
         self._clusters = clusters
         self._events = events
         self._kubernetes = kubernetes
-        self._attached = attached
+        self._attachments = attachments
         self._fence = fence
         self._purge = purge
+        self._attached_since: dict[str, float] = {}
+        self._told = Told(AN_HOUR)
 
     async def remove(self, name: str) -> None:
         """Deletes the volume with its image, if it is to go."""
         try:
             volume = await self._client.get(PERSISTENT_VOLUMES, name)
         except NotFound:
+            self._attached_since.pop(name, None)
             return
-        decision = deletion.decide(volume, attached=self._attached(name))
+        attachments = self._attachments(name)
+        decision = deletion.decide(volume, attached=bool(attachments))
+        if isinstance(decision, deletion.Attached):
+            self._say_attached(volume, attachments)
+            return
+        self._attached_since.pop(name, None)
         match decision:
             case deletion.Delete():
                 if decision.bound_again is None or not await self._is_there(decision.bound_again):
@@ -76,6 +89,15 @@ class Remover:
                 raise  # not the API server's own word
             return False
         return bool(found["metadata"]["uid"] == claim.uid)
+
+    def _say_attached(self, volume: Json, attachments: list[Attachment]) -> None:
+        """To detach a volume takes some seconds: that is not worth a word."""
+        name, now = volume["metadata"]["name"], time.monotonic()
+        if now - self._attached_since.setdefault(name, now) < PATIENCE:
+            return
+        message = in_words((one.name, one.node) for one in attachments)
+        if self._told.is_news(name, message, now):
+            self._events.warning(volume, "VolumeFailedDelete", message)
 
     async def _delete(self, volume: Json, decision: deletion.Delete) -> None:
         started = time.monotonic()

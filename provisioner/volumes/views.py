@@ -1,6 +1,7 @@
 """What is remembered of the objects that we watch: pure. Ten thousand of each must fit into little memory."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from provisioner.volumes import deletion, names
 from provisioner.volumes.claims import class_of
@@ -8,7 +9,7 @@ from provisioner.volumes.parameters import ClassError, VolumeClass, parse_class
 from provisioner.volumes.volume import Place, place_of
 from sutler.kube.resources import Json
 from sutler.volumes.adoption import claim_key
-from sutler.volumes.classes import is_ours
+from sutler.volumes.classes import is_ours, unclear_annotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class ClassView:
     ours: bool
     parsed: VolumeClass | None = None
     problem: str | None = None
-    """What is wrong with a class of ours."""
+    """What is wrong with a class of ours, or with one that seems to be meant for us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class ClaimView:
     """The scheduler has selected a node."""
     grows: bool
     """Asks for another size than it has."""
+    modifies: bool = False
+    """Asks for attributes (VolumeAttributesClass) that its volume has not."""
 
     @property
     def key(self) -> str:
@@ -52,10 +55,17 @@ class VolumeView:
     """namespace/name of the claim that this asks an image to be adopted for; empty: it is a volume."""
 
 
+class Attachment(NamedTuple):
+    name: str
+    volume: str
+    """The PersistentVolume that is attached; empty for an inline volume."""
+    node: str
+
+
 def view_class(obj: Json) -> ClassView:
     uid = obj["metadata"]["uid"]
     if not is_ours(obj):
-        return ClassView(uid, ours=False)
+        return ClassView(uid, ours=False, problem=unclear_annotation(obj) or None)
     try:
         return ClassView(uid, ours=True, parsed=parse_class(obj))
     except ClassError as error:
@@ -65,13 +75,16 @@ def view_class(obj: Json) -> ClassView:
 def view_claim(obj: Json) -> ClaimView:
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
     wanted = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
+    bound = status.get("phase") == "Bound"
     return ClaimView(
         uid=metadata["uid"],
         storage_class=class_of(obj),
         volume=spec.get("volumeName") or "",
         deleting="deletionTimestamp" in metadata,
         placed=bool((metadata.get("annotations") or {}).get(names.SELECTED_NODE)),
-        grows=status.get("phase") == "Bound" and (status.get("capacity") or {}).get("storage") != wanted,
+        grows=bound and (status.get("capacity") or {}).get("storage") != wanted,
+        modifies=bound
+        and spec.get("volumeAttributesClassName") not in {None, "", status.get("currentVolumeAttributesClassName")},
     )
 
 
@@ -92,6 +105,6 @@ def view_volume(obj: Json) -> VolumeView | None:
     )
 
 
-def view_attachment(obj: Json) -> str:
-    """The PersistentVolume that is attached; empty for an inline volume."""
-    return str(((obj["spec"].get("source")) or {}).get("persistentVolumeName") or "")
+def view_attachment(obj: Json) -> Attachment:
+    volume = (obj["spec"].get("source") or {}).get("persistentVolumeName") or ""
+    return Attachment(obj["metadata"]["name"], str(volume), str(obj["spec"].get("nodeName") or ""))

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from provisioner.ceph.model import Entry, Sought
 from provisioner.volumes import names
-from provisioner.volumes.claims import Request
-from provisioner.volumes.parameters import Secret, VolumeClass
+from provisioner.volumes.claims import Request, secret_for
+from provisioner.volumes.parameters import CSI_DRIVER, VolumeClass
+from provisioner.volumes.templates import Secret
 from sutler.kube.resources import Json
 from sutler.quantity import of_bytes
 from sutler.volumes.identity import marks
@@ -15,8 +16,6 @@ __all__ = [
     "CSI_DRIVER", "Ceph", "Place", "Wanted", "entry", "ids_of", "metadata", "owner_of", "place_of", "render",
     "source_agrees",
 ]  # fmt: skip
-
-CSI_DRIVER = "rbd.csi.ceph.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ def _csi(request: Request, cls: VolumeClass, place: Place, ceph: Ceph) -> Json:
     """
     kind = {"journalPool": place.pool, "imageName": place.image} if cls.journal else {"staticVolume": "true"}
     source: Json = {
-        "driver": CSI_DRIVER,
+        "driver": cls.driver,
         "volumeHandle": entry(request).handle(ceph.cluster_id, ceph.pool_id) if cls.journal else place.image,
         "volumeAttributes": {
             "clusterID": ceph.cluster_id,
@@ -134,7 +133,12 @@ def _csi(request: Request, cls: VolumeClass, place: Place, ceph: Ceph) -> Json:
 
 
 def _rbd(request: Request, cls: VolumeClass, place: Place, monitors: tuple[str, ...]) -> Json:
-    source: Json = {"monitors": list(monitors), "image": place.image, "pool": place.pool, "user": cls.user}
+    source: Json = {
+        "monitors": list(cls.monitors or monitors),
+        "image": place.image,
+        "pool": place.pool,
+        "user": cls.user,
+    }
     if request.volume_mode == "Filesystem":
         source["fsType"] = cls.filesystem
     if cls.secret is not None:
@@ -142,13 +146,6 @@ def _rbd(request: Request, cls: VolumeClass, place: Place, monitors: tuple[str, 
     return source
 
 
-def _secret(request: Request, secret: Secret) -> Json:
-    values = {
-        "${pvc.name}": request.name,
-        "${pvc.namespace}": request.namespace,
-        "${pv.name}": names.volume_name(request.uid),
-    }
-    name, namespace = secret.name, secret.namespace
-    for variable, value in values.items():
-        name, namespace = name.replace(variable, value), namespace.replace(variable, value)
-    return {"name": name, "namespace": namespace}
+def _secret(request: Request, template: Secret) -> Json:
+    secret = secret_for(request, template)
+    return {"name": secret.name, "namespace": secret.namespace}

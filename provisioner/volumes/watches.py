@@ -1,11 +1,11 @@
 """What the API server tells us, kept small, and which volume each piece of news is about."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 from provisioner.volumes import views
-from provisioner.volumes.views import ClaimView, ClassView, VolumeView
+from provisioner.volumes.views import Attachment, ClaimView, ClassView, VolumeView
 from sutler.kube.client import Client
 from sutler.kube.reflector import Change, Reflector
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES, VOLUME_ATTACHMENTS
@@ -26,7 +26,7 @@ class Watches:
             "attachments": self._attachments,
         }
         self._claim_of: dict[str, str] = {}
-        self._attached: Counter[str] = Counter()
+        self._attached: defaultdict[str, dict[str, Attachment]] = defaultdict(dict)
         self._adoptions: dict[str, set[str]] = {}
         self._on_volume: Listener | None = None
         self._on_class: Listener | None = None
@@ -75,8 +75,9 @@ class Watches:
         """Whether there is no volume of that name, unless it was made after this resourceVersion."""
         return volume not in self._volumes.store and self._volumes.has_seen(version)
 
-    def attached(self, volume: str) -> bool:
-        return self._attached[volume] > 0
+    def attachments(self, volume: str) -> list[Attachment]:
+        """The VolumeAttachments that refer to it."""
+        return list(self._attached[volume].values()) if volume in self._attached else []
 
     def awaits_adoption(self, key: str) -> bool:
         """Whether an image is to be adopted for the claim (namespace/name): then no new one is made."""
@@ -115,14 +116,14 @@ class Watches:
         claims = [view.key for key in (before, after) if (view := self._claims.store.get(key)) is not None]
         self._tell([change.key, *claims])
 
-    def _attachment_changed(self, change: Change[str]) -> None:
-        if change.old:
-            self._attached[change.old] -= 1
-            if not self._attached[change.old]:
-                del self._attached[change.old]
-        if change.new:
-            self._attached[change.new] += 1
-        self._tell([volume for volume in (change.old, change.new) if volume])
+    def _attachment_changed(self, change: Change[Attachment]) -> None:
+        if change.old is not None:
+            self._attached[change.old.volume].pop(change.key, None)
+            if not self._attached[change.old.volume]:
+                del self._attached[change.old.volume]
+        if change.new is not None and change.new.volume:
+            self._attached[change.new.volume][change.key] = change.new
+        self._tell([one.volume for one in (change.old, change.new) if one is not None and one.volume])
 
     def _class_changed(self, change: Change[ClassView]) -> None:
         if self._on_class is not None:

@@ -140,6 +140,7 @@ class Status(TypedDict):
     code: NotRequired[int]
 
 
+_CUT = " … "
 _decoder = msgspec.json.Decoder(Status)
 
 
@@ -182,6 +183,17 @@ def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
     """`text` in one line of at most `longest` characters."""
     text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def without_middle(text: str, longest: int) -> str:
+    """`text` in one line of at most `longest` bytes of UTF-8. What to do about it stands at the end, and is kept."""
+    whole = " ".join(text.split()).encode(errors="replace")
+    if len(whole) <= longest:
+        return whole.decode()
+    kept = longest - len(_CUT.encode())
+    head = kept // 2
+    # Half a letter at a cut is left away.
+    return whole[:head].decode(errors="ignore") + _CUT + whole[head - kept :].decode(errors="ignore")
 
 
 def _status(body: bytes) -> Status:

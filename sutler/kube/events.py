@@ -20,13 +20,13 @@ from sutler.kube.errors import (
     TooManyRequests,
     Unavailable,
     Unreachable,
-    shortened,
+    without_middle,
 )
 from sutler.kube.resources import EVENTS, Json
 
 _log = log.get(__name__)
 
-# Limits of the API.
+# Limits of the API: bytes, and characters of ASCII.
 _LONGEST_MESSAGE = 1024
 _LONGEST_NAME = 230
 # Kinds of events remembered to count their repeats; API servers forget events after an hour.
@@ -132,7 +132,7 @@ class EventRecorder:
             _log.error("an event on something that is no object", reason=reason)
             self._dropped.inc()
             return
-        series = self._series(group, shortened(message, _LONGEST_MESSAGE))
+        series = self._series(group, without_middle(message, _LONGEST_MESSAGE))
         series.count += 1
         series.last = _now()
         if not series.wanted:

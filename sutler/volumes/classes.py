@@ -5,6 +5,14 @@ from typing import Any
 
 from sutler.volumes import names
 
+TRUE = {"1", "t", "T", "TRUE", "true", "True"}
+FALSE = {"0", "f", "F", "FALSE", "false", "False"}
+"""The spellings of ceph-csi, which reads them by Go's strconv.ParseBool."""
+_YES = {"rbd", "1", "t", "true", "yes", "on"}
+_NO = {"off", "0", "f", "false", "no", "none"}
+IN_TREE = ("adminSecretName", "userSecretName")
+"""Parameters that only classes of the provisioners kubernetes.io/rbd and ceph.com/rbd have; both need them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Where:
@@ -20,10 +28,35 @@ class Where:
 
 
 def is_ours(obj: dict[str, Any]) -> bool:
-    annotation = (obj["metadata"].get("annotations") or {}).get(names.PROVISION)
-    return bool(annotation == "rbd" if annotation is not None else obj["provisioner"] == names.PROVISIONER)
+    """By its annotation; without one, or with one that says nothing clear, by its provisioner."""
+    said = _provision(obj)
+    return said in _YES or (said not in _NO and bool(obj["provisioner"] == names.PROVISIONER))
+
+
+def unclear_annotation(obj: dict[str, Any]) -> str:
+    """What is wrong with the annotation that says whether the class is ours; empty: nothing."""
+    said = _provision(obj)
+    if said in _YES or said in _NO or not said:
+        return ""
+    return f"annotation {names.PROVISION}: {said!r} is not understood: write rbd, or off"
+
+
+def _provision(obj: dict[str, Any]) -> str:
+    return str((obj["metadata"].get("annotations") or {}).get(names.PROVISION, "")).strip().lower()
 
 
 def where_of(obj: dict[str, Any]) -> Where:
+    return Where(parameter(obj, "clusterID"), parameter(obj, "pool"), parameter(obj, "radosNamespace"))
+
+
+def volume_source(obj: dict[str, Any]) -> str:
+    """`csi` or `rbd`, or what else the class says; a class of the in-tree kind asks for in-tree volumes."""
+    return parameter(obj, "volumeSource") or ("rbd" if any(parameter(obj, name) for name in IN_TREE) else "csi")
+
+
+def parameter(obj: dict[str, Any], name: str) -> str:
+    """By any spelling of its name: the in-tree provisioner took upper and lower case for the same."""
     given = obj.get("parameters") or {}
-    return Where(given.get("clusterID", ""), given.get("pool", ""), given.get("radosNamespace", ""))
+    if name in given:
+        return str(given[name])
+    return next((str(value) for key, value in given.items() if key.lower() == name.lower()), "")

@@ -52,6 +52,7 @@ osd pool default read lease ratio = 100
 admin socket =
 
 [mon]
+keyring = {state}/daemons.keyring
 mon data = {state}/mon
 mon data avail crit = 1
 mon data avail warn = 1
@@ -60,11 +61,13 @@ paxos propose interval = 0.05
 paxos min wait = 0.02
 
 [mgr]
+keyring = {state}/daemons.keyring
 mgr data = {state}/mgr
 ms bind port min = {mgr_first}
 ms bind port max = {mgr_last}
 
 [osd]
+keyring = {state}/daemons.keyring
 osd data = {state}/osd
 osd objectstore = {store}
 memstore device bytes = 8589934592
@@ -77,9 +80,10 @@ osd crush initial weight = 1
 """
 
 _EVERYTHING = {"mon": "allow *", "osd": "allow *", "mgr": "allow *"}
+_ADMINISTRATOR = "client.admin"
 _DAEMONS: Mapping[str, Capabilities] = {
     "mon.": {"mon": "allow *"},
-    "client.admin": _EVERYTHING | {"mds": "allow *"},
+    _ADMINISTRATOR: _EVERYTHING | {"mds": "allow *"},
     "mgr.x": {"mon": "allow profile mgr", "osd": "allow *"},
     "osd.0": {"mon": "allow profile osd", "mgr": "allow profile osd", "osd": "allow *"},
 }
@@ -194,13 +198,17 @@ class Ceph:
                 osd_last=osd[-1],
             )
         )
-        # The monitor learns every key from it when it is made.
-        ceph_keys.write(self.state / "keyring", _DAEMONS, self._ciphers())
+        # The monitor learns every key from it when it is made. Clients have their own: an older one can't read a file
+        # with newer secrets in it.
+        ceph_keys.write(self.state / "daemons.keyring", _DAEMONS, self._ciphers())
+        ceph_keys.copy(_ADMINISTRATOR, self.state / "daemons.keyring", self.state / "keyring")
         addresses = f"[v2:127.0.0.1:{mon[0]},v1:127.0.0.1:{mon[1]}]"
         monmap = str(self.state / "monmap")
         made = ["monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", "a", addresses]
         self._run([*made, *self._old_secrets_allowed(), monmap])
-        self._run(["ceph-mon", "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", str(self.state / "keyring")])
+        self._run(
+            ["ceph-mon", "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", str(self.state / "daemons.keyring")]
+        )
         self.mon = self._daemon("ceph-mon", "a")
         self.place.forward(*ports)
 
@@ -240,7 +248,7 @@ class Ceph:
         if not self._knows_aes256k:
             return {}
         ciphers: dict[str, Cipher] = dict.fromkeys(_DAEMONS, "aes256k")
-        return ciphers | {"client.admin": self.cipher}
+        return ciphers | {_ADMINISTRATOR: self.cipher}
 
     @property
     def _knows_aes256k(self) -> bool:

@@ -26,6 +26,14 @@ def write(keyring: Path, users: Mapping[str, Capabilities], ciphers: Mapping[str
     keyring.write_text("\n".join(lines) + "\n")
 
 
+def copy(user: str, source: Path, target: Path) -> None:
+    """Write a keyring of this one user of another keyring."""
+    sections = source.read_text().split("\n[")
+    (found,) = (one for one in sections if one.lstrip("[").startswith(f"{user}]"))
+    target.touch(mode=0o600)
+    target.write_text(f"[{found.lstrip('[')}\n")
+
+
 def fresh(cipher: Cipher) -> str:
     """A secret: kind, creation time, length, random bytes."""
     kind, length = _KINDS[cipher]

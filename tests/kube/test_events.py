@@ -136,9 +136,11 @@ async def test_last_words_are_sent_at_the_end(client: Client, thing: Json) -> No
     recorder = EventRecorder(client, "sutler-test")
     async with running(recorder.run()):
         await asyncio.sleep(0)
-        recorder.warning(thing, "Stopping", "a" * 5000)
+        recorder.warning(thing, "Stopping", f"why {'ä' * 5000}: what to do")
     (event,) = await recorded(client, thing, 1)
-    assert len(event["message"]) == 1024
+    assert 1020 <= len(event["message"].encode()) <= 1024
+    assert event["message"].startswith("why ä")
+    assert event["message"].endswith("ä: what to do")
 
 
 @pytest.mark.parametrize("late", [False, True])

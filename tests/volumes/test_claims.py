@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes.claims import Leave, Provision, Refuse, decide
+from provisioner.volumes.claims import Leave, Provision, Refuse, caution, decide
 from tests.volumes.objects import UID, claim, parsed
 
 WAITING = parsed(volumeBindingMode="WaitForFirstConsumer")
@@ -80,6 +80,7 @@ def test_claim_is_left_alone(case: str, obj: Any, cls: Any, reason: str) -> None
         ("any source", claim(dataSourceRef={"kind": "Backup", "name": "b"}), "Backup b is not served"),
         ("both sources", claim(dataSource={"kind": "VolumeSnapshot", "name": "s"},
                                dataSourceRef={"kind": "VolumeSnapshot", "name": "s"}), "VolumeSnapshot s"),
+        ("attributes", claim(volumeAttributesClassName="gold"), "volumeAttributesClassName gold is not served"),
         ("nothing", claim(size="0"), "more than 0"),
         ("less than nothing", claim(size="-1Gi"), "more than 0"),
         ("no quantity", claim(size="much"), "like 10Gi"),
@@ -106,6 +107,79 @@ def test_nobody_is_told_what_is_wrong_with_a_claim_that_we_do_not_serve() -> Non
     [("1.5Gi", 1610612736), ("1", 512), ("1G", 10**9), ("100m", 512), ("0.1Gi", 107374592), ("12e6", 12 * 10**6 + 256)],
 )
 def test_size_is_exact_to_the_sector_and_never_less(size: str, bytes_: int) -> None:
-    decision = decide(claim(size=size), parsed())
+    decision = decide(claim(size=size, volumeMode="Block"), parsed())
     assert isinstance(decision, Provision)
     assert decision.request.size == bytes_
+
+
+@pytest.mark.parametrize(
+    ("filesystem", "size", "least"),
+    [
+        ("ext4", "512", "128Ki"),
+        ("ext4", "131071", None),
+        ("ext3", "1", "128Ki"),
+        ("xfs", "8Mi", "16Mi"),
+        ("xfs", "16777215", None),
+        ("btrfs", "1M", "16Mi"),
+    ],
+)
+def test_claim_too_small_for_a_filesystem_is_refused_with_the_least_size(
+    filesystem: str, size: str, least: str | None
+) -> None:
+    cls = parsed({"csi.storage.k8s.io/fstype": filesystem})
+    decision = decide(claim(size=size), cls)
+    if least is None:
+        # Rounded up to a sector it is large enough.
+        assert isinstance(decision, Provision)
+        return
+    assert isinstance(decision, Refuse)
+    assert f"too small for a filesystem of type {filesystem}: ask for {least} or more" in decision.message
+    assert isinstance(decide(claim(size=size, volumeMode="Block"), cls), Provision)
+    # An image that is to be adopted has its filesystem, whatever the claim asks for.
+    assert isinstance(decide(claim(size=size), cls, formatted=True), Provision)
+
+
+@pytest.mark.parametrize(
+    ("filesystem", "size", "mode", "says"),
+    [
+        ("xfs", "299Mi", "Filesystem", "mkfs.xfs make no filesystem of less than 300Mi"),
+        ("btrfs", "64Mi", "Filesystem", "less than 109Mi"),
+        ("xfs", "300Mi", "Filesystem", ""),
+        ("xfs", "100Mi", "Block", ""),
+        ("ext4", "1Mi", "Filesystem", ""),
+    ],
+)
+def test_size_that_only_old_versions_can_format_is_served_with_a_word(
+    filesystem: str, size: str, mode: str, says: str
+) -> None:
+    decision = decide(claim(size=size, volumeMode=mode), parsed({"csi.storage.k8s.io/fstype": filesystem}))
+    assert isinstance(decision, Provision)
+    said = caution(decision.request, filesystem)
+    assert says in said
+    assert bool(said) is bool(says)
+
+
+KEY = "${pvc.annotations['team.example.com/key']}"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "says"),
+    [
+        ({}, "annotation team.example.com/key: set it"),
+        ({"team.example.com/other": "a"}, "annotation team.example.com/key: set it"),
+        ({"team.example.com/key": "Not A Name"}, "became 'rbd-Not A Name', which is not the name of a Secret"),
+        ({"team.example.com/key": "${pvc.name}"}, "is not the name of a Secret"),
+        ({"team.example.com/key": "../kube-system/x"}, "is not the name of a Secret"),
+    ],
+)
+def test_claim_without_what_the_secrets_name_is_made_of_is_refused(annotations: dict[str, str], says: str) -> None:
+    cls = parsed(
+        {
+            "csi.storage.k8s.io/node-stage-secret-name": f"rbd-{KEY}",
+            "csi.storage.k8s.io/node-stage-secret-namespace": "default",
+        }
+    )
+    decision = decide(claim(metadata={"annotations": annotations}), cls)
+    assert isinstance(decision, Refuse)
+    assert says in decision.message
+    assert decision.message.startswith("StorageClass fast: ")

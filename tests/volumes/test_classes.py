@@ -18,6 +18,13 @@ from tests.volumes.objects import UID, parsed, storage_class
         ("rbd.sutler.dev", "off", False),
         ("kubernetes.io/no-provisioner", None, False),
         ("rbd.csi.ceph.com", "cephfs", False),
+        ("rbd.sutler.dev", "true", True),
+        ("rbd.sutler.dev", "", True),
+        ("rbd.sutler.dev", " RBD", True),
+        ("rbd.sutler.dev", "cephfs", True),
+        ("rbd.sutler.dev", "False", False),
+        ("rbd.csi.ceph.com", "yes", True),
+        ("rbd.csi.ceph.com", "", False),
     ],
 )
 def test_class_is_ours_by_its_provisioner_or_by_its_annotation(
@@ -70,9 +77,11 @@ def test_class_by_ceph_csis_names_is_understood() -> None:
 
 
 def test_annotations_set_what_may_change_and_nothing_else() -> None:
-    annotations = {"sutler.dev/deletionPolicy": "trash", "sutler.dev/trashDelay": "7d", "sutler.dev/pool": "other"}
+    annotations = {"sutler.dev/deletionPolicy": "trash", "sutler.dev/trashDelay": "7d"}
     cls = parsed({"deletionPolicy": "remove"}, annotations)
-    assert (cls.deletion_policy, cls.trash_delay, cls.pool) == ("trash", 7 * 86400, "rbd")
+    assert (cls.deletion_policy, cls.trash_delay) == ("trash", 7 * 86400)
+    with pytest.raises(ClassError, match="pool can't be changed by an annotation"):
+        parsed(annotations={"sutler.dev/pool": "other"})
 
 
 @pytest.mark.parametrize(

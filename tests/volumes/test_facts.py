@@ -47,6 +47,43 @@ def test_state_says_what_is_going_on(changes: dict[str, Any], asking: Any, state
     assert (row.claim, row.state, row.size) == ("shop/data", state, 1 << 30)
 
 
+def attachment(name: str, node: str, volume_name: str = f"pvc-{UID}") -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"nodeName": node, "source": {"persistentVolumeName": volume_name}}}
+
+
+LEAVING = {"deletionTimestamp": CREATED}
+
+
+@pytest.mark.parametrize(
+    ("changes", "attachments", "says"),
+    [
+        ({"phase": "Released"}, [attachment("csi-1", "gone-node")], "node gone-node (VolumeAttachment csi-1)"),
+        ({"phase": "Released"}, [attachment("csi-1", "n")], "kubectl delete volumeattachment csi-1"),
+        ({"phase": "Released"}, [attachment(f"csi-{n}", "n") for n in range(5)], "and 2 more"),
+        ({"phase": "Released"}, [attachment("csi-1", "n", "pvc-other")], "the events of the volume"),
+        ({"phase": "Released"}, [{"metadata": {"name": "x"}, "spec": {"source": {}}}], "the events of the volume"),
+        ({"phase": "Bound", "metadata": {"name": f"pvc-{UID}", "annotations": volume()["metadata"]["annotations"],
+                                         "finalizers": ["kubernetes.io/pv-protection"], **LEAVING}},
+         [], "it goes when its claim does"),
+        ({"phase": "Released", "metadata": {"name": f"pvc-{UID}", "annotations": volume()["metadata"]["annotations"],
+                                            "finalizers": ["external-attacher/rbd-csi-ceph-com"], **LEAVING}},
+         [], "external-attacher/rbd-csi-ceph-com"),
+    ],
+)  # fmt: skip
+def test_volume_that_is_to_go_says_what_holds_it(changes: dict[str, Any], attachments: Any, says: str) -> None:
+    found = known(volume(**changes))
+    found.attachments = attachments
+    (row,) = rows(found)
+    assert row.state == "Deleting"
+    assert says in row.message
+
+
+def test_claim_that_waits_for_its_pods_says_so() -> None:
+    leaving = claim(volumeName=f"pvc-{UID}", status=BOUND, metadata=LEAVING)
+    (row,) = rows(known(volume(phase="Bound"), claims=(leaving,)))
+    assert (row.state, row.message) == ("Bound", "its claim is to be deleted, when no Pod uses it any more")
+
+
 def test_image_is_missed_only_where_somebody_has_looked() -> None:
     bound = volume(phase="Bound")
     assert [row.state for row in rows(known(bound))] == ["Bound"]

@@ -81,6 +81,59 @@ def test_volume_for_ceph_csi_is_a_static_one() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "namespace", "secret"),
+    [
+        ("rbd-${pvc.namespace}", "ceph-csi", ("rbd-shop", "ceph-csi")),
+        ("${pvc.name}-${pv.name}", "${pvc.namespace}", (f"data-pvc-{UID}", "shop")),
+        ("${pvc.annotations['team.example.com/key']}", "default", ("blue", "default")),
+        ("a-${pvc.annotations['x']}.b", "${pv.name}", ("a-y.b", f"pvc-{UID}")),
+    ],
+)
+def test_names_of_secrets_are_made_of_the_claim(name: str, namespace: str, secret: tuple[str, str]) -> None:
+    prefix = "csi.storage.k8s.io/node-stage-secret"
+    cls = parsed({f"{prefix}-name": name, f"{prefix}-namespace": namespace})
+    annotations = {"team.example.com/key": "blue", "x": "y"}
+    body = rendered(cls, metadata={"annotations": annotations})
+    expected = {"name": secret[0], "namespace": secret[1]}
+    assert body["spec"]["csi"]["nodeStageSecretRef"] == expected
+
+
+def test_volume_of_an_in_tree_class_has_what_that_provisioner_gave_it() -> None:
+    cls = parsed(
+        {
+            "monitors": "mon-1.example.com:6789, 10.0.0.2:6789",
+            "adminId": "kube-admin",
+            "adminSecretName": "ceph-secret",
+            "userSecretName": "ceph-user-secret",
+            "fsType": "xfs",
+        }
+    )
+    assert rendered(cls)["spec"]["rbd"] == {
+        "monitors": ["mon-1.example.com:6789", "10.0.0.2:6789"],
+        "image": f"shop-data-{UID}",
+        "pool": "rbd",
+        "user": "kube-admin",
+        "fsType": "xfs",
+        "secretRef": {"name": "ceph-user-secret", "namespace": "shop"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("provisioner", "parameters", "driver"),
+    [
+        ("rbd.sutler.dev", {}, "rbd.csi.ceph.com"),
+        ("rook-ceph.rbd.csi.ceph.com", {}, "rook-ceph.rbd.csi.ceph.com"),
+        ("openshift-storage.rbd.csi.ceph.com", {"csiDriver": "other.example.com"}, "other.example.com"),
+        ("rbd.sutler.dev", {"csiDriver": "rook-ceph.rbd.csi.ceph.com"}, "rook-ceph.rbd.csi.ceph.com"),
+        ("ceph.com/rbd", {}, "rbd.csi.ceph.com"),
+    ],
+)
+def test_volume_names_the_node_plugin_of_its_cluster(provisioner: str, parameters: dict[str, str], driver: str) -> None:
+    cls = parsed(parameters, {"sutler.dev/provision": "rbd"}, provisioner=provisioner)
+    assert rendered(cls)["spec"]["csi"]["driver"] == driver
+
+
 def test_volume_for_kubernetes_own_plugin_names_the_monitors() -> None:
     body = rendered(parsed({"volumeSource": "rbd", "userId": "kube"}))
     assert body["spec"]["rbd"] == {
@@ -95,7 +148,7 @@ def test_volume_for_kubernetes_own_plugin_names_the_monitors() -> None:
 
 @pytest.mark.parametrize(
     ("size", "capacity"),
-    [("1.5Gi", "1536Mi"), ("1Gi", "1Gi"), ("1G", "1G"), ("1e9", "1e9"), ("0.1Gi", "104858Ki"), ("500", "512")],
+    [("1.5Gi", "1536Mi"), ("1Gi", "1Gi"), ("1G", "1G"), ("1e9", "1e9"), ("0.1Gi", "104858Ki"), ("200000", "200192")],
 )
 def test_capacity_is_the_images_size_exactly(size: str, capacity: str) -> None:
     assert rendered(parsed(), size=size)["spec"]["capacity"] == {"storage": capacity}
@@ -159,7 +212,7 @@ def test_metadata_leads_from_the_image_to_the_claim() -> None:
         ("released and deleted by hand", volume(metadata=LEAVING), False, deletion.Delete),
         ("its annotation of the image is lost", volume(annotations={"sutler.dev/image": ""}), False, deletion.Unclear),
         ("its claim's UID is lost", volume(claimRef={}), False, deletion.Unclear),
-        ("still attached", volume(), True, deletion.Keep),
+        ("still attached", volume(), True, deletion.Attached),
         ("not ours", volume(annotations={"pv.kubernetes.io/provisioned-by": "x"}), False, deletion.Keep),
         ("made by hand", volume(metadata={"annotations": {}}), False, deletion.Keep),
         ("no annotations", volume(metadata={"annotations": None}), False, deletion.Keep),
@@ -257,3 +310,34 @@ def test_grown_filesystem_waits_for_the_node_and_grown_block_device_is_done() ->
     grow = expansion.decide(block, volume(phase="Bound"))
     assert isinstance(grow, expansion.Grow)
     assert expansion.resized(block, grow, "now")["status"] == {"conditions": [], "capacity": {"storage": "2Gi"}}
+
+
+def test_growth_tells_the_node_to_grow_where_another_resizer_has_been() -> None:
+    allocated = {"allocatedResources": {"storage": "1Gi"}, "allocatedResourceStatuses": {"storage": "x"}}
+    filesystem = claim(size="2Gi", status=BOUND | allocated)
+    grow = expansion.decide(filesystem, volume(phase="Bound"))
+    assert isinstance(grow, expansion.Grow)
+    status = expansion.resized(filesystem, grow, "now")["status"]
+    assert status["allocatedResources"] == {"storage": "2Gi"}
+    assert status["allocatedResourceStatuses"] == {"storage": "NodeResizePending"}
+    block = claim(size="2Gi", volumeMode="Block", status=BOUND | allocated)
+    grow = expansion.decide(block, volume(phase="Bound"))
+    assert isinstance(grow, expansion.Grow)
+    status = expansion.resized(block, grow, "now")["status"]
+    assert (status["allocatedResources"], status["allocatedResourceStatuses"]) == (
+        {"storage": "2Gi"},
+        {"storage": None},
+    )
+
+
+def test_claim_of_an_in_tree_volume_is_completed_by_kubernetes_alone() -> None:
+    source = {"image": "x"}
+    grow = expansion.decide(claim(size="2Gi", status=BOUND), volume(phase="Bound", rbd=source))
+    assert isinstance(grow, expansion.Grow)
+    assert grow.in_tree
+    for mode in ("Filesystem", "Block"):
+        grown = expansion.decide(
+            claim(size="2Gi", volumeMode=mode, status=BOUND),
+            volume(phase="Bound", rbd=source, capacity={"storage": "2Gi"}),
+        )
+        assert grown == expansion.Stay("Kubernetes has yet to complete the claim")

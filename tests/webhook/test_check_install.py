@@ -20,6 +20,7 @@ from tests.cli.conftest import Ran, Sutler
 from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
 from tests.cluster.installation import Installation
 from tests.conftest import REPOSITORY
+from tests.volumes.objects import storage_class
 
 NOW = "2026-01-01T00:00:00+00:00"
 
@@ -182,6 +183,16 @@ def waiting(component: str, reason: str, message: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    ("version", "parameters"), [((1, 30), {"volumeSource": "rbd"}), ((1, 36), {"volumeSource": "csi"}), ((1, 36), {})]
+)
+def test_class_whose_volumes_nodes_can_mount_is_no_problem(
+    version: tuple[int, int], parameters: dict[str, str]
+) -> None:
+    found = diagnose(picture(version=version, classes=[storage_class(parameters)]))
+    assert not any("StorageClass" in result.what for result in found)
+
+
 MAPPING = Mapping("m", ("quay.io/acme",), "pull", LabelSelector(), copy_from="source")
 
 
@@ -190,6 +201,14 @@ MAPPING = Mapping("m", ("quay.io/acme",), "pull", LabelSelector(), copy_from="so
     [
         ({"version": (1, 19)}, "is Kubernetes 1.19, Sutler needs 1.20"),
         ({"crd": None}, "is not known to this cluster"),
+        (
+            {"version": (1, 31), "classes": [storage_class({"volumeSource": "rbd"})]},
+            "StorageClass fast has volumeSource rbd, which no kubelet mounts since Kubernetes 1.31",
+        ),
+        (
+            {"version": (1, 36), "classes": [storage_class({"userSecretName": "s"})]},
+            "StorageClass fast has volumeSource",
+        ),
         ({"crd": {"spec": {"versions": []}}}, "is not established"),
         (
             {

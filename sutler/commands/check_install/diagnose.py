@@ -9,12 +9,14 @@ from sutler.commands.check_install.snapshot import (
     COMPONENTS,
     HELD,
     LEADING,
+    NO_IN_TREE,
     REGISTRATION,
     RIGHTS,
     Injection,
     Installed,
     Json,
 )
+from sutler.volumes.classes import volume_source
 
 _OLDEST = (1, 20)
 _LEASE_OLD = timedelta(seconds=60)
@@ -29,6 +31,7 @@ def diagnose(seen: Installed) -> list[Result]:
         *_crd(seen),
         *(result for component in COMPONENTS for result in _component(seen, component)),
         *_rights(seen),
+        *_classes(seen),
         *_webhook(seen),
         *_injection(seen),
         *(unknown(what, "could not be looked at: you may not, as this user") for what in seen.unseen),
@@ -148,6 +151,18 @@ def _rights(seen: Installed) -> Iterator[Result]:
         yield problem(f"Account {seen.own}/{account}", f"lacks rights: {lacking}", _INSTALL)
     if not seen.denied and seen.asked and RIGHTS not in seen.unseen:
         yield Fine("The accounts have the rights that they can't do without")
+
+
+def _classes(seen: Installed) -> Iterator[Result]:
+    if seen.version < NO_IN_TREE:
+        return
+    for cls in seen.classes:
+        if volume_source(cls) == "rbd":
+            why = (
+                "has volumeSource rbd, which no kubelet mounts since Kubernetes 1.31: its claims are bound, and their "
+                "Pods never start. Make a class with volumeSource csi, for ceph-csi's node plugin"
+            )
+            yield problem(f"StorageClass {cls['metadata']['name']}", why, "kubectl apply -k manifests/overlays/csi")
 
 
 def _webhook(seen: Installed) -> Iterator[Result]:

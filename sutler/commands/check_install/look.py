@@ -14,6 +14,7 @@ from sutler.commands.check_install.snapshot import (
     HELD,
     LEADING,
     MAPPINGS,
+    NO_IN_TREE,
     REGISTRATION,
     RIGHTS,
     SPACES,
@@ -34,8 +35,10 @@ from sutler.kube.resources import (
     PODS,
     REGISTRY_MAPPINGS,
     SERVICE_ACCOUNTS,
+    STORAGE_CLASSES,
 )
 from sutler.output import RefusedError
+from sutler.volumes.classes import is_ours
 
 T = TypeVar("T")
 
@@ -68,6 +71,9 @@ class Look:
         for obj in await self._if_allowed(SPACES, client.list(NAMESPACES)) or []:
             if not obj["metadata"].get("deletionTimestamp"):
                 seen.world.add_namespace(obj)
+        if seen.version >= NO_IN_TREE:
+            classes = await self._if_allowed("StorageClasses", client.list(STORAGE_CLASSES))
+            seen.classes = [each for each in classes or [] if is_ours(each)]
         await self._rights()
         seen.trial = await self._try()
         seen.now = client.now().isoformat()

@@ -10,6 +10,8 @@ from sutler.commands.world import World
 Json = dict[str, Any]
 
 COMPONENTS = ("webhook", "secrets", "volumes", "api")
+NO_IN_TREE = (1, 31)
+"""The version from which on Kubernetes has no rbd volumes of its own."""
 LEADING = ("secrets", "volumes")
 """Those of which one at a time works, under the lease sutler-NAME."""
 
@@ -62,6 +64,8 @@ class Installed:
     """Rights of accounts that were asked about."""
     denied: list[tuple[str, str]] = field(default_factory=list)
     """Account, and what it may not do."""
+    classes: list[Json] = field(default_factory=list)
+    """StorageClasses of ours; looked at from version NO_IN_TREE on."""
     certificate: Seen | None = None
     certificate_trouble: str = ""
     """Why there is none to see."""

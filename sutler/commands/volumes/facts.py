@@ -8,10 +8,14 @@ from typing import Any
 from sutler.quantity import QuantityError, parse
 from sutler.volumes import names
 from sutler.volumes.adoption import claim_key, outcome
+from sutler.volumes.attachments import in_words
 from sutler.volumes.classes import Where, is_ours, where_of
 from sutler.volumes.place import Place, place_of
 
 Json = dict[str, Any]
+
+_FINALIZERS = ("external-provisioner.volume.kubernetes.io/finalizer", "kubernetes.io/pv-protection")
+"""Ours, and the one that every volume has while it is bound."""
 
 
 @dataclass
@@ -26,6 +30,8 @@ class Facts:
     """Those of our classes, and those that have a volume of ours."""
     classes: list[Json]
     """Ours alone."""
+    attachments: list[Json] = field(default_factory=list)
+    """VolumeAttachments; none where they may not be read."""
     kubernetes: str = ""
     """The identity of the Kubernetes cluster; empty where it may not be asked for."""
     images: dict[Where, list[Json]] = field(default_factory=dict)
@@ -95,7 +101,7 @@ def sort_out(volumes: Iterable[Json], claims: Iterable[Json], classes: Iterable[
         or key_of(claim) in awaited
         or (not claim["spec"].get("volumeName") and class_of(claim) in of_class)
     ]
-    return Facts(ours, requests, kept, served, kubernetes)
+    return Facts(ours, requests, kept, served, kubernetes=kubernetes)
 
 
 def key_of(claim: Json) -> str:
@@ -122,6 +128,8 @@ def _of_volume(facts: Facts, volume: Json, claims: Mapping[str, Json]) -> Row:
     image = facts.image(place)
     gone = place is not None and facts.looked_at(place) and image is None
     state, message = _state(volume, claims.get(reference.get("uid", "")), gone=gone)
+    if state == "Deleting":
+        message = _what_holds(facts, volume) or message
     return Row(
         claim=f"{reference['namespace']}/{reference['name']}" if reference else "",
         volume=volume["metadata"]["name"],
@@ -139,16 +147,40 @@ def _state(volume: Json, claim: Json | None, *, gone: bool) -> tuple[str, str]:
     phase = (volume.get("status") or {}).get("phase", "Pending")
     deletes = spec.get("persistentVolumeReclaimPolicy") == "Delete"
     if "deletionTimestamp" in metadata or (phase == "Released" and deletes):
-        return "Deleting", "why it takes long, if it does: sutler volumes show"
+        return "Deleting", "the events of the volume say what it waits for"
     if gone:
         return "NoImage", "its image does not exist: sutler volumes orphans"
     if names.ADOPTING in (metadata.get("annotations") or {}):
         return "Adopting", "its adoption is not complete"
-    if phase == "Bound" and claim is not None and _grows(claim):
-        return "Growing", "the claim asks for more than it has yet"
+    if phase == "Bound" and claim is not None:
+        return _bound(claim)
     if phase == "Released":
         return "Kept", "its claim is gone, and the reclaim policy keeps the image"
     return phase, ""
+
+
+def _bound(claim: Json) -> tuple[str, str]:
+    if "deletionTimestamp" in claim["metadata"]:
+        return "Bound", "its claim is to be deleted, when no Pod uses it any more"
+    return ("Growing", "the claim asks for more than it has yet") if _grows(claim) else ("Bound", "")
+
+
+def _what_holds(facts: Facts, volume: Json) -> str:
+    """What keeps a volume that is to go, as far as Kubernetes shows it."""
+    metadata = volume["metadata"]
+    holding = [
+        (one["metadata"]["name"], str(one["spec"].get("nodeName", "")))
+        for one in facts.attachments
+        if (one["spec"].get("source") or {}).get("persistentVolumeName") == metadata["name"]
+    ]
+    if holding:
+        return in_words(holding)
+    if (volume.get("status") or {}).get("phase") == "Bound":
+        return "it goes when its claim does"
+    others = [one for one in metadata.get("finalizers") or [] if one not in _FINALIZERS]
+    if others and "deletionTimestamp" in metadata:
+        return f"others hold it by their finalizers, until they take them off: {', '.join(others)}"
+    return ""
 
 
 def _grows(claim: Json) -> bool:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -10,7 +11,14 @@ from sutler.commands.console import TOKEN_VARIABLE, Console, RefusedError, Unrea
 from sutler.commands.volumes.facts import Facts, sort_out
 from sutler.kube.client import Client
 from sutler.kube.errors import Forbidden, NotFound
-from sutler.kube.resources import EVENTS, NAMESPACES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
+from sutler.kube.resources import (
+    EVENTS,
+    NAMESPACES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    STORAGE_CLASSES,
+    VOLUME_ATTACHMENTS,
+)
 from sutler.output import harmless
 from sutler.volumes.classes import Where
 
@@ -24,7 +32,10 @@ async def from_kubernetes(client: Client, namespace: str | None = None) -> Facts
     volumes = await client.list(PERSISTENT_VOLUMES)
     claims = await client.list(PERSISTENT_VOLUME_CLAIMS, namespace)
     classes = await client.list(STORAGE_CLASSES)
-    return sort_out(volumes, claims, classes, await _identity(client))
+    facts = sort_out(volumes, claims, classes, await _identity(client))
+    with suppress(Forbidden):
+        facts.attachments = await client.list(VOLUME_ATTACHMENTS)
+    return facts
 
 
 async def _identity(client: Client) -> str:

@@ -40,6 +40,7 @@ def as_json(row: Row, facts: Facts, ceph: Ceph, said: list[Json]) -> Json:
         "reclaimPolicy": spec.get("persistentVolumeReclaimPolicy"),
         "accessModes": spec.get("accessModes") or [],
         "volumeMode": spec.get("volumeMode"),
+        "mountOptions": spec.get("mountOptions") or [],
         "created": volume["metadata"]["creationTimestamp"] if volume else None,
         "details": image and {
             key: image[key] for key in ("id", "features", "object_size", "data_pool", "parent", "watchers", "metadata")
@@ -62,6 +63,7 @@ def as_text(found: Json) -> str:
         ("Size", f"{human(found['size'])} ({found['size']} bytes)" if found["size"] else None),
         ("Used", None if found["used"] is None else f"{human(found['used'])} ({found['used']} bytes)"),
         ("Reclaim policy", found["reclaimPolicy"]),
+        ("Mount options", ", ".join(found["mountOptions"])),
         ("Access", ", ".join([*found["accessModes"], *filter(None, [found["volumeMode"]])])),
     ]
     details = found["details"]

@@ -1,0 +1,69 @@
+"""The annotations of a StorageClass that are meant for us: pure. None of them is passed over in silence.
+
+What is mistaken here costs data: with a deletion policy that is not read, images go at once.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+from provisioner.volumes.names import PREFIX, PROVISION
+from sutler.kube.resources import Json
+from sutler.volumes.classes import unclear_annotation
+
+MUTABLE = (
+    "deletionPolicy",
+    "trashDelay",
+    "imageFeatures",
+    "imageNameTemplate",
+    "mounter",
+    "mapOptions",
+    "unmapOptions",
+)
+"""Parameters that may be given, and overridden, as annotations."""
+
+
+def read(obj: Json, parameters: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """The mutable parameters that annotations give, and what is wrong with annotations and labels.
+
+    A name may be written as volumes have it, too (deletion-policy). `parameters`: all that a class may have.
+    """
+    metadata = obj["metadata"]
+    exact = {_plain(name): name for name in MUTABLE}
+    known = {_plain(name): name for name in parameters}
+    given: dict[str, str] = {}
+    problems = list(filter(None, [unclear_annotation(obj)]))
+    for key, value in _ours(metadata.get("annotations") or {}):
+        plain = _plain(key.partition("/")[2])
+        name = exact.get(plain)
+        if key == PROVISION:
+            continue
+        if name is None or not key.startswith(PREFIX):
+            problems.append(_unknown(key, name or known.get(plain)))
+        elif given.setdefault(name, value) != value:
+            problems.append(f"annotation {PREFIX}{name} is there twice, in two spellings: take one of them off")
+    for key, _ in _ours(metadata.get("labels") or {}):
+        if _plain(key.partition("/")[2]) in {*exact, "provision"}:
+            problems.append(f"label {key} has no effect: write it as an annotation")
+    return given, problems
+
+
+def _ours(keys: Mapping[str, str]) -> list[tuple[str, str]]:
+    suffix = PREFIX.rstrip("/")
+    prefixes = ((key, key.partition("/")[0]) for key in sorted(keys) if "/" in key)
+    return [(key, keys[key]) for key, prefix in prefixes if prefix == suffix or prefix.endswith(f".{suffix}")]
+
+
+def _unknown(key: str, name: str | None) -> str:
+    if name in MUTABLE:
+        return f"annotation {key} is not known: write {PREFIX}{name}"
+    if name is not None:
+        return f"annotation {key}: {name} can't be changed by an annotation; write it under parameters, in a new class"
+    last = key.partition("/")[2]
+    names = {_plain(one): one for one in (*MUTABLE, "provision")}
+    close = difflib.get_close_matches(_plain(last), names, n=1)
+    hint = f"write {PREFIX}{names[close[0]]}" if close else f"known are {', '.join(sorted(names.values()))}"
+    return f"annotation {key} is not known: {hint}"
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
