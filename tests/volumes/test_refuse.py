@@ -1,0 +1,73 @@
+"""What is said on claims that are not served, once and then once an hour. The oldest Kubernetes lacks the fields."""
+
+import time
+from typing import Any
+
+import pytest
+
+from provisioner.volumes.refuse import Refuser
+from provisioner.volumes.told import AN_HOUR
+from sutler.kube.errors import NotFound
+from tests.volumes.objects import claim
+
+
+class Api:
+    """Has one claim, or none, and takes note of what is said on it."""
+
+    def __init__(self, found: Any) -> None:
+        self.found = found
+        self.said: list[tuple[str, str]] = []
+
+    async def get(self, *_: Any) -> Any:
+        if self.found is None:
+            raise NotFound(404, "NotFound", "")
+        return self.found
+
+    def warning(self, _: Any, reason: str, message: str) -> None:
+        self.said.append((reason, message))
+
+    def refuser(self) -> Refuser:
+        fake: Any = self
+        return Refuser(fake, fake)
+
+
+BOUND = {"phase": "Bound"}
+
+
+async def test_other_attributes_of_a_bound_claim_are_refused_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api(claim(volumeName="pvc-1", status=BOUND, volumeAttributesClassName="gold"))
+    refuser = api.refuser()
+    for _ in range(3):
+        assert await refuser.refuse_change("shop/data") == AN_HOUR
+    ((reason, message),) = api.said
+    assert reason == "VolumeModifyFailed"
+    assert "volumeAttributesClassName gold is not served" in message
+    later = time.monotonic() + AN_HOUR
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    await refuser.refuse_change("shop/data")
+    assert len(api.said) == 2
+
+
+@pytest.mark.parametrize("found", [None, claim(volumeName="pvc-1", status=BOUND)])
+async def test_nothing_is_said_of_a_claim_that_asks_for_nothing(found: Any) -> None:
+    api = Api(found)
+    assert await api.refuser().refuse_change("shop/data") is None
+    assert api.said == []
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (claim(), 1),
+        (claim(volumeName="by-hand"), 0),
+        (claim(metadata={"deletionTimestamp": "2030-01-01T00:00:00Z"}), 0),
+        (claim(status={"phase": "Lost"}), 0),
+        (None, 0),
+    ],
+)
+async def test_mistake_of_the_class_is_said_on_claims_that_wait_for_it(found: Any, says: int) -> None:
+    api = Api(found)
+    refuser = api.refuser()
+    for _ in range(2):
+        assert await refuser.refuse("shop/data", "StorageClass fast: pool is missing") == (AN_HOUR if says else None)
+    assert api.said == [("ProvisioningFailed", "StorageClass fast: pool is missing")] * says
