@@ -69,6 +69,21 @@ IMAGELESS = Gauge(
     ["cluster", "pool"],
     registry=REGISTRY,
 )
+PURGES = Gauge(
+    "sutler_purges", "Images that are removed from the trash, or wait for it", ["cluster", "pool"], registry=REGISTRY
+)
+PURGE_PROGRESS = Gauge(
+    "sutler_purge_progress_ratio",
+    "How far the removal is that has most before it, 0 to 1",
+    ["cluster", "pool"],
+    registry=REGISTRY,
+)
+PURGE_LEFT = Gauge(
+    "sutler_purge_left_seconds",
+    "How long the removals under way take yet, estimated; 0 while there is too little to go by",
+    ["cluster", "pool"],
+    registry=REGISTRY,
+)
 IN_FLIGHT = Gauge(
     "sutler_volumes_in_progress",
     "Images asked for whose PersistentVolume is not known to be there yet",
