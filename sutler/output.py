@@ -9,6 +9,9 @@ from typing import Any
 
 from sutler.errors import SutlerError
 
+_TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Change the direction in which a terminal writes: a text could be read as another."""
+
 
 class Exit(IntEnum):
     """What a command's exit status means."""
@@ -53,7 +56,7 @@ def emit(value: Any, form: Format, text: str) -> None:
     elif form is Format.YAML:
         import yaml  # noqa: PLC0415 - 20 ms that only -o yaml needs
 
-        text = yaml.safe_dump(value, sort_keys=False)
+        text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=sys.maxsize)
     say(text)
 
 
@@ -72,7 +75,9 @@ def harmless(text: str) -> str:
     Halves of surrogate pairs, which JSON can hold, can't be printed at all.
     """
     return "".join(
-        "?" if character != "\n" and unicodedata.category(character) in {"Cc", "Cs"} else character
+        "?"
+        if character in _TURNS or (character != "\n" and unicodedata.category(character) in {"Cc", "Cs"})
+        else character
         for character in text
     )
 
