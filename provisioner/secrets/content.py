@@ -1,12 +1,13 @@
 """From a mapping and its source Secret to what the copies hold. Pure."""
 
-import base64
+from base64 import b64decode
 from dataclasses import dataclass, field
 
 from provisioner.secrets.copies import Content
 from sutler.kube.resources import Json
 from sutler.registry import dockerconfig
 from sutler.registry.dockerconfig import DATA_KEYS, SourceError
+from sutler.registry.lacking import lacking, some
 from sutler.registry.mapping import Mapping
 
 
@@ -35,10 +36,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Usable:
-    """What to copy, and what of the source will be of no use to anybody."""
+    """What to copy, what of the source will be of no use to anybody, and what may be of none."""
 
     content: Content
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def content_of(mapping: Mapping, source: Source | None) -> Usable | Problem:
@@ -50,17 +52,14 @@ def content_of(mapping: Mapping, source: Source | None) -> Usable | Problem:
             "spec.pullSecret.copyFrom",
         )
     try:
-        config = dockerconfig.parse_secret(source.type, {key: base64.b64decode(v) for key, v in source.data.items()})
+        source_config = dockerconfig.read_secret(source.type, {key: b64decode(v) for key, v in source.data.items()})
+        config = dockerconfig.copied(source_config, mapping.registries)
     except SourceError as error:
         return Problem("SourceInvalid", f"Secret {mapping.copy_from} can't be used: {error}")
-    entries = dockerconfig.usable_entries(config, mapping.registries)
-    if not entries:
-        has = ", ".join(entry.key for entry in config.entries) or "none at all"
-        ignored = f"; ignored: {'; '.join(config.ignored)}" if config.ignored else ""
-        return Problem(
-            "SourceUnusable",
-            f"Secret {mapping.copy_from} has no credentials for {', '.join(mapping.registries)}; "
-            f"it has: {has}{ignored}",
-        )
-    value = dockerconfig.render(entries, config.type)
-    return Usable(Content(config.type, DATA_KEYS[config.type], value), config.ignored)
+    if not config.entries:
+        why = lacking(source_config, mapping.registries)
+        return Problem("SourceUnusable", f"Secret {mapping.copy_from} has no credentials for {why}")
+    value = dockerconfig.render(config.entries, config.type)
+    notes = (some(config.ignored, "; "),) if config.ignored else ()
+    doubts = (some(config.doubts, "; "),) if config.doubts else ()
+    return Usable(Content(config.type, DATA_KEYS[config.type], value), notes, doubts)

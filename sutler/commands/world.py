@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sutler.registry import MappingError, parse_mapping
-from sutler.registry.dockerconfig import DockerConfig, SourceError, parse_secret, usable_entries
+from sutler.registry.dockerconfig import DockerConfig, SourceError, copied, read_secret
 from sutler.registry.injection import (
     CLUSTERS_OWN,
     Account,
@@ -36,11 +36,18 @@ class Held:
     unknown: bool = False
     """Nobody could look."""
     note: str = ""
+    source: DockerConfig | None = field(default=None, repr=False)
+    """What copies can be made of. It may have entries by which the Secret itself can't be used."""
 
     @property
     def ignored(self) -> tuple[str, ...]:
         """What is in it and of no use to the kubelet, in words."""
         return self.config.ignored if self.config else ()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What the kubelet uses of it and a registry may refuse, in words."""
+        return self.config.doubts if self.config else ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -70,6 +77,8 @@ class World:
     """Namespaces whose Pods the API server sends to the webhook; None: as Sutler's own manifests say."""
     registered: bool = True
     """Whether the API server knows the webhook at all."""
+    absent: set[str] = field(default_factory=set)
+    """Namespaces that are known not to be there."""
     unseen: str = "it is not among the files"
     """Why a Secret that is not here is not here."""
 
@@ -121,14 +130,16 @@ class World:
         if mapping.copy_from is None or not (there.missing or there.unknown):
             return there
         source = self.secret(self.own_namespace, mapping.copy_from)
-        if source.config is None:
+        if source.source is None:
             return (
                 there
                 if source.unknown
                 else Held(None, f"its source {mapping.copy_from}: {source.problem}", missing=True)
             )
-        entries = usable_entries(source.config, mapping.registries)
-        config = DockerConfig(source.config.type, entries, source.config.ignored)
+        try:
+            config = copied(source.source, mapping.registries)
+        except SourceError as error:
+            return Held(None, f"its source {mapping.copy_from}: {error}", missing=True)
         note = "not there yet" if there.missing else ""
         return Held(config, note=f"{note + '; ' if note else ''}as copied from {mapping.copy_from}")
 
@@ -146,9 +157,11 @@ def held(secret: Json) -> Held:
             return Held(None, f"its data[{name}] is not base64")
     data |= {name: str(value).encode() for name, value in plain.items()}
     try:
-        return Held(parse_secret(str(secret.get("type") or "Opaque"), data))
+        config = read_secret(str(secret.get("type") or "Opaque"), data)
     except SourceError as error:
         return Held(None, str(error))
+    problem = "; ".join(config.problems)
+    return Held(None if problem else config, problem, source=config)
 
 
 def _metadata(obj: Json) -> Json:

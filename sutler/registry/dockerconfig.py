@@ -4,26 +4,28 @@ Nothing here ever puts a credential into a message or a repr.
 """
 
 import base64
-import binascii
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from sutler.errors import SutlerError
-from sutler.registry.glob import overlap
-from sutler.registry.image import DOCKER_HUB, is_path, shown
-from sutler.registry.keyring import IgnoredKeyError, Key, parse_key
-from sutler.registry.pattern import Pattern, parse_pattern
+from sutler.registry.entry import ENTRY_FIELDS, Entry, Left, read_entry
+from sutler.registry.gojson import NotJsonError, Object, folded, load, plain
+from sutler.registry.image import shown
+from sutler.registry.keyring import IgnoredKeyError, parse_key
+from sutler.registry.serving import Registries
 
 DOCKERCONFIGJSON = "kubernetes.io/dockerconfigjson"
 DOCKERCFG = "kubernetes.io/dockercfg"
 DATA_KEYS = {DOCKERCONFIGJSON: ".dockerconfigjson", DOCKERCFG: ".dockercfg"}
 """Where a Secret of each type keeps its config. Other types are ignored by the kubelet."""
 
-_ENTRY_FIELDS = frozenset(("username", "password", "email", "auth"))
-_TOKENS = ("identitytoken", "registrytoken")
 _HELPERS = ("credsstore", "credhelpers")
+_CLIENT_FIELDS = frozenset(
+    (*_HELPERS, "auths", "httpheaders", "psformat", "imagesformat", "detachkeys", "experimental", "plugins", "aliases")
+) | {"proxies", "currentcontext", "stackorchestrator", "features"}
+"""Of docker's config.json, in lower case; the old form has registries and nothing else."""
 
 
 class SourceError(SutlerError):
@@ -35,171 +37,174 @@ class SourceError(SutlerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    key: str
-    """As written in the config."""
-    username: bytes = field(repr=False)
-    password: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class DockerConfig:
     type: str
     entries: tuple[Entry, ...]
-    ignored: tuple[str, ...] = ()
-    """What the kubelet will not use though it is there, in words."""
+    left: tuple[Left, ...] = ()
+    """What the kubelet can't use though it is there."""
+    helpers: tuple[str, ...] = ()
+    """The names of its fields that name credential helpers."""
+
+    @property
+    def keys(self) -> frozenset[str]:
+        return frozenset([*(entry.key for entry in self.entries), *(left.key for left in self.left)])
+
+    @property
+    def problems(self) -> list[str]:
+        """For a Secret that Pods name: why every pull with it fails; empty: none does."""
+        found = [f"the entry {shown(each.key)}: {each.serious}" for each in self.left if each.fatal]
+        return found if found or self.entries or self.left or self.helpers else ["it holds no credentials"]
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """What the kubelet will not use though it is there, in words."""
+        helpers = [f"{name} (the kubelet has no credential helpers)" for name in self.helpers]
+        return (*helpers, *(f"the entry {shown(each.key)}: {each.why}" for each in self.left))
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What the kubelet will use and a registry may refuse, in words."""
+        return tuple(f"the entry {shown(entry.key)}: {entry.doubt}" for entry in self.entries if entry.doubt)
 
 
 def parse_secret(secret_type: str, data: Mapping[str, bytes]) -> DockerConfig:
     """Raises SourceError for what the kubelet would ignore as a whole and for what would fail every pull."""
+    return _whole(read_secret(secret_type, data))
+
+
+def parse_config(secret_type: str, content: bytes) -> DockerConfig:
+    """The content of the data key, which is to be without faults. Raises SourceError."""
+    return _whole(read_config(secret_type, content))
+
+
+def read_secret(secret_type: str, data: Mapping[str, bytes]) -> DockerConfig:
+    """Entries with faults are left. Raises SourceError for what has no entries at all."""
     data_key = DATA_KEYS.get(secret_type)
     if data_key is None:
         what = f"its type is {shown(secret_type)}, the kubelet reads {DOCKERCONFIGJSON} and {DOCKERCFG} only"
         raise SourceError([f"{what} (a Secret's type can't be changed: delete it and create it with the right one)"])
     if not data.get(data_key):
         raise SourceError([f"its data has no key {data_key}, which type {secret_type} keeps the credentials in"])
-    return parse_config(secret_type, data[data_key])
+    try:
+        return read_config(secret_type, data[data_key])
+    except SourceError as error:
+        raise SourceError([f"{data_key}: {problem}" for problem in error.problems]) from None
 
 
-def parse_config(secret_type: str, content: bytes) -> DockerConfig:
+def read_config(secret_type: str, content: bytes) -> DockerConfig:
     """The content of the data key, or of a file that `docker login` wrote (as DOCKERCONFIGJSON)."""
-    document = _load(DATA_KEYS[secret_type], content)
-    problems: list[str] = []
-    ignored: list[str] = []
-    auths = document
+    try:
+        document = load(content)
+    except NotJsonError as error:
+        raise SourceError([f"it is {error}"]) from None
+    if not isinstance(document, Object):
+        raise SourceError(["it is not a JSON object"])
+    helpers: tuple[str, ...] = ()
+    auths = document.as_map()
     if secret_type == DOCKERCONFIGJSON:
-        fields = _folded(document)
-        ignored += [f"{name} (the kubelet has no credential helpers)" for name in document if name.lower() in _HELPERS]
-        auths = fields.get("auths") or {}
-        if not isinstance(auths, dict):
-            raise SourceError(["auths is not an object of registries and credentials"])
-    entries = tuple(_entries(auths, problems, ignored))
-    if not auths and not ignored:
-        problems.append("it holds no credentials")
-    if problems:
-        raise SourceError(problems)
-    return DockerConfig(secret_type, entries, tuple(ignored))
+        helpers = tuple(name for name, _ in document.pairs if folded(name) in _HELPERS)
+        auths = _merged(document)
+    read = [read_entry(key, value) for key, value in auths.items()]
+    entries = tuple(each for each in read if isinstance(each, Entry))
+    return DockerConfig(secret_type, entries, tuple(each for each in read if isinstance(each, Left)), helpers)
+
+
+def type_of(document: Object) -> str | None:
+    """Which form of docker config it is; None: it is none."""
+    if any(folded(name) in _CLIENT_FIELDS for name, _ in document.pairs):
+        return DOCKERCONFIGJSON
+    entries = [value for _, value in document.pairs if isinstance(value, Object)]
+    # One with a credential is enough: the others may be faulty.
+    known = any(folded(name) in ENTRY_FIELDS for entry in entries for name, _ in entry.pairs)
+    return DOCKERCFG if known or (entries and not any(entry.pairs for entry in entries)) else None
 
 
 def usable_entries(config: DockerConfig, registries: Iterable[str]) -> tuple[Entry, ...]:
     """The entries that the kubelet would try for some image of the registries (patterns of a mapping)."""
-    patterns = [parse_pattern(text) for text in registries]
-    return tuple(entry for entry in config.entries if any(key_serves(parse_key(entry.key), each) for each in patterns))
+    serving = Registries.parsed(registries)
+    return tuple(entry for entry in config.entries if serving.served_by(parse_key(entry.key)))
 
 
-def key_serves(key: Key, pattern: Pattern) -> bool:
-    """Whether the kubelet would try the key for some image that the pattern matches."""
-    if key.is_fallback and _is_docker_hub(pattern):
-        return True
-    return (
-        key.labels is not None
-        and key.port == pattern.host.port.encode()
-        and len(key.labels) == len(pattern.globs)
-        and _paths_meet(key.path.decode(errors="replace"), pattern.path)
-        and all(overlap(mine, theirs) for mine, theirs in zip(key.labels, pattern.globs, strict=True))
-    )
+def copied(config: DockerConfig, registries: Iterable[str]) -> DockerConfig:
+    """What copies for these registries hold. Faults of other registries' entries don't keep it back.
+
+    Raises:
+        SourceError: for an entry of these registries that can't be read. A copy without it would lose a credential.
+    """
+    serving = Registries.parsed(registries)
+    broken = DockerConfig(config.type, (), tuple(each for each in config.left if each.fatal and _serves(each, serving)))
+    if broken.left:
+        raise SourceError(broken.problems)
+    if not config.entries and config.problems:
+        raise SourceError(config.problems)
+    entries = tuple(entry for entry in config.entries if serving.served_by(parse_key(entry.key)))
+    return DockerConfig(config.type, entries, config.left, config.helpers)
+
+
+def with_entry(secret_type: str, content: bytes, entry: Entry) -> bytes | None:
+    """The content with this entry instead of those that mean the same registry; all else stays. None: it has it.
+
+    Raises SourceError where the content can't be read.
+    """
+    config = read_config(secret_type, content)
+    normal = parse_key(entry.key).normal
+    same = [each for each in config.entries if _normal(each.key) == normal]
+    if same == [entry] and not any(_normal(left.key) == normal for left in config.left):
+        return None
+    document = load(content)
+    modern = secret_type == DOCKERCONFIGJSON
+    auths = _merged(document) if modern else document.as_map()
+    kept = {key: plain(value) for key, value in auths.items() if _normal(key) != normal} | {
+        entry.key: credentials(entry)
+    }
+    others = {name: plain(value) for name, value in document.pairs if folded(name) != "auths"} if modern else {}
+    return dumped({**others, "auths": kept} if modern else kept)
 
 
 def render(entries: Iterable[Entry], secret_type: str) -> bytes:
     """The content of the data key: the same entries give the same bytes, in whatever order they come."""
-    auths = {entry.key: _credentials(entry) for entry in entries}
-    document = {"auths": auths} if secret_type == DOCKERCONFIGJSON else auths
+    auths = {entry.key: credentials(entry) for entry in entries}
+    return dumped({"auths": auths} if secret_type == DOCKERCONFIGJSON else auths)
+
+
+def dumped(document: Any) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _credentials(entry: Entry) -> dict[str, str]:
+def credentials(entry: Entry) -> dict[str, str]:
     if b":" in entry.username:  # `auth` can't say where such a name ends
         return {"username": entry.username.decode(), "password": entry.password.decode()}
     return {"auth": base64.b64encode(entry.username + b":" + entry.password).decode()}
 
 
-def _is_docker_hub(pattern: Pattern) -> bool:
-    labels = DOCKER_HUB.encode().split(b".")
-    return (
-        not pattern.host.port
-        and len(labels) == len(pattern.globs)
-        and all(glob.matches(label) for glob, label in zip(pattern.globs, labels, strict=True))
-    )
+def _whole(config: DockerConfig) -> DockerConfig:
+    if problems := config.problems:
+        raise SourceError(problems)
+    return config
 
 
-def _paths_meet(key: str, pattern: str) -> bool:
-    """Keys are prefixes as plain strings, patterns end at a slash."""
-    key = key.removeprefix("/")
-    if key and not is_path(key) and not is_path(f"{key}a"):
-        return False  # a tag or a glob: no image's path begins so
-    return not pattern or f"{pattern}/".startswith(key) or key.startswith(f"{pattern}/")
-
-
-def _load(data_key: str, content: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(content.decode(errors="replace"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        # The decoder's own text quotes nothing of the document but positions.
-        raise SourceError([f"{data_key} is not JSON: {error}"]) from None
-    if not isinstance(document, dict):
-        raise SourceError([f"{data_key} is not a JSON object"])
-    return document
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _folded(document: dict[str, Any]) -> dict[str, Any]:
-    """Field names in lower case: Go's decoder takes any case."""
-    return {name.lower(): value for name, value in document.items()}
-
-
-def _entries(auths: dict[str, Any], problems: list[str], ignored: list[str]) -> Iterator[Entry]:
-    for key, value in auths.items():
-        fields = _folded(value) if isinstance(value, dict) else {}
-        wrong = [name for name in _ENTRY_FIELDS & fields.keys() if not isinstance(fields[name], str | None)]
-        if not isinstance(value, dict | None) or wrong:
-            what = f"{' and '.join(sorted(wrong))} must be text" if wrong else "is not an object"
-            problems.append(f"the entry {shown(key)}: {what}; every pull with this Secret fails")
-            continue
-        tokens = [name for name in _TOKENS if fields.get(name)]
-        try:
-            parse_key(key)
-            entry = _entry(key, fields)
-        except IgnoredKeyError as error:
-            ignored.append(str(error))
-            continue
-        except ValueError as error:
-            problems.append(f"the entry {shown(key)}: {error}; every pull with this Secret fails")
-            continue
-        if entry.username or entry.password:
-            yield entry
+def _merged(document: Object) -> dict[str, Any]:
+    """The entries of `auths`, which Go puts together if it is there more than once."""
+    auths: dict[str, Any] = {}
+    for found in document.values("auths"):
+        if found is None:
+            auths = {}
+        elif isinstance(found, Object):
+            auths |= found.as_map()
         else:
-            what = f"only {' and '.join(tokens)}, which the kubelet does not use" if tokens else "no credentials"
-            ignored.append(f"the entry {shown(key)} has {what}")
+            raise SourceError(["auths is not an object of registries and credentials"])
+    return auths
 
 
-def _entry(key: str, fields: dict[str, Any]) -> Entry:
-    auth = fields.get("auth")
-    if auth:
-        username, password = _decode_auth(auth)
-        return Entry(key, username, password)
-    return Entry(key, _encode(fields.get("username")), _encode(fields.get("password")))
-
-
-def _encode(text: str | None) -> bytes:
-    return (text or "").encode(errors="replace")
-
-
-def _decode_auth(auth: str) -> tuple[bytes, bytes]:
-    """Raises ValueError with a text that holds nothing of the credential."""
-    text = auth.replace("\r", "").replace("\n", "")  # Go's decoder skips these, and only these
-    if auth.strip().endswith("="):
-        if len(text) % 4 or text.endswith("==="):
-            raise ValueError("auth is not base64")
-    else:
-        text += "=" * (-len(text) % 4)
+def _normal(key: str) -> bytes | None:
     try:
-        decoded = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("auth is not base64") from None
-    username, colon, password = decoded.partition(b":")
-    if not colon:
-        raise ValueError("auth is not the base64 of USER:PASSWORD")
-    return username, password
+        return parse_key(key).normal
+    except IgnoredKeyError:
+        return None
+
+
+def _serves(left: Left, serving: Registries) -> bool:
+    try:
+        return serving.served_by(parse_key(left.key))
+    except IgnoredKeyError:
+        return False

@@ -67,6 +67,10 @@ class Glob:
         return not name
 
     @property
+    def is_literal(self) -> bool:
+        return _META.isdisjoint(self.text)
+
+    @property
     def shortest(self) -> int:
         """Characters of the shortest name that matches."""
         return sum(len(chunk.items) for chunk in self._chunks)
@@ -82,9 +86,12 @@ class Glob:
 
 def overlap(one: Glob, other: Glob) -> bool:
     """Whether some label of a host that DNS can have matches both."""
-    # A key in a Secret is as long as whoever wrote it likes.
+    # No limit but the Secret's own is on the length of a key in it.
     if max(one.shortest, other.shortest) > _LONGEST_HOST:
         return False
+    for literal, glob in ((one, other), (other, one)):
+        if literal.is_literal:
+            return glob.matches(literal.text)
     mine, theirs = _alphabets(one), _alphabets(other)
     # Whether what is left of one and of the other meet, by how much of the other: first with nothing left of one.
     meets = [all(item is None for item in theirs[start:]) for start in range(len(theirs) + 1)]

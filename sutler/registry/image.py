@@ -17,6 +17,24 @@ from sutler.errors import SutlerError
 
 DOCKER_HUB = "docker.io"
 DOCKER_INDEX = "index.docker.io"  # the old name of Docker Hub: the same registry, and the key of its credentials
+HUB_NAMES = frozenset(
+    (
+        DOCKER_INDEX,
+        "registry-1.docker.io",
+        "registry.docker.io",
+        "registry.hub.docker.com",
+        "hub.docker.com",
+        "hub.docker.io",
+        "index.docker.com",
+        "registry.docker.com",
+        "registry-1.docker.com",
+        "cloud.docker.com",
+        "docker.com",
+        "www.docker.com",
+        "www.docker.io",
+    )
+)
+"""What people write for Docker Hub. Images are matched as DOCKER_HUB only."""
 LONGEST_PATH = 255
 _SHOWN = 80
 _IDENTIFIER = 64
@@ -82,8 +100,8 @@ def is_path(text: str) -> bool:
 
 
 def shown(text: str) -> str:
-    """The text for a message: quoted, control characters escaped, cut short (it may be 10 kB from who knows where)."""
-    return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+    """The text for a message: quoted, what can't be printed escaped, cut short (it may be 10 kB of anything)."""
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
 
 
 @lru_cache(maxsize=4096)  # images are many, registries few

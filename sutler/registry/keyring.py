@@ -5,6 +5,7 @@ A docker config maps keys to credentials. A key is a registry as people wrote it
 reverse byte order and tries every one that matches.
 """
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -16,10 +17,15 @@ from sutler.registry.location import Location, NotAUrlError, locate
 _SCHEMES = (b"https://", b"http://")
 _API_VERSIONS = (b"/v1/", b"/v2/")
 _FALLBACK = DOCKER_INDEX.encode()
+_located = re.compile(r"((?:[^/?#]*:)?//)?([^/?#]*)(.*)", re.DOTALL).fullmatch
 
 
 class IgnoredKeyError(SutlerError):
-    """A key that the kubelet ignores, because it is no URL."""
+    """A key that the kubelet ignores, because it is no URL; `why` says what is wrong with it."""
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(f"key {shown(without_user(text))} is no registry: {why}; the kubelet ignores it")
+        self.why = why
 
 
 class Key(NamedTuple):
@@ -49,9 +55,9 @@ class Key(NamedTuple):
 def parse_key(text: str) -> Key:
     """Raises IgnoredKeyError for a key that the kubelet ignores."""
     try:
-        found = locate(_without_scheme(_encode(text)))
+        found = locate(_without_scheme(encode(text)))
     except NotAUrlError as error:
-        raise IgnoredKeyError(f"key {shown(text)} is no registry: {error}; the kubelet ignores it") from error
+        raise IgnoredKeyError(text, str(error)) from error
     path = found.path[3:] if found.path.startswith(_API_VERSIONS) else found.path
     normal = found.host if path == b"/" else found.host + path
     try:
@@ -62,6 +68,13 @@ def parse_key(text: str) -> Key:
     except (NotAUrlError, GlobError):
         return Key(text, normal, None, b"", b"")
     return Key(text, normal, labels, port, found.path)
+
+
+def without_user(text: str) -> str:
+    """A key without `user:password@` in front of the host, which the kubelet drops and which must not be shown."""
+    found = _located(text)
+    scheme, host, rest = found.groups("") if found else ("", "", text)
+    return f"{scheme}{host.rpartition('@')[2]}{rest}"
 
 
 class Keyring:
@@ -75,7 +88,7 @@ class Keyring:
             except IgnoredKeyError:
                 continue  # the kubelet logs it and takes the others
         # Of keys with one normal form the kubelet takes any order; here it is always the same.
-        self._keys = sorted(parsed, key=lambda key: (key.normal, _encode(key.text)), reverse=True)
+        self._keys = sorted(parsed, key=lambda key: (key.normal, encode(key.text)), reverse=True)
 
     def lookup(self, image: str) -> list[str]:
         """The keys whose credentials the kubelet tries, in its order; empty: it pulls without any.
@@ -83,9 +96,9 @@ class Keyring:
         An image that does not parse never gets that far in a kubelet (see parse_image); it is matched as it stands.
         """
         try:
-            name = _encode(parse_image(image).name)
+            name = encode(parse_image(image).name)
         except ImageError:
-            name = _encode(image)
+            name = encode(image)
         found = [key.text for key in self._matching(name)]
         if not found and _is_default_registry(name):
             found = [key.text for key in self._keys if key.is_fallback]
@@ -101,6 +114,14 @@ class Keyring:
         return [key for key in self._keys if key.matches(labels, port, target.path)]
 
 
+def encode(text: str) -> bytes:
+    """UTF-8; a lone surrogate becomes what Go's JSON decoder makes of it."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
 def _without_scheme(text: bytes) -> bytes:
     for scheme in _SCHEMES:
         if text.startswith(scheme):
@@ -114,11 +135,3 @@ def _is_default_registry(name: bytes) -> bool:
     if not first:
         return False
     return not slash or first in {DOCKER_HUB.encode(), _FALLBACK} or not (b"." in first or b":" in first)
-
-
-def _encode(text: str) -> bytes:
-    """UTF-8; a lone surrogate becomes what Go's JSON decoder makes of it."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

@@ -4,11 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from sutler.registry.image import DOCKER_HUB, DOCKER_INDEX
+from sutler.registry.image import DOCKER_HUB, DOCKER_INDEX, HUB_NAMES
 
-_HUB_NAMES = frozenset(
-    (DOCKER_INDEX, "registry-1.docker.io", "registry.docker.io", "registry.hub.docker.com", "hub.docker.com")
-)
 _LIBRARY = "library/"
 _written = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*)://)?(\[[^\]]*\]|[^/:]*)(?::([^/]*))?(/.*)?", re.DOTALL).fullmatch
 _tag = re.compile(r"(?<=[^/])[:@].*").search
@@ -65,7 +62,7 @@ def _host_case(parts: Parts, target: Parts) -> Change:
 
 
 def _hub(parts: Parts, target: Parts) -> Change:
-    if target.host != DOCKER_HUB or parts.host not in _HUB_NAMES:
+    if target.host != DOCKER_HUB or parts.host not in HUB_NAMES:
         return None
     why = f"Docker Hub's images are matched as {DOCKER_HUB}, not as {parts.host}"
     return parts._replace(host=DOCKER_HUB, port=""), why

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +127,20 @@ def test_add_tells_when_no_namespace_is_selected(sutler: Sutler) -> None:
     ran = sutler(*ADD, "--namespaces", "team-a", stdin="Password")
     assert ran.status == 0, ran.err
     assert "(0 now)" in ran.out
-    assert "kubernetes.io/metadata.name in" in ran.out
+    assert "kubectl label namespace NAME KEY=VALUE" in ran.out
+
+
+def test_add_for_namespaces_by_name_says_how_to_give_them_the_label(
+    sutler: Sutler, control_plane: ControlPlane, team: str
+) -> None:
+    """Kubernetes sets it since 1.21 only. What is advised works."""
+    by_name = ("--namespaces", f"kubernetes.io/metadata.name in ({team})")
+    control_plane.kubectl("label", "namespace", team, "kubernetes.io/metadata.name-")
+    ran = sutler(*ADD, *by_name, stdin="Password")
+    if "(0 now)" in ran.out:
+        advice = ran.out.partition("Give it: kubectl ")[2].partition("\n")[0]
+        control_plane.kubectl(*shlex.split(advice))
+    assert "(1 now)" in sutler(*ADD, stdin="Password").out
 
 
 @pytest.mark.parametrize(
@@ -135,12 +150,50 @@ def test_add_tells_when_no_namespace_is_selected(sutler: Sutler) -> None:
         ("quay.io/acme/*", "hunter2", "globs work in the host only"),
         ("quay.io:x", "hunter2", "port"),
         ("quay", "hunter2", "docker.io/quay"),
+        ("quay.io", " \n", "the password is empty"),
+        ("my_registry:5000", "hunter2", "underscore"),
+        ("https://u:hunter2@quay.io/acme", "hunter2", "must hold no user name and no password"),
+        ("https://index.docker.io/v1/refresh-token", "hunter2", "docker's own token"),
+        ("registry.b\u00fccher.stra\u00dfe", "hunter2", "registry.b\u00fccher.stra\u00dfe"),
     ],
 )
 def test_add_with_nonsense_is_wrong_usage(offline: Run, server: str, stdin: str, said: str) -> None:
     ran = offline("registry", "add", server, "--username", "u", "--password-stdin", stdin=stdin)
     assert ran.status == 2
     assert said in ran.err
+
+
+@pytest.mark.parametrize("username", ["a:hunter2", "", " ", "robot\n"])
+def test_add_refuses_a_user_name_that_no_registry_can_get(offline: Run, username: str) -> None:
+    ran = offline("registry", "add", "quay.io", "--username", username, "--password-stdin", stdin="Password")
+    assert ran.status == 2
+    assert "--username" in ran.err
+
+
+def test_add_says_what_it_made_of_the_server(sutler: Sutler) -> None:
+    ran = sutler("registry", "add", "https://registry-1.docker.io/v2/", "-u", "u", "--password-stdin", stdin="hunter2")
+    assert ran.status == 0, ran.err
+    assert "Note: registry-1.docker.io is now docker.io" in ran.out
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_import_reads_what_windows_tools_save(offline: Run, tmp_path: Path, encoding: str) -> None:
+    config = tmp_path / "config.json"
+    config.write_bytes('{"auths": {"quay.io": {"auth": "YTpi"}}}'.encode(encoding))
+    ran = offline("registry", "import", str(config), "--dry-run", "-o", "json")
+    assert [each["server"] for each in ran.json["found"]] == ["quay.io"], ran.err
+
+
+def test_import_advises_a_password_for_what_one_would_help(offline: Run) -> None:
+    auths = {
+        "quay.io": {"auth": "YTpi"},
+        "https://quay.io": {"auth": "YTpj"},
+        "https://index.docker.io/v1/access-token": {},
+    }
+    duplicate = offline("registry", "import", "-", "--dry-run", stdin=json.dumps({"auths": auths}))
+    assert "registry add" not in duplicate.out
+    helped = offline("registry", "import", "-", "--dry-run", stdin='{"credHelpers": {"gcr.io": "gcloud"}}')
+    assert "With a password: sutler registry add" in helped.out
 
 
 def test_add_without_a_terminal_wants_the_password_on_standard_input(offline: Run) -> None:
@@ -183,19 +236,64 @@ def test_import_brings_what_it_can_and_tells_the_rest(
     assert all(set(each["changes"].values()) == {"unchanged"} for each in again.json["added"])
 
 
-def test_import_of_one_registry_that_is_refused_brings_the_others(sutler: Sutler, control_plane: ControlPlane) -> None:
-    """Two are called the same, and the name of one is taken."""
-    servers = ("quay.io/a-b", "quay.io/a/b", "ghcr.io/acme", "z.example.com")
+def test_import_gives_registries_whose_names_look_alike_names_of_their_own(
+    sutler: Sutler, control_plane: ControlPlane
+) -> None:
+    """Three would be called the same, and the name of one is taken."""
+    servers = ("quay.io/a-b", "quay.io/a/b", "quay.io.a/b", "ghcr.io/acme")
     sutler("registry", "add", "y.example.com", "--name", "ghcr-io-acme", "-u", "u", "--password-stdin", stdin="p")
     config = json.dumps({"auths": {server: {"auth": "VXNlck5hbWU6UGFzc3dvcmQ="} for server in servers}})
     ran = sutler("registry", "import", "-", "-o", "json", stdin=config)
+    assert ran.status == 0, ran.err
+    assert [each["server"] for each in ran.json["added"]] == list(servers)
+    names = [each["mapping"] for each in ran.json["added"]]
+    assert names[0] == "quay-io-a-b"
+    assert len(set(names)) == 4
+    for name, server in zip(names, servers, strict=True):
+        assert control_plane.kubectl_json("get", "regmap", name)["spec"]["registries"] == [server]
+    again = sutler("registry", "import", "-", "-o", "json", stdin=config)
+    assert [each["mapping"] for each in again.json["added"]] == names
+    assert all(set(each["changes"].values()) == {"unchanged"} for each in again.json["added"])
+
+
+def test_import_of_one_registry_that_is_refused_brings_the_others(
+    sutler: Sutler, control_plane: ControlPlane, namespace: str
+) -> None:
+    """A Secret has the name of the first, and what is advised works."""
+    control_plane.kubectl("create", "secret", "generic", "ghcr-io-credentials", "-n", namespace, "--from-literal=a=b")
+    config = json.dumps({"auths": {key: {"auth": "VXNlck5hbWU6UGFzc3dvcmQ="} for key in ("ghcr.io", "z.example.com")}})
+    ran = sutler("registry", "import", "-", "-o", "json", stdin=config)
     assert ran.status == 1, ran.err
-    assert [each["server"] for each in ran.json["added"]] == ["quay.io/a-b", "z.example.com"]
-    left = {each["key"]: each["why"] for each in ran.json["left"]}
-    assert "mapping quay-io-a-b is for quay.io/a-b, not for quay.io/a/b: choose another name" in left["quay.io/a/b"]
-    assert "mapping ghcr-io-acme is for y.example.com" in left["ghcr.io/acme"]
-    made = control_plane.kubectl_json("get", "regmap", "quay-io-a-b")
-    assert made["spec"]["registries"] == ["quay.io/a-b"]
+    assert [each["server"] for each in ran.json["added"]] == ["z.example.com"]
+    (left,) = ran.json["left"]
+    advice = left["why"].partition("sutler ")[2].replace("ANOTHER", "mine").replace("NAME", "u")
+    assert sutler(*shlex.split(advice), stdin="hunter2").status == 0
+    assert control_plane.kubectl_json("get", "regmap", "mine")["spec"]["registries"] == ["ghcr.io"]
+
+
+def test_add_to_an_immutable_secret_says_what_to_type(
+    sutler: Sutler, control_plane: ControlPlane, namespace: str, environ: dict[str, str]
+) -> None:
+    sutler(*ADD, stdin="Password")
+    patch = ("patch", "secret", "quay-io-acme-credentials", "-n", namespace, "-p")
+    control_plane.kubectl(*patch, '{"immutable":true}')
+    assert sutler(*ADD, stdin="Password").status == 0, "nothing is to be changed"
+    ran = sutler(*ADD, stdin="hunter2")
+    assert ran.status == 1
+    assert "is immutable" in ran.err
+    kubeconfig = {**environ, "KUBECONFIG": str(control_plane.kubeconfig)}
+    subprocess.run(["bash", "-ec", ran.err.partition("try again: ")[2]], env=kubeconfig, check=True)
+    assert source(control_plane, namespace, "quay-io-acme-credentials")["auths"].keys() == {"quay.io/acme"}
+    assert sutler(*ADD, stdin="hunter2").status == 0
+
+
+def test_add_of_more_than_a_secret_holds_is_refused_before_it_is_tried(
+    sutler: Sutler, control_plane: ControlPlane
+) -> None:
+    ran = sutler(*ADD, stdin="x" * 800_000)
+    assert ran.status == 1
+    assert "at most 1048576" in ran.err
+    assert control_plane.kubectl("get", "regmap", "-o", "name") == ""
 
 
 def test_import_takes_the_old_form_on_standard_input(sutler: Sutler) -> None:
@@ -210,7 +308,14 @@ def test_import_takes_the_old_form_on_standard_input(sutler: Sutler) -> None:
     [
         ("", "not JSON"),
         ('{"auths": {"a.b": {"auth": "hunter2"}}', "not JSON"),
-        ('{"auths": {"a.b": {"auth": "hunter2"}}}', "not the base64 of USER:PASSWORD"),
+        ('{"auths": {"a.b": {"auth": "hunter2"}}}garbage', "not JSON (line 1, column 40)"),
+        ("auths: [", "not JSON"),
+        ("kind: Pod\nmetadata: {name: x}", "is a 'Pod', expected docker's config.json"),
+        ("kind: SealedSecret\nspec: {}", "its controller makes a Secret of it"),
+        ("kind: ExternalSecret\nspec: {}", "in another system"),
+        ("kind: Secret\ndata: {password: aHVudGVyMg==}", "a Secret without a docker config"),
+        ("kind: Secret\ndata: {.dockerconfigjson: '!'}", "data[.dockerconfigjson] is not base64"),
+        ('{"quay.io": "hunter2"}', "is no docker config"),
         ("[]", "not a JSON object"),
         ('{"auths": 3}', "not an object"),
         ('{"auths":' * 5000 + "1" + "}" * 5000, "nested too deeply"),

@@ -1,9 +1,11 @@
 """Selectors as they are typed, and names that are made up. Pure."""
 
+import re
+
 import pytest
 
-from sutler.commands.registry.selectors import parse_selector, show_selector
-from sutler.commands.registry.servers import UnusableServerError, default_name, server_of_key
+from sutler.commands.registry.selectors import parse_selector, show_selector, why_nobody
+from sutler.commands.registry.servers import default_name, distinct_name
 from sutler.output import UsageError
 
 
@@ -46,31 +48,44 @@ def test_selector_that_is_none_is_refused(text: str) -> None:
         parse_selector(text)
 
 
-@pytest.mark.parametrize(
-    ("key", "server", "noted"),
-    [
-        ("https://index.docker.io/v1/", "docker.io", False),
-        ("index.docker.io/acme", "docker.io/acme", True),
-        ("https://quay.io/acme/", "quay.io/acme", False),
-        ("https://reg.example.com/v2/team", "reg.example.com/team", False),
-        ("GHCR.io", "ghcr.io", True),
-        ("*.example.com:5000", "*.example.com:5000", False),
-        ("registry.cn-hangzhou.aliyuncs.com/xxxx", "registry.cn-hangzhou.aliyuncs.com/xxxx", False),
-    ],
-)
-def test_key_becomes_a_registry(key: str, server: str, noted: bool) -> None:
-    found = server_of_key(key)
-    assert (found.text, bool(found.note)) == (server, noted)
-
-
-@pytest.mark.parametrize("key", ["", "quay.io/acme/*", "quay.io:x", "acme", "%zz", "quay.io/a:1"])
-def test_key_that_no_mapping_can_be_for_is_refused(key: str) -> None:
-    with pytest.raises(UnusableServerError):
-        server_of_key(key)
-
-
 def test_names_are_short_and_distinct() -> None:
     assert default_name("*.dkr.ecr.*.amazonaws.com") == "dkr-ecr-amazonaws-com"
     long, longer = default_name("a" * 70 + ".com"), default_name("a" * 71 + ".com")
     assert len(long) == len(longer) == 63
     assert long != longer
+
+
+@pytest.mark.parametrize(
+    "servers",
+    [
+        ("quay.io/acme/app", "quay.io/acme-app", "quay.io.acme/app"),
+        ("registry:5000", "registry-5000.io"),
+        ("*.example.com", "example.com"),
+        ("*.*", "?.?"),
+        ("[::1]:5000", "1-5000"),
+    ],
+)
+def test_names_of_registries_that_look_alike_can_be_told_apart(servers: tuple[str, ...]) -> None:
+    names = {name for server in servers for name in (default_name(server), distinct_name(server))}
+    assert len({distinct_name(server) for server in servers}) == len(servers)
+    assert all(re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", name) and len(name) <= 63 for name in names)
+
+
+@pytest.mark.parametrize(
+    ("selector", "namespaces", "said"),
+    [
+        ("team=a", {"x": {}}, "kubectl label namespace NAME KEY=VALUE"),
+        ("kubernetes.io/metadata.name in (x,gone)", {"x": {}}, "label namespace x kubernetes.io/metadata.name=x"),
+        ("kubernetes.io/metadata.name=x", {"x": {}, "y": {}}, "label namespace x kubernetes.io/metadata.name=x"),
+        ("kubernetes.io/metadata.name in (gone,away)", {"x": {}}, "There is no namespace away, gone yet"),
+        (
+            "team=a,kubernetes.io/metadata.name=x",
+            {"x": {"kubernetes.io/metadata.name": "x"}},
+            "No namespace has all of these labels",
+        ),
+    ],
+)
+def test_selector_that_selects_nothing_says_what_would(
+    selector: str, namespaces: dict[str, dict[str, str]], said: str
+) -> None:
+    assert said in why_nobody(parse_selector(selector), namespaces)

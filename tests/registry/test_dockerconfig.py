@@ -10,12 +10,12 @@ from sutler.registry.dockerconfig import (
     DOCKERCFG,
     DOCKERCONFIGJSON,
     DockerConfig,
-    Entry,
     SourceError,
     parse_secret,
     render,
     usable_entries,
 )
+from sutler.registry.entry import Entry
 
 CANARY = "canary-p4ssw0rd"
 
@@ -62,6 +62,9 @@ def test_entry_is_read_as_the_kubelet_reads_it(fields: dict[str, Any]) -> None:
         ({"auth": "Y"}, "not base64"),
         ({"auth": base64.b64encode(CANARY.encode()).decode()}, "USER:PASSWORD"),
         ({"auth": 7}, "auth must be text"),
+        ({"auth": 7, "Auth": auth()}, "auth must be text"),
+        ({"auth": base64.b64encode(auth().encode()).decode()}, "the base64 of that"),
+        ({"auth": f"UserName:{CANARY}"}, "USER:PASSWORD stands there as it is"),
         ({"username": [CANARY]}, "username must be text"),
         ("text", "is not an object"),
     ],
@@ -88,7 +91,7 @@ def test_entry_that_would_fail_every_pull_is_an_error_without_the_credential(fie
         (DOCKERCONFIGJSON, {".dockerconfigjson": b"[" * 100_000}, "not JSON"),
         (DOCKERCONFIGJSON, {".dockerconfigjson": b"\xff"}, "not JSON"),
         (DOCKERCONFIGJSON, {".dockerconfigjson": b"[]"}, "not a JSON object"),
-        (DOCKERCONFIGJSON, {".dockerconfigjson": b'{"auths": []}'}, "no credentials"),
+        (DOCKERCONFIGJSON, {".dockerconfigjson": b'{"auths": []}'}, "auths is not an object"),
         (DOCKERCONFIGJSON, {".dockerconfigjson": b'{"auths": 7}'}, "auths is not an object"),
         (DOCKERCONFIGJSON, {".dockerconfigjson": b"{}"}, "no credentials"),
         (DOCKERCFG, {".dockercfg": b"{}"}, "no credentials"),
@@ -185,7 +188,7 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 )
 def test_render_is_read_back_unchanged(entries: list[tuple[str, str, str]]) -> None:
     given_entries = tuple(Entry(key, user.encode(), password.encode()) for key, user, password in sorted(entries))
-    kept = tuple(entry for entry in given_entries if entry.username or entry.password)
+    kept = tuple(entry for entry in given_entries if entry.username.strip() and entry.password.strip())
     for secret_type, key in ((DOCKERCONFIGJSON, ".dockerconfigjson"), (DOCKERCFG, ".dockercfg")):
         if entries:
             assert parse_secret(secret_type, {key: render(given_entries, secret_type)}).entries == kept

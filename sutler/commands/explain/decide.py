@@ -104,6 +104,8 @@ def _judged(found: list[Explanation], secrets: list[PullSecret], world: World) -
         if each.image:
             each.secrets = secrets
             _judge(each, each.image, world)
+        if each.pod.namespace in world.absent:
+            each.problems.append(f"there is no namespace {each.pod.namespace}")
     return found
 
 
@@ -162,7 +164,11 @@ def _own(pod: Pod, world: World) -> tuple[tuple[str, ...], str]:
 
 def _judge(found: Explanation, image: Image, world: World) -> None:
     found.tries = tries(image, [(secret.name, secret.held.keys) for secret in found.secrets])
-    found.misses = [*_missed_keys(found, image), *_missed_registries(found, image, world)]
+    found.misses = [
+        *_missed_keys(found, image),
+        *_missed_sources(found, image, world),
+        *_missed_registries(found, image, world),
+    ]
     found.problems = [
         f"Secret {secret.name} in namespace {found.pod.namespace} ({secret.origin}): {secret.held.problem}"
         for secret in found.secrets
@@ -170,12 +176,16 @@ def _judge(found: Explanation, image: Image, world: World) -> None:
     ]
     if found.tries or any(secret.held.unknown for secret in found.secrets):
         return
+    barred = next((match for match in found.matches if match.withheld and match.reason is not Withheld.UNKNOWN), None)
     if any(not match.withheld for match in found.matches) and not found.problems:
         found.problems.append(
             "none of the keys in the Pod's pull secrets is for this image: it is pulled without credentials"
         )
     elif any(not miss.near.elsewhere for miss in found.misses):
         found.problems.append("nothing matches, though something nearly does: it is pulled without credentials")
+    elif barred and not found.pod.left_alone and not found.problems:
+        why = f"mapping {barred.mapping.name} matches and is not injected, {barred.withheld}"
+        found.problems.append(f"{why}: it is pulled without credentials")
 
 
 def _missed_keys(found: Explanation, image: Image) -> Iterator[Miss]:
@@ -185,6 +195,18 @@ def _missed_keys(found: Explanation, image: Image) -> Iterator[Miss]:
             near = None if key in tried else near_miss_of_key(key, image)
             if near:
                 yield Miss(f"key of Secret {secret.name}", near)
+
+
+def _missed_sources(found: Explanation, image: Image, world: World) -> Iterator[Miss]:
+    """Keys of sources that are copied for no registry of their mapping."""
+    seen = {key for secret in found.secrets for key in secret.held.keys}
+    sources = {match.mapping.copy_from for match in found.matches if match.mapping.copy_from and not match.withheld}
+    for name in sorted(sources):
+        source = world.secret(world.own_namespace, name).source
+        for entry in source.entries if source else ():
+            near = None if entry.key in seen else near_miss_of_key(entry.key, image)
+            if near:
+                yield Miss(f"key of source {name}", near)
 
 
 def _missed_registries(found: Explanation, image: Image, world: World) -> Iterator[Miss]:

@@ -33,9 +33,12 @@ async def gather(client: Client, own_namespace: str, pods: Iterable[Pod]) -> Wor
     await look_at_webhook(client, world)
     pods = list(pods)
     for namespace in {pod.namespace for pod in pods}:
-        found = await _permitted(client, NAMESPACES, namespace)
-        if found:
-            world.add_namespace(found)
+        try:
+            world.add_namespace(await client.get(NAMESPACES, namespace))
+        except NotFound:
+            world.absent.add(namespace)
+        except Forbidden:
+            continue
     for namespace, account in {(pod.namespace, pod.account) for pod in pods}:
         found = await _permitted(client, SERVICE_ACCOUNTS, account, namespace)
         world.accounts[namespace, account] = Account()

@@ -35,6 +35,7 @@ def as_json(found: Explanation) -> dict[str, Any]:
                 "why": secret.held.problem or secret.held.note or None,
                 "keys": list(secret.held.keys),
                 "ignored": list(secret.held.ignored),
+                "doubts": list(secret.held.doubts),
             }
             for secret in found.secrets
         ],
@@ -86,7 +87,8 @@ def _secret(secret: PullSecret) -> str:
     why = f": {secret.held.problem}" if secret.held.problem else ""
     note = f" ({secret.held.note})" if secret.held.note else ""
     ignored = f"; of no use in it: {'; '.join(secret.held.ignored)}" if secret.held.ignored else ""
-    return f"{secret.name}, from {secret.origin}{state}{why}{note}{ignored}"
+    doubts = f"; the registry may refuse: {'; '.join(secret.held.doubts)}" if secret.held.doubts else ""
+    return f"{secret.name}, from {secret.origin}{state}{why}{note}{ignored}{doubts}"
 
 
 def _state(secret: PullSecret) -> str:

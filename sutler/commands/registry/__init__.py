@@ -7,18 +7,20 @@ Each command's work is in a module of its own, imported when it is called for: w
 
 import sys
 from getpass import getpass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sutler.commands.files import read_text
 from sutler.commands.options import OWN_NAMESPACE, Cluster, Context, Kubeconfig, Output, OwnNamespace
 from sutler.commands.registry import listing
-from sutler.commands.registry.importing import Import, read_config
+from sutler.commands.registry.importing import Import, read_import, short_lived
 from sutler.commands.registry.plan import Wanted
 from sutler.commands.registry.selectors import parse_selector
-from sutler.commands.registry.servers import UnusableServerError, server_of_key
+from sutler.commands.registry.servers import Server, UnusableServerError, server_of_key
 from sutler.output import EXIT_CODES, Exit, Format, UsageError, emit
+from sutler.registry.entry import doubts
+from sutler.registry.keyring import encode, without_user
 
 if TYPE_CHECKING:
     from sutler.commands.registry.adding import Added
@@ -35,8 +37,8 @@ Namespaces = Annotated[
     str | None,
     typer.Option(
         metavar="SELECTOR",
-        help="Namespaces that may use it, by their labels as in kubectl: team=a,"
-        " 'kubernetes.io/metadata.name in (x,y)'.  [default: every namespace]",
+        help="Namespaces that may use it, by their labels as in kubectl: team=a, 'team in (a,b)', since Kubernetes 1.21"
+        " also 'kubernetes.io/metadata.name in (x,y)'.  [default: every namespace]",
     ),
 ]
 
@@ -74,17 +76,25 @@ def add(
     Called again for the same SERVER it replaces user name and password: that is how one rotates. Copies follow at once.
     """
     selector = None if namespaces is None else parse_selector(namespaces)
-    wanted = Wanted(_server(server), username.encode(), _password(from_stdin=password_stdin), name, selector)
+    there, user = _server(server), _username(username)
+    wanted = Wanted(there.text, user, _password(from_stdin=password_stdin), name, selector)
+    notes = [each for each in (there.note, doubts(b"", wanted.password), short_lived(user, there.text)) if each]
     added, refused = _add(Cluster(kubeconfig, context, own_namespace), [wanted])
     for error in refused.values():
         raise error
-    emit(added[0].as_json(), output, f"{added[0].as_text()}\n  Try it: sutler registry check {added[0].target.name}")
+    lines = [added[0].as_text(), *(f"  Note: {note}" for note in notes)]
+    lines.append(f"  Try it: sutler registry check {added[0].target.name}")
+    emit({**added[0].as_json(), "note": "; ".join(notes) or None}, output, "\n".join(lines))
 
 
 @app.command("import", epilog=EXIT_CODES)
 def import_config(
     file: Annotated[
-        str, typer.Argument(metavar="CONFIG.JSON", help="~/.docker/config.json or .dockercfg; - for stdin.")
+        str,
+        typer.Argument(
+            metavar="CONFIG.JSON",
+            help="~/.docker/config.json, podman's auth.json, .dockercfg, or a Secret's manifest; - for stdin.",
+        ),
     ],
     *,
     namespaces: Namespaces = None,
@@ -96,12 +106,13 @@ def import_config(
 ) -> None:
     """Bring the registries of a docker config into the cluster.
 
-    Each is brought as `sutler registry add` would. What can't be brought is told: passwords that a credential helper
-    keeps (credHelpers, credsStore), tokens that only docker can use, keys that no image can match, registries whose
-    name or Secret is taken. Then the exit status is 1, with the others brought all the same.
+    Each is brought as `sutler registry add` would. What can't be brought is named with the reason: passwords that a
+    credential helper keeps (credHelpers, credsStore), tokens that only docker can use, entries that can't be read, keys
+    that no image can match, registries whose name or Secret is taken. Then the exit status is 1, and the others are
+    brought all the same.
     """
     selector = None if namespaces is None else parse_selector(namespaces)
-    found = read_config(_text(file), file)
+    found = read_import(read_text(file), file)
     wanted = [Wanted(each.server, each.entry.username, each.entry.password, None, selector) for each in found.bring]
     added: list[Added] = []
     if wanted and not dry_run:
@@ -166,7 +177,7 @@ def check(
     cluster = Cluster(kubeconfig, context, own_namespace)
     found = cluster.run(lambda client: checking.check(client, wish, own_namespace))
     emit([each.as_json() for each in found], output, checking.as_text(found))
-    if any(each.works is False for each in found):
+    if any(each.works is False or each.unreached for each in found):
         raise typer.Exit(Exit.PROBLEM)
 
 
@@ -196,11 +207,27 @@ def _add(cluster: Cluster, wanted: list[Wanted]) -> "tuple[list[Added], dict[str
     return cluster.run(lambda client: add_all(client, wanted, cluster.own_namespace))
 
 
-def _server(text: str) -> str:
+def _server(text: str) -> Server:
+    if without_user(text) != text:
+        raise UsageError(
+            "SERVER must hold no user name and no password: give them by --username and --password-stdin. What was "
+            "typed stays in the shell's history, so change that password"
+        )
     try:
-        return server_of_key(text).text
+        return server_of_key(text)
     except UnusableServerError as error:
         raise UsageError(str(error)) from error
+
+
+def _username(text: str) -> bytes:
+    """The name is not quoted: with a colon in it, it most likely holds the password."""
+    if ":" in text:
+        raise UsageError(
+            "--username holds a colon, which Basic authentication can't carry: the password does not go there"
+        )
+    if not text.strip() or not text.isprintable():
+        raise UsageError("--username is empty or holds characters that can't be printed")
+    return encode(text)
 
 
 def _password(*, from_stdin: bool) -> bytes:
@@ -214,18 +241,9 @@ def _password(*, from_stdin: bool) -> bytes:
         raise UsageError(
             "there is no terminal to ask for the password: pass it on standard input with --password-stdin"
         )
-    if not password:
+    if not password.strip():
         raise UsageError("the password is empty")
     return password
-
-
-def _text(file: str) -> str:
-    try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text()
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise UsageError(f"{file}: it is not text") from None
 
 
 def _import_json(found: Import, added: "list[Added]") -> dict[str, object]:
@@ -240,6 +258,10 @@ def _import_text(found: Import, added: "list[Added]") -> str:
     lines = [each.as_text() for each in added] or [f"{each.server}: can be brought" for each in found.bring]
     lines += [f"  Note: {each.note}" for each in found.bring if each.note]
     lines += [f"{each.key}: left out, {each.why}" for each in found.leave]
-    if found.leave:
-        lines.append("  For those: sutler registry add SERVER --username NAME --password-stdin")
+    addable = [each.key for each in found.leave if each.addable]
+    if addable:
+        of_which = (
+            "With a password" if len(addable) == len(found.leave) else f"With a password, for {', '.join(addable[:3])}"
+        )
+        lines.append(f"  {of_which}: sutler registry add SERVER --username NAME --password-stdin")
     return "\n".join(lines) or "There are no registries in it."

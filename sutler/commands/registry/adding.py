@@ -16,7 +16,7 @@ from sutler.commands.registry.plan import (
     selector_patch,
     target_of,
 )
-from sutler.commands.registry.selectors import show_selector
+from sutler.commands.registry.selectors import show_selector, why_nobody
 from sutler.kube.client import Client
 from sutler.kube.errors import Forbidden, NotFound
 from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SECRETS
@@ -37,6 +37,8 @@ class Added:
     mapping_was: str
     selected: int | None
     """Namespaces that are selected now; None: not for us to know."""
+    nobody: str = ""
+    """Why none is selected, and what to type."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -67,7 +69,7 @@ class Added:
             f"  Pods with its images get the pull secret {self.pull_secret}, in {where}.",
         ]
         if self.selected == 0 and self.selector:
-            lines.append("  None has such labels. To name namespaces: 'kubernetes.io/metadata.name in (NAME,NAME)'")
+            lines.append(f"  {self.nobody}")
         return "\n".join(lines)
 
 
@@ -96,8 +98,10 @@ async def add(client: Client, wanted: Wanted, known: Sequence[Json], own_namespa
     selector = wanted.selector
     if selector is None:
         selector = target.mapping["spec"].get("namespaceSelector") or {} if target.mapping else {}
-    selected = await _count_selected(client, selector)
-    return Added(wanted.server, target, own_namespace, selector, secret_was, mapping_was, selected)
+    labels = await _labels(client)
+    selected = None if labels is None else sum(LabelSelector.parse(selector).matches(each) for each in labels.values())
+    nobody = "" if labels is None else why_nobody(selector, labels)
+    return Added(wanted.server, target, own_namespace, selector, secret_was, mapping_was, selected, nobody)
 
 
 async def _put_secret(client: Client, wanted: Wanted, target: Target, namespace: str) -> str:
@@ -124,11 +128,11 @@ async def _put_mapping(client: Client, wanted: Wanted, target: Target) -> str:
     return "changed"
 
 
-async def _count_selected(client: Client, selector: Json) -> int | None:
-    wants = LabelSelector.parse(selector)
+async def _labels(client: Client) -> dict[str, dict[str, str]] | None:
+    """Of all namespaces; None: not for us to know."""
     try:
         async with asyncio.timeout(10):
             namespaces = await client.list(NAMESPACES)
     except (Forbidden, TimeoutError):
         return None
-    return sum(wants.matches(namespace["metadata"].get("labels") or {}) for namespace in namespaces)
+    return {each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in namespaces}

@@ -14,11 +14,12 @@ from sutler.kube.errors import NotFound
 from sutler.kube.resources import SECRETS
 from sutler.output import RefusedError, columns
 from sutler.registry import Image, Mapping, MappingError, parse_image, parse_mapping
-from sutler.registry.dockerconfig import Entry, key_serves
+from sutler.registry.entry import Entry
 from sutler.registry.explain import tries
 from sutler.registry.glob import is_glob
 from sutler.registry.keyring import parse_key
 from sutler.registry.pattern import Pattern
+from sutler.registry.serving import Registries
 
 _AT_ONCE = 8
 
@@ -31,6 +32,8 @@ class Checked:
     works: bool | None
     """None: it could not be tried."""
     what: str
+    unreached: bool = False
+    """It was to be tried, and the registry could not be reached."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -72,7 +75,8 @@ async def check(client: Client, wish: Wish, own_namespace: str) -> list[Checked]
             async with limit:
                 credential = login.Credential(found.entry.username, found.entry.password)
                 outcome = await registries.try_out(found.host, credential, image)
-            return Checked(mapping.name, found.registry, found.entry.key, outcome.works, outcome.what)
+            key = found.entry.key
+            return Checked(mapping.name, found.registry, key, outcome.works, outcome.what, outcome.unreached)
 
         checks = []
         for mapping in chosen:
@@ -130,7 +134,9 @@ def _attempts(mapping: Mapping, secret: Held, image: Image | None) -> Iterator[_
         keys = [each.key for each in tries(image, [("", list(by_key))])]
         yield from (_Attempt(image.name, image.domain, by_key[key]) for key in keys)
         if not keys:
-            yield Checked(mapping.name, image.name, "", False, "none of its keys is for this image: sutler explain")
+            yield Checked(
+                mapping.name, image.name, "", False, f"none of its keys is for this image: sutler explain {image.name}"
+            )
         return
     for pattern in mapping.patterns:
         yield from _attempts_at(mapping, pattern, by_key)
@@ -138,7 +144,8 @@ def _attempts(mapping: Mapping, secret: Held, image: Image | None) -> Iterator[_
 
 def _attempts_at(mapping: Mapping, pattern: Pattern, by_key: dict[str, Entry]) -> Iterator[_Attempt | Checked]:
     host = pattern.text.partition("/")[0]
-    serving = [entry for key, entry in by_key.items() if key_serves(parse_key(key), pattern)]
+    registry = Registries([pattern])
+    serving = [entry for key, entry in by_key.items() if registry.served_by(parse_key(key))]
     if not serving:
         yield Checked(mapping.name, pattern.text, "", False, "its Secret has no credential for this registry")
     for entry in serving:

@@ -1,13 +1,29 @@
 """What of a docker config can be brought into the cluster, and what can't. Pure."""
 
-import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sutler.commands.registry.servers import UnusableServerError, server_of_key
+from sutler.commands.forms import Config, configs_in
+from sutler.commands.registry.servers import Server, UnusableServerError, server_of_key
 from sutler.output import UsageError
-from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON, DockerConfig, Entry, SourceError, parse_config
+from sutler.registry.dockerconfig import DOCKERCONFIGJSON, SourceError, read_config
+from sutler.registry.entry import Entry, Left
+from sutler.registry.gojson import Object, load
+from sutler.registry.keyring import parse_key
+from sutler.registry.serving import Registries
+
+_ecr = re.compile(r"(?:^|\.)dkr[.-]ecr[.-]|^public\.ecr\.aws|^ecr-public\.").search
+_SHORT_LIVED = {
+    b"oauth2accesstoken": "an hour",
+    b"_token": "an hour",
+    b"_dcgcloud_token": "an hour",
+    b"00000000-0000-0000-0000-000000000000": "some hours",
+    b"cr_temp_user": "an hour",
+    b"iambearer": "an hour",
+}
+"""User names by which clouds' own tools log in, and how long their passwords last."""
 
 
 class Bring(NamedTuple):
@@ -19,6 +35,8 @@ class Bring(NamedTuple):
 class Leave(NamedTuple):
     key: str
     why: str
+    addable: bool = False
+    """With a password from elsewhere `registry add` could bring it."""
 
 
 @dataclass(frozen=True)
@@ -37,56 +55,103 @@ class Import:
         )
 
 
-def read_config(content: str, name: str) -> Import:
-    """From the text of a config.json or a .dockercfg. Raises UsageError, which quotes nothing of it."""
-    try:
-        document = json.loads(content)
-    except ValueError as error:
-        raise UsageError(f"{name} is not JSON: {error}") from None
-    except RecursionError:
-        raise UsageError(f"{name} is nested too deeply, no docker config is") from None
-    if not isinstance(document, dict):
-        raise UsageError(f"{name} is not a JSON object, as docker's config.json is")
-    modern = "auths" in document or "credsStore" in document or "credHelpers" in document
-    try:
-        config = parse_config(DOCKERCONFIGJSON if modern else DOCKERCFG, content.encode())
-    except SourceError as error:
-        raise UsageError(f"{name}: {error}. Nothing was imported") from error
-    return _sorted_out(config, document if modern else {"auths": document})
-
-
-def _sorted_out(config: DockerConfig, document: dict[str, Any]) -> Import:
+def read_import(text: str, name: str) -> Import:
+    """From the text of a file. Raises UsageError, which quotes nothing of it."""
     bring: dict[str, Bring] = {}
-    leave = list(_without_password(config, document))
-    for entry in config.entries:
+    leave: list[Leave] = []
+    for config in configs_in(text, name):
         try:
-            server, note = server_of_key(entry.key)
-        except UnusableServerError as error:
-            leave.append(Leave(entry.key, str(error)))
-            continue
-        if server in bring:
-            leave.append(Leave(entry.key, f"it is {server}, which {bring[server].entry.key} is already"))
-        else:
-            bring[server] = Bring(server, entry, note)
+            read = read_config(*config)
+        except SourceError as error:
+            raise UsageError(f"{name}: {error}. Nothing was imported") from error
+        helpers = _Helpers.of(config)
+        leave += helpers.unlisted(read.keys)
+        leave += (Leave(each.key, helpers.reason(each), each.password_elsewhere) for each in read.left)
+        for entry in read.entries:
+            _sort_in(entry, bring, leave)
     return Import(tuple(bring.values()), tuple(leave))
 
 
-def _without_password(config: DockerConfig, document: dict[str, Any]) -> Iterator[Leave]:
-    """Registries whose password is not in the file."""
-    store, helpers = document.get("credsStore"), document.get("credHelpers")
-    helpers = helpers if isinstance(helpers, dict) else {}
-    there = {entry.key for entry in config.entries}
-    auths = document.get("auths") or {}
-    for key, helper in helpers.items():
-        if key not in there:
-            yield Leave(key, f"its password is kept by the program docker-credential-{helper}, not in this file")
-    for key, value in auths.items():
-        if key in there or key in helpers:
-            continue
-        fields = value if isinstance(value, dict) else {}
-        if fields.get("identitytoken") or fields.get("registrytoken"):
-            yield Leave(key, "it has a token that only docker can use; the kubelet needs a user name and a password")
-        elif store:
-            yield Leave(key, f"its password is kept by the program docker-credential-{store}, not in this file")
-        else:
-            yield Leave(key, "it has no user name and no password, or is no registry")
+def _sort_in(entry: Entry, bring: dict[str, Bring], leave: list[Leave]) -> None:
+    try:
+        server = server_of_key(entry.key)
+    except UnusableServerError as error:
+        leave.append(Leave(entry.key, str(error)))
+        return
+    mine = Bring(server.text, entry.unbroken, _noted(entry, server))
+    there = bring.get(server.text)
+    if there is None:
+        bring[server.text] = mine
+        return
+    first, second = (mine, there) if _rank(mine) < _rank(there) else (there, mine)
+    if (first.entry.username, first.entry.password) == (second.entry.username, second.entry.password):
+        same = f"{second.entry.key} is the same registry, with the same credential"
+        first = first._replace(note="; ".join(filter(None, (first.note, same))))
+    else:
+        why = f"it is {server.text} as well, for which the credential of {first.entry.key} counts"
+        leave.append(Leave(second.entry.key, why))
+    bring[server.text] = first
+
+
+def _rank(each: Bring) -> int:
+    """Lower for keys that the kubelet prefers; those that it does not use for these images come last."""
+    key = parse_key(each.entry.key)
+    if key.is_fallback:
+        return 1
+    return 0 if Registries.parsed([each.server]).served_by(key) else 2
+
+
+def _noted(entry: Entry, server: Server) -> str:
+    notes = [server.note]
+    if entry.unbroken != entry:
+        notes.append("the line break around its user name or password was left out")
+    notes.append(entry.unbroken.doubt if entry.unbroken != entry else entry.doubt)
+    notes.append(short_lived(entry.username, server.text))
+    return "; ".join(filter(None, notes))
+
+
+def short_lived(username: bytes, server: str) -> str:
+    """What to know of a credential that a cloud's own tool made; mostly empty."""
+    lasts = "12 hours" if username == b"AWS" and _ecr(server) else _SHORT_LIVED.get(username)
+    return f"its password is a token that lasts {lasts}: renew it in time, or use one that stays" if lasts else ""
+
+
+@dataclass(frozen=True)
+class _Helpers:
+    """The programs that keep passwords, where the file has none."""
+
+    store: str
+    by_key: Mapping[str, str]
+
+    @classmethod
+    def of(cls, config: Config) -> "_Helpers":
+        kind, content = config
+        document = load(content)
+        if kind != DOCKERCONFIGJSON or not isinstance(document, Object):
+            return cls("", {})
+        by_key = {
+            key: _program(value)
+            for found in document.values("credhelpers")
+            if isinstance(found, Object)
+            for key, value in found.pairs
+        }
+        stores = [_program(value) for value in document.values("credsstore") if value]
+        return cls(stores[-1] if stores else "", by_key)
+
+    def unlisted(self, keys: Collection[str]) -> Iterator[Leave]:
+        """Registries of which there is no entry at all."""
+        for key, program in self.by_key.items():
+            if key not in keys:
+                yield Leave(key, _kept(program), addable=True)
+
+    def reason(self, left: Left) -> str:
+        program = self.by_key.get(left.key) or self.store
+        return _kept(program) if program and left.empty else left.why
+
+
+def _program(value: object) -> str:
+    return f"docker-credential-{value}" if isinstance(value, str) and value.isprintable() else "a credential helper"
+
+
+def _kept(program: str) -> str:
+    return f"its password is kept by the program {program}, not in this file"

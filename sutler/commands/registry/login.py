@@ -33,8 +33,10 @@ _code = re.compile(r'"code"\s*:\s*"([A-Z_]{2,40})"').search
 
 
 class Outcome(NamedTuple):
-    works: bool
+    works: bool | None
+    """None: the credential was not tried."""
     what: str
+    unreached: bool = False
 
 
 class _Answer(NamedTuple):
@@ -74,19 +76,21 @@ class Client:
         try:
             base, open_to_all = await self._find(host)
             outcome = await self._log_in(base, credential, open_to_all=open_to_all)
-            return await self._look(base, credential, image) if image and outcome.works else outcome
+            return await self._look(base, credential, image) if image and outcome.works is not False else outcome
         except LoginError as error:
-            return Outcome(False, str(error))
+            return Outcome(None, str(error), unreached=True)
         except aiohttp.ClientConnectorCertificateError as error:
+            why = _untrusted(error.certificate_error)
             return Outcome(
-                False, f"{host} shows a certificate that is not trusted here ({error.certificate_error}): --ca-file"
+                None, f"{host} shows a certificate that is not trusted here ({why}): --ca-file", unreached=True
             )
         except aiohttp.ClientConnectorError as error:
-            return Outcome(False, f"{host} can't be reached from here ({error.strerror or error.os_error})")
+            why = error.strerror or str(error.os_error)
+            return Outcome(None, f"{host} can't be reached from here ({why})", unreached=True)
         except TimeoutError:
-            return Outcome(False, f"{host} did not answer within {_SECONDS:g} s")
-        except (aiohttp.ClientError, ValueError) as error:
-            return Outcome(False, f"{host} does not speak HTTP as a registry does ({type(error).__name__})")
+            return Outcome(None, f"{host} did not answer within {_SECONDS:g} s", unreached=True)
+        except (aiohttp.ClientError, ValueError):
+            return Outcome(None, f"{host} does not speak HTTP as a registry does", unreached=True)
 
     async def _find(self, host: str) -> tuple[str, bool]:
         """Where the API is, and whether it lets everybody in. Plain HTTP only where asked for, or on this machine."""
@@ -112,7 +116,7 @@ class Client:
     async def _log_in(self, base: str, credential: Credential, *, open_to_all: bool) -> Outcome:
         if open_to_all:
             return Outcome(
-                True, "the registry lets everybody in at /v2/; --image IMAGE shows what the credential is good for"
+                None, "the registry lets all in at /v2/, so the credential was not tried: name an image with --image"
             )
         answer = await self._ask("GET", base, "/v2/", credential, scope="")
         if answer.status == HTTPStatus.OK:
@@ -121,6 +125,8 @@ class Client:
 
     async def _look(self, base: str, credential: Credential, image: Image) -> Outcome:
         path = f"/v2/{image.path}/manifests/{image.digest or image.tag or 'latest'}"
+        if (await self._send("HEAD", base + path)).status == HTTPStatus.OK:
+            return Outcome(None, f"{image.path} can be pulled without a credential, so this one was not tried")
         answer = await self._ask("HEAD", base, path, credential, scope=f"repository:{image.path}:pull")
         if answer.status == HTTPStatus.OK:
             return Outcome(True, f"logged in, and {image.path} can be pulled")
@@ -192,6 +198,11 @@ async def registries(*, plain_http: bool, ca_file: str | None) -> AsyncIterator[
         timeout=timeout, connector=connector, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
         yield Client(session, plain_http)
+
+
+def _untrusted(error: Exception) -> str:
+    """OpenSSL's sentence, without Python's."""
+    return str(getattr(error, "verify_message", "") or "it can't be verified").rstrip(".")
 
 
 async def _read(response: aiohttp.ClientResponse) -> _Answer:

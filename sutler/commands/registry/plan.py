@@ -3,18 +3,21 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Any
 
 from sutler.commands.registry.selectors import show_selector
-from sutler.commands.registry.servers import default_name
+from sutler.commands.registry.servers import default_name, distinct_name
 from sutler.output import RefusedError
-from sutler.registry.dockerconfig import DATA_KEYS, DOCKERCONFIGJSON, Entry, SourceError, parse_secret, render
-from sutler.registry.keyring import parse_key
+from sutler.registry.dockerconfig import DATA_KEYS, DOCKERCONFIGJSON, SourceError, render, with_entry
+from sutler.registry.entry import Entry
 
 Json = dict[str, Any]
 
 SOURCE_OF = "sutler.dev/source-of"
 """Label of the Secrets that this command made: with the mapping they may go."""
+
+_LARGEST = 1 << 20  # of all data of one Secret, says the API server
 
 PART_OF = {"app.kubernetes.io/part-of": "sutler"}
 
@@ -43,21 +46,22 @@ class Target:
 
 def target_of(wanted: Wanted, mappings: Sequence[Json]) -> Target:
     """The mapping that is for the registry already, or a new one. Raises RefusedError."""
-    for_it = [mapping for mapping in mappings if wanted.server in (mapping["spec"].get("registries") or [])]
-    named = wanted.name or default_name(wanted.server)
+    for_it = [mapping for mapping in mappings if wanted.server in _registries(mapping)]
     if wanted.name:
         for_it = [mapping for mapping in for_it if _name(mapping) == wanted.name]
     if len(for_it) > 1:
-        names = ", ".join(sorted(map(_name, for_it)))
-        raise RefusedError(f"several mappings are for {wanted.server}: {names}; say which one with --name")
+        several = ", ".join(sorted(map(_name, for_it)))
+        raise RefusedError(f"several mappings are for {wanted.server}: {several}; name one: {_again(wanted, 'NAME')}")
     if for_it:
         return _existing(wanted, for_it[0])
-    taken = next((mapping for mapping in mappings if _name(mapping) == named), None)
-    if taken:
-        registries = ", ".join(taken["spec"].get("registries") or [])
+    taken = {_name(mapping): mapping for mapping in mappings}
+    names = [wanted.name] if wanted.name else [default_name(wanted.server), distinct_name(wanted.server)]
+    named = next((name for name in names if name not in taken), None)
+    if named is None:
+        registries = ", ".join(_registries(taken[names[0]]))
         raise RefusedError(
-            f"mapping {named} is for {registries}, not for {wanted.server}: choose another name with --name, or add "
-            f"the registry to it with kubectl edit registrymapping {named}"
+            f"mapping {names[0]} is for {registries}, not for {wanted.server}: choose another name, "
+            f"{_again(wanted, 'ANOTHER')}"
         )
     return Target(named, f"{named}-credentials", None)
 
@@ -67,15 +71,23 @@ def _existing(wanted: Wanted, mapping: Json) -> Target:
     source = (spec.get("pullSecret") or {}).get("copyFrom")
     if not source:
         raise RefusedError(
-            f"mapping {name} is for {wanted.server} and copies no Secret (no spec.pullSecret.copyFrom): somebody "
-            f"else brings its Secrets. To have Sutler do it choose another name with --name"
+            f"mapping {name} is for {wanted.server} and copies no Secret (no spec.pullSecret.copyFrom): its Secrets "
+            f"come from elsewhere. To have Sutler copy one, make a second mapping: {_again(wanted, 'ANOTHER')}"
         )
     if wanted.selector is not None and not wanted.name and wanted.selector != spec.get("namespaceSelector"):
         raise RefusedError(
-            f"mapping {name} is for {wanted.server} in {show_selector(spec.get('namespaceSelector') or {})}: to change "
-            f"that say --name {name}, to make a second mapping choose another name"
+            f"mapping {name} is for {wanted.server} in {show_selector(spec.get('namespaceSelector') or {})}. To change "
+            f"that: {_again(wanted, name)}. To make a second mapping: {_again(wanted, 'ANOTHER')}"
         )
     return Target(name, source, mapping)
+
+
+def _again(wanted: Wanted, name: str) -> str:
+    """What to type so that the mapping is this one."""
+    selector = (
+        "" if wanted.selector is None else f" --namespaces {quote(show_selector(wanted.selector, everywhere=''))}"
+    )
+    return f"sutler registry add {quote(wanted.server)} --name {name} --username NAME --password-stdin{selector}"
 
 
 def mapping_body(wanted: Wanted, target: Target) -> Json:
@@ -93,31 +105,45 @@ def mapping_body(wanted: Wanted, target: Target) -> Json:
 
 def secret_body(wanted: Wanted, target: Target, namespace: str) -> Json:
     metadata = {"name": target.secret, "namespace": namespace, "labels": {**PART_OF, SOURCE_OF: target.name}}
-    data = _data(DOCKERCONFIGJSON, [_entry(wanted)])
+    data = _data(DOCKERCONFIGJSON, render([_entry(wanted)], DOCKERCONFIGJSON), f"Secret {namespace}/{target.secret}")
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": DOCKERCONFIGJSON, "data": data}
 
 
 def secret_patch(wanted: Wanted, target: Target, secret: Json) -> Json | None:
-    """Puts the credential into a Secret that is there; its other registries stay. None: it is as it should be.
+    """Puts the credential into a Secret that is there; all else in it stays. None: it is as it should be.
 
     Raises:
-        RefusedError: when it is nobody's to overwrite.
+        RefusedError: when it is not ours to write, or can't be written.
     """
     metadata, kind = secret["metadata"], secret.get("type", "")
-    where = f"Secret {metadata['name']} in namespace {metadata['namespace']}"
+    namespace, name = metadata["namespace"], metadata["name"]
+    where = f"Secret {name} in namespace {namespace}"
     ours = (metadata.get("labels") or {}).get(SOURCE_OF) == target.name
     if kind not in DATA_KEYS or not (ours or target.mapping):
-        why = f"its type is {kind}" if kind not in DATA_KEYS else "it was made by somebody else"
-        raise RefusedError(f"{where} is in the way ({why}): delete or rename it, or choose another name with --name")
+        why = f"has the type {kind}" if kind not in DATA_KEYS else "was not made by this command"
+        raise RefusedError(
+            f"{where} is in the way: it {why} and stays. Choose another name: {_again(wanted, 'ANOTHER')}"
+        )
+    content = base64.b64decode((secret.get("data") or {}).get(DATA_KEYS[kind]) or "")
     try:
-        others = _other_entries(secret, wanted)
+        changed = with_entry(kind, content, _entry(wanted))
     except SourceError as error:
         if not ours:
-            raise RefusedError(f"{where} can't be read: {error}. Mend it or delete it first") from error
-        others = []
-    data = _data(kind, [*others, _entry(wanted)])
-    if data == secret.get("data"):
+            raise RefusedError(
+                f"{where} can't be read: {error}. Mend it (kubectl -n {namespace} edit secret {name}), or choose "
+                f"another name: {_again(wanted, 'ANOTHER')}"
+            ) from error
+        changed = render([_entry(wanted)], kind)
+    if changed is None:
         return None
+    if secret.get("immutable"):
+        replace = (
+            f"kubectl -n {namespace} get secret {name} -o yaml | sed '/^immutable:/d' | kubectl replace --force -f -"
+        )
+        raise RefusedError(
+            f"{where} is immutable. Make it mutable, which keeps what it holds, and try again: {replace}"
+        )
+    data = {**(secret.get("data") or {}), **_data(kind, changed, where)}
     return {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "data": data}
 
 
@@ -135,14 +161,17 @@ def _entry(wanted: Wanted) -> Entry:
     return Entry(wanted.server, wanted.username, wanted.password)
 
 
-def _other_entries(secret: Json, wanted: Wanted) -> list[Entry]:
-    data = {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
-    same = parse_key(wanted.server).normal
-    return [entry for entry in parse_secret(secret["type"], data).entries if parse_key(entry.key).normal != same]
+def _data(secret_type: str, content: bytes, where: str) -> dict[str, str]:
+    """Raises RefusedError for what the API server would refuse, too."""
+    if len(content) > _LARGEST:
+        raise RefusedError(
+            f"{where} would hold {len(content)} bytes, and a Secret holds at most {_LARGEST}: is that the password?"
+        )
+    return {DATA_KEYS[secret_type]: base64.b64encode(content).decode()}
 
 
-def _data(secret_type: str, entries: Sequence[Entry]) -> dict[str, str]:
-    return {DATA_KEYS[secret_type]: base64.b64encode(render(entries, secret_type)).decode()}
+def _registries(mapping: Mapping[str, Any]) -> list[str]:
+    return [str(text).removesuffix("/") for text in mapping["spec"].get("registries") or []]
 
 
 def _name(mapping: Mapping[str, Any]) -> str:

@@ -57,13 +57,13 @@ async def _delete_source(client: Client, mapping: Json, others: list[Json], own_
     where = f"Secret {own_namespace}/{source}"
     users = [other["metadata"]["name"] for other in others if _source(other) == source]
     if users:
-        return f"{where} stays: {', '.join(users)} copies it too"
+        return f"{where} stays: mapping {', '.join(users)} copies it too"
     try:
         secret = await client.get(SECRETS, source, own_namespace)
     except NotFound:
         return f"{where} was not there"
     if (secret["metadata"].get("labels") or {}).get(SOURCE_OF) != mapping["metadata"]["name"]:
-        return f"{where} stays: this command did not make it (kubectl -n {own_namespace} delete secret {source})"
+        return f"{where} stays: this command did not make it"
     await client.delete(SECRETS, source, own_namespace, uid=secret["metadata"]["uid"])
     return f"{where} deleted"
 

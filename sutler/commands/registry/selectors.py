@@ -20,6 +20,7 @@ _term = re.compile(
 ).match
 
 EVERYWHERE = "every namespace"
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 def parse_selector(text: str) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def parse_selector(text: str) -> dict[str, Any]:
         if not found:
             raise UsageError(
                 f"--namespaces {text!r} is no label selector (at {text[position:]!r}): write it as for kubectl, such "
-                f"as team=a or 'kubernetes.io/metadata.name in (team-a,team-b)'"
+                f"as team=a or 'team in (a,b)'"
             )
         position, again = found.end(), found["end"] == ","
         if found["equals"] in {"=", "=="} and found["key"] not in labels:
@@ -51,8 +52,24 @@ def parse_selector(text: str) -> dict[str, Any]:
     return selector
 
 
-def show_selector(selector: Mapping[str, Any]) -> str:
-    return ",".join(_terms(selector)) or EVERYWHERE
+def show_selector(selector: Mapping[str, Any], everywhere: str = EVERYWHERE) -> str:
+    return ",".join(_terms(selector)) or everywhere
+
+
+def why_nobody(selector: Mapping[str, Any], namespaces: Mapping[str, Mapping[str, str]]) -> str:
+    """Why a selector selects no namespace, and what to type. `namespaces` are the labels of all."""
+    requirements = LabelSelector.parse(dict(selector)).requirements
+    by_name = next((each for each in requirements if each.key == NAMESPACE_NAME and each.values), None)
+    if by_name is None:
+        return "No namespace has such labels yet. To give one of them: kubectl label namespace NAME KEY=VALUE"
+    there = sorted(by_name.values & namespaces.keys())
+    if not there:
+        return f"There is no namespace {', '.join(sorted(by_name.values))} yet."
+    unlabelled = [name for name in there if NAMESPACE_NAME not in namespaces[name]]
+    if not unlabelled:
+        return "No namespace has all of these labels yet."
+    lines = "; ".join(f"kubectl label namespace {name} {NAMESPACE_NAME}={name}" for name in unlabelled)
+    return f"Kubernetes before 1.21 does not give namespaces the label {NAMESPACE_NAME}. Give it: {lines}"
 
 
 def _expression(found: re.Match[str]) -> dict[str, Any]:

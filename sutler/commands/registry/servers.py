@@ -1,22 +1,35 @@
 """What registries are called: in the commands, in docker configs, and as names of mappings. Pure."""
 
 import hashlib
+import ipaddress
 import re
+import unicodedata
 from typing import NamedTuple
 
-from sutler.registry import PatternError, parse_pattern
-from sutler.registry.image import DOCKER_HUB, DOCKER_INDEX
-from sutler.registry.keyring import IgnoredKeyError, parse_key
+from sutler.registry import ImageError, PatternError, parse_image, parse_pattern
+from sutler.registry.entry import bookkeeping
+from sutler.registry.glob import is_glob
+from sutler.registry.image import DOCKER_HUB, HUB_NAMES, shown
+from sutler.registry.keyring import IgnoredKeyError, parse_key, without_user
 
 _LONGEST = 63  # it becomes the value of a label
 _HASHED = 8
+_scheme = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//").match
+_host = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", re.DOTALL).fullmatch
+_label = re.compile(r"[a-z0-9]+(?:-+[a-z0-9]+)*").fullmatch
+_on_the_site = re.compile(r"(?:r|u|layers|repository/docker|repositories/docker)/(.+)").fullmatch
+_NOT_REGISTRIES = {
+    "auth.docker.io": f"it gives tokens for Docker Hub and is no registry: write {DOCKER_HUB}",
+    "login.docker.com": f"it is where one logs in to Docker and no registry: write {DOCKER_HUB}",
+    "cloud.openshift.com": "it is where OpenShift reports to, not a registry",
+}
 
 
 class Server(NamedTuple):
     text: str
     """HOST[:PORT][/PATH], as in a mapping."""
     note: str
-    """What had to be changed for the kubelet to use it."""
+    """What had to be changed so that images match it; mostly empty."""
 
 
 class UnusableServerError(ValueError):
@@ -24,30 +37,127 @@ class UnusableServerError(ValueError):
 
 
 def server_of_key(key: str) -> Server:
-    """From a key of a docker config. Raises UnusableServerError."""
+    """From a key of a docker config, or what somebody types for a registry. Raises UnusableServerError."""
+    notes: list[str] = []
+    text = _bare(key, notes)
+    if own := bookkeeping(text):
+        raise UnusableServerError(own)
     try:
-        normal = parse_key(key.strip()).normal.decode()
+        normal = parse_key(text).normal.decode()
     except (IgnoredKeyError, UnicodeDecodeError) as error:
         raise UnusableServerError(str(error)) from error
-    host, slash, path = normal.rstrip("/").partition("/")
-    note = ""
-    if host != host.lower():
-        note = f"{host} is now {host.lower()}: as it was written the kubelet would not have used it"
-    host = host.lower()
-    if host == DOCKER_INDEX:
+    written, slash, path = normal.rstrip("/").partition("/")
+    host = _plain_host(written, notes)
+    if host in _NOT_REGISTRIES:
+        raise UnusableServerError(_NOT_REGISTRIES[host])
+    if path != path.lower():
+        notes.append(f"{path} is now {path.lower()}: images have no upper case in their paths")
+        path = path.lower()
+    if path in {"v1", "v2"}:
+        notes.append(f"/{path} was left out: it is the version of the registry's API, not a path of images")
+        path = ""
+    if host.removesuffix(":443") in HUB_NAMES | {DOCKER_HUB}:
+        path = _hub_path(host, path)
+        if not (parse_key(text).is_fallback or host == DOCKER_HUB):
+            notes.append(f"{written} is now {DOCKER_HUB}, as which Docker Hub's images are matched")
         host = DOCKER_HUB
-        note = f"{DOCKER_INDEX}/{path} is now {DOCKER_HUB}/{path}: only so does the kubelet use it" if path else note
-    text = f"{host}{slash}{path}" if path else host
-    try:
-        return Server(parse_pattern(text).text, note)
-    except PatternError as error:
-        raise UnusableServerError(str(error)) from error
+    text = _checked(f"{host}{slash}{path}" if path else host)
+    if host.endswith(":443"):
+        notes.append("only images that are written with :443 match it, to the kubelet no port is another one")
+    return Server(text, "; ".join(notes))
 
 
 def default_name(server: str) -> str:
     """A mapping's name, and that of the Secret that Pods get."""
     name = re.sub(r"[^a-z0-9]+", "-", server.lower()).strip("-")
-    if len(name) <= _LONGEST:
-        return name
+    return name if 0 < len(name) <= _LONGEST else distinct_name(server)
+
+
+def distinct_name(server: str) -> str:
+    """Another, for a registry whose first name is taken: quay.io/acme/app and quay.io/acme-app have one name."""
+    name = re.sub(r"[^a-z0-9]+", "-", server.lower()).strip("-")
     digest = hashlib.sha256(server.encode()).hexdigest()[:_HASHED]
-    return f"{name[: _LONGEST - _HASHED - 1].rstrip('-')}-{digest}"
+    return f"{name[: _LONGEST - _HASHED - 1].strip('-') or 'registry'}-{digest}"
+
+
+def _bare(key: str, notes: list[str]) -> str:
+    """Without what stands around a host and its path."""
+    text = key.strip()
+    while scheme := _scheme(text):
+        if scheme[0].lower() not in {"https://", "http://"}:
+            notes.append(f"{scheme[0]} was left out")
+        text = text[scheme.end() :]
+    bare = without_user(text)
+    if bare != text:
+        notes.append("what stood in front of @ was left out: the kubelet takes user name and password from elsewhere")
+    found = re.search(r"[?#]", bare)
+    if found:
+        notes.append(f"what stood after {found[0]} was left out")
+    return bare[: found.start()] if found else bare
+
+
+def _plain_host(written: str, notes: list[str]) -> str:
+    """As images have it: in lower case and ASCII, without a dot at its end."""
+    found = _host(written)
+    name, port = found.groups("") if found else (written, "")
+    try:
+        bare = ipaddress.ip_address(written).version == 6  # noqa: PLR2004 - IPv6
+    except ValueError:
+        bare = False
+    if bare:
+        raise UnusableServerError(f"an IPv6 address stands in brackets and with its port: write [{written}]:443")
+    plain = _ascii(name.lower()).removesuffix(".")
+    if plain != name:
+        notes.append(f"{name} is now {plain}, as images have it: the kubelet compares hosts as they are written")
+    return f"{plain}:{port}" if port else plain
+
+
+def _ascii(name: str) -> str:
+    """A name of DNS as it is there. Raises UnusableServerError."""
+    if name.isascii():
+        return name
+    try:
+        encoded = name.encode("idna")
+        same = encoded.decode("idna") == unicodedata.normalize("NFC", name)
+    except UnicodeError:
+        same = False
+    if not same:  # some letters have had two spellings in DNS, which are two hosts
+        raise UnusableServerError(f"images have hosts in ASCII only: write {shown(name)} as DNS has it (xn--…)")
+    return encoded.decode()
+
+
+def _hub_path(host: str, path: str) -> str:
+    """Of addresses of the site: hub.docker.com/r/acme/app, hub.docker.com/_/nginx."""
+    if host == DOCKER_HUB:
+        return path
+    found = _on_the_site(path)
+    if found:
+        return found[1].removesuffix("/tags").removesuffix("/general")
+    return re.sub(r"^_/", "library/", path)
+
+
+def _checked(text: str) -> str:
+    """Raises UnusableServerError if no image matches it."""
+    try:
+        pattern = parse_pattern(text)
+    except PatternError as error:
+        raise UnusableServerError(str(error)) from error
+    domain = text.partition("/")[0]
+    if any(map(is_glob, pattern.host.labels)):
+        wrong = next((label for label in pattern.host.labels if not is_glob(label) and not _label(label)), None)
+    else:
+        try:
+            wrong = None if parse_pattern(domain).matches(parse_image(f"{domain}/a/b")) else domain
+        except ImageError:
+            wrong = domain
+    if wrong is None:
+        return pattern.text
+    raise UnusableServerError(f"no image can have the host {shown(domain)}: {_broken_rule(pattern.host.labels)}")
+
+
+def _broken_rule(labels: tuple[str, ...]) -> str:
+    if any("_" in label for label in labels):
+        return "an underscore can't stand there, give the registry a name without one"
+    if any(label.startswith("-") or label.endswith("-") for label in labels):
+        return "no part of it may begin or end with '-'"
+    return "its parts are letters and digits, joined by '-'"

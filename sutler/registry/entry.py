@@ -1,0 +1,174 @@
+"""One entry of a docker config: whether the kubelet can use it, and if not, why.
+
+This is the only reader of credentials: the controller's sources, `registry add` and `import`, `explain` and `doctor`
+all take its word. No text that it gives holds a credential.
+"""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from sutler.registry.gojson import Object, folded
+from sutler.registry.keyring import IgnoredKeyError, encode, parse_key, without_user
+
+_FIELDS = ("username", "password", "email", "auth")
+_TOKENS = ("identitytoken", "registrytoken")
+ENTRY_FIELDS = frozenset((*_FIELDS, *_TOKENS))
+_TOKEN_USER = b"<token>"  # docker's credential helpers say so that the password is an identity token
+_BREAKS = b"\r\n"
+_unfilled = re.compile(rb"\$\{\w+\}|\$\(.*\)|\$[A-Z_][A-Z0-9_]*|\{\{.*\}\}|%[A-Z_]+%|\*+").fullmatch
+
+_own_token = re.compile(r"[a-z0-9.-]+\.docker\.(?:io|com)/(?:.*/)?(?:access|refresh)-token").fullmatch
+_OWN_NAMES = frozenset(("hub-tool", "hub-tool-token", "hub-tool-refresh-token"))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A credential that the kubelet can use."""
+
+    key: str
+    """As written in the config, but for a user and password in front of the host: the kubelet drops these."""
+    username: bytes = field(repr=False)
+    password: bytes = field(repr=False)
+    doubt: str = field(default="", compare=False)
+    """Why the registry may refuse it all the same, as a sentence about `it`; mostly empty."""
+
+    @property
+    def unbroken(self) -> "Entry":
+        """Without the line breaks that `echo` leaves around names and passwords."""
+        username, password = self.username.strip(_BREAKS), self.password.strip(_BREAKS)
+        return Entry(self.key, username, password, doubts(username, password))
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An entry that the kubelet can't use."""
+
+    key: str
+    why: str
+    """As a sentence about `it`."""
+    fatal: bool = False
+    """A Secret with this entry fails every pull, whatever the image is."""
+    password_elsewhere: bool = False
+    """The registry is one, and with a password from elsewhere it could be added."""
+    empty: bool = False
+    """There is neither a user name nor a password, nor a token."""
+
+    @property
+    def serious(self) -> str:
+        return f"{self.why}; every pull with this Secret fails"
+
+
+def read_entry(key: str, value: Any) -> Entry | Left:
+    """`value` is what gojson.load makes of it."""
+    key = without_user(key)
+    if not isinstance(value, Object | None):
+        return Left(key, "it is not an object", fatal=True, password_elsewhere=True)
+    texts: dict[str, str] = {}
+    for name, found in value.pairs if value else ():
+        if folded(name) not in ENTRY_FIELDS or found is None:
+            continue
+        if isinstance(found, str):
+            texts[folded(name)] = found
+        elif folded(name) in _FIELDS:
+            return Left(key, f"its {folded(name)} must be text", fatal=True, password_elsewhere=True)
+    try:
+        username, password = _credential(texts)
+    except ValueError as error:
+        return Left(key, str(error), fatal=True, password_elsewhere=True)
+    return _judged(key, username, password, texts)
+
+
+def bookkeeping(key: str) -> str:
+    """What docker keeps under the key, which is no registry; empty: it is none of docker's own keys."""
+    try:
+        normal = parse_key(key).normal.decode(errors="replace").rstrip("/")
+    except IgnoredKeyError:
+        return ""
+    if _own_token(normal):
+        return "it is docker's own token for Docker Hub, not a registry"
+    return "it is the hub-tool's own login, not a registry" if normal in _OWN_NAMES else ""
+
+
+def doubts(username: bytes, password: bytes) -> str:
+    found = []
+    for what, value in (("user name", username), ("password", password)):
+        if value != value.strip(_BREAKS):
+            found.append(f"its {what} begins or ends with a line break, which the registry takes for a part of it")
+        elif value != value.strip():
+            found.append(f"its {what} begins or ends with a space")
+        if _unfilled(value):
+            found.append(f"its {what} looks like a variable that was not filled in")
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            found.append(f"its {what} is not UTF-8, which container runtimes refuse")
+    if b":" in username:
+        found.append("its user name has a colon, which Basic authentication can't carry")
+    return "; ".join(found)
+
+
+def _judged(key: str, username: bytes, password: bytes, texts: dict[str, str]) -> Entry | Left:
+    try:
+        parse_key(key)
+    except IgnoredKeyError as error:
+        return Left(key, f"it is no registry: {error.why}; the kubelet ignores it")
+    if own := bookkeeping(key):
+        return Left(key, own)
+    tokens = " and ".join(name for name in _TOKENS if texts.get(name))
+    if not password.strip() or not username.strip() or username == _TOKEN_USER:
+        empty = not (username or password or tokens)
+        return Left(key, _lacking(username, password, tokens), password_elsewhere=True, empty=empty)
+    found = doubts(username, password)
+    if texts.get("auth") and any(
+        texts.get(name) and encode(texts[name]) != value
+        for name, value in (("username", username), ("password", password))
+    ):
+        other = "its auth and its username and password differ, and the kubelet takes auth"
+        found = f"{found}; {other}" if found else other
+    return Entry(key, username, password, found)
+
+
+def _lacking(username: bytes, password: bytes, tokens: str) -> str:
+    if username == _TOKEN_USER:
+        tokens = tokens or "an identity token for its password"
+    if tokens:
+        return f"it has only {tokens}, which the kubelet does not use: it needs a user name and a password"
+    if username.strip():
+        return "it has no password"
+    return "it has no user name" if password.strip() else "it has no credentials, no user name and no password"
+
+
+def _credential(texts: dict[str, str]) -> tuple[bytes, bytes]:
+    """Raises ValueError with a text that holds nothing of the credential."""
+    auth = texts.get("auth")
+    if auth:
+        return _decoded(auth)
+    return encode(texts.get("username", "")), encode(texts.get("password", ""))
+
+
+def _decoded(auth: str) -> tuple[bytes, bytes]:
+    decoded = _base64(auth)
+    if decoded is None:
+        plain = ": USER:PASSWORD stands there as it is" if ":" in auth else ""
+        raise ValueError(f"its auth is not base64{plain}")
+    username, colon, password = decoded.partition(b":")
+    if not colon:
+        twice = b":" in (_base64(decoded.decode(errors="replace").strip()) or b"")
+        raise ValueError(f"its auth is not the base64 of USER:PASSWORD{', but the base64 of that' if twice else ''}")
+    return username, password
+
+
+def _base64(text: str) -> bytes | None:
+    plain = text.replace("\r", "").replace("\n", "")  # Go's decoder skips these, and only these
+    if text.strip().endswith("="):
+        if len(plain) % 4 or plain.endswith("==="):
+            return None
+    else:
+        plain += "=" * (-len(plain) % 4)
+    try:
+        return base64.b64decode(plain, validate=True)
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,173 @@
+"""What `registry import` makes of the files that people have. No cluster is asked."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sutler.commands.registry.importing import Import, read_import
+
+GOOD = {"auth": "VXNlck5hbWU6UGFzc3dvcmQ="}
+
+
+def read(auths: Mapping[str, Any], **others: Any) -> Import:
+    return read_import(json.dumps({"auths": auths, **others}), "config.json")
+
+
+def brought(found: Import) -> dict[str, str]:
+    return {each.entry.key: each.server for each in found.bring}
+
+
+def left(found: Import) -> dict[str, str]:
+    return {each.key: each.why for each in found.leave}
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+CONFIG = json.dumps({"auths": {"quay.io": GOOD}})
+OLD = json.dumps({"quay.io": GOOD})
+DATA = encoded(CONFIG)
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "regcred"}}
+
+FORMS = {
+    "config.json": CONFIG,
+    "with docker's own settings": CONFIG[:-1] + ', "HttpHeaders": {"User-Agent": "x"}, "psFormat": "t"}',
+    "podman's auth.json": json.dumps({"auths": {"quay.io": GOOD}, "credHelpers": {}}),
+    ".dockercfg": OLD,
+    ".dockercfg with an email": json.dumps({"quay.io": {**GOOD, "email": "a@b.c"}}),
+    "names in other cases": CONFIG.replace("auths", "Auths").replace('auth"', 'AUTH"'),
+    "data of a Secret": encoded(CONFIG),
+    "data of a Secret, folded": encoded(CONFIG)[:40] + "\n" + encoded(CONFIG)[40:] + "\n",
+    "Secret": json.dumps({**SECRET, "data": {".dockerconfigjson": encoded(CONFIG)}}),
+    "Secret of the old type": json.dumps({**SECRET, "data": {".dockercfg": encoded(OLD)}}),
+    "Secret to be made": json.dumps({**SECRET, "stringData": {".dockerconfigjson": CONFIG}}),
+    "Secret of a build tool": json.dumps({**SECRET, "type": "Opaque", "data": {"config.json": encoded(CONFIG)}}),
+    "Secret in YAML": f"kind: Secret\ndata:\n  .dockerconfigjson: {encoded(CONFIG)}\n",
+    "Secret in YAML, folded": f"kind: Secret\ndata:\n  .dockerconfigjson: >-\n    {DATA[:20]}\n    {DATA[20:]}\n",
+    "several documents": f"kind: Namespace\n---\nkind: Secret\nstringData:\n  .dockerconfigjson: '{CONFIG}'\n",
+    "list of Secrets": json.dumps(
+        {
+            "kind": "List",
+            "items": [
+                {**SECRET, "type": "Opaque", "data": {"password": encoded("hunter2")}},
+                {**SECRET, "data": {".dockerconfigjson": encoded(CONFIG)}},
+            ],
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_config_is_found_in_whatever_form_it_comes(form: str) -> None:
+    found = read_import(FORMS[form], form)
+    assert (brought(found), left(found)) == ({"quay.io": "quay.io"}, {})
+    assert (found.bring[0].entry.username, found.bring[0].entry.password) == (b"UserName", b"Password")
+
+
+@pytest.mark.parametrize(
+    ("auths", "others", "servers", "reasons"),
+    [
+        # docker login in a browser, with and without Docker Desktop
+        (
+            {
+                "https://index.docker.io/v1/": GOOD,
+                "https://index.docker.io/v1/access-token": GOOD,
+                "https://index.docker.io/v1/refresh-token": GOOD,
+            },
+            {},
+            ["docker.io"],
+            ["docker's own token", "docker's own token"],
+        ),
+        (
+            {"https://index.docker.io/v1/": {}, "https://index.docker.io/v1/access-token": {}},
+            {"credsStore": "desktop"},
+            [],
+            ["docker-credential-desktop", "docker's own token"],
+        ),
+        (
+            {"hub-tool": GOOD, "hub-tool-token": {"identitytoken": "t"}, "quay.io": GOOD},
+            {},
+            ["quay.io"],
+            ["hub-tool"] * 2,
+        ),
+        # gcloud, ecr-login, kaniko
+        ({}, {"credHelpers": {"gcr.io": "gcloud", "eu.gcr.io": "gcloud"}}, [], ["docker-credential-gcloud"] * 2),
+        ({"gcr.io": {}}, {"credhelpers": {"gcr.io": "gcloud"}}, [], ["docker-credential-gcloud"]),
+        ({"quay.io": GOOD}, {"CredHelpers": {"a.b": 3}}, ["quay.io"], ["a credential helper"]),
+        # helm registry login, crane
+        ({"registry-1.docker.io": GOOD, "ghcr.io": GOOD}, {}, ["docker.io", "ghcr.io"], []),
+        ({"index.docker.io": GOOD}, {}, ["docker.io"], []),
+        # Red Hat's pull secret
+        ({"cloud.openshift.com": GOOD, "registry.redhat.io": GOOD}, {}, ["registry.redhat.io"], ["not a registry"]),
+        # one bad entry of each kind
+        (
+            {"a.b": "text", "c.d": {"auth": "***"}, "e.f": {"auth": 1}, "quay.io": GOOD},
+            {},
+            ["quay.io"],
+            ["object", "base64", "text"],
+        ),
+        ({"": GOOD, "%zz": GOOD, "quay.io": GOOD}, {}, ["quay.io"], ["no registry", "empty"]),
+    ],
+)
+def test_what_can_be_brought_is_and_the_rest_has_its_reason(
+    auths: Mapping[str, Any], others: Mapping[str, Any], servers: list[str], reasons: list[str]
+) -> None:
+    found = read(auths, **others)
+    assert sorted(brought(found).values()) == servers
+    assert len(found.leave) == len(reasons)
+    for reason in reasons:
+        assert any(reason in why for why in left(found).values())
+
+
+def test_same_registry_twice_with_one_credential_is_no_problem() -> None:
+    found = read({"https://index.docker.io/v1/": GOOD, "docker.io": GOOD, "registry-1.docker.io": GOOD})
+    assert brought(found) == {"docker.io": "docker.io"}
+    assert found.leave == ()
+    assert "https://index.docker.io/v1/ is the same registry" in found.bring[0].note
+
+
+@pytest.mark.parametrize(
+    ("keys", "counts"),
+    [
+        (("https://index.docker.io/v1/", "docker.io"), "docker.io"),
+        (("registry.hub.docker.com", "https://index.docker.io/v1/"), "https://index.docker.io/v1/"),
+        (("GHCR.io", "ghcr.io"), "ghcr.io"),
+        (("quay.io/acme/app", "https://quay.io/acme/app/"), "quay.io/acme/app"),
+    ],
+)
+def test_of_two_credentials_for_one_registry_the_kubelets_choice_counts(keys: tuple[str, str], counts: str) -> None:
+    found = read({key: {"username": "u", "password": key} for key in keys})
+    assert list(brought(found)) == [counts]
+    (other,) = found.leave
+    assert f"the credential of {counts} counts" in other.why
+    assert not other.addable, "registry add would only replace the one by the other"
+
+
+@pytest.mark.parametrize(
+    ("fields", "password", "note"),
+    [
+        ({"auth": encoded("robot:pw\n")}, b"pw", "line break"),
+        ({"auth": encoded("robot\n:pw")}, b"pw", "line break"),
+        ({"username": "robot", "password": "pw\r\n"}, b"pw", "line break"),
+        ({"auth": encoded("robot: pw")}, b" pw", "space"),
+        ({"username": "ro:bot", "password": "pw"}, b"pw", "colon"),
+        ({"auth": encoded("robot:${CI_TOKEN}")}, b"${CI_TOKEN}", "not filled in"),
+        ({"auth": encoded("oauth2accesstoken:ya29")}, b"ya29", "an hour"),
+        ({"auth": encoded("00000000-0000-0000-0000-000000000000:eyJ")}, b"eyJ", "some hours"),
+    ],
+)
+def test_credential_that_may_be_refused_is_brought_with_a_note(
+    fields: Mapping[str, str], password: bytes, note: str
+) -> None:
+    (found,) = read({"quay.io": fields}).bring
+    assert (found.entry.password, found.entry.username.strip()) == (password, found.entry.username)
+    assert note in found.note
+
+
+def test_password_of_ecr_is_said_to_end() -> None:
+    (found,) = read({"https://123456789012.dkr.ecr.eu-west-1.amazonaws.com": {"auth": encoded("AWS:eyJ")}}).bring
+    assert "12 hours" in found.note
