@@ -7,15 +7,32 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Ceph, ControlPlane, Place, Registry
+from tests.cluster import Ceph, ControlPlane, Place, Registry, binaries, needs
 
 REPOSITORY = Path(__file__).parents[1]
+# The fixtures that start something, or that tests start something with.
+STARTED = frozenset({"place", "control_plane", "ceph", "registry", "node", "able_machine"})
 REGISTRY_USERS = {"UserName": "Password", "Other": "Secret"}
 
 
 def pytest_configure() -> None:
     """SIGTERM ends a test run as Ctrl-C does: fixtures are torn down, nothing is left behind."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    binaries.first_on_path()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts a real part: by the fixtures that it asks for."""
+    for item in items:
+        if STARTED.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("cluster")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what the releases of this run lack something for."""
+    for marker in item.iter_markers("needs"):
+        if reason := needs.lacking(**marker.kwargs):
+            pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

@@ -9,16 +9,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster import Ceph, ClusterError, ControlPlane, Place, Registry, binaries, ceph_programs
+from tests.cluster import Ceph, ClusterError, ControlPlane, Place, Registry, binaries, ceph_programs, go
 from tests.cluster.detached import Detached, ended_by_term
 from tests.cluster.node import Node
 
+_KUBERNETES = "kubernetes"
 _USERS = {"UserName": "Password"}
 
 
 def main() -> int:
     arguments = _parser().parse_args()
     try:
+        binaries.first_on_path()
         if arguments.command == "build":
             build(arguments.part, with_node=arguments.node is not False)
         elif arguments.command == "hold":
@@ -40,11 +42,26 @@ def main() -> int:
 
 def build(parts: Sequence[str], *, with_node: bool) -> None:
     """Put `parts` into the cache, by default all that a cluster needs."""
-    for part in parts or ("kubernetes", f"ceph-{ceph_programs.named()}"):
-        if part == "kubernetes":
-            binaries.ensured(*binaries.CONTROL_PLANE, *(binaries.NODE if with_node else ()))
+    if unknown := set(parts) - set(_parts()):
+        raise ClusterError(f"there is no {' or '.join(sorted(unknown))} to build, only {', '.join(_parts())}")
+    for part in parts or (_KUBERNETES, f"ceph-{ceph_programs.named()}"):
+        kind, _, version = part.partition("-")
+        if kind == "ceph":
+            ceph_programs.ensured(version)
+        elif kind == _KUBERNETES:
+            names = [*binaries.CONTROL_PLANE, *(binaries.NODE if with_node else ())]
+            built = binaries.ensured(*names, version=version or None)
+            if with_node:
+                built.containerd  # noqa: B018 - builds it where it has to
         else:
-            ceph_programs.ensured(part.removeprefix("ceph-"))
+            go.Testbed(part).ensured()
+
+
+def _parts() -> list[str]:
+    """What can be built by name."""
+    kubernetes = [_KUBERNETES, *(f"{_KUBERNETES}-{version}" for version in binaries.versions())]
+    others = [one for one in go.names() if not one.startswith(_KUBERNETES)]
+    return [*kubernetes, *(f"ceph-{release}" for release in ceph_programs.SUITES), *others]
 
 
 def up(detached: Detached, *, wants_node: bool | None) -> None:

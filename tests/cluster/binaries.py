@@ -1,4 +1,8 @@
-"""Which Kubernetes binaries to run: KUBEBUILDER_ASSETS, else the cache, else built once."""
+"""Which Kubernetes binaries to run: KUBEBUILDER_ASSETS, else those that the environment variable KUBERNETES names.
+
+The latter come from the cache, and are built into it once: the oldest supported version from Debian's source package,
+newer ones from their published Go module.
+"""
 
 import os
 import re
@@ -8,11 +12,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tests.cluster import packages
+from tests.cluster import go, packages
 from tests.cluster.errors import ClusterError
 
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager")
 NODE = ("kube-scheduler", "kubelet", "kube-proxy")
+# What is used from PATH where a folder has none. Newer versions are built with theirs.
+_BESIDE = ("etcd", "kubectl")
+_PREFIX = "kubernetes-"
+_MINUTES = 14
+# From this minor version on, the kubelet speaks the protocol of a new containerd; before, that of an old one alone.
+_NEW_CONTAINERD = 26
+# The first one that mounts image volumes.
+_CONTAINERD = (2, 1)
+_CONTAINERDS = go.Testbed("containerd")
 
 
 def assets_folder() -> Path | None:
@@ -21,10 +34,21 @@ def assets_folder() -> Path | None:
     return Path(named) if named else None
 
 
+def versions() -> list[str]:
+    """The values of KUBERNETES, the newest last."""
+    built = [one.name.removeprefix(_PREFIX) for one in go.TESTBED.glob(f"{_PREFIX}*")]
+    return [packages.OLDEST, *sorted(built, key=lambda version: int(version.partition(".")[2]))]
+
+
 @dataclass(frozen=True)
 class Binaries:
     folder: Path
-    given: bool  # by KUBEBUILDER_ASSETS: nothing is ever built into it
+    version: str | None
+    """As in "1.20"; None: given by KUBEBUILDER_ASSETS, where nothing is ever built into."""
+
+    @property
+    def given(self) -> bool:
+        return self.version is None
 
     def missing(self, *names: str) -> list[str]:
         return [name for name in names if not os.access(self.folder / name, os.X_OK)]
@@ -42,16 +66,38 @@ class Binaries:
             raise ClusterError("there is no etcd on PATH; Debian's package etcd-server has it (make setup installs it)")
         return Path(found)
 
+    @property
+    def containerd(self) -> Path:
+        """The folder of a containerd that the kubelet accepts, with its shim and ctr; built when there is none."""
+        if self.builds_containerd:
+            return _CONTAINERDS.ensured()
+        found = shutil.which("containerd", path=f"{self.folder}{os.pathsep}{os.environ['PATH']}")
+        if found is None:
+            raise ClusterError("there is no containerd on PATH; Debian's package containerd has it")
+        return Path(found).parent
+
     @cached_property
     def minor(self) -> int:
         """20 for Kubernetes 1.20."""
-        said = subprocess.run(
-            [self.path("kube-apiserver"), "--version"], capture_output=True, text=True, timeout=30, check=True
-        ).stdout
-        found = re.search(r"v1\.(\d+)", said)
-        if found is None:
-            raise ClusterError(f"{self.path('kube-apiserver')} --version says {said!r}, which is no Kubernetes version")
-        return int(found[1])
+        if self.version:
+            return int(self.version.partition(".")[2])
+        return _version([str(self.path("kube-apiserver")), "--version"])[1]
+
+    @property
+    def containerd_version(self) -> str:
+        if self.builds_containerd:
+            return _CONTAINERDS.required("github.com/containerd/containerd/v2").removeprefix("v")
+        return ".".join(map(str, _version([str(self.containerd / "containerd"), "--version"])))
+
+    @property
+    def builds_containerd(self) -> bool:
+        """Whether neither the folder nor this machine has one that the kubelet accepts."""
+        found = shutil.which("containerd")
+        if (self.folder / "containerd").exists():
+            return False
+        if self.minor < _NEW_CONTAINERD:
+            return False
+        return found is None or _version([found, "--version"]) < _CONTAINERD
 
 
 def missing_text(binaries: Binaries, name: str) -> str:
@@ -63,24 +109,62 @@ def missing_text(binaries: Binaries, name: str) -> str:
     return f"{binaries.folder} has no {name}; `python -m tests.cluster build` builds it"
 
 
-def present() -> Binaries:
+def present(version: str | None = None) -> Binaries:
     """The binaries as they are; asks for nothing and builds nothing."""
     given = assets_folder()
-    return Binaries(given or packages.kubernetes_cache(), given is not None)
+    if version is None and given:
+        return Binaries(given, None)
+    chosen = version or packages.kubernetes()
+    folder = packages.kubernetes_cache() if chosen == packages.OLDEST else _testbed(chosen).folder
+    return Binaries(folder, chosen)
 
 
-def ensured(*names: str) -> Binaries:
+def ensured(*names: str, version: str | None = None) -> Binaries:
     """The binaries with all of `names`: built now when they are in no cache.
+
+    Args:
+        names: of CONTROL_PLANE and NODE.
+        version: as in "1.20". Default: KUBEBUILDER_ASSETS, else what KUBERNETES names.
 
     Raises:
         ClusterError: says which is missing and the way out.
     """
-    binaries = present()
+    binaries = present(version)
     if not binaries.missing(*names):
         return binaries
     if binaries.given:
         raise ClusterError(missing_text(binaries, binaries.missing(*names)[0]))
+    chosen = version or packages.kubernetes()
+    if chosen != packages.OLDEST:
+        _testbed(chosen).ensured([*_BESIDE, *names])
+        return binaries
     from tests.cluster import build  # noqa: PLC0415 - most runs never build
 
     build.into(binaries.folder, names)
     return binaries
+
+
+def first_on_path() -> None:
+    """Let commands that name no folder, kubectl above all, be those of this run's Kubernetes where it has them."""
+    folder = str(present().folder)
+    if folder not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def _testbed(version: str) -> go.Testbed:
+    if version not in versions():
+        raise ClusterError(f"there is no Kubernetes {version} here: KUBERNETES is one of {', '.join(versions())}")
+    required = go.Testbed(_PREFIX + version).required("k8s.io/kubernetes")
+    # Without them a server calls itself v0.0.0, and clients go by that.
+    said = {"gitVersion": required, "gitMajor": "1", "gitMinor": version.partition(".")[2], "gitTreeState": "clean"}
+    modules = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    flags = [f"-X {module}.{name}={value}" for module in modules for name, value in said.items()]
+    return go.Testbed(_PREFIX + version, " ".join(flags), _MINUTES)
+
+
+def _version(command: list[str]) -> tuple[int, int]:
+    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    found = re.search(r"\bv?(\d+)\.(\d+)\.", said)
+    if found is None:
+        raise ClusterError(f"{' '.join(command)} says {said!r}, which is no version")
+    return int(found[1]), int(found[2])

@@ -11,8 +11,6 @@ from tests.cluster import binaries, cgroups, images
 from tests.cluster.room import Room
 
 PROGRAMS = {
-    "containerd": "containerd",
-    "ctr": "containerd",
     "runc": "runc",
     "ip": "iproute2",
     "iptables": "iptables",
@@ -28,14 +26,17 @@ def missing() -> list[str]:
     """What keeps a node from running here, each with the way out; empty when nothing does."""
     if os.geteuid() != 0:
         return ["root: namespaces, cgroups and mounts are made by root only"]
-    lacks = [f"{name}: apt-get install {package}" for name, package in PROGRAMS.items() if shutil.which(name) is None]
+    present = binaries.present()
+    # What is not given is built when the node starts.
+    lacks = [binaries.missing_text(present, name) for name in present.missing(*binaries.NODE)] if present.given else []
+    if lacks:
+        return lacks
+    programs = PROGRAMS if present.builds_containerd else {**PROGRAMS, "containerd": "containerd", "ctr": "containerd"}
+    lacks += [f"{name}: apt-get install {package}" for name, package in programs.items() if shutil.which(name) is None]
     if cni_folder() is None:
         lacks.append("CNI plugins: apt-get install containernetworking-plugins")
     if not images.BUSYBOX.exists():
         lacks.append(f"{images.BUSYBOX}: apt-get install busybox-static")
-    present = binaries.present()
-    if present.given:  # else they are built when the node starts
-        lacks += [binaries.missing_text(present, name) for name in present.missing(*binaries.NODE)]
     if controllers := cgroups.lacking(cgroups.ours()):
         lacks.append(f"cgroup controllers {', '.join(controllers)}: enable them for this machine or container")
     return lacks or rehearse()

@@ -2,7 +2,6 @@
 
 import contextlib
 import secrets
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,6 +70,7 @@ class Node:
         if lacks := self.missing():
             raise ClusterError("this machine can't run a node; it lacks " + "; ".join(lacks))
         self._binaries = binaries.ensured(*binaries.NODE)
+        self._containerd = self._binaries.containerd
         try:
             self._write_files()
             self._make_bridge()
@@ -88,8 +88,10 @@ class Node:
 
     def import_image(self, archive: Path) -> None:
         """Make the images of a docker-archive known to the node, under the names written in it."""
-        # Relative: a Unix socket's path is 107 bytes at most, and a state folder may lie deep.
-        ctr = ["ctr", "--address=run/containerd/containerd.sock", "--namespace=k8s.io", f"--timeout={_IMPORT_SECONDS}s"]
+        # By where it runs: a Unix socket's path is 107 bytes at most, a state folder may lie deep, and newer ones take
+        # the first part of a relative path for a host.
+        address = f"--address=/proc/self/cwd{nodeconfig.CONTAINERD_SOCKET}"
+        ctr = [str(self._containerd / "ctr"), address, "--namespace=k8s.io", f"--timeout={_IMPORT_SECONDS}s"]
         ran = subprocess.run(
             [*ctr, "images", "import", archive.absolute()], cwd=self.state, capture_output=True, text=True, check=False
         )
@@ -110,7 +112,7 @@ class Node:
             self._folder(folder)
         own = self._folder("run/node")
         (own / "containerd.toml").write_text(nodeconfig.containerd(snapshotter, cni_plugins))
-        (own / "kubelet.json").write_text(nodeconfig.kubelet())
+        (own / "kubelet.json").write_text(nodeconfig.kubelet(minor=self._binaries.minor))
         (self._folder("run/node/cni") / "pods.conflist").write_text(nodeconfig.cni())
         for host, port in self._registries.items():
             (self._folder(f"run/node/registries/{host}") / "hosts.toml").write_text(
@@ -129,13 +131,19 @@ class Node:
                 "/etc/hosts": str(self.state / "run/node/hosts"),
                 **{setting: str(self._kernel_setting(setting)) for setting in nodeconfig.KERNEL_SETTINGS},
             },
-            keep=[str(self.state), str(self._control_plane.kubeconfig.absolute().parent), str(self._binaries.folder)],
+            keep=[
+                str(self.state),
+                str(self._control_plane.kubeconfig.absolute().parent),
+                str(self._binaries.folder),
+                str(self._containerd),
+            ],
             servers=self._servers(),
+            programs=str(self._containerd),
         )
 
     def _servers(self) -> list[Server]:
         kubeconfig = self._control_plane.kubeconfig.absolute()
-        containerd = [str(shutil.which("containerd")), "--config", "/run/node/containerd.toml"]
+        containerd = [str(self._containerd / "containerd"), "--config", "/run/node/containerd.toml"]
         kubelet = nodeconfig.kubelet_flags(kubeconfig, minor=self._binaries.minor)
         servers = [
             Server(containerd, self._log("containerd"), socket=nodeconfig.CONTAINERD_SOCKET),

@@ -102,7 +102,7 @@ def cni() -> str:
     )
 
 
-def kubelet() -> str:
+def kubelet(*, minor: int) -> str:
     """A KubeletConfiguration (JSON is YAML) for a node that shares its machine with others' work.
 
     Cgroups per quality of service would ask for the whole machine's; thresholds of eviction are so small because a disk
@@ -129,6 +129,9 @@ def kubelet() -> str:
             "clusterDomain": "cluster.local",
             "evictionHard": nearly_nothing,
             "failSwapOn": False,
+            **(
+                {} if minor < 31 else {"failCgroupV1": False}
+            ),  # which a machine may have; refused by default since 1.35
             "imageGCHighThresholdPercent": 100,
             "nodeStatusUpdateFrequency": "1s",
             "oomScoreAdj": 0,

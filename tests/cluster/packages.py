@@ -9,8 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+# The Kubernetes that a run is on, when the environment variable KUBERNETES does not name another.
+DEFAULT_KUBERNETES = "1.20"
 # What Debian bookworm's source package holds: the oldest server that Sutler supports.
 KUBERNETES = "v1.20.2"
+OLDEST = KUBERNETES.removeprefix("v").rpartition(".")[0]
 # Counts the ways of building it: binaries built another way are not taken from the cache.
 _BUILD = 2
 
@@ -96,9 +99,15 @@ def kubernetes_cache() -> Path:
     return cache() / "kubernetes" / f"{KUBERNETES}-{_BUILD}"
 
 
+def kubernetes() -> str:
+    """The minor version that a run is on, as in "1.20"."""
+    return os.environ.get("KUBERNETES") or DEFAULT_KUBERNETES
+
+
 def builds_kubernetes() -> bool:
-    """Whether the binaries will have to be built here; the last one that is built stands for all."""
-    return not os.environ.get("KUBEBUILDER_ASSETS") and not (kubernetes_cache() / "kube-proxy").exists()
+    """Whether Debian's source will have to be built here; the last binary that is built stands for all."""
+    given = os.environ.get("KUBEBUILDER_ASSETS")
+    return not given and kubernetes() == OLDEST and not (kubernetes_cache() / "kube-proxy").exists()
 
 
 def missing(needed: dict[str, str]) -> list[str]:

@@ -56,6 +56,8 @@ class Room:
     files: dict[str, str]
     keep: list[str]
     servers: list[Server]
+    programs: str = ""
+    """A folder that servers look for programs in before the machine's: containerd for its own shim."""
 
     def dumps(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -117,7 +119,7 @@ def live(room: Room, hierarchies: list[cgroups.Hierarchy], subtrees: list[Path])
     status = 1
     try:
         for server in room.servers:
-            servers.append(_spawn(server))
+            servers.append(_spawn(server, room.programs))
             if server.socket:
                 _wait_for_socket(server)
         if not servers:
@@ -160,12 +162,13 @@ def furnish(room: Room, hierarchies: list[cgroups.Hierarchy], subtrees: list[Pat
     kernel.mount("none", "/", flags=kernel.RECURSIVE | kernel.SHARED)
 
 
-def _spawn(server: Server) -> int:
+def _spawn(server: Server, programs: str) -> int:
+    path = f"{programs}:{_ENVIRONMENT['PATH']}" if programs else _ENVIRONMENT["PATH"]
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
         server.argv[0],
         server.argv,
-        _ENVIRONMENT,
+        {**_ENVIRONMENT, "PATH": path},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, server.log, flags, 0o644),

@@ -38,15 +38,30 @@ class Steps:
         minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
         print(f"[{minutes:2}:{seconds:02}] {what}", flush=True)
 
-    def run(self, what: str, argv: list[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> None:
-        """Run `argv`, with `env` as its whole environment if given.
+    def run(
+        self,
+        what: str,
+        argv: list[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run `argv`.
+
+        Args:
+            what: it does, as in "building x".
+            argv: the command.
+            cwd: where it runs.
+            env: its whole environment, instead of ours.
+            more: comes on top of its environment.
 
         Raises:
             ClusterError: it failed; the text ends with the end of the log.
         """
         self.say(f"{what} …")
         command = argv if env is None else ["env", "-i", *(f"{name}={value}" for name, value in env.items()), *argv]
-        process = Process.started(command, place=Place.host(), log=self.log, cwd=cwd)
+        process = Process.started(command, place=Place.host(), log=self.log, cwd=cwd, env=more)
         said = time.monotonic()
         try:
             while process.alive:

