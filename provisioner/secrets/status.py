@@ -106,7 +106,7 @@ def judge(world: World, declared: Declared, found: Survey) -> Verdict:  # noqa: 
     unused = shortened("; ".join(usable.notes), LONGEST_CAUSE)
     notes = f" Not used by the kubelet: {unused}." if unused else ""
     if usable.doubts:
-        notes += f" The registry may refuse: {shortened('; '.join(usable.doubts), LONGEST_CAUSE)}."
+        notes += f" Doubtful: {shortened('; '.join(usable.doubts), LONGEST_CAUSE)}."
     if mapping.mode is Mode.OBSERVE:
         return Verdict(True, "Observing", f"{found.selected} namespaces would get a copy; nothing is changed.{notes}")
     if found.conflicts:

@@ -28,7 +28,12 @@ def read_text(name: str) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError:
-        raise UsageError(f"{name}: it is not text (UTF-8, or UTF-16 with a byte order mark)") from None
+        raise UsageError(f"{called(name)}: it is not text (UTF-8, or UTF-16 with a byte order mark)") from None
+
+
+def called(name: str) -> str:
+    """What messages call the file."""
+    return "standard input" if name == STDIN else name
 
 
 def objects(content: str, name: str) -> Iterator[Mapping[str, Any]]:
@@ -40,11 +45,11 @@ def objects(content: str, name: str) -> Iterator[Mapping[str, Any]]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{name}: neither YAML nor JSON{where}") from None
+        raise UsageError(f"{called(name)}: neither YAML nor JSON{where}") from None
     except RecursionError:
-        raise UsageError(f"{name}: it is nested too deeply, no object of Kubernetes is") from None
+        raise UsageError(f"{called(name)}: it is nested too deeply, no object of Kubernetes is") from None
     except ValueError:  # a date that is none, which the YAML reader does not expect
-        raise UsageError(f"{name}: neither YAML nor JSON") from None
+        raise UsageError(f"{called(name)}: neither YAML nor JSON") from None
     for obj in found:
         if isinstance(obj, Mapping):
             items = obj.get("items")

@@ -8,7 +8,7 @@ import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sutler.commands.files import objects
+from sutler.commands.files import called, objects
 from sutler.output import UsageError
 from sutler.registry.dockerconfig import DATA_KEYS, DOCKERCONFIGJSON, type_of
 from sutler.registry.gojson import NotJsonError, Object, load
@@ -29,7 +29,7 @@ _ELSEWHERE = {
 
 def configs_in(text: str, name: str) -> list[Config]:
     """Raises UsageError where there is none."""
-    content = text.encode()
+    content, name = text.encode(), called(name)
     try:
         document = load(content)
     except NotJsonError as error:

@@ -7,7 +7,7 @@ all take its word. No text that it gives holds a credential.
 import base64
 import binascii
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sutler.registry.gojson import Object, folded
@@ -39,6 +39,8 @@ class Entry:
     def unbroken(self) -> "Entry":
         """Without the line breaks that `echo` leaves around names and passwords."""
         username, password = self.username.strip(_BREAKS), self.password.strip(_BREAKS)
+        if (username, password) == (self.username, self.password):
+            return self
         return Entry(self.key, username, password, doubts(username, password))
 
 
@@ -63,7 +65,7 @@ class Left:
 
 def read_entry(key: str, value: Any) -> Entry | Left:
     """`value` is what gojson.load makes of it."""
-    key = without_user(key)
+    written, key = key, without_user(key)
     if not isinstance(value, Object | None):
         return Left(key, "it is not an object", fatal=True, password_elsewhere=True)
     texts: dict[str, str] = {}
@@ -78,7 +80,11 @@ def read_entry(key: str, value: Any) -> Entry | Left:
         username, password = _credential(texts)
     except ValueError as error:
         return Left(key, str(error), fatal=True, password_elsewhere=True)
-    return _judged(key, username, password, texts)
+    found = _judged(key, username, password, texts)
+    if key == written or isinstance(found, Left):
+        return found
+    user = "its key has a user name or a password in front of @, which the kubelet does not use"
+    return replace(found, doubt=f"{found.doubt}; {user}" if found.doubt else user)
 
 
 def bookkeeping(key: str) -> str:

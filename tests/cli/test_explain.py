@@ -168,6 +168,93 @@ def test_namespace_that_is_not_selected_is_explained(offline: Run) -> None:
         assert why is None or why in match["why"]
 
 
+@pytest.mark.parametrize(
+    ("objects", "status"),
+    [
+        ([mapping("q", "quay.io", mode="Observe"), secret("q-source", "quay.io")], 1),
+        ([mapping("q", "quay.io", selector={"matchLabels": {"kubernetes.io/metadata.name": "x"}})], 1),
+        (
+            [
+                mapping("q", "quay.io"),
+                {"kind": "Namespace", "metadata": {"name": "default", "labels": {"sutler.dev/exclude": "true"}}},
+            ],
+            1,
+        ),
+        ([mapping("q", "quay.io", selector={"matchLabels": {"team": "a"}})], 0),
+        (
+            [mapping("q", "quay.io", mode="Observe"), mapping("r", "quay.io/acme"), secret("r-source", "quay.io/acme")],
+            0,
+        ),
+    ],
+)
+def test_image_without_the_credential_of_a_mapping_that_matches_is_a_problem(
+    offline: Run, objects: list[Json], status: int
+) -> None:
+    """As one without the credential of a mapping that nearly does. What is not known is no problem."""
+    ran = explain(offline, "quay.io/acme/x", objects=objects)
+    assert ran.status == status
+    assert [("mapping q matches and is not injected" in problem) for problem in ran.json[0]["problems"]] == [
+        True
+    ] * status
+
+
+def test_pod_that_opts_out_has_no_problem(offline: Run) -> None:
+    objects = [
+        mapping("q", "quay.io"),
+        secret("q-source", "quay.io"),
+        pod("quay.io/x", labels={"sutler.dev/inject": "false"}),
+    ]
+    assert explain(offline, objects=objects).status == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "image", "write"),
+    [
+        ("https://index.docker.io/v1", "acme/app", "https://index.docker.io/v1/"),
+        ("registry-1.docker.io", "acme/app", "docker.io"),
+        ("quay.io:443", "quay.io/acme/app", "quay.io"),
+        ("QUAY.io/acme", "quay.io/acme/app", "quay.io/acme"),
+    ],
+)
+def test_key_of_a_source_that_nearly_matches_is_named(offline: Run, key: str, image: str, write: str) -> None:
+    """It is copied for no registry of the mapping."""
+    registry = "docker.io/acme" if image == "acme/app" else "quay.io"
+    for held in ([key], [key, f"{registry}/other"]):
+        ran = explain(offline, image, objects=[mapping("q", registry), secret("q-source", *held)])
+        assert ran.status == 1
+        misses = {each["of"]: each["write"] for each in ran.json[0]["nearMisses"] if each["text"] == key}
+        assert misses == {"key of source q-source": write}
+
+
+def test_objects_that_are_there_twice_in_a_config_count_twice(offline: Run, tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"auths": {"quay.io": {"auth": "YTpi"}}, "Auths": {"ghcr.io": {"auth": "YTpi"}}}')
+    assert [
+        each["tries"][0]["key"]
+        for each in offline("explain", "quay.io/x", "ghcr.io/x", "-f", str(config), "-o", "json").json
+    ] == ["quay.io", "ghcr.io"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_of_windows_tools_are_read(offline: Run, tmp_path: Path, encoding: str) -> None:
+    manifest = tmp_path / "pod.yaml"
+    manifest.write_bytes(
+        f"kind: RegistryMapping\nmetadata: {{name: q}}\nspec: {json.dumps(mapping('q', 'quay.io')['spec'])}".encode(
+            encoding
+        )
+    )
+    assert offline("explain", "quay.io/x", "-f", str(manifest), "-o", "json").json[0]["mappings"][0]["name"] == "q"
+
+
+def test_text_in_yaml_is_neither_escaped_nor_folded(offline: Run) -> None:
+    ran = offline(
+        "explain", "b\u00fccher.example/x", "-f", "-", "-o", "yaml", stdin=json.dumps(mapping("q", "quay.io"))
+    )
+    assert "image: b\u00fccher.example/x\n" in ran.out
+    assert "'b\u00fccher.example/x' is no image reference: " in ran.out.replace("''", "'")
+    assert "expected [HOST[:PORT]/]PATH[:TAG][@DIGEST]" in ran.out.splitlines()[-1]
+
+
 def test_mapping_that_observes_injects_nothing(offline: Run) -> None:
     (match,) = explain(offline, "quay.io/x", objects=[mapping("q", "quay.io", mode="Observe")]).json[0]["mappings"]
     assert (match["injected"], match["why"]) == (False, "its mode is Observe")
@@ -277,6 +364,9 @@ def test_cluster_is_asked_for_what_the_command_line_does_not_say(
     assert [each["key"] for each in found["tries"]] == ["quay.io/acme"]
     elsewhere = sutler("explain", "quay.io/acme/app", "-o", "json")
     assert "does not select namespace default" in elsewhere.json[0]["mappings"][0]["why"]
+    nowhere = sutler("explain", "quay.io/acme/app", "-n", "typo", "-o", "json")
+    assert nowhere.status == 1
+    assert "there is no namespace typo" in nowhere.json[0]["problems"]
     control_plane.kubectl("delete", "secret", "acme-credentials", "-n", namespace)
     gone = sutler("explain", "quay.io/acme/app", "-n", acme)
     assert gone.status == 1

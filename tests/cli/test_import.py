@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sutler.commands.registry.importing import Import, read_import
+from sutler.commands.registry.importing import Import, as_text, read_import
 
 GOOD = {"auth": "VXNlck5hbWU6UGFzc3dvcmQ="}
 
@@ -98,6 +98,8 @@ def test_config_is_found_in_whatever_form_it_comes(form: str) -> None:
         ({}, {"credHelpers": {"gcr.io": "gcloud", "eu.gcr.io": "gcloud"}}, [], ["docker-credential-gcloud"] * 2),
         ({"gcr.io": {}}, {"credhelpers": {"gcr.io": "gcloud"}}, [], ["docker-credential-gcloud"]),
         ({"quay.io": GOOD}, {"CredHelpers": {"a.b": 3}}, ["quay.io"], ["a credential helper"]),
+        ({}, {"credsStore": "desktop"}, [], ["docker-credential-desktop keeps all passwords"]),
+        ({}, {}, [], []),
         # helm registry login, crane
         ({"registry-1.docker.io": GOOD, "ghcr.io": GOOD}, {}, ["docker.io", "ghcr.io"], []),
         ({"index.docker.io": GOOD}, {}, ["docker.io"], []),
@@ -171,3 +173,18 @@ def test_credential_that_may_be_refused_is_brought_with_a_note(
 def test_password_of_ecr_is_said_to_end() -> None:
     (found,) = read({"https://123456789012.dkr.ecr.eu-west-1.amazonaws.com": {"auth": encoded("AWS:eyJ")}}).bring
     assert "12 hours" in found.note
+
+
+def test_password_in_a_key_is_left_out_with_a_note() -> None:
+    (found,) = read({"https://robot:hunter2@quay.io/acme": GOOD}).bring
+    assert (found.server, found.entry.key) == ("quay.io/acme", "https://quay.io/acme")
+    assert "in front of @" in found.note
+
+
+def test_notes_stand_below_their_registry() -> None:
+    found = read({"GHCR.io": GOOD, "quay.io": GOOD, "gcr.io": {}, "hub-tool": GOOD})
+    lines = as_text(found, {"quay.io": "quay.io: done"}).splitlines()
+    assert lines[0] == "ghcr.io: can be brought"
+    assert lines[1].startswith("  Note: GHCR.io is now ghcr.io")
+    assert lines[2] == "quay.io: done"
+    assert lines[-1].startswith("  With a password, for gcr.io: sutler registry add")

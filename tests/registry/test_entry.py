@@ -146,6 +146,7 @@ def test_password_in_a_key_is_neither_said_nor_copied() -> None:
     auths = {f"https://robot:{CANARY}@quay.io/acme": {"auth": auth()}, f"x:{CANARY}@quay.io:y": {"auth": auth()}}
     config = read_config(DOCKERCONFIGJSON, json.dumps({"auths": auths}).encode())
     assert [entry.key for entry in config.entries] == ["https://quay.io/acme"]
+    assert "in front of @" in config.doubts[0]
     assert CANARY not in " ".join(config.ignored)
 
 

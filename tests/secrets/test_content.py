@@ -58,6 +58,28 @@ PROBLEMS: dict[str, tuple[Json | None, str, str]] = {
         "SourceUnusable",
         "the kubelet has no credential helpers",
     ),
+    "identity token beside a name": (
+        objects.secret("source", document({"auths": {"quay.io": {"auth": auth("u", ""), "identitytoken": CANARY}}})),
+        "SourceUnusable",
+        "of the entry 'quay.io' the kubelet can use nothing, it has only identitytoken",
+    ),
+    "key that nearly is one": (
+        objects.secret("source", config(**{"https://quay.io:443": auth("u", CANARY)})),
+        "SourceUnusable",
+        "its key https://quay.io:443 nearly is one",
+    ),
+    "auth of another registry is broken": (
+        objects.secret(
+            "source", document({"auths": {"quay.io": {"auth": "***"}, "ghcr.io": {"auth": auth("u", "p")}}})
+        ),
+        "SourceInvalid",
+        "the entry 'quay.io': its auth is not base64",
+    ),
+    "of hundreds of registries": (
+        objects.secret("source", config(**{f"r{n}__example": auth("u", CANARY) for n in range(300)})),
+        "SourceUnusable",
+        "it has: r0.example, r1.example, r2.example, and 297 more",
+    ),
     "identity token only": (
         objects.secret("source", document({"auths": {"quay.io": {"identitytoken": CANARY}}})),
         "SourceUnusable",
@@ -97,6 +119,39 @@ def test_what_the_kubelet_ignores_is_noted_beside_what_it_uses() -> None:
     assert isinstance(usable, Usable)
     assert len(usable.notes) == 1
     assert "credsStore" in usable.notes[0]
+
+
+def test_fault_in_an_entry_of_another_registry_is_noted_and_keeps_nothing_back() -> None:
+    usable = outcome(
+        objects.secret("source", document({"auths": {"a.b": "text", "quay.io": {"auth": auth("u", "p")}}}))
+    )
+    assert isinstance(usable, Usable)
+    assert "'a.b': it is not an object" in usable.notes[0]
+
+
+def test_dockers_own_tokens_reach_no_copy() -> None:
+    """A mapping of *.docker.io took them along."""
+    own = {f"https://index.docker.io/v1/{name}-token": {"auth": auth("acme", CANARY)} for name in ("access", "refresh")}
+    mixed = {"auths": {**own, "mirror.docker.io": {"auth": auth("u", "p")}}}
+    usable = outcome(objects.secret("source", document(mixed)), "*.docker.io", "docker.io")
+    assert isinstance(usable, Usable)
+    assert json.loads(usable.content.value)["auths"].keys() == {"mirror.docker.io"}
+    assert "docker's own token" in usable.notes[0]
+
+
+def test_credential_that_a_registry_may_refuse_is_copied_and_doubted() -> None:
+    usable = outcome(objects.secret("source", config(quay__io=auth("u", f"{CANARY}\n"))))
+    assert isinstance(usable, Usable)
+    assert "line break" in usable.doubts[0]
+    assert json.loads(usable.content.value)["auths"]["quay.io"]["auth"] == auth("u", f"{CANARY}\n")
+
+
+def test_notes_of_hundreds_of_entries_are_few() -> None:
+    many = {"auths": {**{f"r{n}.example": {} for n in range(300)}, "quay.io": {"auth": auth("u", "p")}}}
+    usable = outcome(objects.secret("source", document(many)))
+    assert isinstance(usable, Usable)
+    assert "and 297 more" in usable.notes[0]
+    assert len(usable.notes[0]) < 500
 
 
 def test_of_secrets_that_are_no_pull_secrets_nothing_is_kept() -> None:

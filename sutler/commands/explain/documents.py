@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sutler.commands.files import objects, read_text
+from sutler.commands.files import called, objects, read_text
 from sutler.commands.forms import kind_of
 from sutler.commands.pods import KINDS, Pod, read_pod
 from sutler.commands.world import Held, World
@@ -44,7 +44,7 @@ def read_files(names: Iterable[str], own_namespace: str) -> Documents:
             continue
         found = [_add(documents, obj, name) for obj in objects(text, name)]
         if not any(found):
-            raise UsageError(f"{name}: there is nothing in it that this command reads ({UNDERSTOOD})")
+            raise UsageError(f"{called(name)}: there is nothing in it that this command reads ({UNDERSTOOD})")
     used = {name for mapping in documents.world.mappings for name in (mapping.secret, mapping.copy_from) if name}
     documents.loose = [name for _, name in documents.world.secrets if name not in used]
     return documents
@@ -54,7 +54,7 @@ def _add(documents: Documents, obj: Json, name: str) -> bool:
     """Whether it is of use."""
     world, kind = documents.world, obj.get("kind")
     if not isinstance(obj.get("metadata", {}), Mapping):
-        raise UsageError(f"{name}: the metadata of its {kind} is not an object")
+        raise UsageError(f"{called(name)}: the metadata of its {kind} is not an object")
     if kind == "RegistryMapping":
         world.add_mapping(obj)
     elif kind == "Secret":

@@ -87,7 +87,7 @@ def _secret(secret: PullSecret) -> str:
     why = f": {secret.held.problem}" if secret.held.problem else ""
     note = f" ({secret.held.note})" if secret.held.note else ""
     ignored = f"; of no use in it: {'; '.join(secret.held.ignored)}" if secret.held.ignored else ""
-    doubts = f"; the registry may refuse: {'; '.join(secret.held.doubts)}" if secret.held.doubts else ""
+    doubts = f"; doubtful: {'; '.join(secret.held.doubts)}" if secret.held.doubts else ""
     return f"{secret.name}, from {secret.origin}{state}{why}{note}{ignored}{doubts}"
 
 

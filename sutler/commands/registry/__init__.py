@@ -13,8 +13,8 @@ import typer
 
 from sutler.commands.files import read_text
 from sutler.commands.options import OWN_NAMESPACE, Cluster, Context, Kubeconfig, Output, OwnNamespace
-from sutler.commands.registry import listing
-from sutler.commands.registry.importing import Import, read_import, short_lived
+from sutler.commands.registry import importing, listing
+from sutler.commands.registry.importing import short_lived
 from sutler.commands.registry.plan import Wanted
 from sutler.commands.registry.selectors import parse_selector
 from sutler.commands.registry.servers import Server, UnusableServerError, server_of_key
@@ -112,13 +112,14 @@ def import_config(
     brought all the same.
     """
     selector = None if namespaces is None else parse_selector(namespaces)
-    found = read_import(read_text(file), file)
+    found = importing.read_import(read_text(file), file)
     wanted = [Wanted(each.server, each.entry.username, each.entry.password, None, selector) for each in found.bring]
     added: list[Added] = []
     if wanted and not dry_run:
         added, refused = _add(Cluster(kubeconfig, context, own_namespace), wanted)
         found = found.without({server: str(error) for server, error in refused.items()})
-    emit(_import_json(found, added), output, _import_text(found, added))
+    text = importing.as_text(found, {each.server: each.as_text() for each in added})
+    emit(importing.as_json(found, [each.as_json() for each in added]), output, text)
     if found.leave:
         raise typer.Exit(Exit.PROBLEM)
 
@@ -244,24 +245,3 @@ def _password(*, from_stdin: bool) -> bytes:
     if not password.strip():
         raise UsageError("the password is empty")
     return password
-
-
-def _import_json(found: Import, added: "list[Added]") -> dict[str, object]:
-    return {
-        "found": [{"key": each.entry.key, "server": each.server, "note": each.note or None} for each in found.bring],
-        "added": [each.as_json() for each in added],
-        "left": [{"key": each.key, "why": each.why} for each in found.leave],
-    }
-
-
-def _import_text(found: Import, added: "list[Added]") -> str:
-    lines = [each.as_text() for each in added] or [f"{each.server}: can be brought" for each in found.bring]
-    lines += [f"  Note: {each.note}" for each in found.bring if each.note]
-    lines += [f"{each.key}: left out, {each.why}" for each in found.leave]
-    addable = [each.key for each in found.leave if each.addable]
-    if addable:
-        of_which = (
-            "With a password" if len(addable) == len(found.leave) else f"With a password, for {', '.join(addable[:3])}"
-        )
-        lines.append(f"  {of_which}: sutler registry add SERVER --username NAME --password-stdin")
-    return "\n".join(lines) or "There are no registries in it."

@@ -1,10 +1,11 @@
 """What of a docker config can be brought into the cluster, and what can't. Pure."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from sutler.commands.files import called
 from sutler.commands.forms import Config, configs_in
 from sutler.commands.registry.servers import Server, UnusableServerError, server_of_key
 from sutler.output import UsageError
@@ -14,6 +15,9 @@ from sutler.registry.gojson import Object, load
 from sutler.registry.keyring import parse_key
 from sutler.registry.serving import Registries
 
+Json = dict[str, Any]
+
+_NAMED = 3
 _ecr = re.compile(r"(?:^|\.)dkr[.-]ecr[.-]|^public\.ecr\.aws|^ecr-public\.").search
 _SHORT_LIVED = {
     b"oauth2accesstoken": "an hour",
@@ -63,12 +67,14 @@ def read_import(text: str, name: str) -> Import:
         try:
             read = read_config(*config)
         except SourceError as error:
-            raise UsageError(f"{name}: {error}. Nothing was imported") from error
+            raise UsageError(f"{called(name)}: {error}. Nothing was imported") from error
         helpers = _Helpers.of(config)
         leave += helpers.unlisted(read.keys)
         leave += (Leave(each.key, helpers.reason(each), each.password_elsewhere) for each in read.left)
         for entry in read.entries:
             _sort_in(entry, bring, leave)
+        if helpers.store and not (read.keys or helpers.by_key):
+            leave.append(Leave("credsStore", f"the program {helpers.store} keeps all passwords, not this file"))
     return Import(tuple(bring.values()), tuple(leave))
 
 
@@ -102,11 +108,9 @@ def _rank(each: Bring) -> int:
 
 
 def _noted(entry: Entry, server: Server) -> str:
-    notes = [server.note]
-    if entry.unbroken != entry:
-        notes.append("the line break around its user name or password was left out")
-    notes.append(entry.unbroken.doubt if entry.unbroken != entry else entry.doubt)
-    notes.append(short_lived(entry.username, server.text))
+    whole = entry.unbroken
+    broken = "" if whole is entry else "the line break around its user name or password was left out"
+    notes = [server.note, broken, whole.doubt, short_lived(whole.username, server.text)]
     return "; ".join(filter(None, notes))
 
 
@@ -114,6 +118,29 @@ def short_lived(username: bytes, server: str) -> str:
     """What to know of a credential that a cloud's own tool made; mostly empty."""
     lasts = "12 hours" if username == b"AWS" and _ecr(server) else _SHORT_LIVED.get(username)
     return f"its password is a token that lasts {lasts}: renew it in time, or use one that stays" if lasts else ""
+
+
+def as_json(found: Import, added: Sequence[Json]) -> Json:
+    return {
+        "found": [{"key": each.entry.key, "server": each.server, "note": each.note or None} for each in found.bring],
+        "added": list(added),
+        "left": [{"key": each.key, "why": each.why} for each in found.leave],
+    }
+
+
+def as_text(found: Import, added: Mapping[str, str]) -> str:
+    """`added` says of servers what was done."""
+    lines = []
+    for each in found.bring:
+        lines.append(added.get(each.server) or f"{each.server}: can be brought")
+        lines += [f"  Note: {each.note}"] if each.note else []
+    lines += [f"{each.key}: left out, {each.why}" for each in found.leave]
+    addable = [each.key for each in found.leave if each.addable]
+    if addable:
+        some = ", ".join(addable[:_NAMED]) + (f" and {len(addable) - _NAMED} more" if len(addable) > _NAMED else "")
+        which = "" if len(addable) == len(found.leave) else f", for {some}"
+        lines.append(f"  With a password{which}: sutler registry add SERVER --username NAME --password-stdin")
+    return "\n".join(lines) or "There are no registries in it."
 
 
 @dataclass(frozen=True)
