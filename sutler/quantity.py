@@ -62,7 +62,9 @@ def parse(text: str) -> Quantity:
         raise QuantityError(f"quantity {text[:32]!r}... is longer than {_LONGEST} characters")
     match = _SHAPE.fullmatch(text)
     if match is None:
-        raise QuantityError(f"{text!r} is not a quantity: write a number and a unit, like 10Gi, 1.5Gi, 500M or 1e9")
+        raise QuantityError(
+            f"{text!r} is not a quantity: {_meant(text)}write a number and a unit, like 10Gi, 1.5Gi, 500M or 1e9"
+        )
     notation, factor = _factor(match["suffix"], text)
     with localcontext() as context:
         context.prec = _LONGEST + 40  # every digit of the text and of the largest factor
@@ -89,7 +91,26 @@ def _factor(suffix: str, text: str) -> tuple[Notation, Decimal]:
     if suffix[0] in "eE" and suffix[1:].lstrip("+-").isdigit():
         return Notation.EXPONENT, Decimal(1).scaleb(int(suffix[1:]))
     known = ", ".join(s for s in (*_BINARY, *_DECIMAL) if s)
-    raise QuantityError(f"{text!r} is not a quantity: unknown unit {suffix!r}; known are {known} and exponents like e9")
+    raise QuantityError(
+        f"{text!r} is not a quantity: unknown unit {suffix!r}; {_meant(text)}known are {known} and exponents like e9"
+    )
+
+
+# Units as people and other tools write them; what Kubernetes calls `k`, everybody else calls `K`.
+_HABIT = re.compile(
+    r"\s*(?P<number>\d+(?:\.\d+|,\d{1,2})?)\s*(?P<letter>[kmgtpe]?)(?P<binary>i?)(?:b|bytes?)?\s*",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def _meant(text: str) -> str:
+    """`10GiB`, `1.5 gb` and `1,5Gi` in the way that Kubernetes writes them, as a question."""
+    match = _HABIT.fullmatch(text)
+    if match is None or (match["binary"] and not match["letter"]):
+        return ""
+    letter = match["letter"].upper()
+    suffix = f"{letter}i" if match["binary"] else letter.replace("K", "k")
+    return f"did you mean {match['number'].replace(',', '.')}{suffix}? "
 
 
 def _binary(value: int) -> str:

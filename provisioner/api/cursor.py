@@ -12,9 +12,12 @@ def after(name: str) -> str:
 
 def read(text: str) -> str:
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
+        name = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         raise _broken() from None
+    if "\0" in name:  # ends the text for librados
+        raise _broken()
+    return name
 
 
 def _broken() -> ProblemError:

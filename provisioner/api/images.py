@@ -11,7 +11,7 @@ from provisioner.api.problem import Kind, invalid
 from provisioner.api.schemas.common import Forced, ImagePath, InNamespace, PoolPath
 from provisioner.api.schemas.images import Deletion, ImageChange, ImageWanted, Listing
 from provisioner.api.schemas.shown import ImageDetails, ImageList, ImageShown, OperationShown, SnapshotShown, fields
-from provisioner.ceph import details, directory, editing, trashcan
+from provisioner.ceph import details, directory, editing, placing, trashcan
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.details import Details
 from provisioner.ceph.editing import Guard
@@ -87,9 +87,11 @@ class Images:
         """Create an image."""
         place = Place(path.pool, query.namespace)
 
-        def work(connection: Connection, ioctx: Any) -> Details | None:
+        def work(connection: Connection, _: Any) -> Details | None:
             details.require_data_pool(connection, body.data_pool)
-            identifier = editing.create(ioctx, body.spec(body.name, body.size))
+            wanted = body.spec(body.name, body.size)
+            ioctx, spec = placing.placed(connection, place.pool, place.namespace, wanted)
+            identifier = editing.create(ioctx, spec)
             return None if ask.minimal else details.made(connection, ioctx, body.name, identifier)
 
         made = await self._backend.change("create image", place, body.name, work)

@@ -11,6 +11,7 @@ from typing import Any
 from provisioner.ceph import metadata as wire
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.errors import ImageMissing, Missing
+from provisioner.ceph.firstformat import require_no_namesake
 from provisioner.ceph.images import Fence, describe, metadata_of
 from provisioner.ceph.model import Image
 from provisioner.ceph.where import image, image_errors, place
@@ -35,6 +36,7 @@ def own(ioctx: Any, name: str, judge: Callable[[Image], None], metadata: Mapping
 def restore(ioctx: Any, identifier: str, name: str, judge: Judge, metadata: Mapping[str, str], *, fence: Fence) -> None:
     """Takes the image out of the trash, with the metadata written first: it is never back without it."""
     judge(metadata_of(ioctx, identifier))
+    require_no_namesake(ioctx, name)
     fence()
     _write(ioctx, identifier, metadata, f"image {place(ioctx)} id {identifier}")
     with image_errors("restoring", f"image {place(ioctx)} id {identifier} as {name}"):

@@ -36,6 +36,7 @@ class Cluster:
         self._reachable = Health(f"Ceph cluster {settings.name}", probe=settings.connect_timeout)
         self._pools: dict[str, Health] = {}
         self._fsid: str | None = None
+        self._osds_answered = False
         self.key_problem: str | None = None
         """Why the last connecting failed, if it was for the key: that does not heal by itself."""
 
@@ -88,10 +89,11 @@ class Cluster:
             answer = await threads.call(what, lambda: work(connection), deadline=limit, alive=alive)
         except OutcomeUnknown as error:
             result = type(error).__name__
-            health.failed("Ceph did not answer in time")
+            hint = self._hint() if pool else ""
+            health.failed(f"Ceph did not answer in time{hint}")
             if error.code == DISCONNECTED:
                 self._drop()
-            raise
+            raise OutcomeUnknown(f"{error}{hint}", code=error.code) from error
         except CephError as error:
             result = type(error).__name__
             if not isinstance(error, Unavailable):
@@ -99,9 +101,17 @@ class Cluster:
             raise
         else:
             health.answered()
+            self._osds_answered |= bool(pool)
             return answer
         finally:
             observe(operation, result, time.monotonic() - started)
+
+    def _hint(self) -> str:
+        """OSDs of Ceph 18 and later do not even let in a user without caps for them, which looks as if they hung."""
+        if self._osds_answered:
+            return ""
+        user = f"client.{self.settings.user}"
+        return f"; no OSD has answered {user} yet: is it that it has no caps for the OSDs (ceph auth get {user})?"
 
     async def _connected(self) -> Connection:
         self._reachable.look()

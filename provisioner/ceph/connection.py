@@ -5,10 +5,11 @@ import errno
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from provisioner.ceph import keys
 from provisioner.ceph.binding import rados
@@ -24,6 +25,11 @@ from provisioner.ceph.errors import (
     translated,
 )
 from provisioner.ceph.model import Space
+
+T = TypeVar("T")
+
+REMEMBERED = 30.0
+"""Seconds for which a pool's settings are taken for what they were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +56,8 @@ class Connection:
         """Connects; blocks for `connect_timeout` at most."""
         self._settings = settings
         self._ioctxs: dict[tuple[int, str], Any] = {}
-        self._prepared: set[tuple[int, str]] = set()
+        self._prepared: set[tuple[Any, int, str]] = set()
+        self._remembered: dict[tuple[Any, int, str], tuple[float, Any]] = {}
         self._lock = threading.Lock()
         self.rados = self._connect()
 
@@ -161,11 +168,22 @@ class Connection:
     def prepared(self, pool: str | int, namespace: str, prepare: Callable[[Any], None]) -> Any:
         """`ioctx`, after `prepare` has been called with it once."""
         ioctx = self.ioctx(pool, namespace)
-        key = (ioctx.get_pool_id(), namespace)
+        key = (prepare, ioctx.get_pool_id(), namespace)
         if key not in self._prepared:
             prepare(ioctx)
             self._prepared.add(key)
         return ioctx
+
+    def remembered(self, pool: str | int, namespace: str, read: Callable[[Any], T]) -> T:
+        """What `read` says of the pool, not older than REMEMBERED."""
+        ioctx = self.ioctx(pool, namespace)
+        key = (read, ioctx.get_pool_id(), namespace)
+        at, found = self._remembered.get(key, (0.0, None))
+        now = time.monotonic()
+        if found is None or now - at > REMEMBERED:
+            found = read(ioctx)
+            self._remembered[key] = now, found
+        return cast("T", found)
 
     def fsid(self) -> str:
         with translated("asking for", f"the fsid of Ceph cluster {self._settings.name}"):

@@ -12,6 +12,7 @@ from provisioner.ceph import blank, directory, purging, sweep, ties
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import BadRequest, CephError, ImageMissing, ImageTaken, InUse
+from provisioner.ceph.firstformat import require_no_namesake
 from provisioner.ceph.headers import Header
 from provisioner.ceph.images import create_blank
 from provisioner.ceph.model import ImageSpec
@@ -53,6 +54,8 @@ class Guard:
 def create(ioctx: Any, spec: ImageSpec) -> str | None:
     """Makes the image, over what a crash has left of one of that name. Its id, unless librbd drew that."""
     target = image(ioctx, spec.name)
+    # Before all else: what is cleaned up below would be this one.
+    require_no_namesake(ioctx, spec.name)
     try:
         return _make(ioctx, spec, target)
     except ImageTaken:
@@ -119,6 +122,7 @@ def shrink(ioctx: Any, name: str, found: Header, size: int, progress: Progress, 
 def require_free(ioctx: Any, name: str) -> None:
     if directory.known(ioctx, name):
         raise ImageTaken(f"{image(ioctx, name)} exists already: choose another name", code=errno.EEXIST)
+    require_no_namesake(ioctx, name)
 
 
 def rename(ioctx: Any, name: str, new: str, guard: Guard) -> None:

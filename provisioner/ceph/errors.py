@@ -110,7 +110,9 @@ _MEANING: dict[int, tuple[type[CephError], str]] = {
     errno.ENOSYS: (BadRequest, "this Ceph does not know one of the image features"),
     errno.EOPNOTSUPP: (BadRequest, "the pool or this Ceph does not support it"),
     errno.ENAMETOOLONG: (BadRequest, "the name is too long"),
-    errno.EROFS: (Denied, "the image is read-only"),
+    errno.EROFS: (InUse, "the image is read-only: a mirrored one can be changed only where it is primary"),
+    errno.EMLINK: (InUse, "it is in a group: rbd group image rm takes it out"),
+    errno.EFBIG: (BadRequest, "it is too large"),
     errno.ENOSPC: (NoSpace, "the pool is full"),
     errno.EDQUOT: (NoSpace, "the pool is full or over its quota"),
     errno.ETIMEDOUT: (OutcomeUnknown, "Ceph did not answer in time"),
@@ -119,6 +121,9 @@ _MEANING: dict[int, tuple[type[CephError], str]] = {
     errno.ECONNREFUSED: (Unavailable, "no monitor answers"),
 }
 
+
+_MAKING = frozenset({"creating", "cloning"})
+"""Operations with parameters of their own."""
 
 _LONGEST = 256
 """Characters of a target in a text: names come from users."""
@@ -144,5 +149,9 @@ def translated(operation: str, target: str) -> Iterator[None]:
 
 def from_errno(code: int, operation: str, target: str) -> CephError:
     kind, meaning = _MEANING.get(code, (CephError, os.strerror(code).lower()))
+    if code == errno.EINVAL and operation not in _MAKING:
+        meaning = (
+            "Ceph refuses it as it is: perhaps it is mirrored and not primary here, is being migrated, or has format 1"
+        )
     target = target if len(target) <= _LONGEST else f"{target[:_LONGEST]}..."
     return kind(f"{operation} {target}: {meaning} ({errno_name(code)}, {code})", code=code)

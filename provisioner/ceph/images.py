@@ -14,6 +14,7 @@ from provisioner.ceph import blank, journal
 from provisioner.ceph import metadata as wire
 from provisioner.ceph.binding import rados, rbd
 from provisioner.ceph.errors import ImageMissing, ImageTaken, NamespaceMissing, NoSpace, translated
+from provisioner.ceph.firstformat import require_no_namesake
 from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, feature_names
 from provisioner.ceph.where import clone_text, image_errors, place
 from provisioner.ceph.where import image as image_text
@@ -45,6 +46,7 @@ def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
     try:
         return _new(ioctx, spec, target)
     except ImageTaken:
+        require_no_namesake(ioctx, spec.name)
         confirmed = _confirm(ioctx, spec, owner, target)
         if confirmed is not None:
             return confirmed

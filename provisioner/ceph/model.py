@@ -14,7 +14,16 @@ FEATURES = {
 }
 """The features that one asks for by name. striping and data-pool follow from the parameters of those names."""
 REQUIRES = {"object-map": "exclusive-lock", "fast-diff": "object-map", "journaling": "exclusive-lock"}
-_ALL_FEATURES = {**FEATURES, "striping": 2, "data-pool": 128, "operations": 256, "migrating": 512}
+_ALL_FEATURES = {
+    **FEATURES,
+    "striping": 2,
+    "data-pool": 128,
+    "operations": 256,
+    "migrating": 512,
+    "non-primary": 1024,
+    "dirty-cache": 2048,
+}
+_MOST_BITS = 64
 
 SMALLEST_OBJECT, DEFAULT_OBJECT, LARGEST_OBJECT = 2**12, 2**22, 2**25
 """Bytes; 4 KiB to 32 MiB, 4 MiB unless told."""
@@ -42,7 +51,8 @@ class ImageSpec:
         bits = 0
         for name in self.features:
             bits |= FEATURES[name]
-        return bits
+        # As librbd's create: without it, what an image holds is found by asking for each of its objects.
+        return bits | FEATURES["fast-diff"] if "object-map" in self.features else bits
 
     @property
     def order(self) -> int:
@@ -139,4 +149,7 @@ class Entry:
 
 
 def feature_names(bits: int) -> tuple[str, ...]:
-    return tuple(name for name, bit in _ALL_FEATURES.items() if bits & bit)
+    """Those that are newer than this list by their numbers."""
+    known = tuple(name for name, bit in _ALL_FEATURES.items() if bits & bit)
+    unknown = bits & ~sum(_ALL_FEATURES.values())
+    return known + tuple(f"unknown-{1 << bit}" for bit in range(_MOST_BITS) if unknown >> bit & 1)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from provisioner.ceph import adoption, blank, directory, finding, images, journal, removal
+from provisioner.ceph import adoption, blank, directory, finding, images, journal, placing, removal
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import ImageMissing, PoolMissing
 from provisioner.ceph.images import Fence
@@ -36,14 +36,14 @@ class Pool:
         """The number of the pool, and the image's id."""
 
         def work(connection: Connection) -> tuple[int, str]:
-            ioctx = connection.prepared(self._pool, self.namespace, images.prepare)
+            ioctx, shaped = placing.placed(connection, self._pool, self.namespace, spec)
             try:
-                return ioctx.get_pool_id(), images.create(ioctx, spec, owner, fence, entry)
+                return ioctx.get_pool_id(), images.create(ioctx, shaped, owner, fence, entry)
             except ImageMissing:
                 # Ceph says "no such file" of whatever is not there; find out what.
                 images.require_namespace(ioctx, self.namespace)
-                if spec.data_pool is not None:
-                    connection.ioctx(spec.data_pool)
+                if shaped.data_pool is not None:
+                    connection.ioctx(shaped.data_pool)
                 raise
 
         return await self._cluster.run("create", work, key=self._key(spec.name), pool=self.name)

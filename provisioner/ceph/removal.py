@@ -6,6 +6,7 @@ from provisioner.ceph import directory, finding, purging, sweep, ties, trashcan
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import ImageMissing, NoSpace
+from provisioner.ceph.firstformat import require_no_namesake
 from provisioner.ceph.headers import Header
 from provisioner.ceph.images import Fence, identity, mark
 from provisioner.ceph.model import Image, Sought, Trashed
@@ -109,6 +110,7 @@ def trash_remove(connection: Connection, ioctx: Any, identifier: str, fence: Fen
 
 
 def trash_restore(ioctx: Any, identifier: str, name: str, fence: Fence) -> None:
+    require_no_namesake(ioctx, name)
     fence()
     with image_errors("restoring", image(ioctx, name)):
         _LIBRBD.trash_restore(ioctx, identifier, name)

@@ -12,6 +12,7 @@ from provisioner.ceph.binding import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.editing import Guard
 from provisioner.ceph.errors import BadRequest, CephError, ImageTaken, InUse, Missing, translated
+from provisioner.ceph.firstformat import require_no_namesake
 from provisioner.ceph.headers import Header
 from provisioner.ceph.model import ImageSpec
 from provisioner.ceph.unfinished import Work, marked
@@ -133,6 +134,7 @@ def rollback(ioctx: Any, name: str, found: Header, snapshot: str, operation: str
 def clone(parent: Any, name: str, snapshot: str, child: Any, spec: ImageSpec, *, guard: Guard) -> None:
     """Protects the snapshot where this Ceph's clones need that."""
     guard.pass_(parent, name)
+    require_no_namesake(child, spec.name)
     found = require(parent, name, snapshot)
     try:
         _clone(parent, name, snapshot, child, spec)

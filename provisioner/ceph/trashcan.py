@@ -12,6 +12,7 @@ from provisioner.ceph.binding import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.editing import Guard
 from provisioner.ceph.errors import Denied, ImageMissing, InUse, translated
+from provisioner.ceph.firstformat import require_no_namesake
 from provisioner.ceph.headers import Header
 from provisioner.ceph.progress import Progress
 from provisioner.ceph.purging import target_of
@@ -127,6 +128,7 @@ def restore(ioctx: Any, identifier: str, name: str | None) -> str:
     require_whole(target, entry.header)
     if entry.removing or entry.source == "REMOVING":
         raise InUse(f"{target} is not whole: {_BEGUN}", code=errno.EBUSY)
+    require_no_namesake(ioctx, name or entry.name)
     with image_errors("restoring", f"{target} as {name or entry.name}"):
         _LIBRBD.trash_restore(ioctx, identifier, name or entry.name)
     return name or entry.name

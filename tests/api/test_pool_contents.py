@@ -62,7 +62,7 @@ def ground(ceph: Ceph, direct: Any, pool: str) -> Iterator[Ground]:
 
 def first_format(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RBD_FORCE_ALLOW_V1", "1")
-    LIBRBD.create(ground.ioctx(), "old", MIB, old_format=True)
+    ground.ceph.rbd("create", "--image-format", "1", "--size", "1M", f"{ground.pool}/old")
 
 
 def listed_namespace(ground: Ground, _: Any) -> None:
@@ -225,7 +225,7 @@ def data_pool_of_another_pool(ground: Ground, _: Any) -> None:
 
 
 CASES: dict[Callable[[Ground, pytest.MonkeyPatch], None], str] = {
-    first_format: "images in it: 1",
+    first_format: "images in it: 1, in the trash: 0",
     listed_namespace: "images in it: 1",
     hidden_namespace: "images in it: 1",
     thrown: "in the trash: 1",

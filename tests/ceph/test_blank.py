@@ -48,7 +48,11 @@ def objects(ioctx: Any) -> set[str]:
     return {one.key for one in ioctx.list_objects()} - {"rbd_info", "rbd_trash", "rbd_directory"}
 
 
-@pytest.mark.parametrize("features", [("layering",), ALL_FEATURES], ids=["layering", "all features"])
+@pytest.mark.parametrize(
+    "features",
+    [("layering",), ("layering", "exclusive-lock", "object-map"), ALL_FEATURES],
+    ids=["layering", "object map without fast-diff", "all features"],
+)
 async def test_it_is_byte_for_byte_what_librbd_makes(
     images: Pool, ceph: Ceph, ioctx: Any, features: tuple[str, ...]
 ) -> None:

@@ -1,3 +1,4 @@
+import re
 from decimal import Decimal
 
 import pytest
@@ -48,6 +49,35 @@ def test_quantity_is_read_exactly_and_written_canonically(text: str, value: str,
     assert quantity.value == Decimal(value)
     assert str(quantity) == canonical
     assert parse(canonical).value == quantity.value
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("10GiB", "10Gi"),
+        ("1.5GB", "1.5G"),
+        ("4MiB", "4Mi"),
+        ("10gb", "10G"),
+        ("10 Gi", "10Gi"),
+        ("1,5Gi", "1.5Gi"),
+        ("10K", "10k"),
+        ("64kib", "64Ki"),
+        ("512B", "512"),
+        ("512 bytes", "512"),
+        ("2t", "2T"),
+    ],
+)
+def test_units_of_other_tools_are_answered_with_what_was_meant(text: str, meant: str) -> None:
+    with pytest.raises(QuantityError, match=rf"did you mean {re.escape(meant)}\?"):
+        parse(text)
+    parse(meant)
+
+
+@pytest.mark.parametrize("text", ["1,000Gi", "10iB", "ten", "10Gibs", "1GiBit", "-1GiB"])
+def test_what_may_mean_several_things_is_not_guessed(text: str) -> None:
+    with pytest.raises(QuantityError) as caught:
+        parse(text)
+    assert "did you mean" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

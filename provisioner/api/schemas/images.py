@@ -161,7 +161,14 @@ class CloneWanted(Layout):
 
 
 class Listing(Paged):
-    prefix: Annotated[str, Field(max_length=255, description="Only images whose names begin with this.")] = ""
+    prefix: Annotated[
+        str,
+        Field(
+            max_length=255,
+            pattern=r"^[^\x00-\x1f\x7f]*$",
+            description="Only images whose names begin with this: up to 255 characters, none a control character.",
+        ),
+    ] = ""
 
 
 class Deletion(Forced):
