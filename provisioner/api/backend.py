@@ -1,5 +1,7 @@
 """Ceph as the endpoints see it: reads, changes one at a time for each image, and long work as operations."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -9,13 +11,18 @@ from provisioner.api import operations
 from provisioner.api.endpoint import Answer, Ask
 from provisioner.api.operations import Operation, Operations, Target
 from provisioner.api.problem import Kind, ProblemError
+from provisioner.api.queueing import Queueing
 from provisioner.api.turns import Turns
 from provisioner.ceph import images
 from provisioner.ceph.cluster import Cluster
 from provisioner.ceph.connection import Connection
+from provisioner.ceph.errors import CephError, PoolMissing
 from provisioner.ceph.headers import Header
-from provisioner.ceph.progress import Progress
+from provisioner.ceph.progress import Cancelled, Progress
 from provisioner.ceph.trashcan import Thrown
+
+_LOOK = 5.0
+"""Seconds after which it is asked whether the pool of long work is still there."""
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Header | Thrown | None)
@@ -43,6 +50,7 @@ class Backend:
         self._pools = pools
         self.operations = Operations()
         self._turns = Turns()
+        self._queueing = Queueing(cluster.settings.removals)
 
     async def read(self, operation: str, place: Place, work: Callable[[Connection, Any], T]) -> T:
         return await self.cluster.run(operation, _inside(place, work), pool=place.pool)
@@ -64,13 +72,14 @@ class Backend:
         async def go_on(identifier: str, progress: Progress) -> None:
             async with held:
                 try:
-                    await self._do(
-                        kind,
-                        place,
-                        image,
-                        lambda connection, ioctx: work(connection, ioctx, prepared, identifier, progress),
-                        slow=True,
-                    )
+                    async with self._queueing.turn(place.pool, _objects(prepared), progress):
+                        await self._long(
+                            kind,
+                            place,
+                            image,
+                            lambda c, ioctx, told: work(c, ioctx, prepared, identifier, told),
+                            progress,
+                        )
                 finally:
                     turn.operation = None
 
@@ -89,10 +98,56 @@ class Backend:
         async with self._turns.of(f"pool {name}"):
             return await pools.run(operation, work, key=f"pool {name}")
 
-    async def _do(
-        self, operation: str, place: Place, image: str, work: Callable[[Connection, Any], T], *, slow: bool = False
+    async def _long(
+        self,
+        kind: str,
+        place: Place,
+        image: str,
+        work: Callable[[Connection, Any, Progress], T],
+        progress: Progress,
     ) -> T:
-        return await self.cluster.run(operation, _inside(place, work), key=place.key(image), pool=place.pool, slow=slow)
+        seen = time.monotonic()
+        gone = False
+
+        def told(share: float) -> None:
+            nonlocal seen
+            seen = time.monotonic()
+            if gone:
+                raise Cancelled(f"pool {place.pool} is gone")
+            progress(share)
+
+        async def look() -> None:
+            # librbd takes the objects of a pool that is gone for removed, and asks the monitors for each of them.
+            nonlocal gone
+            while not gone:
+                await asyncio.sleep(_LOOK)
+                try:
+                    await self.cluster.run("pool", lambda connection: connection.ioctx(place.pool))
+                except PoolMissing:
+                    gone = True
+                except CephError:
+                    continue
+
+        looking = asyncio.create_task(look(), name="look for the pool")
+        try:
+            return await self.cluster.run(
+                kind,
+                _inside(place, lambda connection, ioctx: work(connection, ioctx, told)),
+                key=place.key(image),
+                pool=place.pool,
+                slow=True,
+                alive=lambda: seen,
+            )
+        finally:
+            looking.cancel()
+
+    async def _do(self, operation: str, place: Place, image: str, work: Callable[[Connection, Any], T]) -> T:
+        return await self.cluster.run(operation, _inside(place, work), key=place.key(image), pool=place.pool)
+
+
+def _objects(prepared: Header | Thrown | None) -> int:
+    header = prepared.header if isinstance(prepared, Thrown) else prepared
+    return header.objects if header is not None else 0
 
 
 def _inside(place: Place, work: Callable[[Connection, Any], T]) -> Callable[[Connection], T]:

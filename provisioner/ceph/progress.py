@@ -38,6 +38,7 @@ class Begun:
         self._progress = progress
         self._started = int(time.time())
         self._noted = 0.0
+        self._share = 0.0
         self._marked = False
         self._stopped: Cancelled | None = None
         self.begun = False
@@ -66,6 +67,7 @@ class Begun:
         if self._marked and time.monotonic() - self._noted >= _PAUSE:
             with contextlib.suppress(CephError):
                 self._mark(share)
+        self._share = share
         try:
             self._progress(share)
         except Cancelled as error:
@@ -73,8 +75,9 @@ class Begun:
                 self._stopped = error
                 raise
 
-    def _mark(self, share: float) -> None:
-        mark(self._ioctx, self._identifier, Work.REMOVE, self._operation, progress=(share, self._started))
+    def _mark(self, share: float, *, stopped: bool = False) -> None:
+        note = f"{share:.4f} {self._started} {0 if stopped else int(time.time())}"
+        mark(self._ioctx, self._identifier, Work.REMOVE, self._operation, progress=note)
         self._marked, self._noted = True, time.monotonic()
 
     @contextlib.contextmanager
@@ -84,7 +87,8 @@ class Begun:
             yield
         except CephError as error:
             if self.begun:
-                self.begin()
+                with contextlib.suppress(CephError):
+                    self._mark(self._share, stopped=True)
             if self._stopped is not None and (error is self._stopped or error.code == errno.ECANCELED):
                 text = f"{operation} {target} was stopped half-way: {self._stopped}"
                 raise Cancelled(text, code=errno.ECANCELED) from None

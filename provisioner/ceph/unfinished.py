@@ -12,7 +12,6 @@ import binascii
 import contextlib
 import errno
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,7 +29,10 @@ Version 0.1.0 wrote no id.
 """
 
 PROGRESS = "sutler.dev/progress"
-"""Metadata key: how far the removal is (0 to 1), and when it began and was last seen, in seconds since 1970."""
+"""Metadata key: how far the removal is (0 to 1), and when it began and was last seen, in seconds since 1970.
+
+Written by whichever process removes the image, for all the others to see. Seen at 0: it was stopped.
+"""
 
 _NO_OPERATION = "-"
 _RECENT = 120
@@ -114,8 +116,10 @@ def operation_of(found: Header) -> str | None:
 class Share:
     done: float
     """0 to 1."""
+    active: bool
+    """Whether a process is at work on it, or was until just now."""
     left: int | None
-    """Seconds, estimated; None while there is too little to go by, or when nobody is at work on it now."""
+    """Seconds, estimated; None while there is too little to go by, or when nothing is at work on it."""
 
 
 def progress_of(found: Header, now: float) -> Share | None:
@@ -128,8 +132,10 @@ def progress_of(found: Header, now: float) -> Share | None:
         return None
     if mark is None or mark.word != Work.REMOVE or not 0 <= done <= 1:
         return None
-    left = round((last - begun) * (1 - done) / done - (now - last)) if done and last > begun else None
-    return Share(done, max(left, 0) if left is not None and now - last < _RECENT else None)
+    active = now - last < _RECENT
+    if not active or not done or last <= begun:
+        return Share(done, active, None)
+    return Share(done, active, max(round((last - begun) * (1 - done) / done - (now - last)), 0))
 
 
 def require_whole(target: str, found: Header, finishes: tuple[Work, ...] = ()) -> None:
@@ -138,12 +144,11 @@ def require_whole(target: str, found: Header, finishes: tuple[Work, ...] = ()) -
         raise InUse(f"{target} is not whole: {what}", code=errno.EBUSY)
 
 
-def mark(ioctx: Any, identifier: str, work: Work, operation: str, *, progress: tuple[float, int] | None = None) -> None:
-    """`progress`: the done part, and when it began."""
+def mark(ioctx: Any, identifier: str, work: Work, operation: str, *, progress: str = "") -> None:
+    """`progress`: the note of that name."""
     written = {UNFINISHED: f"{work} {operation or _NO_OPERATION} {identifier}"}
-    if progress is not None:
-        share, started = progress
-        written[PROGRESS] = f"{share:.4f} {started} {int(time.time())}"
+    if progress:
+        written[PROGRESS] = progress
     _write(ioctx, identifier, written)
 
 

@@ -86,8 +86,14 @@ function claimText(claim) {
 }
 function nameOf(one) {
   if (!one.unfinished) return one.is_clone ? both(one.name, faint("a clone")) : one.name;
-  const busy = /^operation \S+ is under way$/.test(one.unfinished);
-  return both(one.name, faint(busy ? badge("being worked on", "warn") : both(badge("not whole", "bad"), " ", one.unfinished)));
+  const busy = /^operation \S+ is under way$|^it is being removed/.test(one.unfinished);
+  return both(one.name, faint(busy ? both(badge("being worked on", "warn"), done(one)) : both(badge("not whole", "bad"), " ", one.unfinished)));
+}
+function done(one) {
+  if ((one.progress ?? null) === null) return "";
+  const minutes = Math.ceil((one.left_seconds ?? 0) / 60);
+  const left = minutes > 120 ? Math.round(minutes / 60) + " h left" : minutes ? minutes + " min left" : "";
+  return " " + Math.floor(one.progress * 100) + " % removed" + (left ? ", about " + left : "");
 }
 function imageRow(one) {
   const used = one.used === null ? "–" : bar(one.used / one.size, size(one.used));

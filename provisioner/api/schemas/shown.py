@@ -1,5 +1,6 @@
 """What is said of images, snapshots, trash and operations."""
 
+import time
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Self
@@ -11,7 +12,7 @@ from provisioner.ceph.directory import Entry
 from provisioner.ceph.headers import Header
 from provisioner.ceph.snapshots import Snapshot
 from provisioner.ceph.trashcan import Thrown
-from provisioner.ceph.unfinished import operation_of, unfinished
+from provisioner.ceph.unfinished import Share, operation_of, progress_of, unfinished
 from provisioner.volumes import names
 
 Running = Callable[[str], bool]
@@ -159,10 +160,15 @@ class TrashShown(Shown):
     """Not purged before, unless forced."""
     claim: ClaimShown | None
     unfinished: str | None
+    progress: float | None
+    """0 to 1: how far its removal is or was. Null: none of its data is known to be gone."""
+    left_seconds: int | None
+    """How long the removal takes yet, estimated; null unless a process is at work on it."""
 
     @classmethod
     def of(cls, entry: Thrown, running: Running) -> Self:
         header = entry.header
+        share = progress_of(header, time.time()) if header else None
         return cls(
             id=entry.id,
             name=entry.name,
@@ -171,8 +177,19 @@ class TrashShown(Shown):
             deleted=entry.deleted,
             until=entry.until,
             claim=claim_of(header) if header else None,
-            unfinished=state_of(header, running) or entry.unfinished if header else _HALF,
+            unfinished=_state(entry, running, share),
+            progress=share.done if share else None,
+            left_seconds=share.left if share else None,
         )
+
+
+def _state(entry: Thrown, running: Running, share: Share | None) -> str | None:
+    if entry.header is None:
+        return _HALF
+    operation = operation_of(entry.header)
+    if share and share.active and not (operation and running(operation)):
+        return f"it is being removed, {share.done:.0%} is done; if it does not go on, purge it"
+    return state_of(entry.header, running) or entry.unfinished
 
 
 class TrashList(Shown):

@@ -1,10 +1,11 @@
 """`sutler images trash`."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
-from sutler.commands.console import Console, human, with_console
+from sutler.commands.console import Console, Json, human, with_console
 from sutler.commands.images import names
 from sutler.commands.images.names import Where
 from sutler.commands.options import Output
@@ -29,8 +30,15 @@ def list_trash(console: Console, where: Where, *, output: Output = Format.TABLE)
     found = list(console.items("entries", "pools", pool, "trash", namespace=namespace))
     rows = [[one["id"], one["name"], human(one["size"]), one["until"], names.claim(one["claim"])] for one in found]
     text = columns(HEADINGS, rows) if found else f"Nothing in the trash of {where}."
-    broken = [f"{one['id']} is not whole: {one['unfinished']}" for one in found if one["unfinished"]]
-    emit(found, output, "\n".join([text, *broken]))
+    emit(found, output, "\n".join([text, *(state(one) for one in found if one["unfinished"])]))
+
+
+def state(one: Json) -> str:
+    # A service of version 0.1 tells no progress.
+    if one.get("left_seconds") is None:
+        return f"{one['id']} is not whole: {one['unfinished']}"
+    left = timedelta(seconds=one["left_seconds"])
+    return f"{one['id']} is being removed: {one['progress']:.1%} is done, about {left} is left"
 
 
 @app.command(epilog=EXIT_CODES)

@@ -1,0 +1,51 @@
+"""Long work on huge images leaves threads for all else."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from provisioner.api import queueing
+from provisioner.api.queueing import HUGE, Queueing
+from provisioner.ceph.progress import Cancelled, unheard
+
+
+async def begin(found: Queueing, stack: AsyncExitStack, pool: str, objects: int = HUGE) -> bool:
+    """Whether it may begin at once."""
+    try:
+        async with asyncio.timeout(0.05):
+            await stack.enter_async_context(found.turn(pool, objects, unheard))
+    except TimeoutError:
+        return False
+    return True
+
+
+async def test_huge_images_of_one_pool_and_of_all_leave_threads_for_others() -> None:
+    found = Queueing(8)
+    async with AsyncExitStack() as stack:
+        assert [await begin(found, stack, "a") for _ in range(3)] == [True, True, False]
+        assert [await begin(found, stack, "b") for _ in range(3)] == [True, True, False]
+        assert not await begin(found, stack, "c")
+        assert await begin(found, stack, "a", HUGE - 1)
+
+
+async def test_huge_image_begins_when_another_one_is_done() -> None:
+    found = Queueing(4)
+    async with AsyncExitStack() as waiting:
+        async with AsyncExitStack() as first:
+            assert await begin(found, first, "a")
+            assert not await begin(found, waiting, "a")
+        assert await begin(found, waiting, "a")
+
+
+async def test_one_that_waits_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queueing, "_ASK", 0.01)
+    found = Queueing(4)
+
+    def stop(_: float) -> None:
+        raise Cancelled("enough")
+
+    async with found.turn("a", HUGE, unheard):
+        with pytest.raises(Cancelled, match="enough"):
+            async with found.turn("a", HUGE, stop):
+                pass

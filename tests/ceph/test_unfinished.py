@@ -1,0 +1,146 @@
+"""Marks on images: whose they are, what they say, and how far a removal is. Pure."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+import pytest
+
+from provisioner.api.operations import Target
+from provisioner.api.schemas.shown import TrashShown
+from provisioner.ceph.headers import Header
+from provisioner.ceph.ties import Ties, hindrances, reasons
+from provisioner.ceph.trashcan import Thrown
+from provisioner.ceph.unfinished import PROGRESS, UNFINISHED, operation_of, progress_of, unfinished
+from sutler.commands.images import trash
+
+NOW = datetime.now(UTC)
+WHOLE = Header(
+    id="abc",
+    size=1 << 20,
+    features=(),
+    order=22,
+    created=NOW,
+    stripe_unit=None,
+    stripe_count=None,
+    data_pool=None,
+    snapshots=0,
+    is_clone=False,
+    map_usable=False,
+    metadata={},
+    version="v",
+)
+OLD = Target("remove", "rbd", "", "image", "abc").identifier(1)
+OLD_OF_ANOTHER = Target("remove", "rbd", "", "image", "def").identifier(1)
+
+
+def saying(**said: str) -> Header:
+    keys = {"mark": UNFINISHED, "progress": PROGRESS}
+    return replace(WHOLE, metadata=MappingProxyType({keys[key]: value for key, value in said.items()}))
+
+
+@pytest.mark.parametrize(
+    ("mark", "says", "operation"),
+    [
+        ("remove op abc", "its removal was begun and some of its data is gone", "op"),
+        ("remove - abc", "its removal was begun and some of its data is gone", None),
+        ("rollback op abc", "roll it back again", "op"),
+        ("shrink op abc", "shrink it again", "op"),
+        ("sparsify op abc", "sparsify was begun", "op"),
+        # Version 0.1.0 marked before it knew whether anything would be removed.
+        ("remove op", "take the mark off (rbd image-meta remove IMAGE sutler.dev/unfinished)", "op"),
+        (f"remove {OLD}", "take the mark off", OLD),
+        ("remove", "take the mark off", None),
+        ("rollback op", "roll it back again", "op"),
+    ],
+)
+def test_mark_of_the_image_itself_says_what_was_begun(mark: str, says: str, operation: str | None) -> None:
+    found = saying(mark=mark)
+    assert says in (unfinished(found) or "")
+    assert operation_of(found) == operation
+
+
+@pytest.mark.parametrize("mark", ["", "remove op def", "rollback - def", f"remove {OLD_OF_ANOTHER}"])
+def test_mark_of_the_image_that_it_was_copied_from_says_nothing(mark: str) -> None:
+    found = saying(mark=mark, progress="0.5 1 2")
+    assert (unfinished(found), operation_of(found), progress_of(found, 3)) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("note", "now", "share"),
+    [
+        ("0.2500 1000 1100", 1100, (0.25, True, 300)),
+        ("0.2500 1000 1100", 1150, (0.25, True, 250)),
+        ("0.2500 1000 1100", 9999, (0.25, False, None)),
+        ("0.2500 1000 0", 1100, (0.25, False, None)),
+        ("0.0000 1000 1000", 1000, (0.0, True, None)),
+        ("1.0000 1000 1100", 1101, (1.0, True, 0)),
+    ],
+)
+def test_progress_tells_how_long_it_takes_while_it_goes_on(
+    note: str, now: float, share: tuple[float, bool, int | None]
+) -> None:
+    found = progress_of(saying(mark="remove op abc", progress=note), now)
+    assert found is not None
+    assert (found.done, found.active, found.left) == share
+
+
+@pytest.mark.parametrize("note", ["", "half", "2 1 1", "0.5 1", "x y z"])
+def test_progress_that_is_none_is_none(note: str) -> None:
+    assert progress_of(saying(mark="remove op abc", progress=note), 1) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "removing", "says", "progress"),
+    [
+        (WHOLE, False, None, None),
+        (WHOLE, True, "some of its data may be gone: purge it", None),
+        (saying(mark="remove - abc", progress="0.5 1 0"), True, "some of its data is gone", 0.5),
+        (
+            saying(mark="remove - abc", progress=f"0.5 1 {int(NOW.timestamp())}"),
+            True,
+            "being removed, 50% is done",
+            0.5,
+        ),
+        (saying(mark="remove mine abc", progress=f"0.5 1 {int(NOW.timestamp())}"), True, "operation mine", 0.5),
+    ],
+)
+def test_trash_says_what_is_being_purged_and_what_is_whole(
+    found: Header, removing: bool, says: str | None, progress: float | None
+) -> None:
+    entry = Thrown("abc", "image", "USER", NOW, NOW, found, removing=removing)
+    shown = TrashShown.of(entry, lambda operation: operation == "mine")
+    assert (shown.unfinished is None) if says is None else says in (shown.unfinished or "")
+    assert shown.progress == progress
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ({"progress": 0.5, "left_seconds": 7260}, "abc is being removed: 50.0% is done, about 2:01:00 is left"),
+        ({"progress": 0.5, "left_seconds": None}, "abc is not whole: purge it"),
+        ({}, "abc is not whole: purge it"),
+    ],
+)
+def test_command_tells_how_far_a_purge_is(said: dict[str, float | None], text: str) -> None:
+    assert trash.state({"id": "abc", "unfinished": "purge it", **said}) == text
+
+
+def test_everything_that_an_image_is_part_of_is_said_with_the_way_out() -> None:
+    ties = Ties(
+        watchers=("10.0.0.1:0/1",),
+        children=("rbd/child",),
+        snapshots=("monday",),
+        group_snapshots=("rbd/trio@monday",),
+        unknown_snapshots=("odd",),
+        group="rbd/trio",
+        migrating=True,
+        demoted=True,
+        operations=16,
+    )
+    found = reasons("rbd/image", ties)
+    assert len(found) == 9
+    assert all(len(reason) < 250 for reason in found)
+    # What keeps it from being changed does not ask for what depends on it.
+    assert hindrances("rbd/image", ties) == found[-4:]
+    assert (reasons("rbd/image", Ties()), hindrances("rbd/image", Ties())) == ([], [])
