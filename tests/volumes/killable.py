@@ -12,14 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from provisioner import __main__ as program
-from provisioner.ceph import adoption, blank, images, journal, removal
+from provisioner.ceph import adoption, blank, finding, images, journal, removal
 from sutler.kube.transport import Call, Transport
 
 _ABOUT_VOLUMES = ("persistentvolumeclaims", "persistentvolumes")
 _CEPH = [
     (images, ["prepare"]),
     (blank, ["_execute"]),
-    (removal, ["describe"]),
+    (finding, ["describe"]),
     (journal, ["reserve", "complete", "drop"]),
     (adoption, ["describe", "metadata_of", "_write", "forget"]),
 ]
