@@ -6,7 +6,6 @@ the only one in its pool that names the volume's owner. Where two do, nothing pr
 
 import contextlib
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 from provisioner.ceph import directory
@@ -115,15 +114,21 @@ def _renamed(ioctx: Any, sought: Sought) -> Image | None:
     return None
 
 
-def _claimants(ioctx: Any, sought: Sought) -> Iterator[tuple[str, bool | None]]:
-    """The names of all images there that name the owner, each with whether it has the ids that it names."""
+def _claimants(ioctx: Any, sought: Sought) -> list[tuple[str, bool | None]]:
+    return claimants(ioctx, sought.kubernetes).get(sought.owner, [])
+
+
+def claimants(ioctx: Any, kubernetes: str) -> dict[str, list[tuple[str, bool | None]]]:
+    """By the owner that they name, the names of all images there, each with whether it has the ids that it names."""
     after, pool = "", ioctx.get_pool_id()
+    found: dict[str, list[tuple[str, bool | None]]] = {}
     while page := directory.page(ioctx, "", after, _AT_ONCE, count_used=False):
         for entry in page:
             said = entry.header.metadata if entry.header is not None else {}
-            if said.get(names.OWNER) == sought.owner and said.get(names.KUBERNETES) in {None, sought.kubernetes}:
-                yield entry.name, names_itself(said, pool, entry.id)
+            if names.OWNER in said and said.get(names.KUBERNETES) in {None, kubernetes}:
+                found.setdefault(said[names.OWNER], []).append((entry.name, names_itself(said, pool, entry.id)))
         after = page[-1].name
+    return found
 
 
 def holds(ioctx: Any, sought: Sought) -> bool:

@@ -137,6 +137,12 @@ def metadata_of(ioctx: Any, identifier: str) -> dict[str, str]:
         return wire.decode_map(data)
 
 
+def size_of(ioctx: Any, identifier: str) -> int:
+    target = f"image {place(ioctx)} id {identifier}"
+    with image_errors("opening", target), rbd.Image(ioctx, image_id=identifier, read_only=True) as image:
+        return int(image.size())
+
+
 def mark(ioctx: Any, identifier: str, metadata: Mapping[str, str], target: str) -> None:
     """Writes the metadata, and with it the image's own ids; `target` names the image in errors."""
     keys = {**metadata, **marks(ioctx.get_pool_id(), identifier)}

@@ -54,6 +54,10 @@ class Pool:
     async def metadata(self, identifier: str) -> dict[str, str]:
         return await self._do("metadata", lambda ioctx: images.metadata_of(ioctx, identifier))
 
+    async def size_of(self, identifier: str) -> int:
+        """Of an image, in the trash as well."""
+        return await self._do("size", lambda ioctx: images.size_of(ioctx, identifier))
+
     async def images(self) -> list[Listed]:
         def work(connection: Connection) -> list[Listed]:
             found = images.listing(connection.ioctx(self._pool, self.namespace))
@@ -68,6 +72,10 @@ class Pool:
     async def find(self, sought: Sought) -> Image | None:
         """The image that is meant, under whatever name; see provisioner.ceph.finding."""
         return await self._do("find", lambda ioctx: finding.find(ioctx, sought))
+
+    async def claimants(self, kubernetes: str) -> dict[str, list[tuple[str, bool | None]]]:
+        """Of each owner; reads the headers of all images of the pool."""
+        return await self._do("claimants", lambda ioctx: finding.claimants(ioctx, kubernetes))
 
     async def holds(self, sought: Sought) -> bool:
         return await self._do("holds", lambda ioctx: finding.holds(ioctx, sought))

@@ -14,16 +14,18 @@ import time
 from collections.abc import Callable
 
 from provisioner.ceph.clusters import Clusters
-from provisioner.ceph.errors import CephError, InUse, NoSpace, OutcomeUnknown, Unavailable
+from provisioner.ceph.errors import CephError, ImageTaken, InUse, NoSpace, OutcomeUnknown, Unavailable
 from provisioner.ceph.model import Image, Trashed
 from provisioner.ceph.pool import Pool
 from provisioner.volumes import adoption, names
 from provisioner.volumes.adoption import Obstacle
+from provisioner.volumes.deletion import is_ours
+from provisioner.volumes.locate import pool_of
 from provisioner.volumes.metrics import ADOPTIONS
 from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.told import AN_HOUR, Told
 from provisioner.volumes.views import ClassView
-from provisioner.volumes.volume import Ceph, Place, metadata, place_of, render
+from provisioner.volumes.volume import Ceph, Place, Wanted, ids_of, metadata, place_of, render
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, BadRequest, Forbidden, Invalid, NotFound
 from sutler.kube.events import EventRecorder
@@ -93,7 +95,11 @@ class Adopter:
         if claim is not None and made is not None and place_of(made) == place:
             return await self._complete(request, claim, made, cls)
         pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)
-        await self._check_others(request, wanted, place, cls)
+        number, identifier = await pool.number(), wanted.restore_id or (await pool.describe(place.image)).id
+        await self._check_others(request, wanted, place, (number, identifier), csi=cls.volume_source == "csi")
+        if wanted.restore_id and claim is not None:
+            size = await pool.size_of(identifier)
+            adoption.for_claim(claim, cls, size, place.path)
         await self._bring_back(request, wanted, place, pool)
         image = await pool.describe(place.image)
         if wanted.restore_id not in {"", image.id}:
@@ -116,7 +122,7 @@ class Adopter:
 
     async def _make(self, request: Json, claim: Json, image: Image, cls: VolumeClass, place: Place) -> float:
         name = request["metadata"]["name"]
-        wanted = adoption.for_claim(claim, cls, image, place.path)
+        wanted = adoption.for_claim(claim, cls, image.size, place.path)
         volume = names.volume_name(wanted.uid)
         if self._in_progress(volume):
             raise Obstacle(f"a new image is being made for claim {wanted.key}", passing=True)
@@ -179,10 +185,11 @@ class Adopter:
         if (volume.get("annotations") or {}).get(names.ADOPTING) == request["metadata"]["name"]:
             await self._delete(volume)
 
-    async def _check_others(self, request: Json, wanted: Adoption, place: Place, cls: VolumeClass) -> None:
-        csi = cls.volume_source == "csi"
+    async def _check_others(
+        self, request: Json, wanted: Adoption, place: Place, ids: tuple[int, str], *, csi: bool
+    ) -> None:
         found, _ = await self._client.collect(
-            PERSISTENT_VOLUMES, keep=lambda volume: adoption.other(volume, place, csi=csi), query=[]
+            PERSISTENT_VOLUMES, keep=lambda volume: adoption.other(volume, place, csi=csi, ids=ids), query=[]
         )
         for other in found:
             if other is None:
@@ -210,10 +217,31 @@ class Adopter:
         if owner is None or (claim is not None and claim["metadata"]["uid"] == owner):
             return
         namespace, name = (image.metadata.get(key) for key in (names.METADATA_NAMESPACE, names.METADATA_CLAIM))
+        await self._check_volume(image, place, owner)
         theirs = await self._claim(namespace, name) if namespace and name else None
         waits = theirs is not None and theirs["metadata"]["uid"] == owner and not theirs["spec"].get("volumeName")
         if waits or self._in_progress(names.volume_name(owner)):
             raise Obstacle(f"{place.path} is being made for claim {namespace}/{name}", passing=True)
+
+    async def _check_volume(self, image: Image, place: Place, owner: str) -> None:
+        """Raises if it may be the image of the owner's volume, under another name than that volume knows."""
+        volume = await self._get(names.volume_name(owner))
+        theirs = place_of(volume) if volume is not None and is_ours(volume) else None
+        if volume is None or theirs is None:
+            return
+        wanted = Wanted(theirs, owner, *ids_of(volume))
+        try:
+            pool = await pool_of(self._clusters, wanted, self._kubernetes)
+            found = await pool.find(wanted.sought(self._kubernetes)) if pool is not None else None
+        except ImageTaken as error:
+            raise Obstacle(
+                f"{place.path} may be the image of PersistentVolume {names.volume_name(owner)}: {error}"
+            ) from error
+        if found is not None and found.id == image.id:
+            raise Obstacle(
+                f"{place.path} is the image of PersistentVolume {names.volume_name(owner)}, which knows it as "
+                f"{theirs.path}: set that one's persistentVolumeReclaimPolicy to Retain, then delete its claim and it"
+            )
 
     async def _choose(self, request: Json, wanted: Adoption, cls: VolumeClass) -> float:
         """Finds the image in the trash and writes down which one it is, before anything is done with it."""

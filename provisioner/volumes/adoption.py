@@ -12,11 +12,12 @@ from provisioner.ceph.unfinished import begun
 from provisioner.volumes import claims, names
 from provisioner.volumes.claims import Request
 from provisioner.volumes.parameters import VolumeClass
-from provisioner.volumes.volume import CSI_DRIVER, Place, place_of
+from provisioner.volumes.volume import CSI_DRIVER, Place
 from sutler.errors import SutlerError
 from sutler.kube.resources import Json
-from sutler.quantity import Notation
+from sutler.quantity import Notation, parse
 from sutler.volumes.adoption import Adoption
+from sutler.volumes.place import ids_of, uses
 
 _SHOWN = 3
 """Watchers named in a message."""
@@ -91,13 +92,16 @@ def check_image(image: Image, path: str, kubernetes: str, owner: str | None) -> 
         )
 
 
-def other(volume: Json, place: Place, *, csi: bool) -> Other | None:
-    """What another volume has to do with the image, if anything; `csi`: ours will be one of ceph-csi's node plugin."""
+def other(volume: Json, place: Place, *, csi: bool, ids: tuple[int, str] | None = None) -> Other | None:
+    """What another volume has to do with the image, if anything; `csi`: ours will be one of ceph-csi's node plugin.
+
+    `ids`: of the image's pool and of the image, which a volume may know under an older name.
+    """
     metadata, spec, status = volume["metadata"], volume["spec"], volume.get("status") or {}
     annotations = metadata.get("annotations") or {}
     source, reference = spec.get("csi") or {}, spec.get("claimRef") or {}
     plugin = str(source.get("driver", "")).endswith(CSI_DRIVER)
-    same_image = _has(volume, place, plugin=plugin)
+    same_image = uses(volume, place) or ids_of(volume) == ids
     same_handle = csi and plugin and source.get("volumeHandle") == place.image
     if not same_image and not same_handle:
         return None
@@ -113,22 +117,6 @@ def other(volume: Json, place: Place, *, csi: bool) -> Other | None:
         leaves=released or "deletionTimestamp" in metadata,
         request=annotations.get(names.ADOPTING, ""),
     )
-
-
-def _has(volume: Json, place: Place, *, plugin: bool) -> bool:
-    ours = place_of(volume)
-    if ours is not None:
-        return replace(ours, cluster=place.cluster) == place
-    spec = volume["spec"]
-    if plugin:
-        # ceph-csi's own volumes name the image in their attributes, old ones only in the end of their handle.
-        handle = str(spec["csi"].get("volumeHandle", ""))
-        attributes = spec["csi"].get("volumeAttributes") or {}
-        pools = {attributes.get("pool"), attributes.get("journalPool")} - {None}
-        images = {attributes.get("imageName"), handle, f"csi-vol-{handle[-36:]}"}
-        return place.image in images and (place.pool in pools or not pools)
-    rbd = spec.get("rbd") or {}
-    return (rbd.get("pool") or "rbd", rbd.get("image")) == (place.pool, place.image)
 
 
 def check_other(found: Other, path: str, claim: str, *, elsewhere: bool) -> None:
@@ -149,8 +137,8 @@ def check_other(found: Other, path: str, claim: str, *, elsewhere: bool) -> None
         )
 
 
-def for_claim(claim: Json, cls: VolumeClass, image: Image, path: str) -> Request:
-    """What the volume for the claim looks like."""
+def for_claim(claim: Json, cls: VolumeClass, size: int, path: str) -> Request:
+    """What the volume for the claim looks like; `size`: the image's, which need not be one that we would make."""
     key = f"{claim['metadata']['namespace']}/{claim['metadata']['name']}"
     volume = claim["spec"].get("volumeName")
     if volume:
@@ -161,12 +149,13 @@ def for_claim(claim: Json, cls: VolumeClass, image: Image, path: str) -> Request
         case claims.Refuse(message):
             raise Obstacle(f"claim {key}: {message}")
         case claims.Provision(request):
-            if request.size > image.size:
+            asked = parse(str(claim["spec"]["resources"]["requests"]["storage"])).round_up()
+            if asked > size:
                 raise Obstacle(
-                    f"claim {key} asks for {request.size} bytes and {path} has {image.size}: ask for less, or make the "
+                    f"claim {key} asks for {asked} bytes and {path} has {size}: ask for less, or make the "
                     "image larger (rbd resize)"
                 )
-            return replace(request, size=image.size, notation=Notation.BINARY)
+            return replace(request, size=size, notation=Notation.BINARY)
 
 
 def with_features(cls: VolumeClass, image: Image) -> VolumeClass:

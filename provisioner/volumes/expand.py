@@ -4,8 +4,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from provisioner.ceph.clusters import Clusters
-from provisioner.ceph.errors import CephError
+from provisioner.ceph.errors import CephError, ImageMissing
 from provisioner.volumes import expansion, metrics
+from provisioner.volumes.locate import pool_of
+from provisioner.volumes.volume import Wanted, ids_of, owner_of
 from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
 from sutler.kube.events import EventRecorder
@@ -13,10 +15,13 @@ from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, 
 
 
 class Expander:
-    def __init__(self, client: Client, clusters: Clusters, events: EventRecorder, *, fence: Callable[[], None]) -> None:
+    def __init__(
+        self, client: Client, clusters: Clusters, events: EventRecorder, *, kubernetes: str, fence: Callable[[], None]
+    ) -> None:
         self._client = client
         self._clusters = clusters
         self._events = events
+        self._kubernetes = kubernetes
         self._fence = fence
 
     async def expand(self, key: str, volume_name: str) -> None:
@@ -43,8 +48,7 @@ class Expander:
             if not grow.in_tree:
                 claim = await self._status(claim, expansion.resizing(claim, _now()))
             try:
-                pool = self._clusters.get(grow.place.cluster).pool(grow.place.pool, grow.place.namespace)
-                await pool.resize(grow.place.image, grow.size, fence=self._fence)
+                await self._resize(volume, grow)
             except CephError as error:
                 metrics.RESIZE_FAILED.labels(cls).inc()
                 self._events.warning(claim, "VolumeResizeFailed", str(error))
@@ -60,6 +64,15 @@ class Expander:
             self._events.normal(claim, "VolumeResizeSuccessful", f"The volume has {grow.capacity} now")
         else:
             self._events.normal(claim, "FileSystemResizeRequired", "The image has grown; the node grows the filesystem")
+
+    async def _resize(self, volume: Json, grow: expansion.Grow) -> None:
+        """The volume's own image, and no other one that has come by its name."""
+        wanted = Wanted(grow.place, owner_of(volume), *ids_of(volume))
+        pool = await pool_of(self._clusters, wanted, self._kubernetes)
+        found = await pool.find(wanted.sought(self._kubernetes)) if pool is not None else None
+        if pool is None or found is None:
+            raise ImageMissing(f"image {grow.place.path} does not exist any more: see sutler volumes orphans")
+        await pool.resize(found.name, grow.size, fence=self._fence)
 
     async def _status(self, claim: Json, patch: Json) -> Json:
         metadata = claim["metadata"]

@@ -59,7 +59,8 @@ ORPHANS = Gauge(
 )
 SUSPECTS = Gauge(
     "sutler_suspected_orphan_images",
-    "Images, or names without one, that are called like ours, say nothing of their owner, and belong to no claim",
+    "Images, or names without one, that belong to no claim: called like ours, they say nothing of their owner, or they "
+    "name one and may be copies",
     ["cluster", "pool"],
     registry=REGISTRY,
 )

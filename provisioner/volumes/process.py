@@ -153,7 +153,7 @@ async def _controller(
         events,
         provisioner=provisioner,
         refuser=refuser,
-        expander=Expander(fenced, clusters, events, fence=fence),
+        expander=Expander(fenced, clusters, events, kubernetes=kubernetes, fence=fence),
         adopter=Adopter(
             fenced,
             clusters,

@@ -12,20 +12,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from provisioner.ceph.clusters import Clusters
-from provisioner.ceph.errors import CephError, ImageMissing, ImageTaken, InUse
+from provisioner.ceph.errors import CephError, ImageMissing, ImageTaken, InUse, PoolMissing
 from provisioner.ceph.model import Entry, Listed, Sought
 from provisioner.ceph.pool import Pool
 from provisioner.volumes import metrics, names
 from provisioner.volumes.leftovers import Leftovers
+from provisioner.volumes.locate import pool_of
 from provisioner.volumes.purge import Purger
 from provisioner.volumes.totals import Totals, Where
-from provisioner.volumes.volume import Place
+from provisioner.volumes.upgrade import There, Upgrader
+from provisioner.volumes.views import VolumeView, wanted_of
+from provisioner.volumes.volume import Place, ids_of
 from provisioner.volumes.watches import Watches
 from sutler import log
 from sutler.kube.client import Client
 from sutler.kube.errors import KubeError, NotFound
 from sutler.kube.events import EventRecorder
-from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Json
+from sutler.volumes.identity import Relation, relation
+from sutler.volumes.place import uses
 
 _log = log.get(__name__)
 
@@ -67,6 +72,8 @@ class Reconciler:
         self._fence = fence
         self._orphans, self._imageless = Totals(metrics.ORPHANS), Totals(metrics.IMAGELESS)
         self._foreign: dict[Where, set[str]] = {}
+        self._pool_names: dict[tuple[str, int], str | None] = {}
+        self._upgrader = Upgrader(client, events, kubernetes=kubernetes, fence=fence)
         self._leftovers = Leftovers(
             watches,
             kubernetes=kubernetes,
@@ -86,6 +93,7 @@ class Reconciler:
             self._keep(set())
 
     async def compare(self) -> None:
+        await self._look_for_pools()
         places = self._places()
         self._keep(places)
         for where in sorted(places):
@@ -93,6 +101,10 @@ class Reconciler:
                 pool = self._clusters.get(where[0]).pool(where[1], where[2])
                 await self._compare(where, pool)
                 await self._purge(where, pool)
+            except PoolMissing as error:
+                _log.warning("pool could not be compared", cluster=where[0], pool=where[1], error=str(error))
+                gone = {name: view for name, view in self._expected(where).items() if self._pool_is_gone(view)}
+                self._report_imageless(where, await self._without(gone))
             except (CephError, KubeError) as error:
                 # The next comparison is soon enough; nothing waits for this one.
                 _log.warning("pool could not be compared", cluster=where[0], pool=where[1], error=str(error))
@@ -103,50 +115,137 @@ class Reconciler:
             kept.keep(places)
         self._foreign = {where: images for where, images in self._foreign.items() if where in places}
 
+    async def _look_for_pools(self) -> None:
+        """What the pools of our volumes are called now; None for one that is gone."""
+        wanted = {
+            (view.place.cluster, view.pool_id)
+            for view in self._watches.volumes.values()
+            if view is not None and view.place is not None and view.pool_id is not None
+        }
+        self._pool_names = {}
+        for cluster, number in sorted(wanted):
+            try:
+                self._pool_names[cluster, number] = (await self._clusters.get(cluster).pool_by_number(number)).name
+            except PoolMissing:
+                self._pool_names[cluster, number] = None
+            except CephError as error:
+                _log.warning("pool could not be looked up", cluster=cluster, number=number, error=str(error))
+
     def _places(self) -> set[Where]:
         classes = [view.parsed for view in self._watches.classes.values() if view.parsed is not None]
         places = {(cls.cluster, cls.pool, cls.namespace) for cls in classes}
-        return places | {where for view in self._watches.volumes.values() if view and (where := _where(view.place))}
+        return places | {where for view in self._watches.volumes.values() if view and (where := self._where(view))}
+
+    def _where(self, view: VolumeView) -> Where | None:
+        """By the pool's name of today."""
+        place = view.place
+        if place is None:
+            return None
+        name = self._pool_names.get((place.cluster, view.pool_id)) if view.pool_id is not None else None
+        return place.cluster, name or place.pool, place.namespace
+
+    def _pool_is_gone(self, view: VolumeView) -> bool:
+        where = (view.place.cluster, view.pool_id) if view.place is not None and view.pool_id is not None else None
+        return where is not None and self._pool_names.get(where, "") is None
 
     async def _compare(self, where: Where, pool: Pool) -> None:
         expected = self._expected(where)
         listed = await pool.images()
-        there = {image.name for image in listed}
-        known = set(self._expected(where).values()) | set(expected.values())
+        there = There(listed)
+        # Those, too, that came while the images were listed.
+        matched = {
+            name: (view, image)
+            for name, view in (self._expected(where) | expected).items()
+            if (image := there.match(view, self._kubernetes)) is not None
+            and (image.id == view.image_id or await self._names_owner(pool, image, view.owner))
+        }
+        known = {image.id for _, image in matched.values()}
         foreign = self._foreign.setdefault(where, set())
-        foreign &= {image.id for image in listed if image.name not in known}
-        strangers = [image for image in listed if image.name not in known and image.id not in foreign]
+        foreign &= {image.id for image in listed if image.id not in known}
+        strangers = [image for image in listed if image.id not in known and image.id not in foreign]
         said = {image: await self._metadata(pool, image) for image in strangers}
         leftovers = {
             image: found is not None for image, found in said.items() if not found and self._leftovers.is_one(image)
         }
-        foreign |= {image.id for image, found in said.items() if self._is_foreign(found) and image not in leftovers}
-        orphans = {
-            image: found[names.OWNER]
-            for image, found in said.items()
-            if found and image.id not in foreign and await self._is_orphan(found)
-        }
-        imageless = [name for name, image in expected.items() if image not in there and await self._still_there(name)]
+        orphans: dict[Listed, str] = {}
+        number = await pool.number()
+        for image, found in said.items():
+            if found is None or image in leftovers:
+                continue
+            whose = relation(found, pool=number, image=image.id, name=image.name, kubernetes=self._kubernetes)
+            if whose not in {Relation.PROVEN, Relation.LIKELY}:
+                foreign.add(image.id)
+                if whose is Relation.COPY:
+                    _log.info(
+                        "image is a copy of a claim's", image=image.name, pool=pool.name, owner=found[names.OWNER]
+                    )
+            elif await self._is_orphan(found):
+                if whose is Relation.PROVEN:
+                    orphans[image] = found[names.OWNER]
+                else:
+                    leftovers[image] = True
+        orphans = await self._unused(where, number, orphans)
         self._orphans.count(where, len(orphans))
-        self._imageless.count(where, len(imageless))
-        for name in imageless:
-            _log.error("volume without image", volume=name, image=expected[name], pool=where[1])
+        missing = {name: view for name, view in expected.items() if name not in matched}
+        self._report_imageless(where, await self._without(missing))
+        await self._upgrader.upgrade(pool, matched)
         for image, owner in orphans.items():
             try:
                 await self._treat(pool, image, owner)
             except (ImageMissing, ImageTaken, InUse) as error:
                 # One that somebody needs keeps nobody from looking after the others.
                 _log.warning("orphan image is left alone", image=image.name, pool=pool.name, error=str(error))
-        leftovers |= dict.fromkeys(await self._leftovers.entered(pool, there), False)
+        leftovers |= dict.fromkeys(await self._leftovers.entered(pool, set(there.by_name)), False)
         await self._leftovers.report(where, pool, leftovers)
 
-    def _expected(self, where: Where) -> dict[str, str]:
-        """The images of our volumes there, by the volume's name."""
+    def _expected(self, where: Where) -> dict[str, VolumeView]:
+        """Our volumes whose images are there, or should be."""
         return {
-            name: view.place.image
+            name: view
             for name, view in self._watches.volumes.items()
-            if view is not None and view.place is not None and not view.ends and _where(view.place) == where
+            if view is not None and view.place is not None and not view.ends and self._where(view) == where
         }
+
+    async def _names_owner(self, pool: Pool, image: Listed, owner: str) -> bool:
+        """Whether an image that is known by its name only is the volume's, and not another one of that name."""
+        found = await self._metadata(pool, image)
+        return found is not None and (found.get(names.OWNER), found.get(names.KUBERNETES)) == (owner, self._kubernetes)
+
+    async def _without(self, missing: Mapping[str, VolumeView]) -> dict[str, VolumeView]:
+        """Those of the volumes whose image is nowhere else either, and that are there still."""
+        found = {}
+        for name, view in missing.items():
+            try:
+                pool = await pool_of(self._clusters, wanted_of(view), self._kubernetes)
+                image = await pool.find(wanted_of(view).sought(self._kubernetes)) if pool is not None else None
+            except (ImageTaken, InUse) as error:
+                await self._upgrader.tell(name, str(error))
+                continue
+            if pool is not None and image is not None:
+                await self._upgrader.upgrade(pool, {name: (view, Listed(image.name, image.id))})
+            elif await self._still_there(name):
+                found[name] = view
+        return found
+
+    def _report_imageless(self, where: Where, imageless: Mapping[str, VolumeView]) -> None:
+        self._imageless.count(where, len(imageless))
+        for name, view in imageless.items():
+            _log.error("volume without image", volume=name, image=view.place and view.place.image, pool=where[1])
+
+    async def _unused(self, where: Where, number: int, orphans: dict[Listed, str]) -> dict[Listed, str]:
+        """Without those that a volume of whatever name or maker has: restored from a backup, or made by hand."""
+        if not orphans:
+            return orphans
+        places = {image: Place(where[0], where[1], where[2], image.name) for image in orphans}
+
+        def used(volume: Json) -> set[Listed]:
+            return {
+                image for image, place in places.items() if uses(volume, place) or ids_of(volume) == (number, image.id)
+            }
+
+        found, _ = await self._client.collect(PERSISTENT_VOLUMES, keep=used, query=[])
+        taken = set().union(*found)
+        return {image: owner for image, owner in orphans.items() if image not in taken}
 
     async def _metadata(self, pool: Pool, image: Listed) -> dict[str, str] | None:
         """None: there is no image, since it is not whole yet or not any more."""
@@ -154,11 +253,6 @@ class Reconciler:
             return await pool.metadata(image.id)
         except ImageMissing:
             return None
-
-    def _is_foreign(self, metadata: Mapping[str, str] | None) -> bool:
-        if metadata is None:
-            return False
-        return names.OWNER not in metadata or metadata.get(names.KUBERNETES) != self._kubernetes
 
     async def _is_orphan(self, metadata: Mapping[str, str]) -> bool:
         owner = metadata[names.OWNER]
@@ -209,23 +303,21 @@ class Reconciler:
 
     async def _purge(self, where: Where, pool: Pool) -> None:
         """Removes from the trash what we have put there and what nobody has restored in time."""
-        now = datetime.now(UTC)
+        now, number = datetime.now(UTC), await pool.number()
         for entry in await pool.trash_list():
             if entry.until > now:
                 continue
             with contextlib.suppress(ImageMissing):
                 metadata = await pool.metadata(entry.id)
-                if metadata.get(names.KUBERNETES) != self._kubernetes or names.ADOPTING in metadata:
-                    continue  # another cluster's, or just being restored
-                place, view = Place(*where, entry.name), self._watches.volumes.get(_volume_of(metadata))
-                if view is not None and view.place == place and not view.ends:
+                # Another cluster's, a copy that an administrator has thrown away, or just being restored.
+                said = (number, entry.id, entry.name)
+                if not _is_proven(metadata, *said, self._kubernetes) or names.ADOPTING in metadata:
+                    continue
+                view = self._watches.volumes.get(names.volume_name(metadata[names.OWNER]))
+                if view is not None and not view.ends and view.image_id in {"", entry.id}:
                     continue  # thrown away by hand, and its volume still needs it
-                self._purger.add(place, entry.id)
+                self._purger.add(Place(*where, entry.name), entry.id)
 
 
-def _volume_of(metadata: Mapping[str, str]) -> str:
-    return names.volume_name(metadata.get(names.OWNER, ""))
-
-
-def _where(place: Place | None) -> Where | None:
-    return (place.cluster, place.pool, place.namespace) if place is not None else None
+def _is_proven(metadata: Mapping[str, str], number: int, identifier: str, name: str, kubernetes: str) -> bool:
+    return relation(metadata, pool=number, image=identifier, name=name, kubernetes=kubernetes) is Relation.PROVEN

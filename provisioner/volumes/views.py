@@ -6,7 +6,7 @@ from typing import NamedTuple
 from provisioner.volumes import deletion, names
 from provisioner.volumes.claims import class_of
 from provisioner.volumes.parameters import ClassError, VolumeClass, parse_class
-from provisioner.volumes.volume import Place, place_of
+from provisioner.volumes.volume import Place, Wanted, ids_of, owner_of, place_of
 from sutler.kube.resources import Json
 from sutler.volumes.adoption import claim_key
 from sutler.volumes.classes import is_ours, unclear_annotation
@@ -46,13 +46,22 @@ class VolumeView:
     """Of a volume of ours."""
 
     owner: str
-    """The claim's UID."""
+    """UID of the claim that it was made for."""
     place: Place | None
     storage_class: str
     ends: bool
     """Released and to be deleted, or being deleted and held by us: somebody has to look."""
     adopts: str = ""
     """namespace/name of the claim that this asks an image to be adopted for; empty: it is a volume."""
+    pool_id: int | None = None
+    image_id: str = ""
+    """Neither is known for a volume that version 0.1.0 has made, until it is looked at."""
+    bound_again: tuple[str, str] | None = None
+    """Namespace and name of the claim that has it now, if that is not the one that it was made for."""
+
+
+def wanted_of(view: VolumeView) -> Wanted:
+    return Wanted(view.place or Place("", "", "", ""), view.owner, view.pool_id, view.image_id)
 
 
 class Attachment(NamedTuple):
@@ -97,11 +106,17 @@ def view_volume(obj: Json) -> VolumeView | None:
     leaving = "deletionTimestamp" in obj["metadata"]
     held = names.FINALIZER in (obj["metadata"].get("finalizers") or [])
     policy = spec.get("persistentVolumeReclaimPolicy")
+    owner, reference = owner_of(obj), spec.get("claimRef") or {}
+    bound_again = status.get("phase") == "Bound" and reference.get("uid") != owner
+    pool_id, image_id = ids_of(obj)
     return VolumeView(
-        owner=(spec.get("claimRef") or {}).get("uid", ""),
+        owner=owner,
         place=place_of(obj),
         storage_class=spec.get("storageClassName", ""),
         ends=held if leaving else status.get("phase") == "Released" and policy == "Delete",
+        pool_id=pool_id,
+        image_id=image_id,
+        bound_again=(reference["namespace"], reference["name"]) if bound_again else None,
     )
 
 

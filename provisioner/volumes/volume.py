@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from provisioner.ceph.model import Entry, Sought
 from provisioner.volumes import names
 from provisioner.volumes.claims import Request, secret_for
-from provisioner.volumes.parameters import CSI_DRIVER, VolumeClass
+from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.templates import Secret
 from sutler.kube.resources import Json
 from sutler.quantity import of_bytes
 from sutler.volumes.identity import marks
-from sutler.volumes.place import Place, ids_of, owner_of, place_of, source_agrees
+from sutler.volumes.place import CSI_DRIVER, Place, ids_of, owner_of, place_of, source_agrees
 
 __all__ = [
     "CSI_DRIVER", "Ceph", "Place", "Wanted", "entry", "ids_of", "metadata", "owner_of", "place_of", "render",

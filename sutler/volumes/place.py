@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sutler.volumes import names
 
+CSI_DRIVER = "rbd.csi.ceph.com"
 _HANDLE = re.compile(r"0001-[0-9a-f]{4}-.+-([0-9a-f]{16})-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """ceph-csi's, with its journal; see provisioner.ceph.model.Entry."""
 _PART = re.compile(r"[^\s/@]+")
@@ -74,3 +75,20 @@ def source_agrees(volume: Mapping[str, Any], place: Place) -> bool:
     static = csi.get("volumeHandle") if attributes.get("staticVolume") == "true" else None
     image = rbd.get("image") or attributes.get("imageName") or static or place.image
     return bool((pool, image) == (place.pool, place.image))
+
+
+def uses(volume: Mapping[str, Any], place: Place) -> bool:
+    """Whether the volume, of whomever, has the image of this pool and name; the cluster is not looked at."""
+    ours = place_of(volume)
+    if ours is not None:
+        return replace(ours, cluster=place.cluster) == place
+    spec = volume["spec"]
+    if str((spec.get("csi") or {}).get("driver", "")).endswith(CSI_DRIVER):
+        # ceph-csi's own volumes name the image in their attributes, old ones only in the end of their handle.
+        handle = str(spec["csi"].get("volumeHandle", ""))
+        attributes = spec["csi"].get("volumeAttributes") or {}
+        pools = {attributes.get("pool"), attributes.get("journalPool")} - {None}
+        images = {attributes.get("imageName"), handle, f"csi-vol-{handle[-36:]}"}
+        return place.image in images and (place.pool in pools or not pools)
+    rbd = spec.get("rbd") or {}
+    return (rbd.get("pool") or "rbd", rbd.get("image")) == (place.pool, place.image)

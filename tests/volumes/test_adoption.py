@@ -187,7 +187,7 @@ def test_claims_own_old_volume_is_waited_for(key: str, passing: bool) -> None:
 def test_claim_that_can_not_have_it_is_told_why(asking: dict[str, Any], says: str, passing: bool) -> None:
     cls = adoption.fitted(parsed(), WANTED)
     with pytest.raises(Obstacle, match=says) as refused:
-        adoption.for_claim(asking, cls, image(), "rbd/disk")
+        adoption.for_claim(asking, cls, image().size, "rbd/disk")
     assert refused.value.passing is passing
 
 
@@ -197,4 +197,4 @@ def test_volume_has_the_images_size_and_the_class_is_fitted_to_it() -> None:
         Adoption(namespace="shop", claim="data", storage_class="fast", image="rbd/disk", filesystem="xfs"),
     )
     assert (cls.journal, cls.waits_for_consumer, cls.filesystem) == (False, False, "xfs")
-    assert adoption.for_claim(claim(size="5Mi"), cls, image(size=10000001), "rbd/disk").size == 10000001
+    assert adoption.for_claim(claim(size="5Mi"), cls, 10000001, "rbd/disk").size == 10000001

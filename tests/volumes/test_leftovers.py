@@ -116,14 +116,20 @@ def test_entries_of_the_journal_without_an_image_go_and_what_is_not_provably_our
     wait_for(lambda: in_journal(ioctx) == (stays, stays), "the entry to go with its image")
 
 
-def orphan(world: World, name: str) -> str:
-    """An image whose claim is gone, of a provisioner that was killed before the volume was saved."""
+def orphan(world: World, name: str, *, marked: bool = True) -> str:
+    """An image whose claim is gone, of a provisioner that was killed before the volume was saved.
+
+    `marked`: with the image's own id; without it may be a copy of one that was made by version 0.1.0.
+    """
     uid = str(uuid.uuid4())
     image = f"{world.pool}/{name}-{uid}"
     kubernetes = world.control_plane.kubectl_json("get", "namespace", "kube-system")["metadata"]["uid"]
     world.ceph.rbd("create", image, "--size", "1M")
     world.ceph.rbd("image-meta", "set", image, "sutler.dev/uid", uid)
     world.ceph.rbd("image-meta", "set", image, "sutler.dev/kubernetes", kubernetes)
+    if marked:
+        identifier = world.image(image.partition("/")[2])["id"]
+        world.ceph.rbd("image-meta", "set", image, "sutler.dev/image-id", identifier)
     return image.partition("/")[2]
 
 
@@ -138,3 +144,14 @@ def test_orphan_that_somebody_needs_keeps_the_others_from_nothing(world: World) 
     assert "it has snapshots: keep" in world.process.log_text()
     world.ceph.rbd("snap", "rm", snapshot)
     wait_for(lambda: not world.images(), "the other to follow")
+
+
+def test_image_that_may_be_a_copy_is_told_of_and_kept(world: World) -> None:
+    perhaps = orphan(world, "backup", marked=False)
+    useless = orphan(world, "b")
+    world.storage_class()
+    wait_for(lambda: useless not in world.images(), "the orphan to go to the trash")
+    sample = f'sutler_suspected_orphan_images{{cluster="",pool="{world.pool}"}}'
+    wait_for(lambda: world.process.metrics().get(sample) == 1, "the other one to be counted")
+    assert world.images() == [perhaps]
+    world.ceph.rbd("rm", f"{world.pool}/{perhaps}")

@@ -1,6 +1,7 @@
 """Asks the controller to adopt an image, and waits until it has."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from sutler.volumes.place import parse_place, place_of
 
 Json = dict[str, Any]
 _PAUSE = 0.5
+_PATIENCE = 15.0
+"""Seconds in which the controller takes a volume back that it has just made."""
 _ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadOnlyMany", "ReadWriteMany")
 
 
@@ -86,6 +89,8 @@ async def adopt(client: Client, wish: Wish) -> Done:
     wanted = wish.wanted
     if wish.access_mode not in _ACCESS_MODES:
         raise UsageError(f"--access-mode {wish.access_mode!r} is not one of {', '.join(_ACCESS_MODES)}")
+    if wish.access_mode == "ReadWriteMany" and not wish.block:
+        raise UsageError("--access-mode ReadWriteMany would destroy the filesystem of an RBD image: add --block")
     await _class(client, wanted.key, wanted.storage_class)
     claim = await _claim(client, wanted.namespace, wanted.claim)
     if claim is not None and class_of(claim) != wanted.storage_class:
@@ -100,14 +105,16 @@ async def adopt(client: Client, wish: Wish) -> Done:
         raise RefusedError(
             f"an image is being adopted for claim {wanted.key} already; to stop that: kubectl delete pv {name}"
         ) from None
+    made: list[Json] = []
     try:
-        return await _follow(client, wish, request)
+        return await _follow(client, wish, request, made)
     except BaseException:
-        await _take_back(client, request)
+        await _take_back(client, request, made)
         raise
 
 
-async def _follow(client: Client, wish: Wish, request: Json) -> Done:
+async def _follow(client: Client, wish: Wish, request: Json, made: list[Json]) -> Done:
+    """`made`: gets the claim, if it has to be made."""
     wanted, said = wish.wanted, ""
     ends = time.monotonic() + wish.timeout
     while True:
@@ -118,7 +125,7 @@ async def _follow(client: Client, wish: Wish, request: Json) -> Done:
         if state is State.REFUSED:
             raise RefusedError(message)
         if state is State.CHECKED and wish.create_claim:
-            await _create_claim(client, wish, found)
+            made += await _create_claim(client, wish, found)
         elif message and message != said:
             complain(f"{state}: {message}")
             said = message
@@ -128,10 +135,11 @@ async def _follow(client: Client, wish: Wish, request: Json) -> Done:
         await asyncio.sleep(_PAUSE)
 
 
-async def _create_claim(client: Client, wish: Wish, request: Json) -> None:
+async def _create_claim(client: Client, wish: Wish, request: Json) -> list[Json]:
+    """The claim, if it was not there."""
     wanted = wish.wanted
     if await _claim(client, wanted.namespace, wanted.claim) is not None:
-        return
+        return []
     size = int(request["metadata"]["annotations"][names.ADOPTED_SIZE])
     body = {
         "apiVersion": "v1",
@@ -145,10 +153,11 @@ async def _create_claim(client: Client, wish: Wish, request: Json) -> None:
         },
     }
     try:
-        await client.create(PERSISTENT_VOLUME_CLAIMS, body)
+        made = await client.create(PERSISTENT_VOLUME_CLAIMS, body)
     except AlreadyExists:
-        return
+        return []
     complain(f"Claim {wanted.key} did not exist: made, {of_bytes(size)}")
+    return [made]
 
 
 async def _done(client: Client, wanted: Adoption) -> Done:
@@ -164,11 +173,33 @@ async def _done(client: Client, wanted: Adoption) -> Done:
     return Done(wanted.key, volume_name, place.path, volume["spec"]["capacity"]["storage"])
 
 
-async def _take_back(client: Client, request: Json) -> None:
-    """Unless the volume is made already: then the controller ends what it has begun."""
+async def _take_back(client: Client, request: Json, made: list[Json]) -> None:
+    """Unless the volume is made already: then the controller ends what it has begun.
+
+    The claim that was made goes first: without the request it would get a new, empty volume.
+    """
     found = await _get(client, request)
-    if found is not None and outcome(found)[0] is not State.BINDING:
-        await client.delete(PERSISTENT_VOLUMES, found["metadata"]["name"], uid=found["metadata"]["uid"])
+    if found is None or outcome(found)[0] is State.BINDING:
+        return
+    for claim in made:
+        await _take_claim_back(client, claim)
+    ends = time.monotonic() + _PATIENCE
+    while (found := await _get(client, request)) is not None and time.monotonic() < ends:
+        if outcome(found)[0] is not State.BINDING:
+            await client.delete(PERSISTENT_VOLUMES, found["metadata"]["name"], uid=found["metadata"]["uid"])
+            return
+        # The volume was made at this very moment. Its claim is gone: the controller takes it back.
+        await asyncio.sleep(_PAUSE)
+
+
+async def _take_claim_back(client: Client, claim: Json) -> None:
+    name, namespace, uid = (claim["metadata"][key] for key in ("name", "namespace", "uid"))
+    found = await _claim(client, namespace, name)
+    if found is None or found["metadata"]["uid"] != uid or found["spec"].get("volumeName"):
+        return
+    with contextlib.suppress(NotFound):
+        await client.delete(PERSISTENT_VOLUME_CLAIMS, name, namespace, uid=uid)
+        complain(f"Claim {namespace}/{name} was made for the image: deleted again")
 
 
 async def _get(client: Client, request: Json) -> Json | None:

@@ -1,0 +1,92 @@
+"""By what a volume knows its image, and an image says whose it is: pure."""
+
+from typing import Any
+
+import pytest
+
+from provisioner.volumes import views
+from sutler.volumes import names
+from sutler.volumes.identity import Relation, image_id, names_itself, relation
+from sutler.volumes.place import Place, ids_of, owner_of, source_agrees
+from tests.volumes.objects import UID, volume
+
+OURS, NAME = {"sutler.dev/uid": UID, "sutler.dev/kubernetes": "ours"}, f"shop-data-{UID}"
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "identifier", "whose"),
+    [
+        ({}, NAME, "a1", Relation.NOBODYS),
+        ({"sutler.dev/uid": UID}, NAME, "a1", Relation.FOREIGN),
+        (OURS | {"sutler.dev/kubernetes": "theirs"}, NAME, "a1", Relation.FOREIGN),
+        (OURS | {"sutler.dev/image-id": "a1", "sutler.dev/pool-id": "2"}, "renamed", "a1", Relation.PROVEN),
+        (OURS | {"sutler.dev/image-id": "a1"}, "renamed", "a1", Relation.PROVEN),
+        (OURS | {"sutler.dev/image-id": "a1", "sutler.dev/pool-id": "2"}, NAME, "b2", Relation.COPY),
+        # rados cppool copies the ids, too.
+        (OURS | {"sutler.dev/image-id": "a1", "sutler.dev/pool-id": "1"}, NAME, "a1", Relation.COPY),
+        (OURS, NAME, image_id("ours", NAME), Relation.PROVEN),
+        (OURS, "renamed", image_id("ours", NAME), Relation.LIKELY),
+        (OURS, NAME, "a1", Relation.LIKELY),
+    ],
+)
+def test_copy_is_told_from_the_image_by_its_ids(
+    said: dict[str, str], name: str, identifier: str, whose: Relation
+) -> None:
+    assert relation(said, pool=2, image=identifier, name=name, kubernetes="ours") is whose
+
+
+def test_image_that_says_nothing_of_its_ids_neither_is_itself_nor_is_not() -> None:
+    assert names_itself({}, 2, "a1") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [(f"pvc-{UID}", UID), ("pvc-data", ""), (UID, ""), (f"pvc-{UID}-copy", ""), (f"velero-pvc-{UID}", "")],
+)
+def test_owner_is_in_the_volumes_name(name: str, owner: str) -> None:
+    assert names.owner_of(name) == owner
+    again = volume(metadata={"name": name}, claimRef={"namespace": "shop", "name": "other", "uid": "another"})
+    assert owner_of(again) == (owner or "another")
+
+
+HANDLE = f"0001-0006-ceph-1-000000000000001a-{UID}"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "handle", "ids"),
+    [
+        ({}, NAME, (None, "")),
+        ({}, HANDLE, (26, "")),
+        ({"sutler.dev/pool-id": "7", "sutler.dev/image-id": "a1"}, HANDLE, (7, "a1")),
+        ({"sutler.dev/pool-id": "x", "sutler.dev/image-id": "a1"}, NAME, (None, "a1")),
+        ({"sutler.dev/pool-id": "²"}, NAME, (None, "")),
+    ],
+)
+def test_ids_are_read_from_the_volume(annotations: dict[str, str], handle: str, ids: tuple[int | None, str]) -> None:
+    assert ids_of(volume(annotations=annotations, csi={"volumeHandle": handle})) == ids
+
+
+@pytest.mark.parametrize(
+    ("source", "agrees"),
+    [
+        ({}, True),
+        ({"csi": {"volumeHandle": "a", "volumeAttributes": {"pool": "rbd", "staticVolume": "true"}}}, True),
+        ({"csi": {"volumeHandle": "copy", "volumeAttributes": {"pool": "rbd", "staticVolume": "true"}}}, False),
+        ({"csi": {"volumeHandle": "a", "volumeAttributes": {"pool": "ssd", "staticVolume": "true"}}}, False),
+        ({"csi": {"volumeHandle": HANDLE, "volumeAttributes": {"pool": "rbd", "imageName": "copy"}}}, False),
+        ({"rbd": {"pool": "rbd", "image": "a"}}, True),
+        ({"rbd": {"pool": "rbd", "image": "copy"}}, False),
+    ],
+)
+def test_volume_that_was_copied_by_hand_for_another_image_does_not_agree(source: dict[str, Any], agrees: bool) -> None:
+    assert source_agrees(volume(**source), Place("", "rbd", "", "a")) is agrees
+
+
+def test_view_knows_the_claim_that_has_the_volume_now() -> None:
+    again = volume(phase="Bound", claimRef={"namespace": "shop", "name": "new", "uid": "another"})
+    view = views.view_volume(again)
+    assert view is not None
+    assert (view.owner, view.bound_again) == (UID, ("shop", "new"))
+    first = views.view_volume(volume(phase="Bound"))
+    assert first is not None
+    assert first.bound_again is None
