@@ -8,6 +8,7 @@ import pytest
 
 from sutler.commands.volumes import facts, finding
 from sutler.commands.volumes.facts import Facts, age, rows, sort_out
+from sutler.commands.volumes.missing import Orphan
 from sutler.volumes.adoption import Adoption, render
 from sutler.volumes.classes import Where
 from tests.volumes.objects import UID, claim, storage_class, volume
@@ -106,7 +107,7 @@ def test_claims_of_others_are_left_out() -> None:
     assert rows(known(theirs, claims=(claim(storageClassName="slow"), claim(volumeName="pv-of-theirs")))) == []
 
 
-def orphans(before: Facts, after: Facts, metadata: dict[str, str] | None = None) -> list[finding.Orphan]:
+def orphans(before: Facts, after: Facts, metadata: dict[str, str] | None = None) -> list[Orphan]:
     mine = {"sutler.dev/kubernetes": "ours"}
     return finding.find(before, after, lambda *_: {"metadata": mine | (metadata or {})}, lambda _: [])
 

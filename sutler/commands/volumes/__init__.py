@@ -124,18 +124,18 @@ def orphans(
 ) -> None:
     """Find images without a volume and volumes without an image, and say what to type. Changes nothing.
 
-    Looked at are the pools of Sutler's StorageClasses and volumes. Images of other Kubernetes clusters in them, those
-    that nobody has marked as a claim's, and those that are just being made are no orphans. The exit status is 1 if
-    there are any.
+    Looked at are all pools for RBD images that the REST API lists. Images of other Kubernetes clusters in them, those
+    that nobody has marked as a claim's, and those that are just being made are no orphans. Copies of claims' images
+    are named, and are nothing to mend. The exit status is 1 if there is anything else.
     """
     from sutler.commands.volumes import finding
     from sutler.commands.volumes.facts import now
-    from sutler.commands.volumes.gather import Ceph, from_kubernetes
+    from sutler.commands.volumes.gather import Ceph, failures, from_kubernetes
 
     ceph = Ceph(url, ca_file, token_file, cluster_id)
     cluster = Cluster(kubeconfig, context, "")
     before = cluster.run(from_kubernetes)
-    ceph.look(before)
+    ceph.look(before, everywhere=True)
     if not before.images and before.wheres():
         complain(f"sutler: orphans can't be found without the REST API: {before.unseen}")
         raise typer.Exit(Exit.CLUSTER)
@@ -144,9 +144,9 @@ def orphans(
         raise ClusterError(
             "whose images they are can't be told: your account must be allowed to get namespace kube-system"
         )
-    found = finding.find(before, after, ceph.image, ceph.trash)
+    found = finding.find(before, after, ceph.image, ceph.trash, cluster.run(failures))
     emit([one.as_json() for one in found], output, finding.as_text(found, now()))
-    if found:
+    if any(one.kind != finding.COPY for one in found):
         raise typer.Exit(Exit.PROBLEM)
 
 

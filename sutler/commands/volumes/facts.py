@@ -1,7 +1,7 @@
 """Claims, volumes and images side by side: pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +10,8 @@ from sutler.volumes import names
 from sutler.volumes.adoption import claim_key, outcome
 from sutler.volumes.attachments import in_words
 from sutler.volumes.classes import Where, is_ours, where_of
-from sutler.volumes.place import Place, place_of
+from sutler.volumes.identity import image_id
+from sutler.volumes.place import Place, ids_of, owner_of, place_of
 
 Json = dict[str, Any]
 
@@ -34,23 +35,65 @@ class Facts:
     """VolumeAttachments; none where they may not be read."""
     kubernetes: str = ""
     """The identity of the Kubernetes cluster; empty where it may not be asked for."""
+    others: list[Json] = field(default_factory=list)
+    """Volumes of others, by hand or by another provisioner: they may have an image of ours."""
     images: dict[Where, list[Json]] = field(default_factory=dict)
     """As the REST API lists them; none for a place that could not be asked about."""
+    pools: dict[int, str] = field(default_factory=dict)
+    """What the pools of the REST API's cluster are called now, by their numbers; empty: not known."""
+    served: frozenset[str] = frozenset()
+    """The clusterIDs that mean the REST API's cluster; all images in it are listed under the first of them."""
     unseen: str = ""
     """Why nothing of Ceph is known."""
 
     def wheres(self) -> set[Where]:
         """Where our images are, or would be."""
-        places = [where_of(cls) for cls in self.classes]
-        places += [_where(place) for volume in self.volumes if (place := place_of(volume)) is not None]
-        return {where for where in places if where.pool}
+        found = {self.canonical(where_of(cls)) for cls in self.classes}
+        found |= {where for volume in self.volumes if (where := self.where(volume)) is not None}
+        return {where for where in found if where.pool}
 
-    def image(self, place: Place | None) -> Json | None:
-        listed = self.images.get(_where(place), []) if place else []
-        return next((image for image in listed if place and image["name"] == place.image), None)
+    def canonical(self, where: Where) -> Where:
+        return replace(where, cluster=min(self.served)) if where.cluster in self.served else where
 
-    def looked_at(self, place: Place) -> bool:
-        return _where(place) in self.images
+    def where(self, volume: Json) -> Where | None:
+        """Where the volume's image is, by the pool's name of today."""
+        place = place_of(volume)
+        if place is None:
+            return None
+        number, _ = ids_of(volume)
+        there = place.cluster in self.served and number is not None
+        pool = self.pools.get(number or 0, place.pool) if there else place.pool
+        return self.canonical(Where(place.cluster, pool, place.namespace))
+
+    def image(self, volume: Json) -> tuple[Where, Json] | None:
+        """The volume's image by its id, or one of that name that names the volume's owner; with where it is."""
+        place, where = place_of(volume), self.where(volume)
+        if place is None or where is None:
+            return None
+        # By the id that follows from the name, if the volume does not know it yet.
+        found = self._listed(where).get(("id", ids_of(volume)[1] or image_id(self.kubernetes, place.image)))
+        if found is not None:
+            return where, found
+        # librbd has drawn another, or a migration has given it another.
+        for there in (where, self.canonical(Where(place.cluster, place.pool, place.namespace))):
+            found = self._listed(there).get(("name", place.image))
+            if found is not None and (found.get("claim") or {}).get("uid") == owner_of(volume):
+                return there, found
+        return None
+
+    def _listed(self, where: Where) -> dict[tuple[str, str], Json]:
+        images = self.images.get(where, [])
+        known, index = self._index.get(where, (None, {}))
+        if known is not images:
+            index = {("id", image["id"]): image for image in images if "id" in image}
+            index |= {("name", image["name"]): image for image in images}
+            self._index[where] = (images, index)
+        return index
+
+    _index: dict[Where, tuple[list[Json] | None, dict[tuple[str, str], Json]]] = field(default_factory=dict)
+
+    def looked_at(self, volume: Json) -> bool:
+        return self.where(volume) in self.images
 
 
 @dataclass(frozen=True)
@@ -101,7 +144,9 @@ def sort_out(volumes: Iterable[Json], claims: Iterable[Json], classes: Iterable[
         or key_of(claim) in awaited
         or (not claim["spec"].get("volumeName") and class_of(claim) in of_class)
     ]
-    return Facts(ours, requests, kept, served, kubernetes=kubernetes)
+    asked = {id(volume) for volume in (*ours, *requests)}
+    others = [volume for volume in found if id(volume) not in asked]
+    return Facts(ours, requests, kept, served, kubernetes=kubernetes, others=others)
 
 
 def key_of(claim: Json) -> str:
@@ -125,8 +170,9 @@ def _of_volume(facts: Facts, volume: Json, claims: Mapping[str, Json]) -> Row:
     spec = volume["spec"]
     reference = spec.get("claimRef") or {}
     place = place_of(volume)
-    image = facts.image(place)
-    gone = place is not None and facts.looked_at(place) and image is None
+    found = facts.image(volume)
+    image = found[1] if found else None
+    gone = place is not None and facts.looked_at(volume) and image is None
     state, message = _state(volume, claims.get(reference.get("uid", "")), gone=gone)
     if state == "Deleting":
         message = _what_holds(facts, volume) or message
@@ -241,7 +287,3 @@ def _bytes(text: str) -> int:
         return parse(text).round_up()
     except QuantityError:
         return 0
-
-
-def _where(place: Place | None) -> Where:
-    return Where(place.cluster, place.pool, place.namespace) if place else Where("", "", "")

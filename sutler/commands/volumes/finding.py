@@ -1,139 +1,149 @@
-"""Images without a volume, volumes without an image, and what to type about each: pure."""
+"""Images without a volume, volumes without an image, and what to type about each: pure.
+
+Nothing is advised that could cost data: a command that deletes is given only where it is proven that no volume and no
+claim needs the thing, and that the thing is what it seems to be, and no copy.
+"""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sutler.commands.volumes.facts import Facts, age
+from sutler.commands.volumes.missing import Orphan, missing
 from sutler.output import columns
 from sutler.volumes import names
 from sutler.volumes.classes import Where, where_of
-from sutler.volumes.place import Place, place_of
+from sutler.volumes.identity import Relation, relation
+from sutler.volumes.place import Place, owner_of, uses
 
 Json = dict[str, Any]
+Details = Callable[[Where, str], Json | None]
 HEADINGS = ("WHAT", "NAME", "CLAIM", "AGE", "WHY")
-_KUBERNETES = "sutler.dev/kubernetes"
+COPY = "copy"
 _WEEK = 7 * 24 * 3600
 
 
-@dataclass(frozen=True)
-class Orphan:
-    kind: str
-    """image, or volume"""
-    name: str
-    cluster: str
-    claim: str
-    created: str
-    why: str
-    fixes: tuple[str, ...]
-    """Commands; each is one way of several."""
-
-    def as_json(self) -> Json:
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "clusterID": self.cluster or None,
-            "claim": self.claim or None,
-            "created": self.created,
-            "why": self.why,
-            "fixes": list(self.fixes),
-        }
-
-
 def find(
-    before: Facts, after: Facts, details: Callable[[Where, str], Json | None], trash: Callable[[Where], list[Json]]
+    before: Facts,
+    after: Facts,
+    details: Details,
+    trash: Callable[[Where], list[Json]],
+    failures: Mapping[str, str] | None = None,
 ) -> list[Orphan]:
     """What is amiss with both what was there before the images were listed, and what was there after.
 
-    `details`: all of one image, asked only of those that look like orphans.
+    Args:
+        before: with the images.
+        after: without.
+        details: all of one image, asked only of those that look like orphans.
+        trash: the entries of a pool's trash.
+        failures: what was said of the volumes that could not be deleted, by their names.
     """
-    after.images = before.images
+    after.images, after.pools, after.served = before.images, before.pools, before.served
     known = {volume["metadata"]["uid"] for volume in before.volumes}
     steady = [volume for volume in after.volumes if volume["metadata"]["uid"] in known]
-    return [*_images(after, details), *_volumes(after, steady, trash)]
+    return [*_images(after, details), *missing(after, steady, trash, failures or {})]
 
 
-def _images(facts: Facts, details: Callable[[Where, str], Json | None]) -> Iterator[Orphan]:
-    taken = {place for volume in facts.volumes if (place := place_of(volume)) is not None}
+@dataclass(frozen=True)
+class _Found:
+    """An image that no volume of ours has."""
+
+    place: Place
+    listed: Json
+    details: Json
+    metadata: Mapping[str, str]
+
+    @property
+    def claim(self) -> str:
+        return f"{self.listed['claim']['namespace']}/{self.listed['claim']['name']}"
+
+
+def _images(facts: Facts, details: Details) -> Iterator[Orphan]:
+    has = {(there[0], there[1]["name"]) for volume in facts.volumes if (there := facts.image(volume))}
     waiting = {claim["metadata"]["uid"] for claim in facts.claims if not claim["spec"].get("volumeName")}
     requests = {request["metadata"]["name"] for request in facts.requests}
+    numbers = {name: number for number, name in facts.pools.items()}
+    owners = {owner_of(volume): volume for volume in facts.volumes}
     for where, images in facts.images.items():
         for image in images:
-            claim = image["claim"] or {}
-            place = Place(where.cluster, where.pool, where.namespace, image["name"])
-            if not claim.get("uid") or place in taken or claim["uid"] in waiting:
+            uid = (image["claim"] or {}).get("uid")
+            if not uid or uid in waiting or (where, image["name"]) in has:
                 continue
-            metadata = (details(where, image["name"]) or {}).get("metadata") or {}
+            more = details(where, image["name"]) or {}
+            metadata = {names.OWNER: uid} | (more.get("metadata") or {})
             # Pools may serve several Kubernetes clusters: the others' images are none of our business.
-            if metadata.get(_KUBERNETES) != facts.kubernetes or metadata.get(names.ADOPTING) in requests:
+            if metadata.get(names.KUBERNETES) != facts.kubernetes or metadata.get(names.ADOPTING) in requests:
                 continue
-            yield _image(facts, place, image, unfinished=names.ADOPTING in metadata)
+            place = Place(where.cluster, where.pool, where.namespace, image["name"])
+            found = _Found(place, image, more, metadata)
+            number = numbers.get(where.pool, int(metadata.get(names.POOL_ID) or 0))
+            whose = relation(
+                metadata, pool=number, image=image.get("id", ""), name=place.image, kubernetes=facts.kubernetes
+            )
+            yield _judge(facts, found, whose, owners.get(uid))
 
 
-def _image(facts: Facts, place: Place, image: Json, *, unfinished: bool) -> Orphan:
-    claim = f"{image['claim']['namespace']}/{image['claim']['name']}"
-    cls = _class_for(facts, place)
-    path = shlex.quote(place.path)
-    return Orphan(
-        "image",
-        place.path,
-        place.cluster,
-        claim,
-        image["created"] or "",
-        "its adoption was not completed" if unfinished else "neither its claim nor a volume is there",
-        (
-            f"sutler volumes adopt {path} --claim {shlex.quote(claim)} --class {cls}",
-            f"sutler images delete {path} --trash --keep {_WEEK} --force",
-        ),
-    )
+def _judge(facts: Facts, found: _Found, whose: Relation, volume: Json | None) -> Orphan:
+    """`volume`: the one that was made for the same claim."""
+    if volume is not None:
+        return _beside(facts, found, whose, volume)
+    adopt = f"sutler volumes adopt {shlex.quote(found.place.path)} --claim {shlex.quote(found.claim)} --class "
+    adopt += _class_for(facts, found.place)
+    if whose is Relation.COPY:
+        return _orphan(COPY, found, "a copy, clone or migration of its claim's image, which is gone", adopt)
+    user = next((one["metadata"]["name"] for one in facts.others if uses(one, found.place)), None)
+    if user is not None:
+        return _orphan("image", found, f"PersistentVolume {user}, which is not Sutler's, has it")
+    why = "neither its claim nor a volume is there"
+    if names.ADOPTING in found.metadata:
+        why = "its adoption was not completed"
+    elif whose is Relation.LIKELY:
+        why += ", but nothing proves that it is not a copy"
+    if whose is Relation.LIKELY:
+        return _orphan("image", found, why, adopt)
+    hindrance = _needed(found)
+    if hindrance:
+        return _orphan("image", found, f"{why}, but {hindrance}", adopt)
+    delete = f"sutler images delete {shlex.quote(found.place.path)} --trash --keep {_WEEK} --force"
+    return _orphan("image", found, why, adopt, delete)
+
+
+def _beside(facts: Facts, found: _Found, whose: Relation, volume: Json) -> Orphan:
+    name, has = volume["metadata"]["name"], facts.image(volume)
+    if has is not None:
+        return _orphan(COPY, found, f"a copy of {has[0].path}/{has[1]['name']}, which volume {name} has")
+    if "migrating" in found.listed.get("features", ()):
+        return _orphan(COPY, found, f"what volume {name}'s image is being migrated to")
+    if not facts.looked_at(volume) or whose is Relation.PROVEN:
+        return _orphan("image", found, f"volume {name} is to have it, and names another one")
+    return _orphan("image", found, f"volume {name} misses its image: this is it under another name, or a copy of it")
+
+
+def _needed(found: _Found) -> str:
+    """What shows that somebody or something needs the image, beside claims and volumes."""
+    if "migrating" in found.listed.get("features", ()):
+        return "it is being migrated"
+    if watchers := found.details.get("watchers"):
+        return f"it is in use at {watchers[0]}"
+    snapshots = found.details.get("snapshots") or []
+    if children := [child for one in snapshots for child in one.get("children", ())]:
+        return f"clones depend on it, like {children[0]}"
+    return f"it has snapshots, like {snapshots[0]['name']}" if snapshots else ""
+
+
+def _orphan(kind: str, found: _Found, why: str, *fixes: str) -> Orphan:
+    created = found.listed["created"] or ""
+    return Orphan(kind, found.place.path, found.place.cluster, found.claim, created, why, fixes)
 
 
 def _class_for(facts: Facts, place: Place) -> str:
     """One whose images are in the same place, else something to be filled in."""
-    fitting = [
-        cls["metadata"]["name"]
-        for cls in facts.classes
-        if where_of(cls) == Where(place.cluster, place.pool, place.namespace)
-    ]
+    there = Where(place.cluster, place.pool, place.namespace)
+    fitting = [cls["metadata"]["name"] for cls in facts.classes if facts.canonical(where_of(cls)) == there]
     return shlex.quote(min(fitting)) if fitting else "CLASS"
-
-
-def _volumes(facts: Facts, volumes: list[Json], trash: Callable[[Where], list[Json]]) -> Iterator[Orphan]:
-    for volume in volumes:
-        place = place_of(volume)
-        leaves = "deletionTimestamp" in volume["metadata"]
-        if place is None or leaves or not facts.looked_at(place) or facts.image(place):
-            continue
-        if _deletes(volume):
-            continue
-        yield _volume(volume, place, trash(Where(place.cluster, place.pool, place.namespace)))
-
-
-def _deletes(volume: Json) -> bool:
-    released = (volume.get("status") or {}).get("phase") == "Released"
-    return bool(released and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete")
-
-
-def _volume(volume: Json, place: Place, entries: list[Json]) -> Orphan:
-    metadata, reference = volume["metadata"], volume["spec"].get("claimRef") or {}
-    where = Where(place.cluster, place.pool, place.namespace)
-    thrown = next((entry for entry in entries if entry["name"] == place.image), None)
-    fixes = [f"sutler images trash restore {shlex.quote(where.path)} {thrown['id']}"] if thrown else []
-    if reference:
-        fixes.append(f"kubectl -n {shlex.quote(reference['namespace'])} delete pvc {shlex.quote(reference['name'])}")
-    else:
-        fixes.append(f"kubectl delete pv {shlex.quote(metadata['name'])}")
-    return Orphan(
-        "volume",
-        metadata["name"],
-        place.cluster,
-        f"{reference['namespace']}/{reference['name']}" if reference else "",
-        metadata["creationTimestamp"],
-        f"its image {place.path} is in the trash" if thrown else f"its image {place.path} does not exist",
-        tuple(fixes),
-    )
 
 
 def as_text(found: list[Orphan], now: datetime) -> str:

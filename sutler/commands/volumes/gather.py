@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -54,6 +53,15 @@ async def events(client: Client, name: str, namespace: str) -> list[Json]:
     return sorted(found, key=_when)
 
 
+async def failures(client: Client) -> dict[str, str]:
+    """What was said last of each volume that could not be deleted."""
+    try:
+        found = await client.list(EVENTS, "default", field_selector="reason=VolumeFailedDelete")
+    except (Forbidden, NotFound):
+        return {}
+    return {event["involvedObject"]["name"]: event["message"] for event in sorted(found, key=_when)}
+
+
 def _when(event: Json) -> str:
     return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"])
 
@@ -78,10 +86,20 @@ class Ceph:
             return
         self._console = Console(url, ca_file, token_file, os.environ)
 
-    def look(self, facts: Facts, more: Iterable[Where] = ()) -> None:
-        """Adds the images to the facts; `unseen` says why there are none."""
-        wheres = {*facts.wheres(), *more}
-        served = self._served({where.cluster for where in wheres})
+    def look(self, facts: Facts, *, everywhere: bool = False) -> None:
+        """Adds the images to the facts; `unseen` says why there are none.
+
+        `everywhere`: also those of pools that no class and no volume names, at least by their names of today.
+        """
+        served = self._served({where.cluster for where in facts.wheres()})
+        facts.served = frozenset(served)
+        pools = self._pools() if served else []
+        facts.pools = {pool["id"]: pool["name"] for pool in pools}
+        wheres = facts.wheres()
+        if everywhere and served:
+            names = {pool["name"] for pool in pools if "rbd" in pool["applications"]}
+            namespaces = {"", *(where.namespace for where in wheres)}
+            wheres |= {Where(min(served), name, namespace) for name in names for namespace in namespaces}
         for where in sorted((one for one in wheres if one.cluster in served), key=lambda one: one.path):
             found = self._list("images", where)
             if found is not None:
@@ -90,6 +108,19 @@ class Ceph:
             known = ", ".join(sorted(where.cluster or "(none)" for where in wheres))
             self.unseen = f"say with --cluster-id which of these the REST API serves: {known}"
         facts.unseen = self.unseen
+
+    def _pools(self) -> list[Json]:
+        """None where the token may not list them: then pools are known by their names alone."""
+        if self._console is None or self.unseen:
+            return []
+        try:
+            found: list[Json] = self._console.get("pools")["pools"]
+        except RefusedError:
+            return []
+        except UnreachableError as error:
+            self.unseen = str(error)
+            return []
+        return found
 
     def trash(self, where: Where) -> list[Json]:
         return self._list("entries", where, "trash") or []

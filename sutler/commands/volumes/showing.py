@@ -34,9 +34,14 @@ async def happened(client: Client, row: Row) -> list[Json]:
 def as_json(row: Row, facts: Facts, ceph: Ceph, said: list[Json]) -> Json:
     volume = next((one for one in facts.volumes if one["metadata"]["name"] == row.volume), None)
     spec = volume["spec"] if volume else {}
-    place = row.place
-    image = ceph.image(Where(place.cluster, place.pool, place.namespace), place.image) if place else None
-    return row.as_json() | {
+    place, there = row.place, facts.image(volume) if volume else None
+    where, name = (there[0], there[1]["name"]) if there else (None, "")
+    if place and not there and not (volume and facts.looked_at(volume)):
+        where, name = Where(place.cluster, place.pool, place.namespace), place.image
+    image = ceph.image(where, name) if where else None
+    failed = next((one["message"] for one in reversed(said) if one["reason"] == "VolumeFailedDelete"), None)
+    hindered = {"message": failed} if row.state == "Deleting" and failed else {}
+    return row.as_json() | hindered | {
         "reclaimPolicy": spec.get("persistentVolumeReclaimPolicy"),
         "accessModes": spec.get("accessModes") or [],
         "volumeMode": spec.get("volumeMode"),
