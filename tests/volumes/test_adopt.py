@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,6 +80,31 @@ def test_image_becomes_a_volume_and_lives_on_as_our_own(world: World, cls: str, 
     wait_for(lambda: world.image("old-disk")["size"] == 12 * MIB, "the image to grow")
     world.delete_claims("data")
     world.wait_gone()
+
+
+def test_image_of_any_size_is_adopted_as_it_is(world: World, cls: str, sutler: Sutler, tmp_path: Path) -> None:
+    odd = tmp_path / "odd"
+    odd.write_bytes(b"x" * 1000001)
+    image = f"{world.pool}/odd"
+    world.ceph.rbd("import", str(odd), image)
+    done = sutler("volumes", "adopt", image, "--claim", f"{world.namespace}/data", "--class", cls, "-o", "json")
+    assert (done.status, done.json["size"]) == (0, "1000001"), done.err
+    assert world.image("odd")["size"] == 1000001
+    assert [one["status"]["phase"] for one in world.claims()] == ["Bound"]
+    world.delete_claims("data")
+    world.wait_gone()
+
+
+def test_refused_adoption_leaves_nothing_behind(world: World, cls: str, sutler: Sutler) -> None:
+    image = make(world, "disk")
+    where = ("--claim", f"{world.namespace}/data", "--class", cls)
+    # Known to the controller alone, when it has the claim.
+    refused = sutler("volumes", "adopt", image, *where, "--access-mode", "ReadOnlyMany")
+    assert (refused.status, "deleted again" in refused.err) == (1, True), refused.err
+    assert (world.claims(), requested(world), world.images()) == ([], [], ["disk"])
+    early = sutler("volumes", "adopt", image, *where, "--access-mode", "ReadWriteMany")
+    assert (early.status, "add --block" in early.err, world.claims()) == (2, True, [])
+    world.ceph.rbd("rm", image)
 
 
 def test_claim_of_the_team_gets_the_image_and_no_new_one(requests: World, cls: str) -> None:

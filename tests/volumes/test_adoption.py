@@ -197,4 +197,7 @@ def test_volume_has_the_images_size_and_the_class_is_fitted_to_it() -> None:
         Adoption(namespace="shop", claim="data", storage_class="fast", image="rbd/disk", filesystem="xfs"),
     )
     assert (cls.journal, cls.waits_for_consumer, cls.filesystem) == (False, False, "xfs")
-    assert adoption.for_claim(claim(size="5Mi"), cls, 10000001, "rbd/disk").size == 10000001
+    for size in ("5Mi", "10000001"):
+        assert adoption.for_claim(claim(size=size), cls, 10000001, "rbd/disk").size == 10000001
+    with pytest.raises(Obstacle, match="asks for 10000002 bytes and rbd/disk has 10000001"):
+        adoption.for_claim(claim(size="10000002"), cls, 10000001, "rbd/disk")
