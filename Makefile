@@ -4,16 +4,19 @@
 SYSTEM_PYTHON := /usr/bin/python3
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+# Which releases a run is on: KUBERNETES=1.20, 1.36 or 1.37 and CEPH=16, 18 or 20 on the command line or in the environment.
+# KUBEBUILDER_ASSETS names a folder with a Kubernetes of one's own instead.
+export KUBERNETES CEPH
 STATE := .state
 # Each worker starts clusters of its own, and each file stays with one worker, whose clusters it then finds running. One
 # worker more than cores: much of a test's time is waiting for others.
 SIDE_BY_SIDE := --numprocesses $(shell nproc --all | awk '{print ($$1 < 3 ? $$1 : 3) + 1}') --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help machine venv demo up down test test-long check format docs bench lock clean
+.PHONY: help machine venv demo up down test test-unit test-long test-matrix check format docs bench lock clean
 
 help: ## Show these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: venv ## Play the whole story on a real cluster that is started for it, and stop everything
 	@$(PYTHON) -m tests.demo play
@@ -24,11 +27,17 @@ up: venv ## Start a real cluster with Sutler in it, leave it running, print the 
 down: ## Stop what `make up` started
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.demo down --state $(STATE); fi
 
-test: venv ## Run the tests, on a real control plane, node, Ceph and registry
-	@$(PYTHON) -m pytest $(SIDE_BY_SIDE)
+test: venv ## Run the tests on real parts, and a short core of them on the oldest releases
+	@$(PYTHON) -m tests.runs test $(AGAIN) $(SIDE_BY_SIDE)
+
+test-unit: venv ## Run the tests that start nothing, within a minute
+	@$(PYTHON) -m pytest -m 'not cluster and not long'
 
 test-long: venv ## Run also the tests that take long: soak, thousands of kills
-	@$(PYTHON) -m pytest -m 'long or not long' $(SIDE_BY_SIDE)
+	@$(PYTHON) -m tests.runs test -m 'long or not long' $(SIDE_BY_SIDE)
+
+test-matrix: venv ## Run all tests on each Kubernetes with each Ceph (hours), and write docs/versions.md
+	@$(PYTHON) -m tests.runs matrix $(SIDE_BY_SIDE)
 
 check: venv ## Lint, types, import contracts
 	@$(VENV)/bin/ruff check .

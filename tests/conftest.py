@@ -1,8 +1,13 @@
 """Fixtures that start the real parts, each only when a test asks for it, and end them with the session."""
 
+import faulthandler
+import os
 import secrets
 import signal
-from collections.abc import Iterator
+import sys
+import tempfile
+import threading
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,10 @@ from tests.cluster import Ceph, ControlPlane, Place, Registry, binaries, needs
 REPOSITORY = Path(__file__).parents[1]
 # The fixtures that start something, or that tests start something with.
 STARTED = frozenset({"place", "control_plane", "ceph", "registry", "node", "able_machine"})
+# After its time-out a test may still end what it started.
+END_SECONDS = 60.0
+# The tests of this run that took their process with them.
+HUNG = Path(tempfile.gettempdir(), f"sutler-hung-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}")
 REGISTRY_USERS = {"UserName": "Password", "Other": "Secret"}
 
 
@@ -30,9 +39,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what the releases of this run lack something for."""
+    if HUNG.exists() and item.nodeid in HUNG.read_text().splitlines():
+        pytest.fail("did not end by its time-out, and is not run again", pytrace=False)
     for marker in item.iter_markers("needs"):
         if reason := needs.lacking(**marker.kwargs):
             pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """End the process with a test that its time-out can't end, as one that waits for a thread in librbd for ever.
+
+    Of the workers that run side by side it is one, and another takes its place: the test has failed, the others go on.
+    The other worker gets the rest of its file, and that test again.
+    """
+    marker = item.get_closest_marker("timeout")
+    seconds = float(marker.args[0] if marker else item.config.getini("timeout"))
+    watch = threading.Timer(seconds + END_SECONDS, _end, [item])
+    watch.daemon = True
+    watch.start()
+    try:
+        return (yield)
+    finally:
+        watch.cancel()
+
+
+def _end(item: pytest.Item) -> None:
+    try:
+        with HUNG.open("a") as hung:
+            hung.write(f"{item.nodeid}\n")
+        if capture := item.config.pluginmanager.getplugin("capturemanager"):
+            capture.suspend_global_capture()
+        print(f"{item.nodeid} did not end by its time-out; its process does", file=sys.__stderr__, flush=True)
+        faulthandler.dump_traceback(sys.__stderr__ or 2)
+    finally:
+        os._exit(1)
 
 
 @pytest.fixture(scope="session")

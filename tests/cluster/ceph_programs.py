@@ -54,14 +54,19 @@ def ensured(release: str) -> Programs:
     return Programs(release, debian.ensured(f"ceph-{release}", SUITES[release], PACKAGES))
 
 
-@functools.cache
 def of_this_machine() -> str:
-    """The release on PATH, which is also that of the librados that tests use; empty where a program is missing."""
+    """The release on PATH; empty where a program is missing."""
+    return version_of_this_machine().partition(".")[0]
+
+
+@functools.cache
+def version_of_this_machine() -> str:
+    """As in 16.2.15, of the programs on PATH, and so of the librados that tests use."""
     missing = [package for program, package in _NEEDED.items() if shutil.which(program) is None]
     if missing:
         return ""
     said = subprocess.run(["ceph-mon", "--version"], capture_output=True, text=True, timeout=30, check=True).stdout
-    found = re.match(r"ceph version (\d+)\.", said)
+    found = re.match(r"ceph version (\S+)", said)
     return found[1] if found else ""
 
 

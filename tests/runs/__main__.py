@@ -1,0 +1,162 @@
+"""`python -m tests.runs`: the tests, on the releases that matter.
+
+`test` runs all of them on the default Kubernetes and Ceph, and a short core on the oldest ones. `matrix` runs all of
+them on each combination, and writes docs/versions.md.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster import ClusterError, binaries, ceph_programs, packages
+from tests.runs import report
+
+REPOSITORY = Path(__file__).parents[2]
+STATE = REPOSITORY / ".state" / "runs"
+VERSIONS = REPOSITORY / "docs" / "versions.md"
+OLDEST_CEPH = "16"
+# Injection, copies, claims, deletion, the REST API and the manifests.
+CORE = (
+    "tests/system",
+    "tests/webhook/test_cluster.py",
+    "tests/secrets/test_copies.py",
+    "tests/volumes/test_lifecycle.py",
+    "tests/api/test_images.py",
+    "tests/manifests/test_overlays.py",
+    "tests/manifests/test_rights.py",
+)
+# That many may fail beside others and pass alone: real servers on a busy machine can miss a deadline.
+_MAY_PASS_ALONE = 3
+_FAILED, _NONE_RAN = 1, 5
+
+
+@dataclass(frozen=True)
+class Ground:
+    kubernetes: str
+    ceph: str
+
+    @property
+    def state(self) -> Path:
+        return STATE / f"kubernetes-{self.kubernetes}-ceph-{self.ceph}"
+
+    def built(self) -> None:
+        """Before the tests, whose time-outs know nothing of builds."""
+        kubernetes = binaries.ensured(*binaries.CONTROL_PLANE, *binaries.NODE, version=self._version)
+        kubernetes.containerd  # noqa: B018 - builds it where it has to
+        ceph_programs.ensured(self.ceph)
+
+    def pytest(self, arguments: Sequence[str]) -> int:
+        """Its exit status."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        given = ["-o", f"cache_dir={self.state / 'cache'}", f"--junitxml={self.state / 'report.xml'}"]
+        command = [sys.executable, "-m", "pytest", *given, *arguments]
+        environment = {**os.environ, "CEPH": self.ceph}
+        if self._version:
+            environment["KUBERNETES"] = self._version
+        print(f"== Kubernetes {self.kubernetes}, Ceph {self.ceph}", flush=True)
+        return subprocess.run(command, cwd=REPOSITORY, env=environment, check=False).returncode
+
+    def failed(self) -> set[str]:
+        """The tests that failed when they last ran."""
+        listed = self.state / "cache" / "v" / "cache" / "lastfailed"
+        return set(json.loads(listed.read_text())) if listed.exists() else set()
+
+    @property
+    def _version(self) -> str | None:
+        return None if self.kubernetes == _GIVEN else self.kubernetes
+
+
+_GIVEN = "of KUBEBUILDER_ASSETS"
+_OLDEST = Ground(packages.OLDEST, OLDEST_CEPH)
+
+
+def main() -> int:
+    arguments, pytest = _parser().parse_known_args()
+    try:
+        if arguments.command == "matrix":
+            return matrix([Ground(*one.split("/")) for one in arguments.on] or everywhere(), pytest)
+        return test(pytest, again=arguments.again)
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def test(arguments: list[str], *, again: bool) -> int:
+    """All tests on the default ground, then the core on the oldest one where it can be had."""
+    default = Ground(_GIVEN if binaries.assets_folder() else packages.kubernetes(), ceph_programs.named())
+    grounds = {default: arguments}
+    if default != _OLDEST and not binaries.assets_folder():
+        grounds[_OLDEST] = [*arguments, *CORE]
+    statuses, passed_alone, left_out = [], list[str](), list[str]()
+    for ground, chosen in grounds.items():
+        try:
+            ground.built()
+        except ClusterError as error:
+            if ground == default:
+                raise
+            left_out.append(f"The core on Kubernetes {ground.kubernetes} and Ceph {ground.ceph} did not run: {error}")
+            continue
+        status = ground.pytest(chosen)
+        if status == _FAILED and again:
+            status, names = alone(ground)
+            passed_alone += names
+        statuses.append(status)
+    print(*left_out, sep="\n", end="\n" * bool(left_out))
+    if passed_alone:
+        print("These tests failed beside others, and passed when they ran alone:", *sorted(passed_alone), sep="\n  ")
+    if len(passed_alone) > _MAY_PASS_ALONE:
+        print(f"That are more than {_MAY_PASS_ALONE}: something is wrong with them.")
+        return _FAILED
+    return max(statuses)
+
+
+def alone(ground: Ground) -> tuple[int, list[str]]:
+    """Once more those that failed, one after the other: the exit status, and the names of those that passed now."""
+    before = ground.failed()
+    print(f"Some tests failed. Once more those {len(before)} alone, one after the other:", flush=True)
+    # In a worker: one that hangs for good takes that down, and not the run.
+    status = ground.pytest(["--last-failed", "--last-failed-no-failures=none", "--numprocesses=1"])
+    return (0 if status == _NONE_RAN else status), sorted(before - ground.failed())
+
+
+def everywhere() -> list[Ground]:
+    oldest, *_, newest = binaries.versions()
+    return [Ground(kubernetes, ceph) for kubernetes in (oldest, newest) for ceph in ceph_programs.SUITES]
+
+
+def matrix(grounds: list[Ground], arguments: list[str]) -> int:
+    """All tests on each of `grounds`; the table has what ran earlier, too."""
+    status = 0
+    for ground in grounds:
+        ground.built()
+        status = max(status, ground.pytest(arguments))
+        client = ceph_programs.version_of_this_machine()
+        outcome = report.read(
+            ground.state / "report.xml", kubernetes=ground.kubernetes, ceph=ground.ceph, client=client
+        )
+        (ground.state / "outcome.json").write_text(json.dumps(outcome.dump(), indent=1))
+        outcomes = [report.Outcome.load(json.loads(one.read_text())) for one in sorted(STATE.glob("*/outcome.json"))]
+        VERSIONS.write_text(report.document(outcomes))
+    print(VERSIONS.read_text())
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.runs", description=__doc__, epilog="The rest goes to pytest."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("test", help="all on the default releases, a core on the oldest")
+    one.add_argument("--again", action="store_true", help="run what failed once more alone, and accept a few that pass")
+    many = commands.add_parser("matrix", help="all on each combination of releases")
+    many.add_argument("--on", nargs="*", default=[], metavar="KUBERNETES/CEPH", help="as in 1.20/18; default: each")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

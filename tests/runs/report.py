@@ -1,0 +1,85 @@
+"""What a run of the tests came to, read from pytest's JUnit report."""
+
+import xml.etree.ElementTree as ET
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Outcome:
+    kubernetes: str
+    ceph: str
+    passed: int
+    failed: int
+    skipped: int
+    seconds: float
+    date: str
+    """Of its end, as in 2026-01-31."""
+    client: str
+    """The version of the librados that the tests used."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Why tests were skipped, and how many for each reason."""
+    failures: list[str] = field(default_factory=list)
+
+    def dump(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def load(cls, fields: dict[str, Any]) -> Self:
+        return cls(**fields)
+
+
+def read(report: Path, *, kubernetes: str, ceph: str, client: str) -> Outcome:
+    """The sum of all suites in a JUnit report; an error counts as a failure, and a test counts once."""
+    root = ET.parse(report).getroot()  # noqa: S314 - pytest wrote it just now
+    reasons: Counter[str] = Counter()
+    failures, passed, seconds, date = dict[str, None](), 0, 0.0, ""
+    for suite in root.iter("testsuite"):
+        seconds += float(suite.get("time", 0))
+        date = max(date, suite.get("timestamp", "")[:10])
+    for case in root.iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            failures[f"{case.get('classname', '')}::{case.get('name', '')}"] = None
+        elif (skipped := case.find("skipped")) is not None:
+            reasons[skipped.get("message", "")] += 1
+        else:
+            passed += 1
+    return Outcome(
+        kubernetes,
+        ceph,
+        passed=passed,
+        failed=len(failures),
+        skipped=reasons.total(),
+        seconds=seconds,
+        date=date,
+        client=client,
+        reasons=dict(sorted(reasons.items())),
+        failures=list(failures),
+    )
+
+
+def document(outcomes: list[Outcome]) -> str:
+    """docs/versions.md: a table of what ran, and what did not and why."""
+    lines = [
+        "# Versions",
+        "",
+        "What the tests were run on, and what came of it. `make test-matrix` writes this file.",
+        "",
+        "| Kubernetes | Ceph | librados of Sutler | passed | failed | skipped | minutes | date |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in outcomes:
+        cells = (one.kubernetes, one.ceph, one.client, one.passed, one.failed, one.skipped)
+        lines.append(f"| {' | '.join(map(str, cells))} | {one.seconds / 60:.0f} | {one.date} |")
+    lines += ["", "## Skipped", ""]
+    for one in outcomes:
+        for reason, count in one.reasons.items():
+            lines.append(f"- Kubernetes {one.kubernetes}, Ceph {one.ceph}: {count} tests: {reason}")
+    if any(one.failures for one in outcomes):
+        lines += ["", "## Failed", ""]
+        lines += [
+            f"- Kubernetes {one.kubernetes}, Ceph {one.ceph}: `{name}`" for one in outcomes for name in one.failures
+        ]
+    return "\n".join(lines) + "\n"
