@@ -17,11 +17,12 @@ KubeError
     └── Unavailable          5xx, and answers that are not the API server's
 """
 
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
 
 from sutler.errors import SutlerError
+from sutler.kube.redaction import WITHHELD, redacted
 
 # Nobody knows what an error text contains and how long it is.
 LONGEST_TEXT = 256
@@ -122,6 +123,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 class StatusCause(TypedDict, total=False):
     reason: str
+    message: str
     field: str
 
 
@@ -144,9 +146,7 @@ _CUT = " … "
 _decoder = msgspec.json.Decoder(Status)
 
 
-def api_error(
-    status: int, body: bytes, *, call: str, retry_after: str | None = None, sensitive: bool = False
-) -> ApiError:
+def api_error(status: int, body: bytes, *, call: str, retry_after: str | None = None, sent: Any = None) -> ApiError:
     """The error for an answer of the API server, or of whatever stands in front of it.
 
     Args:
@@ -154,16 +154,19 @@ def api_error(
         body: of the answer; dropped unless it is a Status.
         call: what was asked, for the text: "GET secrets default/a".
         retry_after: the header of that name.
-        sensitive: the request held secret bytes. A refusal may quote them: then only the fields' names are kept.
+        sent: the body of a request that held secrets. A refusal may quote them: they are taken out of its words.
     """
     said = _status(body)
     details = said.get("details") or {}
     reason = said.get("reason", "")
-    if sensitive and status in {400, 422}:
-        causes = [f"{cause.get('field', '?')}: {cause.get('reason', '?')}" for cause in details.get("causes") or ()]
-        message = ", ".join(causes) or "(text withheld: it may quote the secret)"
-    else:
-        message = said.get("message", "")
+    message = said.get("message", "")
+    causes = [each for cause in details.get("causes") or () if (each := _cause(cause)) not in message]
+    message = ", ".join(filter(None, (message, *causes)))
+    if sent is not None:
+        fields = ", ".join(
+            f"{cause.get('field', '?')}: {cause.get('reason', '?')}" for cause in details.get("causes") or ()
+        )
+        message = redacted(message, sent) or fields or WITHHELD
     return _kind(status, reason)(
         status,
         shortened(reason, 64),
@@ -171,6 +174,11 @@ def api_error(
         call=call,
         retry_after=_seconds(retry_after, details),
     )
+
+
+def _cause(cause: StatusCause) -> str:
+    """As the API server words it in its message, where that has it."""
+    return ": ".join(filter(None, (cause.get("field"), cause.get("message") or cause.get("reason"))))
 
 
 def status_error(status: Status, *, call: str) -> ApiError:

@@ -127,7 +127,11 @@ class Transport:
                 retry_after = response.headers.get("Retry-After")
                 body = await response.read()
                 raise api_error(
-                    response.status, body, call=call.name, retry_after=retry_after, sensitive=call.sensitive
+                    response.status,
+                    body,
+                    call=call.name,
+                    retry_after=retry_after,
+                    sent=call.body if call.sensitive else None,
                 )
             yield response
         finally:
