@@ -15,7 +15,7 @@ from sutler.registry.injection import (
 )
 from webhook.patch import add_secrets
 from webhook.review import Pod, Request, ReviewError, Verdict
-from webhook.state import State
+from webhook.state import State, Trouble
 
 _LONGEST_WARNING = 120  # the API asks for no more
 _MOST_WARNINGS = 5
@@ -187,8 +187,22 @@ def _warn(wanted: _Wanted, facts: Facts, missing: list[str], add: tuple[str, ...
         wanted.warnings.append(f"sutler: ServiceAccount {facts.account} does not list pull secret {refused}, not added")
     for name in add:
         trouble = state.troubles.get(wanted.inject[name].name)
-        if trouble:
-            wanted.warnings.append(f"sutler: pull secret {name}: {trouble}")
+        if trouble and trouble.concerns(facts.namespace):
+            wanted.warnings.append(f"sutler: pull secret {name}: {_here(trouble, facts.namespace, name)}")
+
+
+def _here(trouble: Trouble, namespace: str, secret: str) -> str:
+    """Of what is wrong with a mapping what concerns this namespace, where that is said apart."""
+    place = f"{namespace}/{secret}"
+    told = next((part for part in _parts(trouble.text) if part.startswith((f"{place} ", f"{place}:"))), "")
+    if told or trouble.lacking is None:
+        return told or trouble.text
+    return f"it is not in this namespace yet ({trouble.text})"
+
+
+def _parts(text: str) -> list[str]:
+    """Of a text such as `Reason: NAMESPACE/SECRET …; NAMESPACE/SECRET …. What to do`, those between the semicolons."""
+    return text.partition(": ")[2].partition(". ")[0].split("; ")
 
 
 def _outcome(wanted: _Wanted, missing: list[str], add: tuple[str, ...]) -> Outcome:

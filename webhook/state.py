@@ -2,11 +2,23 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sutler.registry import MappingIndex
 from sutler.registry.injection import Account, Labels, read_account
 from sutler.registry.mapping import Mapping as RegistryMapping
+
+
+class Trouble(NamedTuple):
+    """Why a mapping's Secret may not be in a namespace."""
+
+    text: str
+    lacking: frozenset[str] | None = None
+    """Where it is not; None for where nobody has said so, which may be anywhere."""
+
+    def concerns(self, namespace: str) -> bool:
+        return self.lacking is None or namespace in self.lacking
+
 
 UNRESTRICTED = Account()  # one for all of them: there may be tens of thousands
 
@@ -25,8 +37,8 @@ class State:
     """Read at every request. What it holds is swapped whole or kept up to date by a reflector, never half changed."""
 
     index: MappingIndex = field(default_factory=MappingIndex)
-    troubles: Mapping[str, str] = field(default_factory=dict)
-    """By mapping: why its Secret can't be brought into any namespace."""
+    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    """By mapping that is not ready."""
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
     """By namespace/name."""

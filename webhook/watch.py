@@ -15,15 +15,17 @@ from sutler.registry.injection import Account, Labels
 from sutler.registry.mapping import Mapping as RegistryMapping
 from webhook.server import TALLY
 from webhook.serving import spare_collector
-from webhook.state import State, keep_account
+from webhook.state import State, Trouble, keep_account
 
 _ASK_SECONDS = 1.0  # of the three that the API server waits for us
 _SETTLE_SECONDS = 0.05
+_LISTED = 500
+"""Namespaces that a status lists at most."""
 
 _log = log.get(__name__)
 
-KeptMapping = tuple[RegistryMapping | MappingError, str]
-"""What it says or why it can't be used, and why its Secret can't be brought into any namespace ("" if it can)."""
+KeptMapping = tuple[RegistryMapping | MappingError, Trouble | None]
+"""What it says or why it can't be used, and why its Secret may not be where Pods need it."""
 
 
 class Watch:
@@ -31,6 +33,8 @@ class Watch:
         self._client = client
         self._state = state
         self._dirty = asyncio.Event()
+        self._stale = True
+        """Whether the index is older than the mappings: most news is only of their status."""
         self._compiled = False
         self._mappings: Reflector[KeptMapping] = Reflector(client, REGISTRY_MAPPINGS, keep=keep_mapping)
         self._mappings.subscribe(self._changed)
@@ -67,6 +71,8 @@ class Watch:
             TALLY.forget(change.key)
         elif isinstance(change.new[0], MappingError):
             _log.warning("a mapping is not used", mapping=change.key, problems=change.new[0].problems)
+        if change.old is None or change.new is None or change.old[0] != change.new[0]:
+            self._stale = True
         self._dirty.set()
 
     async def _compile(self) -> NoReturn:
@@ -76,8 +82,10 @@ class Watch:
             self._dirty.clear()
             kept = list(self._mappings.store.values())
             usable = [mapping for mapping, _ in kept if isinstance(mapping, RegistryMapping)]
-            # Ten thousand mappings take a moment: requests are answered by the old index meanwhile.
-            self._state.index = await asyncio.to_thread(MappingIndex, usable)
+            if self._stale:
+                self._stale = False
+                # Ten thousand mappings take a moment: requests are answered by the old index meanwhile.
+                self._state.index = await asyncio.to_thread(MappingIndex, usable)
             self._state.troubles = {mapping.name: trouble for mapping, trouble in kept if trouble}
             if not self._compiled:
                 self._compiled = True
@@ -102,7 +110,7 @@ def keep_mapping(obj: Json) -> KeptMapping:
     try:
         return parse_mapping(obj), _trouble(obj)
     except MappingError as error:
-        return error, ""
+        return error, None
 
 
 def keep_labels(obj: Json) -> Labels:
@@ -110,11 +118,18 @@ def keep_labels(obj: Json) -> Labels:
     return labels
 
 
-def _trouble(obj: Json) -> str:
-    """What the secrets controller found wrong with the source: then no namespace can have a new copy."""
-    for condition in (obj.get("status") or {}).get("conditions") or ():
+def _trouble(obj: Json) -> Trouble | None:
+    """What the secrets controller found wrong. Without a source no namespace can have a new copy."""
+    status = obj.get("status") or {}
+    for condition in status.get("conditions") or ():
         if condition.get("type") == "Ready" and condition.get("status") == "False":
             reason = str(condition.get("reason", ""))
-            if reason.startswith("Source"):
-                return f"{reason}: {condition.get('message', '')}"
-    return ""
+            text = f"{reason}: {condition.get('message', '')}"
+            return Trouble(text, None if reason.startswith("Source") else _lacking(status))
+    return None
+
+
+def _lacking(status: Json) -> frozenset[str] | None:
+    """The namespaces without it; None where the status, or an older definition of it, has no whole list."""
+    listed = (status.get("namespaces") or {}).get("lacking")
+    return None if listed is None or len(listed) >= _LISTED else frozenset(listed)

@@ -15,8 +15,9 @@ from provisioner.secrets.restraint import Restraint
 from provisioner.secrets.status import Obstacle
 from provisioner.secrets.world import Copies, Declared, Namespace, World, keep_mapping, keep_namespace
 from provisioner.secrets.write import Writer
+from sutler.kube.backoff import Backoff
 from sutler.kube.client import Client
-from sutler.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, LeaseLost, NotFound
+from sutler.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, KubeError, LeaseLost, NotFound
 from sutler.kube.events import EventRecorder
 from sutler.kube.queue import WorkQueue
 from sutler.kube.reflector import SILENCE, Change, Reflector
@@ -25,8 +26,10 @@ from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SECRETS
 RESYNC = 600.0
 """Seconds after which everything is looked at again, in memory, whatever the watches showed."""
 
-LOOK_AGAIN = 0.5
-"""Seconds until a copy is looked at again that was not as the watch had shown it so far."""
+SURPRISES = 3
+"""So often in a row a copy may be other than the watch has shown it; then it is an obstacle, and told."""
+
+_LOOK_AGAIN = Backoff(first=0.5, most=300.0)
 
 FOREIGN_LEAST, FOREIGN_MOST = 10.0, 300.0
 """Seconds until the next look at a foreign Secret in the way, for the case that no watch shows its end: as long as it
@@ -83,6 +86,7 @@ class Controller:
         self._writer = Writer(writing, copies)
         self._restraint = Restraint()
         self._obstacles: dict[str, Obstacle] = {}
+        self._surprises: dict[str, int] = {}
         self._reporter = Reporter(writing, events, self._world, self._obstacles)
         self._workers = workers
         self._queues: Queues | None = None
@@ -100,6 +104,7 @@ class Controller:
         for reflector in self.reflectors.values():
             await reflector.wait_synced()
         self._obstacles.clear()
+        self._surprises.clear()
         queues = self._queues = Queues(self._workers)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -127,6 +132,8 @@ class Controller:
 
     async def _handle(self, target: str) -> float | None:
         """Brings one copy to where it should be. Returns the seconds until the next look, if one is due anyhow."""
+        if owner := self._world.open(target.partition("/")[0]) and self._world.owner(target):
+            await self._world.prepare(owner)
         action = decide(self._world, target)
         content = action.content if isinstance(action, Create | Patch | Recreate) else None
         if content and (wait := self._restraint.wait(target, content.fingerprint)):
@@ -136,19 +143,27 @@ class Controller:
             obstacle = await self._writer.apply(target, action)
         except LeaseLost:
             raise
-        except (AlreadyExists, Conflict, NotFound):
-            return LOOK_AGAIN
+        except (AlreadyExists, Conflict, NotFound) as error:
+            return self._surprised(target, error)
         except KubeError as error:
             if isinstance(error, Forbidden) and "being terminated" in error.message:
-                return LOOK_AGAIN  # the watch is about to show that the namespace is going
-            self._met(target, Obstacle(str(error)))
+                return self._surprised(target, error)  # the watch is about to show that the namespace is going
+            self._met(target, Obstacle(_words(error)))
             raise
+        self._surprises.pop(target, None)
         self._met(target, obstacle)
         if obstacle is None:
             if content:
                 self._restraint.wrote(target, content.fingerprint)
             return None
         return min(FOREIGN_MOST, max(FOREIGN_LEAST, time.monotonic() - self._obstacles[target].since))
+
+    def _surprised(self, target: str, error: ApiError) -> float:
+        """Something is not as the watch has shown it so far, which mostly is over soon."""
+        times = self._surprises[target] = self._surprises.get(target, 0) + 1
+        if times > SURPRISES:
+            self._met(target, Obstacle(_words(error)))
+        return _LOOK_AGAIN.delay(times)
 
     def _met(self, target: str, obstacle: Obstacle | None) -> None:
         """Remembers what is in the way of a copy, or that nothing is any more."""
@@ -177,6 +192,9 @@ class Controller:
                 self._look_at_selected(declared.mapping.secret, self._world.selected(declared.mapping))
                 # The others that want the same Secret gain or lose a rival.
                 self._report_on_secret(declared.mapping.secret)
+                # What it copies from may itself be the copy of a mapping that is gone.
+            if declared and declared.source:
+                self._queues.copies.add(f"{self._world.own_namespace}/{declared.source}")
         for target in self._world.copies.of(change.key):
             self._queues.copies.add(target)
 
@@ -218,3 +236,8 @@ class Controller:
         if self._queues is not None:
             for mapping in self._world.with_secret(secret):
                 self._queues.mappings.add(mapping)
+
+
+def _words(error: KubeError) -> str:
+    """The API server's own, where it has said something."""
+    return (isinstance(error, ApiError) and error.message) or str(error)

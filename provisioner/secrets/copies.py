@@ -52,6 +52,8 @@ class Copy:
     """Whether its annotation names its own place."""
     foreign: bool
     """Whether it is not ours after all: it lacks the labels, or its annotation names another place."""
+    finalizers: tuple[str, ...] | None = None
+    """What its deletion waits for; None where it is not being deleted."""
 
 
 def keep_copy(secret: Json) -> Copy:
@@ -69,6 +71,7 @@ def keep_copy(secret: Json) -> Copy:
         annotated=bool(annotations),
         placed=annotations.get(PLACE) == place,
         foreign=labels.get(MANAGED_BY) != MANAGER or not labels.get(MAPPING) or annotations.get(PLACE, place) != place,
+        finalizers=tuple(metadata.get("finalizers") or ()) if "deletionTimestamp" in metadata else None,
     )
 
 

@@ -48,7 +48,14 @@ class Blocked:
     mapping: str
 
 
-Action = Nothing | Create | Patch | Recreate | Delete | Blocked
+@dataclass(frozen=True)
+class Wait:
+    """It is being deleted and waits for others: no copy can be made before it is gone."""
+
+    finalizers: tuple[str, ...]
+
+
+Action = Nothing | Create | Patch | Recreate | Delete | Blocked | Wait
 
 
 def decide(world: World, target: str) -> Action:  # noqa: PLR0911 - a list of cases
@@ -59,9 +66,12 @@ def decide(world: World, target: str) -> Action:  # noqa: PLR0911 - a list of ca
     copy = world.copies.get(target)
     owner = world.owner(target)
     if owner is None:
-        return Delete(copy) if copy and _unwanted(world, copy) else Nothing()
+        going = copy is not None and copy.finalizers is not None
+        return Delete(copy) if copy and not going and _unwanted(world, copy) else Nothing()
     if copy and copy.foreign:
         return Blocked(owner.name)
+    if copy and copy.finalizers is not None:
+        return Wait(copy.finalizers)
     usable = world.content(owner)
     if isinstance(usable, Problem):
         # Better the last good credentials than none: whoever wants them gone deletes the mapping.
@@ -77,12 +87,13 @@ def decide(world: World, target: str) -> Action:  # noqa: PLR0911 - a list of ca
 
 
 def right(copy: Copy, mapping: str, content: Content) -> bool:
-    """Whether a copy is as it should be."""
-    return (copy.mapping, copy.type, copy.fingerprint, copy.placed) == (
+    """Whether a copy is as it should be, and stays."""
+    return (copy.mapping, copy.type, copy.fingerprint, copy.placed, copy.finalizers) == (
         mapping,
         content.type,
         content.fingerprint,
         True,
+        None,
     )
 
 

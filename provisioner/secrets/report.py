@@ -23,6 +23,9 @@ FIRST_PROGRESS = 1.0
 PACE = 30.0
 """Working out statuses, each of which looks at every namespace, takes at most one part in 31 of the time."""
 
+LONGEST_PACE = 10.0
+"""Seconds between two of them at most: a machine that stood still in between must not silence them."""
+
 _log = log.get(__name__)
 
 
@@ -47,10 +50,12 @@ class Reporter:
             self._progress_due.pop(name, None)
             return None
         declared = replace(declared, status=self._written.get(name, declared.status))
+        if declared.mapping and declared.mapping.copy_from:
+            await self._world.prepare(declared.mapping)
         began = time.perf_counter()
         found = survey(self._world, declared.mapping, self._obstacles) if declared.mapping else Survey()
         verdict = judge(self._world, declared, found)
-        await asyncio.sleep(PACE * (time.perf_counter() - began))
+        await asyncio.sleep(min(LONGEST_PACE, PACE * (time.perf_counter() - began)))
         if wait := self._not_yet(name, verdict):
             return wait
         await self._write(declared, found, verdict)

@@ -1,7 +1,7 @@
 """What a mapping's status says. Pure: from the world and the obstacles met, to the object's `status`."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from provisioner.secrets.content import Problem, Usable
@@ -10,10 +10,11 @@ from provisioner.secrets.world import Declared, World
 from sutler.kube.errors import shortened
 from sutler.kube.resources import Json
 from sutler.registry import mapping as registry
+from sutler.registry.lacking import some
 from sutler.registry.mapping import Mode
 
-NAMED = 3
-"""At most so many Secrets are named in one message."""
+LISTED = 500
+"""At most so many namespaces are listed in a status."""
 
 LONGEST_CAUSE = 4000
 """Characters of what is wrong with a mapping or a source: there may be hundreds of registries and any number of keys,
@@ -38,6 +39,8 @@ class Survey:
     synced: int = 0
     conflicts: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
+    """Namespaces without the Secret, or with one that is another's or goes."""
 
     @property
     def pending(self) -> int:
@@ -66,13 +69,23 @@ def survey(world: World, mapping: registry.Mapping, obstacles: Mapping[str, Obst
             found.synced += 1
         elif mapping.copy_from is None or mapping.mode is Mode.OBSERVE:
             continue
-        elif (obstacle := obstacles.get(target)) and obstacle.foreign:
-            found.conflicts.append(f"{target} {obstacle.message}")
-        elif rival := _rival(world, mapping, target):
-            found.conflicts.append(f"{target} {rival}")
-        elif obstacle:
-            found.failures.append(f"{target}: {obstacle.message}")
+        else:
+            obstacle = obstacles.get(target)
+            _survey_missing(found, world, mapping, target, obstacle)
+            if copy is None or copy.foreign or copy.mapping != mapping.name or copy.finalizers is not None:
+                found.lacking.append(namespace)
     return found
+
+
+def _survey_missing(
+    found: Survey, world: World, mapping: registry.Mapping, target: str, obstacle: Obstacle | None
+) -> None:
+    if obstacle and obstacle.foreign:
+        found.conflicts.append(f"{target} {obstacle.message}")
+    elif rival := _rival(world, mapping, target):
+        found.conflicts.append(f"{target} {rival}")
+    elif obstacle:
+        found.failures.append(f"{target}: {obstacle.message}")
 
 
 def _rival(world: World, mapping: registry.Mapping, target: str) -> str:
@@ -110,9 +123,10 @@ def judge(world: World, declared: Declared, found: Survey) -> Verdict:  # noqa: 
     if mapping.mode is Mode.OBSERVE:
         return Verdict(True, "Observing", f"{found.selected} namespaces would get a copy; nothing is changed.{notes}")
     if found.conflicts:
-        return Verdict(False, "Conflict", f"{_conflicts(mapping, found)}{notes}")
+        also = f" {_failures(found)}" if found.failures else ""
+        return Verdict(False, "Conflict", f"{_conflicts(mapping, found)}{also}{notes}")
     if found.failures:
-        return Verdict(False, "CopyFailed", f"{_some(found.failures)}. It will be tried again.{notes}")
+        return Verdict(False, "CopyFailed", f"{_failures(found)}{notes}")
     if found.pending:
         return Verdict(
             False,
@@ -135,6 +149,8 @@ def status_of(declared: Declared, found: Survey, verdict: Verdict, now: str) -> 
     status: Json = {"observedGeneration": declared.generation, "conditions": conditions}
     if declared.mapping:
         status["namespaces"] = {"selected": found.selected, "synced": found.synced}
+        if not verdict.holds:
+            status["namespaces"]["lacking"] = sorted(found.lacking)[:LISTED]
         if declared.mapping.copy_from is None:
             del status["namespaces"]["synced"]
     return status
@@ -160,11 +176,10 @@ def _condition(declared: Declared, kind: str, verdict: Verdict, now: str) -> Jso
 
 def _conflicts(mapping: registry.Mapping, found: Survey) -> str:
     return (
-        f"{_some(found.conflicts)}. Secrets that are not this mapping's are never touched: remove or rename them, "
-        f"or give the mapping another spec.pullSecret.name than {mapping.secret}."
+        f"{some(sorted(found.conflicts), "; ")}. Secrets that are not this mapping's are never touched: remove or rename "
+        f"them, or give the mapping another spec.pullSecret.name than {mapping.secret}."
     )
 
 
-def _some(texts: Sequence[str]) -> str:
-    named = "; ".join(sorted(texts)[:NAMED])
-    return named if len(texts) <= NAMED else f"{named}; and {len(texts) - NAMED} more"
+def _failures(found: Survey) -> str:
+    return f"{some(sorted(found.failures), "; ")}. It will be tried again."

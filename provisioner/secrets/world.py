@@ -1,5 +1,6 @@
 """All that the decisions about copies rest on, in memory: mappings, sources, namespaces and the copies themselves."""
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -37,9 +38,12 @@ class Declared:
     """What it says; None if that is impossible, `problem` tells why."""
     problem: str = ""
     status: Json = field(default_factory=dict)
+    source: str = ""
+    """The Secret that it copies from, even where the rest of it is impossible."""
 
     def same_spec(self, other: "Declared | None") -> bool:
-        return other is not None and (self.mapping, self.problem) == (other.mapping, other.problem)
+        mine = self.mapping, self.problem, self.source
+        return other is not None and mine == (other.mapping, other.problem, other.source)
 
     @property
     def copying(self) -> registry.Mapping | None:
@@ -63,8 +67,21 @@ def keep_mapping(found: Json) -> Declared:
     except Exception as error:  # noqa: BLE001 - a mapping that is not known at all would lose its copies
         problem = f"it can't be read ({type(error).__name__})"
     return Declared(
-        metadata["name"], metadata["uid"], metadata.get("generation", 0), mapping, problem, found.get("status") or {}
+        metadata["name"],
+        metadata["uid"],
+        metadata.get("generation", 0),
+        mapping,
+        problem,
+        found.get("status") or {},
+        _source(found),
     )
+
+
+def _source(found: Json) -> str:
+    spec = found.get("spec")
+    pull = spec.get("pullSecret") if isinstance(spec, dict) else None
+    source = pull.get("copyFrom") if isinstance(pull, dict) else None
+    return source if isinstance(source, str) else ""
 
 
 class Copies:
@@ -139,6 +156,7 @@ class World:
         self._sources = sources
         self._by_secret: dict[str, set[str]] = defaultdict(set)
         self._contents: dict[str, tuple[registry.Mapping, Source | None, Usable | Problem]] = {}
+        self._preparing = asyncio.Lock()
         for name, declared in mappings.items():
             self.mapping_changed(name, None, declared)
 
@@ -169,9 +187,7 @@ class World:
     def is_source(self, target: str) -> bool:
         """Whether it is what some mapping copies from: never to be touched, whatever labels it bears."""
         namespace, name = target.split("/")
-        return namespace == self.own_namespace and any(
-            declared.mapping is not None and declared.mapping.copy_from == name for declared in self.mappings.values()
-        )
+        return namespace == self.own_namespace and any(each.source == name for each in self.mappings.values())
 
     def owner(self, target: str) -> registry.Mapping | None:
         """The mapping whose copy belongs there: of several that want it the one that has it, else the first by name."""
@@ -191,10 +207,32 @@ class World:
 
     def content(self, mapping: registry.Mapping) -> Usable | Problem:
         """What the mapping's copies hold. Worked out once for each version of mapping and source."""
-        source = self._sources.get(f"{self.own_namespace}/{mapping.copy_from}")
-        if (known := self._contents.get(mapping.name)) and known[0] == mapping and known[1] is source:
+        if known := self._known(mapping):
+            return known
+        source = self._source(mapping)
+        return self._keep(mapping, source, content_of(mapping, source))
+
+    async def prepare(self, mapping: registry.Mapping) -> None:
+        """Has `content` answer at once.
+
+        A thousand keys beside a thousand registries take longer than a lease lasts: beside the event loop, and one
+        mapping at a time.
+        """
+        async with self._preparing:
+            while not self._known(mapping):
+                source = self._source(mapping)
+                self._keep(mapping, source, await asyncio.to_thread(content_of, mapping, source))
+
+    def _source(self, mapping: registry.Mapping) -> Source | None:
+        return self._sources.get(f"{self.own_namespace}/{mapping.copy_from}")
+
+    def _known(self, mapping: registry.Mapping) -> Usable | Problem | None:
+        known = self._contents.get(mapping.name)
+        if known and known[1] is self._source(mapping) and (known[0] is mapping or known[0] == mapping):
             return known[2]
-        content = content_of(mapping, source)
+        return None
+
+    def _keep(self, mapping: registry.Mapping, source: Source | None, content: Usable | Problem) -> Usable | Problem:
         self._contents[mapping.name] = (mapping, source, content)
         return content
 

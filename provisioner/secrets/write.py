@@ -1,12 +1,13 @@
 """Carries out what was decided about a copy: one request each, two where a Secret has to be made anew."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import assert_never
 
 from prometheus_client import Counter
 
 from provisioner.secrets.copies import Content, Copy, body, keep_copy, patch
-from provisioner.secrets.decide import Action, Blocked, Create, Delete, Nothing, Patch, Recreate
+from provisioner.secrets.decide import Action, Blocked, Create, Delete, Nothing, Patch, Recreate, Wait
 from provisioner.secrets.status import Obstacle
 from provisioner.secrets.world import Copies
 from sutler import log
@@ -36,6 +37,8 @@ class Writer:
                 return None
             case Blocked():
                 return Obstacle(FOREIGN, foreign=True)
+            case Wait(finalizers):
+                return going(finalizers)
             case Create(mapping, content):
                 return await self._create(target, mapping, content)
             case Patch(mapping, content, copy):
@@ -58,6 +61,8 @@ class Writer:
             if found.foreign:
                 return Obstacle(FOREIGN, foreign=True)
             self._copies.wrote(target, found)
+            if found.finalizers is not None:
+                return going(found.finalizers)
             raise
         self._wrote("create", target, keep_copy(made))
         return None
@@ -78,3 +83,8 @@ class Writer:
         self._copies.wrote(target, copy)
         WRITES.labels(operation).inc()
         _log.debug("copy", operation=operation, secret=target)
+
+
+def going(finalizers: Sequence[str]) -> Obstacle:
+    waits = f" and waits for finalizers {', '.join(finalizers)}" if finalizers else ""
+    return Obstacle(f"it is being deleted{waits}")

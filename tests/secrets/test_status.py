@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from provisioner.secrets import write
 from provisioner.secrets.content import keep_source
 from provisioner.secrets.copies import Copy, body, keep_copy
-from provisioner.secrets.status import Obstacle, Survey, judge, ready_reason, status_of, survey
+from provisioner.secrets.decide import Delete, Nothing, Wait, decide
+from provisioner.secrets.status import LISTED, Obstacle, Survey, judge, ready_reason, status_of, survey
 from provisioner.secrets.world import Copies, World, keep_mapping, keep_namespace
 from tests.secrets import objects
 from tests.secrets.objects import Json, auth, config
@@ -31,13 +33,17 @@ def world(*mappings: Json, copied: tuple[str, ...] = (), source: Json | None = S
 
 
 def copy_of(made: World, namespace: str, owner: str) -> Copy:
+    return keep_copy(body_of(made, namespace, owner))
+
+
+def body_of(made: World, namespace: str, owner: str) -> Json:
     mapping = made.mappings[owner].mapping
     assert mapping is not None
     usable = made.content(mapping)
     assert not hasattr(usable, "reason")
     whole = body(f"{namespace}/pull", owner, usable.content)
     whole["metadata"] |= {"uid": "uid", "resourceVersion": "7"}
-    return keep_copy(whole)
+    return whole
 
 
 def status(made: World, name: str = "pull", **obstacles: Obstacle) -> Json:
@@ -45,6 +51,21 @@ def status(made: World, name: str = "pull", **obstacles: Obstacle) -> Json:
     by_target = {f"{namespace.replace('_', '-')}/pull": obstacle for namespace, obstacle in obstacles.items()}
     found = survey(made, declared.mapping, by_target) if declared.mapping else Survey()
     return status_of(declared, found, judge(made, declared, found), NOW)
+
+
+def replace_source(made: World, source: Json) -> World:
+    kept = {f"{objects.OWN}/source": keep_source(source)}
+    return World(objects.OWN, made.mappings, made.namespaces, kept, made.copies)
+
+
+def with_copy(made: World, namespace: str, metadata: Json) -> World:
+    """With this of its copy's metadata changed."""
+    copies = {target: copy for target in made.copies.targets() if (copy := made.copies.get(target))}
+    whole = body_of(made, namespace, "pull")
+    whole["metadata"] |= metadata
+    copies[f"{namespace}/pull"] = keep_copy(whole)
+    sources = {f"{objects.OWN}/source": keep_source(SOURCE)}
+    return World(objects.OWN, made.mappings, made.namespaces, sources, Copies(copies))
 
 
 def condition(told: Json, kind: str = "Ready") -> Json:
@@ -81,7 +102,49 @@ def test_copies_on_their_way_are_counted() -> None:
     told = status(world(pull(), copied=SPACES[:1]))
     assert condition(told)["reason"] == "Copying"
     assert condition(told)["status"] == "False"
-    assert told["namespaces"] == {"selected": 4, "synced": 1}
+    assert told["namespaces"] == {"selected": 4, "synced": 1, "lacking": ["team-b", "team-c", "team-d"]}
+
+
+def test_copy_that_is_only_outdated_does_not_lack() -> None:
+    made = world(pull(), copied=SPACES)
+    rotated = objects.secret("source", config(quay__io=auth("u", "new")))
+    made = replace_source(made, rotated)
+    told = status(made)
+    assert condition(told)["reason"] == "Copying"
+    assert told["namespaces"] == {"selected": 4, "synced": 0, "lacking": []}
+
+
+def test_copy_that_waits_for_a_finalizer_lacks_and_is_named() -> None:
+    made = world(pull(), copied=SPACES)
+    going = {"deletionTimestamp": NOW, "finalizers": ["example.com/keep"]}
+    made = with_copy(made, "team-a", going)
+    assert decide(made, "team-a/pull") == Wait(("example.com/keep",))
+    told = status(made, team_a=write.going(("example.com/keep",)))
+    words = "team-a/pull: it is being deleted and waits for finalizers example.com/keep. It will be tried again."
+    assert (condition(told)["reason"], condition(told)["message"]) == ("CopyFailed", words)
+    assert told["namespaces"] == {"selected": 4, "synced": 3, "lacking": ["team-a"]}
+
+
+def test_unwanted_copy_that_goes_already_is_not_deleted_again() -> None:
+    made = with_copy(world(pull(), copied=SPACES), "team-a", {"deletionTimestamp": NOW, "finalizers": ["a/b"]})
+    assert isinstance(made.mappings, dict)
+    old = made.mappings.pop("pull")
+    made.mapping_changed("pull", old, None)
+    assert decide(made, "team-a/pull") == Nothing()
+    assert isinstance(decide(made, "team-b/pull"), Delete)
+
+
+def test_conflict_does_not_hide_a_failure() -> None:
+    told = status(world(pull(), copied=SPACES[2:]), team_a=FOREIGN, team_b=Obstacle("exceeded quota"))
+    assert condition(told)["reason"] == "Conflict"
+    assert "team-b/pull: exceeded quota. It will be tried again." in condition(told)["message"]
+
+
+def test_namespaces_that_lack_are_listed_up_to_what_the_definition_allows() -> None:
+    made = world(pull())
+    assert isinstance(made.namespaces, dict)
+    made.namespaces.update({f"n{n}": keep_namespace({"metadata": {"name": f"n{n}"}}) for n in range(LISTED + 9)})
+    assert len(status(made)["namespaces"]["lacking"]) == LISTED
 
 
 def test_foreign_secrets_in_the_way_are_named_but_not_all_of_them() -> None:
@@ -131,7 +194,7 @@ LONG = tuple(f"registry-{number}.example.com/{'a' * 200}" for number in range(25
         (tuple(f"{name}/*" for name in LONG), config(), "Invalid", "Copies that exist stay as they are."),
         (LONG, config(quay__io=auth("u", "p")), "SourceUnusable", "keep the copies that they have."),
         (("ghcr.io",), config(**dict.fromkeys(LONG, auth("u", "p"))), "SourceUnusable", "the copies that they have."),
-        (("quay.io",), config(quay__io=auth("u", "p"), **dict.fromkeys(LONG, "")), "Synced", "…."),
+        (("quay.io",), config(quay__io=auth("u", "p"), **dict.fromkeys(LONG, "")), "Synced", "and 253 more."),
     ],
     ids=["bad registries", "registries", "keys", "keys without credentials"],
 )
@@ -144,6 +207,8 @@ def test_a_message_of_hundreds_of_causes_fits_into_a_status(
     assert found["reason"] == reason
     assert found["message"].endswith(end)
     assert len(found["message"]) <= LONGEST_MESSAGE
+    if reason != "Invalid":
+        assert len(found["message"]) < 2000, "people read it in one line"
 
 
 def test_observing_mapping_is_ready_and_changes_nothing() -> None:

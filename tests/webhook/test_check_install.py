@@ -238,6 +238,9 @@ def test_installation_without_faults_or_mappings_has_no_problem() -> None:
     assert any("could not be tried: there is no mapping yet" in each.as_text() for each in found)
 
 
+WEBHOOK = {"webhook": deployment("webhook", 1)}
+
+
 @pytest.mark.parametrize(
     ("changes", "what", "not_said"),
     [
@@ -248,7 +251,11 @@ def test_installation_without_faults_or_mappings_has_no_problem() -> None:
             "ok       The acc",
         ),
         ({"unseen": ["Leases"], "leases": {}}, "whether one leads could not be looked at", "none leads"),
-        ({"unseen": ["Leases"], "leases": {}, "deployments": {}}, "unknown, without Leases", "not installed"),
+        (
+            {"unseen": ["Leases"], "leases": {}, "deployments": WEBHOOK},
+            "unknown, without Leases",
+            "secrets is not there:",
+        ),
         (
             {"unseen": [REGISTRATION], "deployments": {}},
             "elsewhere is unknown",

@@ -12,7 +12,8 @@ from sutler.registry.injection import Account
 from tests.webhook.pods import BLUE, GHCR, QUAY, Json, decided, patched, pod, response_to, secrets_after, state
 from webhook.decide import Outcome
 from webhook.review import ReviewError
-from webhook.state import UNRESTRICTED, keep_account
+from webhook.state import UNRESTRICTED, Trouble, keep_account
+from webhook.watch import keep_mapping
 
 APP = "quay.io/acme/app:1"
 TOOL = "ghcr.io/acme/tool@sha256:" + "a" * 64
@@ -208,7 +209,7 @@ def test_warnings_are_few_and_short() -> None:
 
 def test_secret_that_cannot_be_brought_is_injected_all_the_same_with_a_warning() -> None:
     known = state()
-    known.troubles = {"quay": "SourceMissing: Secret quay-credentials is not in Sutler's namespace"}
+    known.troubles = {"quay": Trouble("SourceMissing: Secret quay-credentials is not in Sutler's namespace")}
     response = response_to(pod(APP), known)
     assert "patch" in response
     assert response["warnings"] == [
@@ -216,6 +217,53 @@ def test_secret_that_cannot_be_brought_is_injected_all_the_same_with_a_warning()
     ]
     assert "warnings" not in response_to(pod(TOOL), known)
     assert "warnings" not in response_to(pod(APP, imagePullSecrets=[{"name": "quay-secret"}]), known)
+
+
+HERE = "default/quay-secret"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            f"Conflict: other/quay-secret exists; {HERE} belongs to mapping acme. Secrets that are not",
+            f"{HERE} belongs to mapping acme",
+        ),
+        (f"CopyFailed: {HERE}: exceeded quota: small. It will be tried again.", f"{HERE}: exceeded quota: small"),
+        ("Copying: 3 of 4 namespaces have it", "it is not in this namespace yet (Copying: 3 of 4 namespaces have it)"),
+        ("Conflict: a-default/quay-secret exists", "it is not in this namespace yet (Conflict: a-default/quay"),
+    ],
+)
+def test_secret_that_is_not_where_the_pod_is_gives_a_warning_there_and_nowhere_else(text: str, said: str) -> None:
+    known = state()
+    known.troubles = {"quay": Trouble(text, frozenset(["default"]))}
+    (warning,) = response_to(pod(APP), known)["warnings"]
+    assert warning.startswith(f"sutler: pull secret quay-secret: {said}")
+    known.troubles = {"quay": Trouble(text, frozenset(["team-b"]))}
+    assert "warnings" not in response_to(pod(APP), known)
+
+
+def declared(reason: str, ready: str = "False", **namespaces: Any) -> Json:
+    condition = {"type": "Ready", "status": ready, "reason": reason, "message": "why"}
+    spec = {"registries": ["quay.io"], "pullSecret": {"name": "s"}, "namespaceSelector": {}}
+    status = {"conditions": [condition], "namespaces": namespaces}
+    return {"metadata": {"name": "m"}, "spec": spec, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "trouble"),
+    [
+        (declared("Synced", "True"), None),
+        (declared("SourceMissing", lacking=["a"]), Trouble("SourceMissing: why")),
+        (declared("Conflict", lacking=["a"]), Trouble("Conflict: why", frozenset(["a"]))),
+        (declared("Copying", lacking=[]), Trouble("Copying: why", frozenset())),
+        (declared("CopyFailed", selected=2, synced=1), Trouble("CopyFailed: why")),
+        (declared("Copying", lacking=[str(n) for n in range(500)]), Trouble("Copying: why")),
+    ],
+)
+def test_trouble_is_read_from_the_status_of_a_mapping(mapping: Json, trouble: Trouble | None) -> None:
+    """Without a whole list of namespaces it may be any."""
+    assert keep_mapping(mapping)[1] == trouble
 
 
 def test_dry_run_is_answered_alike() -> None:
