@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from sutler import log
 from sutler.kube.client import Client, Json
 from sutler.kube.errors import KubeError
-from sutler.kube.reflector import Change, Reflector
+from sutler.kube.reflector import Change, Reflector, unready
 from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SERVICE_ACCOUNTS
 from sutler.registry import MappingError, MappingIndex, parse_mapping
 from sutler.registry.injection import Account, Labels
@@ -46,15 +46,13 @@ class Watch:
         state.not_ready = self.not_ready
 
     def not_ready(self) -> str | None:
-        """Nothing can be decided before everything has been seen once."""
-        if self._compiled and self._namespaces.synced and self._accounts.synced:
-            return None
-        seen = {
-            "mappings": self._compiled,
-            "namespaces": self._namespaces.synced,
-            "service accounts": self._accounts.synced,
+        """Nothing can be decided before everything has been seen once, nor without mappings at all."""
+        watched: dict[str, Reflector[Any]] = {
+            "mappings": self._mappings,
+            "namespaces": self._namespaces,
+            "service accounts": self._accounts,
         }
-        return f"not seen yet: {', '.join(what for what, done in seen.items() if not done)}"
+        return unready(watched) or (None if self._compiled else "not seen yet: mappings")
 
     def tasks(self) -> list[tuple[str, Coroutine[Any, Any, NoReturn]]]:
         return [

@@ -20,7 +20,7 @@ from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, KubeError, LeaseLost, NotFound
 from sutler.kube.events import EventRecorder
 from sutler.kube.queue import WorkQueue
-from sutler.kube.reflector import SILENCE, Change, Reflector
+from sutler.kube.reflector import SILENCE, Change, Reflector, unready
 from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SECRETS
 
 RESYNC = 600.0
@@ -97,8 +97,7 @@ class Controller:
         self._secrets.subscribe(self._copy_changed)
 
     def ready(self) -> str | None:
-        waiting = [name for name, reflector in self.reflectors.items() if not reflector.synced]
-        return f"waiting for the first list of {', '.join(waiting)}" if waiting else None
+        return unready(self.reflectors)
 
     async def lead(self) -> None:
         for reflector in self.reflectors.values():

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from time import monotonic
 from types import MappingProxyType
-from typing import Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from sutler import log
 from sutler.kube import metrics
 from sutler.kube.backoff import Backoff
 from sutler.kube.client import Client, selectors
-from sutler.kube.errors import ApiError, Gone, KubeError
+from sutler.kube.errors import ApiError, Gone, KubeError, NotFound
 from sutler.kube.resources import Json, Resource
 from sutler.kube.watch import Event, Lines, Silent, StreamBroken, decode, key_of, read, version_of
 
@@ -33,6 +33,8 @@ _WATCH_SECONDS = (240, 480)
 # A watch that has lived this long was fine, and what comes after starts with a short pause again.
 _STEADY_SECONDS = 10.0
 _BACKOFF = Backoff(first=0.2, most=15.0)
+# An API server that has just started may not know a CRD yet; for so long that says nothing.
+GONE_AFTER = 60.0
 # The API server refuses to go on from our version again and again: perhaps it can't know that version any more.
 _REFUSALS = 3
 
@@ -77,6 +79,7 @@ class Reflector(Generic[T]):
         field_selector: str | None = None,
         metadata_only: bool = False,
         silence: float = SILENCE,
+        gone_after: float = GONE_AFTER,
     ) -> None:
         """As in Client.list.
 
@@ -89,6 +92,7 @@ class Reflector(Generic[T]):
             field_selector: None for all.
             metadata_only: fetch no more than the metadata of the objects.
             silence: seconds without a byte after which the connection is given up.
+            gone_after: seconds for which the API server may not know the resource before that is believed.
         """
         self._client = client
         self._resource = resource
@@ -97,6 +101,9 @@ class Reflector(Generic[T]):
         self._query = selectors(label_selector, field_selector)
         self._metadata_only = metadata_only
         self._silence = silence
+        self._gone_after = gone_after
+        self._trouble: KubeError | None = None
+        self._trouble_since = 0.0
         self._subscribers: list[Callable[[Change[T]], None]] = []
         self._objects: dict[str, T] = {}
         self._versions: dict[str, str] = {}
@@ -111,6 +118,16 @@ class Reflector(Generic[T]):
     def synced(self) -> bool:
         """Whether everything has been listed once. It stays so, also while the API server is away."""
         return self._synced.is_set()
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is heard at present, empty while all goes well."""
+        return str(self._trouble or "")
+
+    @property
+    def gone(self) -> bool:
+        """Whether the API server does not know the resource any more, or never did: its CRD is not there."""
+        return isinstance(self._trouble, NotFound) and monotonic() - self._trouble_since >= self._gone_after
 
     async def wait_synced(self) -> None:
         await self._synced.wait()
@@ -134,6 +151,9 @@ class Reflector(Generic[T]):
                 await self._watch()
             except KubeError as error:
                 self._tell(error)
+                if not isinstance(error, Silent | Gone):
+                    self._trouble_since = self._trouble_since if self._trouble else monotonic()
+                    self._trouble = error
                 if isinstance(error, ApiError):
                     asked = error.retry_after or 0.0
                 if isinstance(error, Gone | StreamBroken) or (isinstance(error, ApiError) and failures >= _REFUSALS):
@@ -219,6 +239,7 @@ class Reflector(Generic[T]):
 
     def _heard(self) -> None:
         self._last_event.set_to_current_time()
+        self._trouble = None
 
     def _name(self, key: str = "") -> dict[str, str]:
         return {"resource": self._resource.plural} | ({"key": key} if key else {})
@@ -238,3 +259,18 @@ def _goes_back(last: str, now: str) -> bool:
     Versions are numbers for everything kept in etcd; where they are not, nothing can be said.
     """
     return last.isdecimal() and now.isdecimal() and int(now) < int(last)
+
+
+def unready(reflectors: Mapping[str, Reflector[Any]]) -> str | None:
+    """For a readiness probe: what has not been seen yet, or is not known to the API server any more, and why."""
+    new = {what: each.trouble for what, each in reflectors.items() if not each.synced}
+    gone = {what: each.trouble for what, each in reflectors.items() if each.synced and each.gone}
+    said = [
+        _said(words, found) for words, found in (("not seen yet", new), ("gone from the API server", gone)) if found
+    ]
+    return "; ".join(said) or None
+
+
+def _said(words: str, troubles: Mapping[str, str]) -> str:
+    why = "; ".join(dict.fromkeys(filter(None, troubles.values())))
+    return f"{words}: {', '.join(troubles)}" + (f" ({why})" if why else "")

@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 
 from sutler.kube import Change, Client, Json, Reflector
+from sutler.kube.reflector import unready
 from sutler.kube.resources import CONFIG_MAPS, NAMESPACES, Resource
 from sutler.metrics import REGISTRY
 from tests.cluster import ControlPlane
@@ -362,3 +364,32 @@ WIDGETS = {
         ],
     },
 }
+
+
+NOTHINGS = Resource("sutler.dev", "v1alpha1", "nothings", "Nothing", namespaced=False)
+
+
+async def test_resource_that_the_api_server_does_not_know_is_told(client: Client) -> None:
+    """As after the CRD has been deleted. One that has just started may not know it yet."""
+    unknown = Reflector[str](client, NOTHINGS, keep=str, gone_after=0.0)
+    patient = Reflector[str](client, NOTHINGS, keep=str)
+    async with running(unknown.run()), running(patient.run()):
+        await wait_for_async(partial(said, unknown), "the refusal")
+        await wait_for_async(partial(said, patient), "the refusal")
+        assert unknown.gone
+        assert not patient.gone
+        words = unready({"nothings": patient})
+        assert words
+        assert words.startswith("not seen yet: nothings (")
+        assert "404 NotFound" in words
+
+
+async def said(reflector: Reflector[str]) -> bool:
+    return "404 NotFound" in reflector.trouble
+
+
+async def test_what_is_heard_ends_the_trouble(proxied: Client, proxy: FaultyProxy, namespace: str) -> None:
+    rule = proxy.fail(faults.answer(404, reason="NotFound"), times=2)
+    async with following(proxied, namespace, gone_after=0.0) as followed:
+        assert rule.hits == 2
+        assert (followed.trouble, followed.gone, unready({"x": followed})) == ("", False, None)
