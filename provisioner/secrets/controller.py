@@ -13,7 +13,7 @@ from provisioner.secrets.foreign import ForeignWatches
 from provisioner.secrets.report import Reporter
 from provisioner.secrets.restraint import Restraint
 from provisioner.secrets.status import Obstacle
-from provisioner.secrets.world import Copies, Declared, Namespace, World, keep_mapping, keep_namespace
+from provisioner.secrets.world import SOON, Copies, Declared, Namespace, World, keep_mapping, keep_namespace
 from provisioner.secrets.write import Writer
 from sutler.kube.backoff import Backoff
 from sutler.kube.client import Client
@@ -131,8 +131,9 @@ class Controller:
 
     async def _handle(self, target: str) -> float | None:
         """Brings one copy to where it should be. Returns the seconds until the next look, if one is due anyhow."""
-        if owner := self._world.open(target.partition("/")[0]) and self._world.owner(target):
-            await self._world.prepare(owner)
+        owner = self._world.owner(target) if self._world.open(target.partition("/")[0]) else None
+        if owner and not await self._world.prepare(owner):
+            return SOON
         action = decide(self._world, target)
         content = action.content if isinstance(action, Create | Patch | Recreate) else None
         if content and (wait := self._restraint.wait(target, content.fingerprint)):

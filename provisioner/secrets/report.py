@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from provisioner.secrets.status import Obstacle, Survey, Verdict, judge, ready_reason, status_of, survey
-from provisioner.secrets.world import Declared, World
+from provisioner.secrets.world import SOON, Declared, World
 from sutler import log
 from sutler.kube.client import Client, Json
 from sutler.kube.errors import NotFound
@@ -50,8 +50,8 @@ class Reporter:
             self._progress_due.pop(name, None)
             return None
         declared = replace(declared, status=self._written.get(name, declared.status))
-        if declared.mapping and declared.mapping.copy_from:
-            await self._world.prepare(declared.mapping)
+        if declared.mapping and declared.mapping.copy_from and not await self._world.prepare(declared.mapping):
+            return SOON
         began = time.perf_counter()
         found = survey(self._world, declared.mapping, self._obstacles) if declared.mapping else Survey()
         verdict = judge(self._world, declared, found)

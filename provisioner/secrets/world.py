@@ -16,6 +16,10 @@ RECENT = 30.0
 """Seconds for which our own write counts before the watch has shown it. Only a watch that was cut needs longer."""
 
 
+SOON = 0.5
+"""Seconds until it is worth asking again for what is being worked out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Namespace:
     labels: Mapping[str, str]
@@ -156,7 +160,7 @@ class World:
         self._sources = sources
         self._by_secret: dict[str, set[str]] = defaultdict(set)
         self._contents: dict[str, tuple[registry.Mapping, Source | None, Usable | Problem]] = {}
-        self._preparing = asyncio.Lock()
+        self._preparing: set[str] = set()
         for name, declared in mappings.items():
             self.mapping_changed(name, None, declared)
 
@@ -212,16 +216,24 @@ class World:
         source = self._source(mapping)
         return self._keep(mapping, source, content_of(mapping, source))
 
-    async def prepare(self, mapping: registry.Mapping) -> None:
-        """Has `content` answer at once.
+    async def prepare(self, mapping: registry.Mapping) -> bool:
+        """Has `content` answer at once. False while another is about that: come again a little later.
 
-        A thousand keys beside a thousand registries take longer than a lease lasts: beside the event loop, and one
-        mapping at a time.
+        A thousand keys beside a thousand registries may take longer than a lease lasts. So it is done beside the event
+        loop, and holds up this mapping only.
         """
-        async with self._preparing:
+        if self._known(mapping):
+            return True
+        if mapping.name in self._preparing:
+            return False
+        self._preparing.add(mapping.name)
+        try:
             while not self._known(mapping):
                 source = self._source(mapping)
                 self._keep(mapping, source, await asyncio.to_thread(content_of, mapping, source))
+        finally:
+            self._preparing.discard(mapping.name)
+        return True
 
     def _source(self, mapping: registry.Mapping) -> Source | None:
         return self._sources.get(f"{self.own_namespace}/{mapping.copy_from}")

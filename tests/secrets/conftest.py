@@ -110,6 +110,16 @@ class Cluster:
 
         return wait_for(ask, f"mapping {mapping} to be {reason}", timeout)
 
+    def audited(self, namespace: str) -> list[Json]:
+        """What the controller's account asked for there."""
+        lines = map(json.loads, self.control_plane.audit_log.read_text().splitlines())
+        return [
+            line
+            for line in lines
+            if line["user"]["username"].endswith(":sutler-secrets")
+            and (line.get("objectRef") or {}).get("namespace") == namespace
+        ]
+
     def events(self, mapping: str) -> list[tuple[str, str]]:
         found = self.control_plane.kubectl_json("get", "events", "-n", "default")["items"]
         return [(one["type"], one["reason"]) for one in found if one["involvedObject"]["name"] == mapping]

@@ -1,13 +1,15 @@
 """What a source Secret gives, and what a mapping's owner is told when it gives nothing."""
 
+import asyncio
 import base64
 import json
+import threading
 from typing import Any
 
 import pytest
 
-from provisioner.secrets.content import Problem, Usable, content_of, keep_source
-from provisioner.secrets.world import keep_mapping
+from provisioner.secrets.content import Problem, Source, Usable, content_of, keep_source
+from provisioner.secrets.world import Copies, World, keep_mapping
 from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON
 from tests.secrets import objects
 from tests.secrets.objects import Json, auth, config
@@ -166,3 +168,44 @@ def test_content_shows_no_secret_in_its_repr() -> None:
     assert usable.content.type == DOCKERCONFIGJSON
     assert CANARY not in repr(usable)
     assert auth("u", CANARY) not in repr(usable)
+
+
+class Recording(dict[str, str]):
+    """Remembers which threads read it."""
+
+    def __init__(self, data: dict[str, str]) -> None:
+        super().__init__(data)
+        self.readers: list[int] = []
+
+    def items(self) -> Any:
+        self.readers.append(threading.get_ident())
+        return super().items()
+
+
+async def test_content_is_worked_out_once_and_beside_the_event_loop() -> None:
+    """Of a thousand keys and a thousand registries it takes longer than the lease lasts without a renewal."""
+    data = Recording(config(quay__io=auth("u", "p")))
+    declared = keep_mapping(objects.mapping("pull"))
+    sources = {f"{objects.OWN}/source": Source(DOCKERCONFIGJSON, data)}
+    world = World(objects.OWN, {"pull": declared}, {}, sources, Copies({}))
+    assert declared.mapping
+    done = await asyncio.gather(*(world.prepare(declared.mapping) for _ in range(8)))
+    assert done == [True] + 7 * [False], "who comes meanwhile comes again, and does not wait"
+    assert await world.prepare(declared.mapping)
+    assert isinstance(world.content(declared.mapping), Usable)
+    assert len(data.readers) == 1
+    assert data.readers != [threading.get_ident()]
+
+
+async def test_content_of_a_source_that_changes_meanwhile_is_the_new_one() -> None:
+    declared = keep_mapping(objects.mapping("pull"))
+    sources = {f"{objects.OWN}/source": Source(DOCKERCONFIGJSON, config(quay__io=auth("u", "old")))}
+    world = World(objects.OWN, {"pull": declared}, {}, sources, Copies({}))
+    assert declared.mapping
+    preparing = asyncio.create_task(world.prepare(declared.mapping))
+    await asyncio.sleep(0)
+    sources[f"{objects.OWN}/source"] = Source(DOCKERCONFIGJSON, config(quay__io=auth("u", "new")))
+    await preparing
+    content = world.content(declared.mapping)
+    assert isinstance(content, Usable)
+    assert base64.b64encode(b"u:new").decode() in content.content.value.decode()

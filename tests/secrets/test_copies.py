@@ -302,6 +302,56 @@ def test_quota_is_told_and_over_when_it_is_lifted(cluster: Cluster) -> None:
     cluster.told(mapping, "Synced")
 
 
+def test_copy_that_waits_for_a_finalizer_is_told_and_made_when_it_is_gone(cluster: Cluster) -> None:
+    """And until then left alone: not one of our requests could help."""
+    namespace = cluster.namespace("one")
+    mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
+    cluster.copied(namespace, mapping)
+    held = {"immutable": True, "metadata": {"finalizers": ["example.com/keep"]}}
+    cluster.kubectl("patch", "secret", mapping, "-n", namespace, "-p", json.dumps(held))
+    cluster.source("source", SECOND)
+    told = cluster.told(mapping, "CopyFailed")
+    waits = f"{namespace}/{mapping}: it is being deleted and waits for finalizers example.com/keep"
+    assert told["message"].startswith(waits)
+    assert told["namespaces"] == {"selected": 1, "synced": 0, "lacking": [namespace]}
+    cluster.kubectl("patch", "secret", mapping, "-n", namespace, "-p", '{"metadata": {"finalizers": null}}')
+    wait_for(lambda: cluster.auths(namespace, mapping) == PASSWORDS["second"], "the new copy")
+    cluster.told(mapping, "Synced")
+    creates = [line for line in cluster.audited(namespace) if line["verb"] == "create"]
+    assert len(creates) <= 4, "no try after try while it was there"
+
+
+def test_copy_that_was_a_source_goes_when_it_is_one_no_more(cluster: Cluster) -> None:
+    """Of a chain of three, whose mappings go in an order in which each copy outlives its mapping."""
+    cluster.kubectl("label", "namespace", OWN, f"test={cluster.prefix}", "--overwrite")
+    base = cluster.mapping("base", copy_from=cluster.source("source", FIRST))
+    middle = cluster.mapping("middle", copy_from=base)
+    last = cluster.mapping("last", copy_from=middle)
+    for mapping in (base, middle, last):
+        cluster.told(mapping, "Synced")
+    cluster.unmap(base)
+    cluster.unmap(middle)
+    wait_for(lambda: not cluster.control_plane.kubectl("get", "registrymapping", base, "--ignore-not-found"), "its end")
+    assert cluster.secret(OWN, middle), "it is what the last one copies from"
+    cluster.unmap(last)
+    for copy in (base, middle, last):
+        cluster.gone(OWN, copy)
+
+
+def test_source_of_a_mapping_that_became_impossible_is_kept(cluster: Cluster) -> None:
+    """What it copied from may be wanted again as soon as it is mended."""
+    cluster.kubectl("label", "namespace", OWN, f"test={cluster.prefix}", "--overwrite")
+    base = cluster.mapping("base", copy_from=cluster.source("source", FIRST))
+    chained = cluster.mapping("chained", copy_from=base)
+    cluster.told(chained, "Synced")
+    broken = [{"op": "replace", "path": "/spec/registries/0", "value": "quay.io/*"}]
+    cluster.kubectl("patch", "registrymapping", chained, "--type=json", "-p", json.dumps(broken))
+    cluster.told(chained, "Invalid")
+    cluster.unmap(base)
+    cluster.told(cluster.mapping("probe", copy_from=cluster.source("other", FIRST)), "Synced")
+    assert cluster.secret(OWN, base)
+
+
 def test_namespace_that_goes_takes_its_copy_along(cluster: Cluster) -> None:
     going, staying = cluster.namespace("going"), cluster.namespace("staying")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))

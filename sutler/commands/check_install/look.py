@@ -68,6 +68,8 @@ class Look:
             seen.world.add_mapping(obj)
             if (condition := ready(obj)).get("status") == "False":
                 seen.unready[obj["metadata"]["name"]] = str(condition.get("message"))
+            elif not condition and (obj["spec"].get("pullSecret") or {}).get("copyFrom"):
+                seen.unready[obj["metadata"]["name"]] = "the secrets controller has not looked at it yet"
         for obj in await self._if_allowed(SPACES, client.list(NAMESPACES)) or []:
             if not obj["metadata"].get("deletionTimestamp"):
                 seen.world.add_namespace(obj)
