@@ -130,7 +130,8 @@ class Look:
             return []
 
     def _not_seen(self, resource: Resource) -> None:
-        what = f"{resource.kind}s{f' of namespace {self._namespace}' if self._namespace else ''}"
+        here = self._namespace if resource.namespaced and resource is not LEASES else None
+        what = f"{resource.kind}s{f' of namespace {here}' if here else ''}"
         if what not in self._seen.unseen:
             self._seen.unseen.append(what)
 
