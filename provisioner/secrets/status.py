@@ -176,10 +176,10 @@ def _condition(declared: Declared, kind: str, verdict: Verdict, now: str) -> Jso
 
 def _conflicts(mapping: registry.Mapping, found: Survey) -> str:
     return (
-        f"{some(sorted(found.conflicts), "; ")}. Secrets that are not this mapping's are never touched: remove or rename "
-        f"them, or give the mapping another spec.pullSecret.name than {mapping.secret}."
+        f"{some(sorted(found.conflicts), '; ')}. Secrets that are not this mapping's are never touched: remove or "
+        f"rename them, or give the mapping another spec.pullSecret.name than {mapping.secret}."
     )
 
 
 def _failures(found: Survey) -> str:
-    return f"{some(sorted(found.failures), "; ")}. It will be tried again."
+    return f"{some(sorted(found.failures), '; ')}. It will be tried again."

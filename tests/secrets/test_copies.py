@@ -108,7 +108,7 @@ def test_foreign_secret_is_never_touched_and_told(cluster: Cluster) -> None:
     ready = cluster.told(mapping, "Conflict")
     assert ready["status"] == "False"
     assert f"{namespace}/{mapping} exists and is not Sutler's" in ready["message"]
-    assert ready["namespaces"] == {"selected": 2, "synced": 1}
+    assert ready["namespaces"] == {"selected": 2, "synced": 1, "lacking": [namespace]}
     assert cluster.condition(mapping, "Conflict")["status"] == "True"
     assert ("Warning", "Conflict") in wait_for(lambda: cluster.events(mapping), "an event")
     assert cluster.auths(free, mapping) == PASSWORDS["first"], "one conflict held up the other namespace"
