@@ -1,0 +1,57 @@
+"""Blocking calls that hang, that take long and say so, and that end at the last moment."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from provisioner.ceph.errors import OutcomeUnknown, Unavailable
+from provisioner.ceph.threads import Running, Threads
+
+
+async def test_calls_that_never_return_take_no_thread_from_the_others() -> None:
+    """Some of librbd's do not, and each took one of the threads for good."""
+    threads = Threads("Ceph", Running(), size=2, patience=0.05)
+    forever = threading.Event()
+    for number in range(2):
+        with pytest.raises(OutcomeUnknown, match=f"image {number}: Ceph did not answer within"):
+            await threads.call(f"image {number}", forever.wait, deadline=0.05)
+    with pytest.raises(Unavailable, match="image 0: an earlier call has not come back"):
+        await threads.call("image 0", forever.wait, deadline=0.05)
+    assert await threads.call("another", lambda: "answered", deadline=5) == "answered"
+    forever.set()
+    assert await threads.settle(5)
+    assert await threads.call("image 0", lambda: "answered", deadline=5) == "answered"
+
+
+async def test_ceph_that_hangs_altogether_is_still_noticed() -> None:
+    """Threads are replaced once: a Ceph that never answers must not get new ones for ever."""
+    threads = Threads("Ceph", Running(), size=1, patience=0.05)
+    forever = threading.Event()
+    for number in range(2):
+        with pytest.raises(OutcomeUnknown):
+            await threads.call(f"image {number}", forever.wait, deadline=0.05)
+    with pytest.raises(Unavailable, match="all 1 calls at a time are waiting"):
+        await threads.call("another", lambda: "answered", deadline=0.05)
+    forever.set()
+    assert await threads.settle(5)
+
+
+async def test_call_that_gives_signs_of_life_may_take_longer_than_its_deadline() -> None:
+    threads = Threads("Ceph", Running(), size=1, patience=5)
+    seen = time.monotonic()
+    done = threading.Event()
+
+    async def live() -> None:
+        nonlocal seen
+        for _ in range(20):
+            seen = time.monotonic()
+            await asyncio.sleep(0.02)
+        done.set()
+
+    living = asyncio.create_task(live())
+    assert await threads.call("image", lambda: done.wait(10), deadline=0.2, alive=lambda: seen)
+    await living
+    with pytest.raises(OutcomeUnknown):
+        await threads.call("image", lambda: threading.Event().wait(1), deadline=0.05, alive=lambda: seen)
