@@ -36,7 +36,7 @@ def remove(connection: Connection, ioctx: Any, sought: Sought, fence: Fence) -> 
     A large one is only moved to the trash; its id comes back, to be removed from there with all the time that it takes.
     """
     found = removable(ioctx, sought)
-    if found is not None and found.size // found.object_size >= sweep.LARGE and "object-map" not in found.features:
+    if found is not None and found.size // found.object_size >= sweep.LARGE:
         kept = purging.kept_for(ioctx)
         _move(ioctx, found, fence, delay=kept or 0)
         return found.id if kept is None else None
