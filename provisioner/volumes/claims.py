@@ -13,10 +13,10 @@ from sutler.quantity import Notation, QuantityError, of_bytes, parse
 SECTOR = 512
 """What a block device counts in: a size that is no multiple of it would lose its last bytes on the node."""
 _KI, _MI = 1 << 10, 1 << 20
-SMALLEST = {"ext4": 128 * _KI, "ext3": 128 * _KI, "xfs": 16 * _MI, "btrfs": 16 * _MI}
-"""Bytes on which some version of the filesystem's mkfs can make one, in steps that people write."""
+SMALLEST = 128 * _KI
+"""Bytes below which no filesystem can be made: mkfs.ext4 needs the least of all."""
 _USUAL = {"xfs": 300 * _MI, "btrfs": 109 * _MI}
-"""Bytes that mkfs of today asks for: mkfs.xfs since 5.19, mkfs.btrfs without --mixed."""
+"""Bytes that mkfs asks for by default: mkfs.xfs since 5.19, mkfs.btrfs without --mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,10 @@ def decide(  # noqa: PLR0911 - a decision table, row by row
     if size <= 0:
         return Refuse(f"the requested size is {quantity}: ask for more than 0, like 1Gi")
     volume_mode = spec.get("volumeMode") or "Filesystem"
-    if volume_mode == "Filesystem" and not formatted and size < SMALLEST[cls.filesystem]:
+    if volume_mode == "Filesystem" and not formatted and size < SMALLEST:
         return Refuse(
-            f"the requested size {quantity} is too small for a filesystem of type {cls.filesystem}: "
-            f"ask for {of_bytes(SMALLEST[cls.filesystem])} or more, or for volumeMode Block"
+            f"the requested size {quantity} is too small for any filesystem: "
+            f"ask for {of_bytes(SMALLEST)} or more, or for volumeMode Block"
         )
     request = Request(
         uid=metadata["uid"],
