@@ -87,10 +87,19 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+_WIDE = 60
+"""Characters of a cell for which a whole column is made wide."""
+
+
 def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table as kubectl prints it: no lines, no colours, easily cut by awk."""
+    """A table as kubectl prints it: no lines, no colours, easily cut by awk.
+
+    A cell that is longer than most would like moves what follows in its own line, and not in all.
+    """
     lines = [headings, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
+    widths = [
+        max(len(line[i]) for line in lines if len(line[i]) <= _WIDE or line is headings) for i in range(len(headings))
+    ]
     return "\n".join(
         "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )

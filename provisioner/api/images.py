@@ -10,7 +10,15 @@ from provisioner.api.endpoint import CHANGES, Answer, Ask, Link, Result, endpoin
 from provisioner.api.problem import Kind, invalid
 from provisioner.api.schemas.common import Forced, ImagePath, InNamespace, PoolPath
 from provisioner.api.schemas.images import Deletion, ImageChange, ImageWanted, Listing
-from provisioner.api.schemas.shown import ImageDetails, ImageList, ImageShown, OperationShown, SnapshotShown, fields
+from provisioner.api.schemas.shown import (
+    ImageDetails,
+    ImageList,
+    ImageShown,
+    OperationShown,
+    OtherSnapshotShown,
+    SnapshotShown,
+    fields,
+)
 from provisioner.ceph import details, directory, editing, placing, trashcan
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.details import Details
@@ -219,6 +227,7 @@ def shown(backend: Backend, place: Place, found: Details) -> ImageDetails:
         | {
             "watchers": list(found.watchers),
             "snapshots": [SnapshotShown.of(snapshot) for snapshot in found.snapshots],
+            "other_snapshots": [OtherSnapshotShown.of(snapshot) for snapshot in found.other_snapshots],
             "parent": found.parent,
             "metadata": dict(found.header.metadata),
         }

@@ -10,7 +10,7 @@ from provisioner.ceph.connection import Connection
 from provisioner.ceph.directory import Entry
 from provisioner.ceph.errors import BadRequest, Missing, PoolMissing, translated
 from provisioner.ceph.headers import Header
-from provisioner.ceph.snapshots import Snapshot
+from provisioner.ceph.snapshots import OtherSnapshot, Snapshot
 from provisioner.ceph.where import image, image_errors
 
 
@@ -21,6 +21,7 @@ class Details:
     data_pool: str | None
     watchers: tuple[str, ...]
     snapshots: tuple[Snapshot, ...]
+    other_snapshots: tuple[OtherSnapshot, ...]
     parent: str | None
     """pool/[namespace/]image@snapshot"""
 
@@ -35,6 +36,7 @@ def show(connection: Connection, ioctx: Any, name: str) -> Details:
             data_pool=pool_name(connection, found.data_pool),
             watchers=tuple(watcher["addr"] for watcher in opened.watchers_list()),
             snapshots=tuple(snapshots.of_opened(opened)) if found.snapshots else (),
+            other_snapshots=tuple(snapshots.others_of_opened(opened)) if found.snapshots else (),
             parent=_parent(opened) if found.is_clone else None,
         )
 
@@ -45,7 +47,7 @@ def made(connection: Connection, ioctx: Any, name: str, identifier: str | None) 
     if found is None:
         found = directory.header(ioctx, name)
     used = 0 if found.map_usable else None
-    return Details(Entry(name, found.id, found, used), found, pool_name(connection, found.data_pool), (), (), None)
+    return Details(Entry(name, found.id, found, used), found, pool_name(connection, found.data_pool), (), (), (), None)
 
 
 def pool_name(connection: Connection, number: int | None) -> str | None:

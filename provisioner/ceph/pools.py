@@ -40,6 +40,8 @@ class PoolInfo:
     objects: int
     free: int
     """Bytes that clients can still write."""
+    measured: bool
+    """Ceph has statistics of it: of a new pool only after some seconds. Until then these four are 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ def _info(pool: Mapping[str, Any], statistics: Mapping[str, Any]) -> PoolInfo:
         stored=statistics.get("stored", 0),
         used=statistics.get("bytes_used", 0),
         objects=statistics.get("objects", 0),
+        # Those of a pool that no placement group has reported of are all 0.
+        measured=bool(statistics.get("max_avail") or statistics.get("objects")),
         free=_free(pool["quota_max_bytes"], statistics.get("stored", 0), statistics.get("max_avail", 0)),
     )
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,8 +19,8 @@ from provisioner.ceph.unfinished import Work, marked
 from provisioner.ceph.where import clone_text, image, image_errors, some
 
 _LIBRBD = rbd.RBD()
-_USER = 0
-"""librbd's namespace of the snapshots that people make; the others are its own."""
+_KINDS = ("user", "group", "trash", "mirror")
+"""By librbd's number: made by people, of a group, deleted but needed by clones, of mirroring."""
 
 
 class SnapshotMissing(Missing):
@@ -42,6 +42,16 @@ class Snapshot:
     """Clones, as pool/[namespace/]image."""
 
 
+@dataclass(frozen=True, slots=True)
+class OtherSnapshot:
+    """One that nobody has made by name, and that can't be changed as one."""
+
+    name: str
+    id: int
+    kind: str
+    """group, trash or mirror"""
+
+
 def listing(ioctx: Any, name: str) -> list[Snapshot]:
     directory.header(ioctx, name)
     with (
@@ -52,7 +62,7 @@ def listing(ioctx: Any, name: str) -> list[Snapshot]:
 
 
 def of_opened(opened: Any) -> list[Snapshot]:
-    found = [snapshot for snapshot in opened.list_snaps() if snapshot["namespace"] == _USER]
+    found = [snapshot for snapshot in opened.list_snaps() if _kind(snapshot) == "user"]
     return [
         Snapshot(
             name=snapshot["name"],
@@ -64,6 +74,19 @@ def of_opened(opened: Any) -> list[Snapshot]:
         )
         for snapshot in found
     ]
+
+
+def others_of_opened(opened: Any) -> list[OtherSnapshot]:
+    return [
+        OtherSnapshot(snapshot["name"], snapshot["id"], kind)
+        for snapshot in opened.list_snaps()
+        if (kind := _kind(snapshot)) != "user"
+    ]
+
+
+def _kind(snapshot: Mapping[str, Any]) -> str:
+    number = snapshot["namespace"]
+    return _KINDS[number] if number < len(_KINDS) else f"unknown-{number}"
 
 
 def _children(opened: Any, snapshot: str) -> tuple[str, ...]:

@@ -52,7 +52,8 @@ def create(
     if limit is not None:
         wanted["quota"] = {"bytes": limit}
     made = console.ask("POST", "pools", body=wanted).body
-    emit(made, output, f"Made pool {pool}: {made['pg_num']} PGs, {human(made['free'])} free.")
+    free = f"{human(made['free'])} free" if made["measured"] else "free space not known yet"
+    emit(made, output, f"Made pool {pool}: {made['pg_num']} PGs, {free}.")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -93,6 +94,6 @@ def _row(pool: Json) -> list[str]:
         str(pool["pg_num"]),
         ",".join(pool["applications"]) or "-",
         human(pool["quota"]["bytes"]),
-        human(pool["stored"]),
-        human(pool["free"]),
+        human(pool["stored"] if pool["measured"] else None),
+        human(pool["free"] if pool["measured"] else None),
     ]

@@ -94,7 +94,10 @@ def test_purged_image_is_gone_and_its_operation_listed(sutler: Sutler, pool: str
     (purge,) = [one for one in found if one["pool"] == pool]
     assert (purge["kind"], purge["state"]) == ("purge", "succeeded")
     assert f"{pool}/{entry['id']}" in sutler("images", "operations", "list").stdout
-    ended = sutler("images", "operations", "cancel", purge["id"])
+    table = sutler("images", "operations", "list").stdout
+    assert purge["id"] not in table
+    short = next(line.split()[-1] for line in table.splitlines() if entry["id"] in line)
+    ended = sutler("images", "operations", "cancel", short)
     assert (ended.returncode, "it has ended" in ended.stderr) == (1, True)
 
 

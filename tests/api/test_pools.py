@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,17 @@ def test_new_pool_is_as_asked_for_and_ready_for_images(api: Api, ceph: Ceph, new
     quota = next(one for one in details if one["pool_name"] == new_pool)
     assert (quota["quota_max_bytes"], quota["quota_max_objects"]) == (2**30, 1000)
     assert api.post(f"/pools/{new_pool}/images", {"name": "first", "size": "1Mi"}).status == 201
+
+
+def test_free_of_a_new_pool_is_not_known_rather_than_none(api: Api, new_pool: str) -> None:
+    made = api.post("/pools", {"name": new_pool}).json
+    assert made["measured"] == (made["free"] > 0)
+
+    def measured() -> Any:
+        shown = api.get(f"/pools/{new_pool}").json
+        return shown if shown["measured"] else None
+
+    assert wait_for(measured, "Ceph to have looked at the new pool", 60)["free"] > 0
 
 
 def test_free_is_no_more_than_the_quota_leaves(api: Api, pool: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 import rbd
 
 from tests.api.client import ADMIN, Api
+from tests.cluster import Ceph
 
 
 @pytest.fixture
@@ -146,3 +147,17 @@ def test_snapshots_of_a_claims_image_are_made_without_force_and_rolled_back_only
     assert api.as_(ADMIN).post(f"{image}/snapshots", {"name": "first"}).status == 201
     assert api.post(f"{image}/snapshots/first/rollback").status == 409
     assert api.post(f"{image}/snapshots/first/rollback?force=true").status == 200
+
+
+def test_snapshots_of_other_kinds_are_shown_as_what_they_are(api: Api, ceph: Ceph, pool: str) -> None:
+    for name in "mirrored", "member":
+        ceph.rbd("create", "--size", "1M", f"{pool}/{name}")
+    ceph.rbd("mirror", "pool", "enable", pool, "image")
+    ceph.rbd("mirror", "image", "enable", f"{pool}/mirrored", "snapshot")
+    ceph.rbd("group", "create", f"{pool}/group")
+    ceph.rbd("group", "image", "add", f"{pool}/group", f"{pool}/member")
+    ceph.rbd("group", "snap", "create", f"{pool}/group@all")
+    for name, kind in (("mirrored", "mirror"), ("member", "group")):
+        shown = api.get(f"/pools/{pool}/images/{name}").json
+        assert (shown["snapshot_count"], shown["snapshots"]) == (1, [])
+        assert [one["kind"] for one in shown["other_snapshots"]] == [kind]

@@ -106,6 +106,65 @@ def test_list_goes_on_page_by_page(browser: Browser, service: Service, pool: str
     assert browser.run("return document.getElementById('more').hidden") is True
 
 
+def test_button_that_is_pressed_many_times_asks_once_for_what_is_not_there_yet(
+    browser: Browser, service: Service, pool: str, ioctx: Any
+) -> None:
+    for number in range(250):
+        rbd.RBD().create(ioctx, f"image-{number:03}", 1 << 20, old_format=False, features=1)
+    browser.open(f"{service.url}/ui#pool={pool}", token=VIEWER)
+    browser.until("#images tbody", "image-099")
+    browser.run("""const real = fetch; window.asked = [];
+        window.fetch = (...one) => { asked.push(String(one[0])); return real(...one); };
+        const more = document.getElementById('more'); more.click(); more.click(); more.click();""")
+    browser.until("#images tbody", "image-199")
+    pages = "return asked.filter(path => path.includes('/images?'))"
+    assert len([path for path in browser.run(pages) if "cursor=" in path]) == 1
+    assert browser.run("return document.activeElement.textContent") == "image-100"
+    browser.run("document.getElementById('more').click()")
+    browser.until("#images tbody", "image-249")
+    # Asked again, the whole of it comes in one answer, and stays as long as it was.
+    browser.run("asked.length = 0; document.dispatchEvent(new Event('visibilitychange'))")
+    wait_for(lambda: browser.run(pages), "it to ask again")
+    wait_for(lambda: browser.run("return asking") == 0, "the answers")
+    assert len(browser.run(pages)) == 1
+    names = browser.run("return [...document.querySelectorAll('#images tbody th')].map(e => e.textContent)")
+    assert names == [f"image-{number:03}" for number in range(250)]
+
+
+def test_phone_shows_every_cell_with_its_heading(browser: Browser, service: Service, filled: str) -> None:
+    browser.open(f"{service.url}/ui#pool={filled}", token=VIEWER, size=(360, 740))
+    browser.until("#images tbody", "claimed")
+    outside = """return [...document.querySelectorAll('#images td, #trash td, #pools td')]
+        .filter(e => { const r = e.getBoundingClientRect(); return r.right > 360 || r.left < 0 || r.height > 120; })
+        .map(e => e.textContent)"""
+    assert browser.run(outside) == []
+    assert browser.run("return document.documentElement.scrollWidth") <= 360
+    said = "return getComputedStyle(document.querySelector('#images td'), '::before').content"
+    assert browser.run(said) == '"Claim"'
+
+
+@pytest.mark.parametrize(
+    ("answer", "badge", "words"),
+    [
+        ("Promise.reject(new TypeError('Failed to fetch'))", "The API does not answer", "there is no answer"),
+        ("new Response('<html>', {status: 502})", "The API refuses", "in its place (HTTP 502)"),
+        ("new Response('<html>', {status: 200})", "The API refuses", "in its place (HTTP 200)"),
+        ('new Response(\'{"title": "Nobody knows"}\', {status: 401})', "The API refuses", "load this page again"),
+        ('new Response(\'{"detail": "no space"}\', {status: 507})', "The API refuses", "no space (HTTP 507)"),
+    ],
+)
+def test_errors_have_words(
+    browser: Browser, service: Service, filled: str, answer: str, badge: str, words: str
+) -> None:
+    browser.open(f"{service.url}/ui#pool={filled}", token=VIEWER)
+    browser.until("#images tbody", "claimed")
+    browser.until("#fresh", "Last asked")
+    browser.run(f"window.fetch = async () => {answer}; document.dispatchEvent(new Event('visibilitychange'))")
+    assert words in browser.until("#health", badge)
+    assert words in browser.until("#images .notice", words)
+    assert "Failed to fetch" not in browser.text("body")
+
+
 def test_images_and_trash_of_a_rados_namespace_are_shown(
     browser: Browser, service: Service, filled: str, ioctx: Any
 ) -> None:

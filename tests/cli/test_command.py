@@ -54,6 +54,12 @@ def test_cluster_that_is_away_is_status_3(offline: Run, environ: dict[str, str],
     assert time.monotonic() - started < 30
 
 
+def test_one_long_cell_makes_no_other_line_long() -> None:
+    long = "x" * 240
+    shown = columns(("NAME", "SIZE"), [(long, "1"), ("y", "2")]).splitlines()
+    assert shown == ["NAME   SIZE", f"{long}   1", "y      2"]
+
+
 def test_columns_line_up_and_do_not_trail() -> None:
     assert columns(("A", "LONG"), [("xx", "1"), ("y", "")]) == "A    LONG\nxx   1\ny"
 

@@ -1,16 +1,19 @@
 // Reads the API and shows what it says. It only ever asks (GET), and puts texts in as texts: no name can become markup.
 "use strict";
 
-const REFRESH = 10000, PAGE = 100;
+const REFRESH = 10000, PAGE = 100, MOST = 1000;
 const byId = (id) => document.getElementById(id);
-let pool = null, namespace = "", cursors = [null], typing = 0, round = 0, asking = 0;
+let pool = null, namespace = "", wanted = PAGE, typing = 0, round = 0, asking = 0, turn = Promise.resolve();
 
 // Built from the origin: a page that was opened with a name and password in its address may not ask relative to that.
 async function ask(path) {
-  const answer = await fetch(new URL("/api/v1" + path, location.origin), { headers: { Accept: "application/json" } });
-  if (answer.ok) return answer.json();
-  const problem = await answer.json().catch(() => ({ detail: answer.statusText }));
-  throw new Error(problem.detail);
+  const answer = await fetch(new URL("/api/v1" + path, location.origin), { headers: { Accept: "application/json" } })
+    .catch(() => { throw new Error("there is no answer: does the service run, and does the network reach it?"); });
+  const found = await answer.json().catch(() => null);
+  if (answer.ok && found) return found;
+  const said = found?.detail ?? found?.title ?? "something between here and the service has answered in its place";
+  const way = answer.status === 401 ? "; load this page again to sign in" : "";
+  throw Object.assign(new Error(said + " (HTTP " + answer.status + ")" + way), { answered: true });
 }
 
 function element(name, attributes = {}, ...children) {
@@ -48,10 +51,17 @@ function bar(share, text) {
     element("span", meter, inner), element("span", { "aria-hidden": "true" }, label));
 }
 
+// In narrow windows each cell stands below the one before, with its heading before it.
+function labelled(section, row) {
+  const headings = section.querySelectorAll("thead th");
+  [...row.children].forEach((one, place) => one.setAttribute("data-label", headings[place].textContent));
+  return row;
+}
+
 // One section: its rows, or in words why there are none.
 function show(id, rows, empty, problem = null) {
   const section = byId(id), notice = section.querySelector(".notice");
-  section.querySelector("tbody").replaceChildren(...rows);
+  section.querySelector("tbody").replaceChildren(...rows.map((row) => labelled(section, row)));
   section.querySelector(".wide").hidden = rows.length === 0;
   if (notice) {
     notice.hidden = rows.length > 0 && !problem;
@@ -77,7 +87,8 @@ function poolRow(one) {
   const application = one.applications.includes("rbd") ? one.applications.join(", ")
     : badge(one.applications.join(", ") || "not for images", "warn");
   return element("tr", { "aria-current": one.name === pool ? "true" : null }, head(link),
-    cell(limit ? bar(one.stored / limit) : "–"), cell(size(one.stored), "number"), cell(size(one.free), "number"),
+    cell(limit ? bar(one.stored / limit) : "–"), cell(size(one.stored), "number"),
+    cell(one.measured ? size(one.free) : "not known yet", "number"),
     cell(quota, "number"), cell(type, "whole"), cell(String(one.pg_num), "number"), cell(application));
 }
 function claimText(claim) {
@@ -130,7 +141,7 @@ async function health() {
     place.replaceChildren(badge(word, kind), " ", element("span", { class: "faint" }, more));
     byId("who").textContent = user;
   } catch (error) {
-    place.replaceChildren(badge("The API does not answer", "bad"), " ", element("span", { class: "faint" }, error.message));
+    place.replaceChildren(badge(error.answered ? "The API refuses" : "The API does not answer", "bad"), " ", element("span", { class: "faint" }, error.message));
   }
 }
 async function operations() {
@@ -152,7 +163,7 @@ async function kubernetes() {
   }
 }
 const address = (name, inside) => "#pool=" + encodeURIComponent(name) + (inside ? "&namespace=" + encodeURIComponent(inside) : "");
-const listOf = (what) => "/pools/" + encodeURIComponent(pool) + "/" + what + "?limit=" + PAGE +
+const listOf = (what, limit = PAGE) => "/pools/" + encodeURIComponent(pool) + "/" + what + "?limit=" + limit +
   (namespace ? "&namespace=" + encodeURIComponent(namespace) : "");
 
 // Offered only where there are any; the one that is shown always is, though it may be gone.
@@ -167,23 +178,47 @@ async function namespaces() {
   select.value = namespace;
   byId("place").hidden = names.length === 1;
 }
-async function images() {
-  const path = listOf("images");
-  const prefix = byId("prefix").value, filter = prefix ? "&prefix=" + encodeURIComponent(prefix) : "";
-  const empty = prefix ? "No image has a name that begins so." : "There is no image here.";
+// The list is read and lengthened in turn: two at a time would show rows twice.
+function images() {
+  turn = turn.then(readImages, readImages);
+  return turn;
+}
+async function page(cursor, limit) {
+  const prefix = byId("prefix").value;
+  const found = await ask(listOf("images", limit) + (prefix ? "&prefix=" + encodeURIComponent(prefix) : "") +
+    (cursor ? "&cursor=" + cursor : ""));
+  return { rows: found.images.map(imageRow), next: found.next_cursor };
+}
+function offerMore(next) {
+  byId("more").hidden = next === null;
+  byId("more").dataset.cursor = next ?? "";
+}
+async function readImages() {
+  if (pool === null) return;
+  const empty = byId("prefix").value ? "No image has a name that begins so." : "There is no image here.";
   await section("images", empty, async () => {
-    const rows = [];
+    const mine = round, rows = [];
     let next = null;
-    for (const cursor of cursors) {
-      const page = await ask(path + filter + (cursor ? "&cursor=" + cursor : ""));
-      rows.push(...page.images.map(imageRow));
-      next = page.next_cursor;
-      if (next === null) break;
-    }
-    byId("more").hidden = next === null;
-    byId("more").dataset.cursor = next ?? "";
+    do {
+      const found = await page(next, Math.min(MOST, wanted - rows.length));
+      rows.push(...found.rows);
+      next = found.next;
+    } while (next !== null && rows.length < wanted);
+    if (mine === round) offerMore(next);
     return rows;
   });
+}
+async function readMore() {
+  const mine = round, body = byId("images").querySelector("tbody"), cursor = byId("more").dataset.cursor;
+  if (!cursor) return;
+  const found = await page(cursor, PAGE);
+  // Shown anew meanwhile, perhaps of another pool.
+  if (mine !== round || cursor !== byId("more").dataset.cursor) return;
+  wanted += PAGE;
+  body.append(...found.rows.map((row) => labelled(byId("images"), row)));
+  offerMore(found.next);
+  const first = found.rows[0]?.querySelector("th");
+  if (first) { first.tabIndex = -1; first.focus(); }
 }
 async function poolParts() {
   for (const id of ["images", "trash"]) byId(id).hidden = pool === null;
@@ -206,7 +241,7 @@ function chosen() {
   // Other fragments are places on the page, and choose nothing.
   const wanted = new URLSearchParams(location.hash.slice(1));
   if (wanted.has("pool")) [pool, namespace] = [wanted.get("pool"), wanted.get("namespace") ?? ""];
-  cursors = [null];
+  wanted = PAGE;
   byId("prefix").value = "";
 }
 addEventListener("hashchange", async () => {
@@ -218,15 +253,15 @@ addEventListener("hashchange", async () => {
 byId("namespace").addEventListener("change", () => { location.hash = address(pool, byId("namespace").value); });
 byId("prefix").addEventListener("input", () => {
   clearTimeout(typing);
-  cursors = [null];
+  wanted = PAGE;
   typing = setTimeout(() => { round += 1; images(); }, 250);
 });
 byId("more").addEventListener("click", async () => {
-  const before = byId("images").querySelectorAll("tbody tr").length;
-  cursors.push(byId("more").dataset.cursor);
-  await images();
-  const first = byId("images").querySelectorAll("tbody th")[before];
-  if (first) { first.tabIndex = -1; first.focus(); }
+  const more = byId("more"), said = byId("images").querySelector(".notice");
+  more.disabled = true;
+  turn = turn.then(readMore, readMore);
+  await turn.catch((error) => { said.hidden = false; said.textContent = error.message; said.classList.add("bad"); });
+  more.disabled = false;
 });
 // A page nobody looks at asks nothing; and where answers take their time, what comes late is shown, not asked for again.
 const again = () => { if (!document.hidden && asking === 0) refresh(); };

@@ -83,6 +83,8 @@ class PoolShown(Shown):
     objects: int
     free: int
     """Bytes that clients can still write."""
+    measured: bool
+    """Whether Ceph has statistics of it: of a new pool only after some seconds. Until then they are shown as 0."""
 
     @computed_field  # type: ignore[prop-decorator] # mypy knows no decorators on properties
     @property
@@ -105,6 +107,7 @@ class PoolShown(Shown):
             used=pool.used,
             objects=pool.objects,
             free=pool.free,
+            measured=pool.measured,
         )
 
 

@@ -10,7 +10,7 @@ from pydantic import computed_field
 from provisioner.api.schemas.base import Moment, Shown, quantity_text
 from provisioner.ceph.directory import Entry
 from provisioner.ceph.headers import Header
-from provisioner.ceph.snapshots import Snapshot
+from provisioner.ceph.snapshots import OtherSnapshot, Snapshot
 from provisioner.ceph.trashcan import Thrown
 from provisioner.ceph.unfinished import Share, operation_of, progress_of, unfinished
 from provisioner.volumes import names
@@ -136,6 +136,19 @@ class SnapshotShown(Shown):
         )
 
 
+class OtherSnapshotShown(Shown):
+    """One that nobody has made by name. It counts in `snapshot_count`, and is none of `snapshots`."""
+
+    name: str
+    id: int
+    kind: str
+    """`group`: of a group's snapshot; `trash`: deleted, but clones need it; `mirror`: of mirroring."""
+
+    @classmethod
+    def of(cls, snapshot: OtherSnapshot) -> Self:
+        return cls(name=snapshot.name, id=snapshot.id, kind=snapshot.kind)
+
+
 class SnapshotList(Shown):
     snapshots: list[SnapshotShown]
 
@@ -144,6 +157,8 @@ class ImageDetails(ImageShown):
     watchers: list[str]
     """Addresses of the clients that have it open."""
     snapshots: list[SnapshotShown]
+    """Those that people have made."""
+    other_snapshots: list[OtherSnapshotShown]
     parent: str | None
     """Of a clone: pool/[namespace/]image@snapshot."""
     metadata: dict[str, str]

@@ -6,7 +6,7 @@ import typer
 
 from sutler.commands.console import Console, Json, with_console
 from sutler.commands.options import Output
-from sutler.output import EXIT_CODES, Format, columns, emit
+from sutler.output import EXIT_CODES, Format, UsageError, columns, emit
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -15,6 +15,8 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 
+_SHOWN = 12
+"""Characters of an identifier in the table, its end: the whole says what was done to which image, and is long."""
 HEADINGS = ("WHAT", "IMAGE", "STATE", "PROGRESS", "BY", "STARTED", "ID")
 
 
@@ -33,12 +35,26 @@ def cancel(
     identifier: Annotated[str, typer.Argument(metavar="ID", help="From `sutler images operations list`.")],
 ) -> None:
     """Cancel an operation. What is left of an image that was being deleted lies in the trash, to be purged."""
-    asked = console.ask("DELETE", "operations", identifier).body
+    asked = console.ask("DELETE", "operations", _whole(console, identifier)).body
     emit({}, Format.TABLE, f"The {asked['kind']} of {asked['pool']}/{asked['image']} will stop soon.")
+
+
+def _whole(console: Console, identifier: str) -> str:
+    """The identifier whose end was typed, as the table shows it."""
+    if len(identifier) > _SHOWN:
+        return identifier
+    found = [one["id"] for one in console.get("operations")["operations"] if one["id"].endswith(identifier)]
+    if len(found) > 1:
+        raise UsageError(f"{identifier} is the end of {len(found)} operations: type more of it, from -o json")
+    return str(found[0]) if found else identifier
+
+
+def _short(identifier: str) -> str:
+    return identifier[-_SHOWN:].lstrip("-")  # which would be taken for an option
 
 
 def _row(operation: Json) -> list[str]:
     progress = "-" if operation["progress"] is None else f"{operation['progress']:.0%}"
     image = "/".join(part for part in (operation["pool"], operation["namespace"], operation["image"]) if part)
     said = (operation["kind"], image, operation["state"], progress, operation["by"] or "-")
-    return [*said, operation["started"], operation["id"]]
+    return [*said, operation["started"], _short(operation["id"])]
