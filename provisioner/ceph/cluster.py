@@ -111,7 +111,7 @@ class Cluster:
         if self._osds_answered:
             return ""
         user = f"client.{self.settings.user}"
-        return f"; no OSD has answered {user} yet: is it that it has no caps for the OSDs (ceph auth get {user})?"
+        return f"; no OSD has answered {user} yet: check its caps for the OSDs (ceph auth get {user})"
 
     async def _connected(self) -> Connection:
         self._reachable.look()

@@ -129,7 +129,7 @@ class Contents:
             yield f"images in it: {self.image_count}{claims}, in the trash: {self.trashed}"
         for kind, count in sorted(self.objects.items()):
             # With images in the pool, their objects are no news.
-            if not self.image_count or "RBD" not in kind:
+            if not (self.image_count or self.trashed) or not ("RBD" in kind or kind == "trash"):
                 yield f"{kind}: {count}, {self.examples[kind]!r} for one"
         yield from self.ties
 

@@ -239,8 +239,8 @@ async function refresh() {
 
 function chosen() {
   // Other fragments are places on the page, and choose nothing.
-  const wanted = new URLSearchParams(location.hash.slice(1));
-  if (wanted.has("pool")) [pool, namespace] = [wanted.get("pool"), wanted.get("namespace") ?? ""];
+  const asked = new URLSearchParams(location.hash.slice(1));
+  if (asked.has("pool")) [pool, namespace] = [asked.get("pool"), asked.get("namespace") ?? ""];
   wanted = PAGE;
   byId("prefix").value = "";
 }
