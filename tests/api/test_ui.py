@@ -141,6 +141,7 @@ def test_phone_shows_every_cell_with_its_heading(browser: Browser, service: Serv
     assert browser.run("return document.documentElement.scrollWidth") <= 360
     said = "return getComputedStyle(document.querySelector('#images td'), '::before').content"
     assert browser.run(said) == '"Claim"'
+    assert browser.run("return getComputedStyle(document.querySelector('#images td')).display") == "flex"
 
 
 @pytest.mark.parametrize(
