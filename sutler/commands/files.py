@@ -1,4 +1,4 @@
-"""Files that people name on the command line, whatever program saved them."""
+"""Files that people name on the command line, also those that Windows' tools saved."""
 
 import codecs
 import sys

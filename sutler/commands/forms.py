@@ -20,7 +20,7 @@ Config = tuple[str, bytes]
 _KEYS = {key: kind for kind, key in DATA_KEYS.items()} | dict.fromkeys(
     ("config.json", "auth.json", "dockerconfigjson"), DOCKERCONFIGJSON
 )
-"""Of Secrets, whatever their type: build tools mount a config.json."""
+"""Of Secrets of any type: build tools mount a config.json."""
 _ELSEWHERE = {
     "SealedSecret": "it is encrypted, its controller makes a Secret of it in the cluster",
     "ExternalSecret": "the credentials are in another system, its controller makes a Secret of it in the cluster",

@@ -162,7 +162,7 @@ def with_entry(secret_type: str, content: bytes, entry: Entry) -> bytes | None:
 
 
 def render(entries: Iterable[Entry], secret_type: str) -> bytes:
-    """The content of the data key: the same entries give the same bytes, in whatever order they come."""
+    """The content of the data key: the same entries give the same bytes in any order."""
     auths = {entry.key: credentials(entry) for entry in entries}
     return dumped({"auths": auths} if secret_type == DOCKERCONFIGJSON else auths)
 

@@ -52,7 +52,7 @@ class Left:
     why: str
     """As a sentence about `it`."""
     fatal: bool = False
-    """A Secret with this entry fails every pull, whatever the image is."""
+    """A Secret with this entry fails the pull of every image."""
     password_elsewhere: bool = False
     """The registry is one, and with a password from elsewhere it could be added."""
     empty: bool = False

@@ -43,7 +43,7 @@ class Chunk(NamedTuple):
 class Glob:
     """One compiled pattern."""
 
-    __slots__ = ("_chunks", "prefix", "suffix", "text")
+    __slots__ = ("_chunks", "is_literal", "is_starred", "prefix", "suffix", "text")
 
     def __init__(self, text: bytes) -> None:
         self.text = text
@@ -51,6 +51,11 @@ class Glob:
         # What every match starts and ends with. In a match the two never overlap, unless the pattern is literal.
         self.prefix = _literal(self._chunks[0].items) if self._chunks and not self._chunks[0].star else b""
         self.suffix = _literal(self._chunks[-1].items[::-1])[::-1] if self._chunks else b""
+        self.is_literal = _META.isdisjoint(text)
+        # Stars and literal text only: with another such it shares a name if beginnings and ends go together, for all
+        # that stands between the first and the last star fits in one name.
+        kinds = {isinstance(item, One) for chunk in self._chunks for item in chunk.items}
+        self.is_starred = any(chunk.star for chunk in self._chunks) and True not in kinds
 
     def matches(self, name: bytes) -> bool:
         last = len(self._chunks) - 1
@@ -65,10 +70,6 @@ class Glob:
             else:
                 return False
         return not name
-
-    @property
-    def is_literal(self) -> bool:
-        return _META.isdisjoint(self.text)
 
     @property
     def shortest(self) -> int:
@@ -92,6 +93,8 @@ def overlap(one: Glob, other: Glob) -> bool:
     for literal, glob in ((one, other), (other, one)):
         if literal.is_literal:
             return glob.matches(literal.text)
+    if one.is_starred and other.is_starred:
+        return _fit(one.prefix, other.prefix) and _fit(one.suffix[::-1], other.suffix[::-1])
     mine, theirs = _alphabets(one), _alphabets(other)
     # Whether what is left of one and of the other meet, by how much of the other: first with nothing left of one.
     meets = [all(item is None for item in theirs[start:]) for start in range(len(theirs) + 1)]
@@ -104,6 +107,10 @@ def overlap(one: Glob, other: Glob) -> bool:
             else:
                 meets[position] = shorter[position + 1] and not item.isdisjoint(their)
     return meets[0]
+
+
+def _fit(one: bytes, other: bytes) -> bool:
+    return one.startswith(other) or other.startswith(one)
 
 
 def is_glob(label: str) -> bool:

@@ -47,7 +47,7 @@ def near_miss(keys: Sequence[str], registries: Sequence[str]) -> NearMiss | None
 
 
 def _about(text: str) -> str:
-    """The end of the host, which is the same for all that somebody could write instead of a registry."""
+    """The end of the host, which is the same for all that people write instead of a registry."""
     host = split(text.strip()).host.lower().rstrip(".")
     return DOCKER_HUB if host in HUB_NAMES else ".".join(host.split(".")[-2:])
 

@@ -27,7 +27,7 @@ class Registries:
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         self._shapes: dict[tuple[bytes, int], tuple[list[_Labels], _Paths]] = {}
         self._hub = False
-        for number, pattern in enumerate(dict.fromkeys(patterns)):
+        for number, pattern in enumerate(patterns):
             count = len(pattern.globs)
             shape = pattern.host.port.encode(), count
             labels, paths = self._shapes.setdefault(shape, ([_Labels() for _ in range(count)], _Paths()))
@@ -87,18 +87,24 @@ class _Labels:
     def __init__(self) -> None:
         self._literals = _Table()
         self._globs = _Table()
+        self._outlines = _Table()
+        """Of globs by what they begin and end with, which is all that counts beside another glob with stars only."""
         self._found: dict[bytes, Bits] = {}
 
     def add(self, label: Glob, bit: Bits) -> None:
-        table = self._literals if label.is_literal else self._globs
-        table.add(label, bit)
+        if label.is_literal:
+            self._literals.add(label, bit)
+            return
+        self._globs.add(label, bit)
+        self._outlines.add(Glob(b"*".join((label.prefix, label.suffix))) if label.is_starred else label, bit)
 
     def suiting(self, label: Glob) -> Bits:
         """Those whose label and this one some label of a host matches both."""
         found = self._found.get(label.text)
         if found is None:
+            globs = self._outlines if label.is_starred else self._globs
+            near = [*globs.near(label), *([] if label.is_literal else self._literals.near(label))]
             found = self._literals.exact(label) if label.is_literal else 0
-            near = [*self._globs.near(label), *([] if label.is_literal else self._literals.near(label))]
             found = reduce(or_, (bits for glob, bits in near if overlap(label, glob)), found)
             self._found[label.text] = found
         return found

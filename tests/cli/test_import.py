@@ -62,7 +62,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_config_is_found_in_whatever_form_it_comes(form: str) -> None:
+def test_config_is_found_in_every_form(form: str) -> None:
     found = read_import(FORMS[form], form)
     assert (brought(found), left(found)) == ({"quay.io": "quay.io"}, {})
     assert (found.bring[0].entry.username, found.bring[0].entry.password) == (b"UserName", b"Password")

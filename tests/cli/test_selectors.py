@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sutler.commands.registry.selectors import parse_selector, show_selector, why_nobody
+from sutler.commands.registry.selectors import parse_selector, show_selector, why_none
 from sutler.commands.registry.servers import default_name, distinct_name
 from sutler.output import UsageError
 
@@ -88,4 +88,4 @@ def test_names_of_registries_that_look_alike_can_be_told_apart(servers: tuple[st
 def test_selector_that_selects_nothing_says_what_would(
     selector: str, namespaces: dict[str, dict[str, str]], said: str
 ) -> None:
-    assert said in why_nobody(parse_selector(selector), namespaces)
+    assert said in why_none(parse_selector(selector), namespaces)

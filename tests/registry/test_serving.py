@@ -3,11 +3,13 @@
 import random
 import time
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 
 from sutler.registry.dockerconfig import DOCKERCONFIGJSON, DockerConfig, usable_entries
 from sutler.registry.entry import Entry
+from sutler.registry.glob import Glob, overlap
 from sutler.registry.keyring import Keyring, parse_key
 from sutler.registry.lacking import example, lacking
 from sutler.registry.pattern import parse_pattern
@@ -26,6 +28,7 @@ Name = Callable[[int], str]
         (lambda n: f"quay.io/team/a{n}", lambda n: f"quay.io/team/b{n}"),
         (lambda n: f"*a{n}x.example.com", lambda n: f"*b{n}y.example.com"),
         (lambda n: f"a{n}x*.example.com", lambda n: f"b{n}y*.example.com"),
+        (lambda n: f"a*{n}*x.example.com", lambda n: f"a*{n}*y.example.com"),
         (lambda n: f"*-{n}.example.com", lambda n: f"m{n}.example.com"),
         (lambda n: f"r{n}.example.com", lambda n: f"*-{n}.example.com"),
         (lambda n: f"r{n}.*.example.com", lambda n: f"m{n}.*.example.com"),
@@ -57,6 +60,14 @@ HOSTS = (
     "docker.io",
 )
 PATHS = ("", "", "/acme", "/acme/", "/ac", "/acme/app", "/other")
+
+
+def test_thousand_globs_that_meet_a_thousand_others_take_no_time() -> None:
+    entries = tuple(Entry(f"a*b{n}c*d.example.com", b"u", b"p") for n in range(MANY))
+    registries = [f"a*e{n}f*d.example.com" for n in range(MANY)]
+    began = time.process_time()
+    assert len(usable_entries(DockerConfig(DOCKERCONFIGJSON, entries), registries)) == MANY
+    assert time.process_time() - began < 0.5
 
 
 def test_tree_says_what_each_with_each_says() -> None:
@@ -96,3 +107,17 @@ def test_secret_without_the_credential_names_what_nearly_is_one(keys: list[str],
     text = lacking(config, [registry, *(f"m{n}.example" for n in range(200))])
     assert said in text
     assert len(text) < 400
+
+
+def test_globs_with_stars_only_meet_where_a_name_matches_both() -> None:
+    chance = random.Random(3)  # noqa: S311 - no secret
+    short = [bytes(name) for length in range(6) for name in product(b"ab", repeat=length)]
+    for _ in range(2000):
+        one, other = (Glob(bytes(chance.choices(b"ab*", k=chance.randint(1, 5)))) for _ in range(2))
+        if overlap(one, other):
+            middles = b"".join(glob.text.replace(b"*", b"") for glob in (one, other))
+            begin, end = (max(ends, key=len) for ends in ((one.prefix, other.prefix), (one.suffix, other.suffix)))
+            names = [begin + middles + end, one.text, other.text]
+            assert any(one.matches(name) and other.matches(name) for name in names), (one.text, other.text)
+        else:
+            assert not any(one.matches(name) and other.matches(name) for name in short), (one.text, other.text)

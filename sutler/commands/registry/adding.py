@@ -16,7 +16,7 @@ from sutler.commands.registry.plan import (
     selector_patch,
     target_of,
 )
-from sutler.commands.registry.selectors import show_selector, why_nobody
+from sutler.commands.registry.selectors import show_selector, why_none
 from sutler.kube.client import Client
 from sutler.kube.errors import Forbidden, NotFound
 from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SECRETS
@@ -37,7 +37,7 @@ class Added:
     mapping_was: str
     selected: int | None
     """Namespaces that are selected now; None: not for us to know."""
-    nobody: str = ""
+    none_because: str = ""
     """Why none is selected, and what to type."""
 
     def as_json(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Added:
             f"  Pods with its images get the pull secret {self.pull_secret}, in {where}.",
         ]
         if self.selected == 0 and self.selector:
-            lines.append(f"  {self.nobody}")
+            lines.append(f"  {self.none_because}")
         return "\n".join(lines)
 
 
@@ -100,8 +100,8 @@ async def add(client: Client, wanted: Wanted, known: Sequence[Json], own_namespa
         selector = target.mapping["spec"].get("namespaceSelector") or {} if target.mapping else {}
     labels = await _labels(client)
     selected = None if labels is None else sum(LabelSelector.parse(selector).matches(each) for each in labels.values())
-    nobody = "" if labels is None else why_nobody(selector, labels)
-    return Added(wanted.server, target, own_namespace, selector, secret_was, mapping_was, selected, nobody)
+    none_because = "" if labels is None else why_none(selector, labels)
+    return Added(wanted.server, target, own_namespace, selector, secret_was, mapping_was, selected, none_because)
 
 
 async def _put_secret(client: Client, wanted: Wanted, target: Target, namespace: str) -> str:

@@ -56,7 +56,7 @@ def show_selector(selector: Mapping[str, Any], everywhere: str = EVERYWHERE) -> 
     return ",".join(_terms(selector)) or everywhere
 
 
-def why_nobody(selector: Mapping[str, Any], namespaces: Mapping[str, Mapping[str, str]]) -> str:
+def why_none(selector: Mapping[str, Any], namespaces: Mapping[str, Mapping[str, str]]) -> str:
     """Why a selector selects no namespace, and what to type. `namespaces` are the labels of all."""
     requirements = LabelSelector.parse(dict(selector)).requirements
     by_name = next((each for each in requirements if each.key == NAMESPACE_NAME and each.values), None)

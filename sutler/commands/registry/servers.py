@@ -37,7 +37,7 @@ class UnusableServerError(ValueError):
 
 
 def server_of_key(key: str) -> Server:
-    """From a key of a docker config, or what somebody types for a registry. Raises UnusableServerError."""
+    """From a key of a docker config, or from the command line. Raises UnusableServerError."""
     notes: list[str] = []
     text = _bare(key, notes)
     if own := bookkeeping(text):
