@@ -25,6 +25,7 @@ from provisioner.ceph.errors import (
     translated,
 )
 from provisioner.ceph.model import Space
+from provisioner.ceph.objects import Objects
 
 T = TypeVar("T")
 
@@ -159,11 +160,14 @@ class Connection:
         with translated("listing", f"the pools of Ceph cluster {self._settings.name}"):
             return sorted(self.rados.list_pools())
 
-    def data_of(self, ioctx: Any, number: int | None) -> Any | None:
+    def objects(self, pool: str | int, namespace: str = "") -> Objects:
+        return Objects(self.ioctx(pool, namespace), self._settings.timeout)
+
+    def data_of(self, ioctx: Any, number: int | None) -> Objects | None:
         """Where an image's data lie, by its header's `data_pool`; None: that pool was deleted."""
         if number is None:
-            return ioctx
-        return None if self.pool_name(number) is None else self.ioctx(number, ioctx.get_namespace())
+            return Objects(ioctx, self._settings.timeout)
+        return None if self.pool_name(number) is None else self.objects(number, ioctx.get_namespace())
 
     def prepared(self, pool: str | int, namespace: str, prepare: Callable[[Any], None]) -> Any:
         """`ioctx`, after `prepare` has been called with it once."""

@@ -9,6 +9,7 @@ from provisioner.ceph import directory, sweep, ties
 from provisioner.ceph.binding import rados, rbd
 from provisioner.ceph.errors import CephError, ImageMissing
 from provisioner.ceph.headers import Header
+from provisioner.ceph.objects import Objects
 from provisioner.ceph.progress import Begun, Progress
 from provisioner.ceph.where import image, image_errors, place
 
@@ -23,7 +24,7 @@ def target_of(ioctx: Any, identifier: str) -> str:
     return f"trash entry {identifier} of {place(ioctx)}"
 
 
-def purge(ioctx: Any, data: Any, identifier: str, progress: Progress, operation: str = "") -> None:
+def purge(ioctx: Any, data: Objects | None, identifier: str, progress: Progress, operation: str = "") -> None:
     """Nothing is lost before librbd, or what it would look at, allows it. An image that is gone is a success.
 
     `data`: the pool that its data lie in.
@@ -42,7 +43,7 @@ def purge(ioctx: Any, data: Any, identifier: str, progress: Progress, operation:
             _purge(ioctx, data, found, target, begun)
 
 
-def remove(ioctx: Any, data: Any, name: str, found: Header, begun: Begun) -> None:
+def remove(ioctx: Any, data: Objects | None, name: str, found: Header, begun: Begun) -> None:
     """Removes the image, or moves it to the trash if its pool is configured so. One that is gone is a success.
 
     It goes through the trash in any case: stopped half-way, that is where it is.
@@ -63,7 +64,7 @@ def remove(ioctx: Any, data: Any, name: str, found: Header, begun: Begun) -> Non
             _LIBRBD.remove(ioctx, name, on_progress=begun)
 
 
-def _purge(ioctx: Any, data: Any, found: Header, target: str, begun: Begun) -> None:
+def _purge(ioctx: Any, data: Objects | None, found: Header, target: str, begun: Begun) -> None:
     with begun.naming("purging", target), image_errors("purging", target):
         if data is not None and sweep.is_worth_it(data, found):
             sweep.sweep(ioctx, data, found, begun)

@@ -4,7 +4,6 @@ Everything in the pool is listed, in all RADOS namespaces, and every image of th
 or its parent lies here. It takes only as long as it may: what is left then counts as not seen.
 """
 
-import contextlib
 import errno
 import re
 import struct
@@ -16,10 +15,11 @@ from provisioner.ceph import directory
 from provisioner.ceph.binding import rados
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.contents import DATA, SHOWN, Contents, allowed_keys
-from provisioner.ceph.errors import CephError, Missing, PoolMissing, Unavailable, from_errno, translated
+from provisioner.ceph.errors import CephError, PoolMissing, Unavailable, from_errno, translated
 from provisioner.ceph.firstformat import FIRST_FORMAT, is_first_format
 from provisioner.ceph.metadata import HEADER
 from provisioner.ceph.model import FEATURES
+from provisioner.ceph.objects import Objects
 
 _EVERYWHERE = rados.LIBRADOS_ALL_NSPACES
 _ENOUGH = 5000
@@ -89,7 +89,7 @@ class _Survey:
             raise Unavailable("there was no time left to look")
 
     def _objects(self) -> None:
-        for namespace, key in self._listing(self._own(_EVERYWHERE)):
+        for namespace, key in self._listing(self._connection.objects(self._name, _EVERYWHERE)):
             self._listed += 1
             self._namespaces.add(namespace)
             if not self._is_bookkeeping(namespace, key):
@@ -99,22 +99,10 @@ class _Survey:
             if self._found.objects.total() >= _ENOUGH:
                 return
 
-    def _listing(self, ioctx: Any) -> Iterator[tuple[str, str]]:
-        """Every object of the pool. The binding takes any failure for the end, so that has to be found out here."""
-        limit = float(self._connection.rados.conf_get("rados_osd_op_timeout"))
-        listed = iter(ioctx.list_objects())
-        while True:
+    def _listing(self, objects: Objects) -> Iterator[tuple[str, str]]:
+        for one in objects.listed():
             self._hurry()
-            asked = time.monotonic()
-            one = next(listed, None)
-            if limit and time.monotonic() - asked >= limit:
-                raise Unavailable("a placement group does not answer")
-            if one is None:
-                break
             yield one.nspace, one.key
-        # Needs the same rights, and a connection that is not cut off.
-        with contextlib.suppress(Missing), translated("listing the objects of", f"pool {self._name}"):
-            ioctx.stat("sutler")
 
     def _is_bookkeeping(self, namespace: str, key: str) -> bool:
         allowed = allowed_keys(key)
@@ -195,9 +183,8 @@ class _Survey:
     def _zones(self) -> None:
         if self._name == _ZONES or self._connection.rados.pool_lookup(_ZONES) is None:
             return
-        ioctx = self._connection.ioctx(_ZONES, _EVERYWHERE)
         name = re.compile(rb"(?<![\w.-])" + re.escape(self._name.encode()) + rb"(?![\w.-])")
-        for namespace, key in self._listing(ioctx):
+        for namespace, key in self._listing(self._connection.objects(_ZONES, _EVERYWHERE)):
             if key.startswith("zone_info."):
                 with translated("reading", key):
                     data = self._connection.ioctx(_ZONES, namespace).read(key, 1 << 20)

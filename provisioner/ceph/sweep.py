@@ -18,6 +18,7 @@ from typing import Any
 from provisioner.ceph import directory, metadata
 from provisioner.ceph.errors import CephError, Denied, ImageMissing, InUse, Missing, from_errno, translated
 from provisioner.ceph.headers import Header, decode_text
+from provisioner.ceph.objects import Objects
 from provisioner.ceph.progress import Begun
 from provisioner.ceph.where import image_errors, place
 
@@ -44,26 +45,26 @@ def prefix_of(ioctx: Any, identifier: str) -> str | None:
     return None
 
 
-def require_deletable(data: Any, ioctx: Any, identifier: str) -> None:
+def require_deletable(data: Objects | None, ioctx: Any, identifier: str) -> None:
     """Raises Denied for a user who may not remove objects, before any is lost: tries one that is never there."""
     prefix = prefix_of(ioctx, identifier)
     if prefix is None or data is None:
         return
     try:
-        with translated("removing", f"data of image id {identifier} from pool {place(data)}"):
-            data.remove_object(f"{prefix}.{'f' * 16}")
+        with translated("removing", f"data of image id {identifier} from pool {place(data.ioctx)}"):
+            data.ioctx.remove_object(f"{prefix}.{'f' * 16}")
     except Missing:
         return
 
 
-def is_worth_it(data: Any, found: Header) -> bool:
+def is_worth_it(data: Objects, found: Header) -> bool:
     if found.objects < LARGE or found.snapshots or not set(found.features) <= _PLAIN:
         return False
-    with translated("asking for", f"the statistics of pool {place(data)}"):
-        return int(data.get_stats()["num_objects"]) <= _TOO_FULL * found.objects
+    with translated("asking for", f"the statistics of pool {place(data.ioctx)}"):
+        return int(data.ioctx.get_stats()["num_objects"]) <= _TOO_FULL * found.objects
 
 
-def sweep(ioctx: Any, data: Any, found: Header, begun: Begun) -> None:
+def sweep(ioctx: Any, data: Objects, found: Header, begun: Begun) -> None:
     """Leaves an image of size 0, or leaves it to librbd."""
     prefix = prefix_of(ioctx, found.id)
     if prefix is None:
@@ -77,19 +78,19 @@ def sweep(ioctx: Any, data: Any, found: Header, begun: Begun) -> None:
             ioctx.execute(metadata.HEADER + found.id, metadata.CLASS, "set_size", struct.pack("<Q", 0))
 
 
-def _remove_all(data: Any, prefix: str, begun: Begun) -> None:
-    target = f"the objects of pool {place(data)}"
+def _remove_all(data: Objects, prefix: str, begun: Begun) -> None:
+    target = f"the objects of pool {place(data.ioctx)}"
     ours = re.compile(rf"{re.escape(prefix)}\.[0-9a-f]{{16}}")
     pending: deque[Any] = deque()
     try:
         with translated("listing", target):
-            expected = max(int(data.get_stats()["num_objects"]), 1)
-            for number, listed in enumerate(data.list_objects()):
+            expected = max(int(data.ioctx.get_stats()["num_objects"]), 1)
+            for number, listed in enumerate(data.listed()):
                 if number % _TELL_EVERY == 0:
                     begun.report(min(number / expected, 0.99))
                 if ours.fullmatch(listed.key):
                     begun.begin()
-                    pending.append(data.aio_remove(listed.key))
+                    pending.append(data.ioctx.aio_remove(listed.key))
                 if len(pending) >= _WINDOW:
                     _finish(pending.popleft(), target)
         while pending:

@@ -201,7 +201,7 @@ def test_huge_image_goes_at_once_and_takes_nothing_else_with_it(connection: Conn
             prefix = image.block_name_prefix()
         data = connection.data_of(place, directory.header(place, "kept").data_pool)
         assert data is not None
-        assert {found.key.rpartition(".")[0] for found in data.list_objects() if "rbd_data" in found.key} == {prefix}
+        assert {found.key.rpartition(".")[0] for found in data.listed() if "rbd_data" in found.key} == {prefix}
         editing.remove(connection, place, "kept", directory.header(place, "kept"), unheard, operation="op")
     ceph.remove_pool(other)
 
