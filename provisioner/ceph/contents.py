@@ -84,6 +84,8 @@ class Contents:
     """What depends on the pool, or says that it is not for images alone."""
     unseen: list[str] = field(default_factory=list)
     """What could not be looked at, and why."""
+    seen: int = 0
+    """Objects that were listed; no more are when it is clear that the pool is full."""
     total: int | None = None
     """Objects by Ceph's statistics; None: there are none yet."""
     stored: int | None = None
@@ -137,6 +139,6 @@ class Contents:
         return f"not proven to be empty: {'; '.join(self.unseen)}" if self.unseen else ""
 
     def _cost(self) -> str:
-        if self.total is None or self.stored is None:
-            return "Ceph has no statistics of it yet"
+        if self.total is None or self.stored is None or self.total < self.seen:
+            return f"{self.seen} objects were seen, and Ceph's statistics do not count all of them yet"
         return f"by Ceph's statistics {self.total} objects with {self.stored} bytes"

@@ -51,7 +51,6 @@ class _Survey:
         self._name = name
         self._found = Contents(name)
         self._namespaces = {""}
-        self._listed = 0
 
     def run(self, *, certain: bool) -> Contents:
         found = self._found
@@ -90,7 +89,7 @@ class _Survey:
 
     def _objects(self) -> None:
         for namespace, key in self._listing(self._connection.objects(self._name, _EVERYWHERE)):
-            self._listed += 1
+            self._found.seen += 1
             self._namespaces.add(namespace)
             if not self._is_bookkeeping(namespace, key):
                 self._found.add_object(namespace, key)
@@ -200,10 +199,10 @@ class _Survey:
             if stats is None:
                 return
             found.total, found.stored = stats["objects"], stats["stored"]
-            if not wait or found.total <= self._listed:
+            if not wait or found.total <= found.seen:
                 return
             if time.monotonic() > self._until:
-                found.unseen.append(f"Ceph's statistics count {found.total} objects, only {self._listed} were seen")
+                found.unseen.append(f"Ceph's statistics count {found.total} objects, only {found.seen} were seen")
                 return
             time.sleep(0.5)
 
