@@ -103,7 +103,7 @@ class Remover:
         started = time.monotonic()
         cls = volume["spec"].get("storageClassName", "")
         try:
-            await self._remove_image(decision)
+            await self._remove_image(volume, decision)
         except CephError as error:
             metrics.DELETE_FAILED.labels(cls).inc()
             self._events.warning(volume, "VolumeFailedDelete", str(error))
@@ -116,7 +116,7 @@ class Remover:
         metrics.DELETED.labels(cls).inc()
         metrics.DELETE_SECONDS.labels(cls).observe(time.monotonic() - started)
 
-    async def _remove_image(self, decision: deletion.Delete) -> None:
+    async def _remove_image(self, volume: Json, decision: deletion.Delete) -> None:
         wanted = decision.image
         pool = await pool_of(self._clusters, wanted, self._kubernetes)
         if pool is None:
@@ -127,7 +127,9 @@ class Remover:
             if decision.trash_delay is None:
                 later = await pool.remove(sought, fence=self._fence)
                 if later is not None:
-                    self._purge(replace(wanted.place, pool=pool.name), later)
+                    place = replace(wanted.place, pool=pool.name)
+                    self._purge(place, later)
+                    self._events.normal(volume, "ImagePurging", _purging(place, later))
             else:
                 await pool.trash(sought, delay=decision.trash_delay, fence=self._fence)
             if decision.entry is not None:
@@ -148,3 +150,11 @@ class Remover:
             else:
                 return
         raise Conflict(409, "Conflict", f"PersistentVolume {metadata['name']}: its finalizers keep changing")
+
+
+def _purging(place: Place, identifier: str) -> str:
+    where = f"{place.pool}/{place.namespace}" if place.namespace else place.pool
+    return (
+        f"image {place.path} is large: it lies in the trash as {identifier} and is removed from there; "
+        f"sutler images trash list {where} shows how far that is and how long it takes yet"
+    )
