@@ -31,7 +31,7 @@ test: venv ## Run the tests on real parts, and a short core of them on the oldes
 	@$(PYTHON) -m tests.runs test $(AGAIN) $(SIDE_BY_SIDE)
 
 test-unit: venv ## Run the tests that start nothing, within a minute
-	@$(PYTHON) -m pytest -m 'not cluster and not long'
+	@$(PYTHON) -m pytest -m 'not cluster and not long' $(SIDE_BY_SIDE)
 
 test-long: venv ## Run also the tests that take long: soak, thousands of kills
 	@$(PYTHON) -m tests.runs test -m 'long or not long' $(SIDE_BY_SIDE)

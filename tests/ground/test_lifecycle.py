@@ -25,6 +25,8 @@ def test_sleeps({fixture}):
     time.sleep(600)
 """
 
+pytestmark = pytest.mark.cluster  # each starts its own
+
 
 @pytest.mark.long
 def test_everything_starts_within_20_seconds_and_leaves_no_process(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def test_that_is_skipped():
 """
 
 
+@pytest.mark.cluster  # nothing but workers, which take their time
 @pytest.mark.timeout(300)
 def test_hung_test_fails_and_the_others_go_on(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(HANGS)
