@@ -125,12 +125,12 @@ def install(packages: list[str]) -> None:
     ran = subprocess.run([*as_root, "sh", "-c", _INSTALL, "install", *packages], check=False)
     if ran.returncode != 0:
         raise CannotInstallError(
-            f"apt-get could not install {listed} (see above); is the network there, and is this Debian bookworm?"
+            f"apt-get could not install {listed} (see above); is the network there, and is this Debian 12 or 13?"
         )
 
 
 def main() -> int:
-    needed = {**NEEDED, **(NEEDED_TO_BUILD if builds_kubernetes() else {})}
+    needed = {**NEEDED, **NEEDED_FOR_DEBIAN, **(NEEDED_TO_BUILD if builds_kubernetes() else {})}
     try:
         if packages := missing(needed):
             install(packages)
