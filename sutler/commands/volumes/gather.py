@@ -1,6 +1,7 @@
 """Fetches what there is to know of volumes: from the API server, and, where there is one, from Sutler's REST API."""
 
 import os
+import re
 import sys
 from contextlib import suppress
 from http import HTTPStatus
@@ -22,6 +23,7 @@ from sutler.output import harmless
 from sutler.volumes.classes import Where
 
 Json = dict[str, Any]
+_FSID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OFTEN = 500
 """Images after which the count that is shown goes on."""
 
@@ -73,6 +75,14 @@ def _progress(text: str, *, now: bool) -> None:
         sys.stderr.flush()
 
 
+def _named(volumes: list[Json]) -> set[str]:
+    """The fsids among the clusterIDs that node plugins are given."""
+    given = [
+        str(((one["spec"].get("csi") or {}).get("volumeAttributes") or {}).get("clusterID", "")) for one in volumes
+    ]
+    return {one for one in given if _FSID.fullmatch(one)}
+
+
 class Ceph:
     """The REST API, which knows one Ceph cluster."""
 
@@ -91,7 +101,7 @@ class Ceph:
 
         `everywhere`: also those of pools that no class and no volume names, at least by their names of today.
         """
-        served = self._served({where.cluster for where in facts.wheres()})
+        served = self._served({where.cluster for where in facts.wheres()}, _named(facts.volumes))
         facts.served = frozenset(served)
         pools = self._pools() if served else []
         facts.pools = {pool["id"]: pool["name"] for pool in pools}
@@ -104,7 +114,7 @@ class Ceph:
             found = self._list("images", where)
             if found is not None:
                 facts.images[where] = found
-        if self._console is not None and wheres and not served:
+        if self._console is not None and wheres and not served and not self.unseen:
             known = ", ".join(sorted(where.cluster or "(none)" for where in wheres))
             self.unseen = f"say with --cluster-id which of these the REST API serves: {known}"
         facts.unseen = self.unseen
@@ -137,20 +147,26 @@ class Ceph:
             self.unseen = str(error)
             return None
 
-    def _served(self, clusters: set[str]) -> set[str]:
-        """The clusterIDs that mean the Ceph cluster of the REST API."""
+    def _served(self, clusters: set[str], named: set[str]) -> set[str]:
+        """The clusterIDs that mean the Ceph cluster of the REST API. `named`: the fsids that volumes name."""
         if self._console is None:
             return set()
         if self._cluster_id is not None:
             return {self._cluster_id}
-        if len(clusters) <= 1:
-            return clusters
+        few = len(clusters) <= 1
         try:
-            fsid = self._console.get("status")["ceph"]["fsid"]
+            fsid = self._console.get("status")["ceph"].get("fsid")
         except (RefusedError, UnreachableError) as error:
+            if few and not named and isinstance(error, RefusedError):
+                return clusters
             self.unseen = str(error)
             return set()
-        return clusters & {"", fsid}
+        if not fsid:
+            self.unseen = "the REST API has not reached Ceph yet"
+        elif named and fsid not in named:
+            # All images would seem to be gone, and what deletes their volumes would be advised.
+            self.unseen = f"the REST API serves Ceph cluster {fsid}, and the volumes are in {', '.join(sorted(named))}"
+        return set() if self.unseen else clusters if few else clusters & {"", fsid}
 
     def _list(self, key: str, where: Where, last: str = "images") -> list[Json] | None:
         if self._console is None or self.unseen:
