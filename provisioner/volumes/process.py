@@ -13,6 +13,7 @@ from provisioner.volumes.adopt import Adopter
 from provisioner.volumes.capacity import Capacity
 from provisioner.volumes.controller import Controller
 from provisioner.volumes.expand import Expander
+from provisioner.volumes.needed import needed
 from provisioner.volumes.provision import Provisioner
 from provisioner.volumes.purge import Purger
 from provisioner.volumes.reconcile import Policy, Reconciler
@@ -171,6 +172,7 @@ async def _controller(
             attachments=watches.attachments,
             fence=fence,
             purge=purger.add,
+            needed=lambda volume, image: needed(volume, image, watches.claims, watches.volumes),
         ),
         purger=purger,
         reconciler=reconciler,

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from provisioner.ceph.clusters import Clusters
-from provisioner.ceph.errors import CephError, PoolMissing
+from provisioner.ceph.errors import CephError, InUse, PoolMissing
 from provisioner.volumes import deletion, metrics, names
 from provisioner.volumes.locate import pool_of
 from provisioner.volumes.told import AN_HOUR, Told
 from provisioner.volumes.views import Attachment
-from provisioner.volumes.volume import Place
+from provisioner.volumes.volume import Place, Wanted
 from sutler.kube.client import Client
 from sutler.kube.errors import Conflict, Invalid, NotFound
 from sutler.kube.events import EventRecorder
@@ -35,6 +35,7 @@ class Remover:
         attachments: Callable[[str], list[Attachment]],
         fence: Callable[[], None],
         purge: Callable[[Place, str], None],
+        needed: Callable[[Json, Wanted], str],
     ) -> None:
         """What it needs to know and to tell.
 
@@ -46,6 +47,7 @@ class Remover:
             attachments: those of nodes that have the volume.
             fence: raises when we may not act any more.
             purge: takes the id of an image in the trash that is to be removed when there is time.
+            needed: why a claim or another volume needs the image; empty: none does.
         """
         self._client = client
         self._clusters = clusters
@@ -54,6 +56,7 @@ class Remover:
         self._attachments = attachments
         self._fence = fence
         self._purge = purge
+        self._needed = needed
         self._attached_since: dict[str, float] = {}
         self._told = Told(AN_HOUR)
 
@@ -118,6 +121,8 @@ class Remover:
 
     async def _remove_image(self, volume: Json, decision: deletion.Delete) -> None:
         wanted = decision.image
+        if why := self._needed(volume, wanted):
+            raise InUse(why)
         pool = await pool_of(self._clusters, wanted, self._kubernetes)
         if pool is None:
             return
