@@ -26,13 +26,14 @@ class Objects:
         while True:
             asked = time.monotonic()
             one = next(found, None)
-            if time.monotonic() - asked >= self.timeout:
-                raise Unavailable(
-                    f"listing the objects of pool {self.ioctx.get_pool_name()}: a placement group does not answer"
-                )
             if one is None:
                 break
             yield one
+        # Ceph's clock for time-outs is coarse, and some milliseconds behind ours.
+        if time.monotonic() - asked >= 0.95 * self.timeout:
+            raise Unavailable(
+                f"listing the objects of pool {self.ioctx.get_pool_name()}: a placement group does not answer"
+            )
         # Needs the same rights, and a connection that is not cut off.
         target = f"the objects of pool {self.ioctx.get_pool_name()}"
         with contextlib.suppress(Missing), translated("listing", target):
