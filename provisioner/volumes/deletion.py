@@ -1,12 +1,15 @@
 """Whether a PersistentVolume's image is to go: pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from provisioner.ceph.model import Entry
 from provisioner.volumes import names
-from provisioner.volumes.parameters import DEFAULT_DELAY
-from provisioner.volumes.volume import Wanted, ids_of, owner_of, place_of, source_agrees
+from provisioner.volumes.parameters import DEFAULT_DELAY, DELETION_POLICIES
+from provisioner.volumes.reading import duration
+from provisioner.volumes.volume import Place, Wanted, ids_of, owner_of, place_of, source_agrees
 from sutler.kube.resources import Json
+from sutler.volumes.place import uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,14 @@ def is_ours(volume: Json) -> bool:
     return bool(annotations.get(names.PROVISIONED_BY) == names.PROVISIONER)
 
 
+def has_another(volume: Json, place: Place) -> bool:
+    """Whether the volume, of whichever provisioner, surely has another image than the one there."""
+    if is_ours(volume) and place_of(volume) is None:
+        return False
+    sources = [value for key, value in volume["spec"].items() if key != "claimRef"]
+    return not uses(volume, place) and place.image not in str(sources)
+
+
 def decide(volume: Json, *, attached: bool) -> Decision:  # noqa: PLR0911 - a decision table, row by row
     """`attached`: a VolumeAttachment refers to it."""
     metadata, spec = volume["metadata"], volume["spec"]
@@ -86,16 +97,33 @@ def decide(volume: Json, *, attached: bool) -> Decision:  # noqa: PLR0911 - a de
         )
     owner = owner_of(volume)
     annotations = metadata["annotations"]
-    delay = None
-    if annotations.get(names.DELETION_POLICY) == "trash":
-        text = annotations.get(names.TRASH_DELAY, "")
-        delay = int(text) if text.isascii() and text.isdigit() else DEFAULT_DELAY
+    try:
+        delay = _trash_delay(annotations)
+    except ValueError as error:
+        return Unclear(f"annotation {error}; until then the volume stays, and its image")
     entry = None
     if annotations.get(names.JOURNAL) == "ceph-csi":
         entry = Entry(owner, names.volume_name(owner), reference.get("namespace", ""))
     # Released is what it was before a tool has bound it to another claim, too.
     claim = Claim(reference.get("namespace", ""), reference.get("name", ""), reference["uid"])
     return Delete(Wanted(place, owner, *ids_of(volume)), delay, entry, claim if claim.uid != owner else None)
+
+
+def _trash_delay(annotations: Mapping[str, str]) -> int | None:
+    """None: remove at once. Raises ValueError for what people have written there and is not understood."""
+    policy = annotations.get(names.DELETION_POLICY, "remove")
+    if policy not in DELETION_POLICIES:
+        raise ValueError(f"{names.DELETION_POLICY}: {policy!r} is not one of {', '.join(DELETION_POLICIES)}: write one")
+    if policy == "remove":
+        return None
+    text = annotations.get(names.TRASH_DELAY, str(DEFAULT_DELAY))
+    # A class of version 0.1.0 may have had more digits than people may write.
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise ValueError(f"{names.TRASH_DELAY}: {error}") from None
 
 
 def without_finalizer(volume: Json) -> list[Json]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError, NoSpace, OutcomeUnknown, PoolMissing
 from provisioner.ceph.model import ImageSpec, Sought
-from provisioner.volumes import claims, metrics, names
+from provisioner.volumes import claims, deletion, metrics, names
 from provisioner.volumes.naming import image_name
 from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.refuse import Refuser
 from provisioner.volumes.views import ClaimView
-from provisioner.volumes.volume import Ceph, Place, entry, metadata, place_of, render
+from provisioner.volumes.volume import Ceph, Place, entry, metadata, render
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, BadRequest, Forbidden, Invalid, KubeError, NotFound
 from sutler.kube.events import EventRecorder
@@ -91,7 +91,8 @@ class Provisioner:
         request = decision.request
         volume = names.volume_name(request.uid)
         untouched = volume not in self.attempts and volume not in self.made and self._absent(volume)
-        if not untouched and await self._volume_exists(volume):
+        if not untouched and (existing := await self._existing(volume)) is not None:
+            await self._give_way(volume, existing)
             self._done(volume)
             return None
         return await self._attempt(claim, cls, request, now)
@@ -121,16 +122,22 @@ class Provisioner:
             if not fresh and not await self._still_wanted(request):
                 await self.clean_up(volume)
                 return None
-            await self._save(attempt, body)
+            saved = await self._save(attempt, body)
         except (CephError, KubeError) as error:
             self._failed(claim, cls, error, await self._why_full(cls) if isinstance(error, NoSpace) else "")
             raise
         finally:
             said.cancel()
         self._done(volume)
+        if not saved:
+            return None
         metrics.PROVISIONED.labels(cls.name, SOURCE).inc()
         metrics.PROVISION_SECONDS.labels(cls.name, SOURCE).observe(time.monotonic() - started)
-        self._events.normal(claim, "ProvisioningSucceeded", f"Made volume {volume} with RBD image {place.path}")
+        self._events.normal(
+            claim,
+            "ProvisioningSucceeded",
+            f"Made volume {volume} with RBD image {place.path} by StorageClass {cls.name}",
+        )
         if caution := claims.caution(request, cls.filesystem):
             self._events.warning(claim, "SmallFilesystem", caution)
         return None
@@ -157,22 +164,32 @@ class Provisioner:
         pool_id, identifier = await pool.create(spec, owner=names.OWNER, fence=self._fence, entry=journaled)
         return render(request, cls, place, Ceph(cluster_id, pool_id, identifier, monitors))
 
-    async def _save(self, attempt: Attempt, body: Json) -> None:
+    async def _save(self, attempt: Attempt, body: Json) -> bool:
+        """Whether the claim's volume has the attempt's image now; False: another one has come first."""
         volume = body["metadata"]["name"]
         try:
             await self._client.create(PERSISTENT_VOLUMES, body)
         except AlreadyExists:
             existing = await self._client.get(PERSISTENT_VOLUMES, volume)
-            if existing["spec"].get("claimRef", {}).get("uid") != body["spec"]["claimRef"]["uid"]:
+            if (existing["spec"].get("claimRef") or {}).get("uid") != body["spec"]["claimRef"]["uid"]:
                 raise
-            if place_of(existing) not in {None, attempt.place}:
-                # Another image has been adopted for the claim meanwhile.
-                await self._remove_image(attempt)
+            return not await self._give_way(volume, existing)
         except (Invalid, BadRequest, Forbidden):
             # It will not be saved as it is: nothing may stay behind, unless it was saved after all.
-            if not await self._volume_exists(volume):
+            if await self._existing(volume) is None:
                 await self._remove_image(attempt)
             raise
+        return True
+
+    async def _give_way(self, volume: str, existing: Json) -> bool:
+        """Removes the attempt's image if the claim's volume, which exists, surely has another one."""
+        attempt = self.attempts.get(volume)
+        if attempt is None or not deletion.has_another(existing, attempt.place):
+            return False
+        await self._remove_image(attempt)
+        if not deletion.is_ours(existing):
+            self._events.warning(_claim(attempt.request), "ProvisioningFailed", _by_another(existing, attempt.place))
+        return True
 
     def _failed(self, claim: Json, cls: VolumeClass, error: CephError | KubeError, more: str) -> None:
         metrics.PROVISION_FAILED.labels(cls.name, SOURCE).inc()
@@ -183,7 +200,10 @@ class Provisioner:
     async def clean_up(self, volume: str) -> None:
         """Removes the image of an attempt whose claim is gone, unless its volume was saved: then that is deleted."""
         attempt = self.attempts.get(volume)
-        if attempt is not None and not await self._volume_exists(volume):
+        existing = await self._existing(volume) if attempt is not None else None
+        if existing is not None:
+            await self._give_way(volume, existing)
+        elif attempt is not None:
             await self._remove_image(attempt)
         self._forget(volume)
 
@@ -196,7 +216,9 @@ class Provisioner:
         place = attempt.place
         pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)
         with contextlib.suppress(PoolMissing):
-            await pool.remove(Sought(place.image, attempt.request.uid, self._kubernetes), fence=self._fence)
+            # By its id: an image that is adopted for the claim meanwhile names the same owner.
+            identifier = image_id(self._kubernetes, place.image)
+            await pool.remove(Sought(place.image, attempt.request.uid, self._kubernetes, identifier), fence=self._fence)
             if attempt.journal:
                 await pool.drop(entry(attempt.request), fence=self._fence)
 
@@ -211,14 +233,13 @@ class Provisioner:
         same = metadata["uid"] == request.uid and "deletionTimestamp" not in metadata
         return same and volume in {None, "", names.volume_name(request.uid)}
 
-    async def _volume_exists(self, volume: str) -> bool:
+    async def _existing(self, volume: str) -> Json | None:
         try:
-            await self._client.get(PERSISTENT_VOLUMES, volume)
+            return await self._client.get(PERSISTENT_VOLUMES, volume)
         except NotFound as error:
             if not error.reason:
                 raise  # not the API server's own word: images are removed on it
-            return False
-        return True
+            return None
 
     def _remember(self, volume: str, attempt: Attempt) -> None:
         self.attempts[volume] = attempt
@@ -235,3 +256,20 @@ class Provisioner:
 
 def _image_name(cls: VolumeClass, request: claims.Request) -> str:
     return image_name(cls.template, namespace=request.namespace, claim=request.name, uid=request.uid)
+
+
+def _claim(request: claims.Request) -> Json:
+    """As events refer to it."""
+    resource = PERSISTENT_VOLUME_CLAIMS
+    metadata = {"namespace": request.namespace, "name": request.name, "uid": request.uid}
+    return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+
+
+def _by_another(volume: Json, place: Place) -> str:
+    metadata = volume["metadata"]
+    other = (metadata.get("annotations") or {}).get(names.PROVISIONED_BY, "")
+    return (
+        f"another provisioner{f' ({other})' if other else ''} has made volume {metadata['name']} for this claim; RBD "
+        f"image {place.path} is removed again: let only one of them serve StorageClass "
+        f"{volume['spec'].get('storageClassName', '')}"
+    )

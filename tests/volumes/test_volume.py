@@ -212,6 +212,12 @@ def test_metadata_leads_from_the_image_to_the_claim() -> None:
         ("released and deleted by hand", volume(metadata=LEAVING), False, deletion.Delete),
         ("its annotation of the image is lost", volume(annotations={"sutler.dev/image": ""}), False, deletion.Unclear),
         ("its claim's UID is lost", volume(claimRef={}), False, deletion.Unclear),
+        ("a policy in upper case", volume(annotations={"sutler.dev/deletion-policy": "Trash"}), False,
+         deletion.Unclear),
+        ("no policy of ours", volume(annotations={"sutler.dev/deletion-policy": "retain"}), False, deletion.Unclear),
+        ("an empty policy", volume(annotations={"sutler.dev/deletion-policy": ""}), False, deletion.Unclear),
+        ("a delay in words", volume(annotations={"sutler.dev/deletion-policy": "trash",
+                                                 "sutler.dev/trash-delay": "1 week"}), False, deletion.Unclear),
         ("still attached", volume(), True, deletion.Attached),
         ("not ours", volume(annotations={"pv.kubernetes.io/provisioned-by": "x"}), False, deletion.Keep),
         ("made by hand", volume(metadata={"annotations": {}}), False, deletion.Keep),
@@ -240,7 +246,9 @@ def test_volume_is_deleted_only_when_nothing_needs_it(case: str, obj: Any, attac
         ({}, None),
         ({"sutler.dev/deletion-policy": "trash", "sutler.dev/trash-delay": "60"}, 60),
         ({"sutler.dev/deletion-policy": "trash"}, 86400),
-        ({"sutler.dev/deletion-policy": "trash", "sutler.dev/trash-delay": "x"}, 86400),
+        ({"sutler.dev/deletion-policy": "trash", "sutler.dev/trash-delay": "7d"}, 604800),
+        ({"sutler.dev/deletion-policy": "trash", "sutler.dev/trash-delay": "86399999913600"}, 86399999913600),
+        ({"sutler.dev/deletion-policy": "remove", "sutler.dev/trash-delay": "x"}, None),
     ],
 )
 def test_deletion_needs_no_class(annotations: dict[str, str], delay: int | None) -> None:

@@ -1,0 +1,142 @@
+"""What becomes of an image when the claim gets another volume while it is made. The API server and Ceph are stand-ins.
+
+Another provisioner that serves the same class can't be made to come in between on the real ones.
+"""
+
+from typing import Any
+
+import pytest
+
+from provisioner.ceph.model import Sought
+from provisioner.volumes import deletion
+from provisioner.volumes.claims import Provision, decide
+from provisioner.volumes.provision import Attempt, Provisioner
+from provisioner.volumes.volume import Place
+from sutler.kube.errors import AlreadyExists, NotFound
+from sutler.volumes.identity import image_id
+from tests.volumes.objects import UID, claim, parsed, volume
+
+NAME = f"shop-data-{UID}"
+PLACE = Place("", "rbd", "", NAME)
+THEIRS = {"pv.kubernetes.io/provisioned-by": "rbd.csi.ceph.com"}
+
+
+def theirs(**source: Any) -> Any:
+    body = volume(phase="Bound", **source)
+    body["metadata"]["annotations"] = THEIRS
+    return body
+
+
+def csi(handle: str, driver: str = "rbd.csi.ceph.com", **attributes: str) -> Any:
+    return theirs(csi={"driver": driver, "volumeHandle": handle, "volumeAttributes": attributes})
+
+
+@pytest.mark.parametrize(
+    ("existing", "another"),
+    [
+        (csi(f"0001-0001-c-0000000000000001-{UID[::-1]}", pool="rbd", imageName="csi-vol-x"), True),
+        (theirs(nfs={"server": "a", "path": "/b"}), True),
+        (theirs(rbd={"pool": "rbd", "image": "other"}), True),
+        (theirs(rbd={"pool": "rbd", "image": NAME}), False),
+        (csi(NAME, pool="rbd", staticVolume="true"), False),
+        (csi(NAME, driver="block.example.com"), False),
+        (volume(), False),
+        (volume(annotations={"sutler.dev/cluster-id": "b"}), False),
+        (volume(annotations={"sutler.dev/image": ""}, csi={"driver": "block.example.com"}), False),
+        (volume(annotations={"sutler.dev/image": "rbd/adopted"}), True),
+    ],
+)
+def test_volume_has_another_image_only_if_that_is_sure(existing: Any, *, another: bool) -> None:
+    assert deletion.has_another(existing, PLACE) == another
+
+
+class World:
+    """One claim, whose volume exists already, and a pool that takes note of what is removed."""
+
+    def __init__(self, existing: Any) -> None:
+        self.existing = existing
+        self.removed: list[Sought] = []
+        self.said: list[tuple[str, str]] = []
+
+    async def get(self, resource: Any, *_: Any) -> Any:
+        if resource.kind == "PersistentVolumeClaim":
+            return claim()
+        if self.existing is None:
+            raise NotFound(404, "NotFound", "")
+        return self.existing
+
+    async def create(self, *_: Any) -> Any:
+        raise AlreadyExists(409, "AlreadyExists", "")
+
+    def warning(self, _: Any, reason: str, message: str) -> None:
+        self.said.append((reason, message))
+
+    def normal(self, _: Any, reason: str, message: str) -> None:
+        self.said.append((reason, message))
+
+    def pool(self, *_: Any) -> "World":
+        return self
+
+    async def fsid(self) -> str:
+        return "fsid"
+
+    async def remove(self, sought: Sought, **_: Any) -> None:
+        self.removed.append(sought)
+
+    def provisioner(self, *, absent: bool) -> Provisioner:
+        fake: Any = self
+        clusters: Any = type("Clusters", (), {"get": lambda *_: fake})()
+
+        async def why_full(_: Any) -> str:
+            return ""
+
+        return Provisioner(
+            fake, clusters, fake, kubernetes="k", fence=lambda: None, absent=lambda _: absent, why_full=why_full,
+            refuser=fake,
+        )  # fmt: skip
+
+
+class Making(World):
+    async def create(self, *words: Any, **named: Any) -> Any:
+        """Of the pool: the image is made. Of the API server: the volume is there already."""
+        if "owner" in named:
+            return 1, image_id("k", NAME)
+        return await super().create(*words)
+
+
+OURS = Sought(NAME, UID, "k", image_id("k", NAME))
+
+
+async def test_image_goes_and_claim_is_told_when_another_provisioner_was_faster() -> None:
+    world = Making(theirs(nfs={"server": "a", "path": "/b"}))
+    assert await world.provisioner(absent=True).provision("shop/data", parsed(), lambda: None) is None
+    assert world.removed == [OURS]
+    ((reason, message),) = world.said
+    assert reason == "ProvisioningFailed"
+    assert f"another provisioner (rbd.csi.ceph.com) has made volume pvc-{UID}" in message
+    assert "let only one of them serve StorageClass fast" in message
+
+
+async def test_image_stays_when_the_volume_that_was_saved_has_it() -> None:
+    world = Making(volume(phase="Bound"))
+    assert await world.provisioner(absent=True).provision("shop/data", parsed(), lambda: None) is None
+    assert world.removed == []
+    assert world.said == [
+        ("ProvisioningSucceeded", f"Made volume pvc-{UID} with RBD image rbd/{NAME} by StorageClass fast")
+    ]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_left_attempt_is_removed_by_its_id_and_nothing_adopted_meanwhile(*, gone: bool) -> None:
+    """By its owner, the adopted image would be found."""
+    world = World(None if gone else volume(annotations={"sutler.dev/image": "rbd/adopted"}))
+    provisioner = world.provisioner(absent=False)
+    decision = decide(claim(), parsed())
+    assert isinstance(decision, Provision)
+    provisioner.attempts[f"pvc-{UID}"] = Attempt(decision.request, PLACE, journal=False)
+    if gone:
+        await provisioner.clean_up(f"pvc-{UID}")
+    else:
+        await provisioner.provision("shop/data", parsed(), lambda: None)
+    assert world.removed == [OURS]
+    assert not provisioner.attempts
