@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sutler.commands.volumes import facts, finding
+from sutler.commands.volumes import facts, finding, showing
 from sutler.commands.volumes.facts import Facts, age, rows, sort_out
 from sutler.commands.volumes.missing import Orphan
 from sutler.volumes.adoption import Adoption, render
@@ -149,3 +149,30 @@ def test_what_to_type_is_harmless_whatever_an_image_is_called() -> None:
 def test_age_is_in_the_largest_unit_of_which_there_are_two(created: str, text: str) -> None:
     assert age(created, datetime(2026, 1, 3, tzinfo=UTC)) == text
     assert facts.age("?", datetime(2026, 1, 3, tzinfo=UTC)) == "-"
+
+
+EARLIER = "11111111-8c1d-4a2b-9a63-0d2f8d9f1c11"
+
+
+@pytest.mark.parametrize(
+    ("volumes", "claims", "known_uids"),
+    [
+        ([volume(phase="Bound")], [claim(volumeName=f"pvc-{UID}", status=BOUND)], {UID, "volume-uid"}),
+        # The claim that has come since under the same name is another one.
+        ([volume()], [claim(metadata={"uid": EARLIER})], {UID, "volume-uid"}),
+        ([], [claim()], {UID}),
+        ([render(Adoption(namespace="shop", claim="data", storage_class="fast", image="rbd/a"))], [claim()],
+         {UID, "request-uid"}),
+    ],
+)  # fmt: skip
+def test_events_of_an_earlier_claim_of_the_same_name_are_left_out(
+    volumes: list[Any], claims: list[Any], known_uids: set[str]
+) -> None:
+    for one in volumes:
+        one["metadata"].setdefault("uid", "request-uid")
+    found = known(*volumes, claims=tuple(claims))
+    row = next(row for row in rows(found) if row.volume or not volumes)
+    assert showing.uids(row, found) == known_uids
+    said = [{"involvedObject": {"uid": uid}} for uid in (UID, EARLIER)] + [{"involvedObject": {"name": "data"}}]
+    assert showing.about(said, known_uids) == [said[0], said[2]]
+    assert showing.about(said, set()) == said

@@ -102,7 +102,7 @@ def show(
     async def work(client: "Client") -> None:
         facts = await from_kubernetes(client)
         row = showing.pick(facts, name)
-        said = await showing.happened(client, row)
+        said = await showing.happened(client, row, facts)
         ceph.look(facts)
         found = showing.as_json(showing.pick(facts, name), facts, ceph, said)
         emit(found, output, showing.as_text(found))

@@ -52,7 +52,7 @@ async def events(client: Client, name: str, namespace: str) -> list[Json]:
         found = await client.list(EVENTS, namespace, field_selector=f"involvedObject.name={name}")
     except (Forbidden, NotFound):
         return []
-    return sorted(found, key=_when)
+    return sorted(found, key=when)
 
 
 async def failures(client: Client) -> dict[str, str]:
@@ -61,10 +61,10 @@ async def failures(client: Client) -> dict[str, str]:
         found = await client.list(EVENTS, "default", field_selector="reason=VolumeFailedDelete")
     except (Forbidden, NotFound):
         return {}
-    return {event["involvedObject"]["name"]: event["message"] for event in sorted(found, key=_when)}
+    return {event["involvedObject"]["name"]: event["message"] for event in sorted(found, key=when)}
 
 
-def _when(event: Json) -> str:
+def when(event: Json) -> str:
     return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"])
 
 

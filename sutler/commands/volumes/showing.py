@@ -3,10 +3,11 @@
 from typing import Any
 
 from sutler.commands.console import human
-from sutler.commands.volumes.facts import Facts, Row, rows
-from sutler.commands.volumes.gather import Ceph, events
+from sutler.commands.volumes.facts import Facts, Row, key_of, rows
+from sutler.commands.volumes.gather import Ceph, events, when
 from sutler.kube.client import Client
 from sutler.output import RefusedError, one_line
+from sutler.volumes.adoption import NOBODY
 from sutler.volumes.classes import Where
 
 Json = dict[str, Any]
@@ -25,10 +26,26 @@ def pick(facts: Facts, name: str) -> Row:
     return found[0]
 
 
-async def happened(client: Client, row: Row) -> list[Json]:
+async def happened(client: Client, row: Row, facts: Facts) -> list[Json]:
     namespace, _, claim = row.claim.partition("/")
     found = await events(client, claim, namespace) if claim else []
-    return found + (await events(client, row.volume, "default") if row.volume else [])
+    found += await events(client, row.volume, "default") if row.volume else []
+    return sorted(about(found, uids(row, facts)), key=when)
+
+
+def uids(row: Row, facts: Facts) -> set[str]:
+    """Of the row's claim and volume; empty: not known."""
+    volumes = [one for one in (*facts.volumes, *facts.requests) if one["metadata"]["name"] == row.volume]
+    bound = {(one["spec"].get("claimRef") or {}).get("uid") for one in volumes} - {None, NOBODY}
+    named = {one["metadata"]["uid"] for one in facts.claims if key_of(one) == row.claim}
+    # A volume that is kept knows which claim was its own; one of the same name that came later is another.
+    return {one["metadata"]["uid"] for one in volumes} | (bound or named)
+
+
+def about(found: list[Json], known: set[str]) -> list[Json]:
+    """The events of these objects: an earlier claim of the same name may have left some, too."""
+    said = ((one, (one.get("involvedObject") or {}).get("uid")) for one in found)
+    return [one for one, uid in said if not uid or not known or uid in known]
 
 
 def as_json(row: Row, facts: Facts, ceph: Ceph, said: list[Json]) -> Json:
