@@ -115,6 +115,8 @@ class Controller:
     def _report(self, name: str) -> None:
         """A bad class gets one event an hour that lists everything that is wrong with it."""
         view = self._watches.classes.get(name)
+        if view is not None and view.problem is None:
+            self._reported.settle(view.uid)
         if view is None or view.problem is None or not self._reported.is_news(view.uid, view.problem, time.monotonic()):
             return
         storage_class = {

@@ -50,9 +50,16 @@ _REFUSED = {
          "writeIopsPerGiB", "readBpsPerGiB", "writeBpsPerGiB", "baseVolSizeBytes"),
         "limits of throughput are not served",
     ),
+    **dict.fromkeys(("fsName", "kernelMountOptions", "fuseMountOptions"), "CephFS is not served, only RBD images are"),
     "monValueFromSecret": "monitors come from Sutler's own Ceph configuration",
 }  # fmt: skip
-_RENAMED = {"blockpool": "pool", "clusternamespace": "clusterID", "user": "userId", "secretref": "userSecretName"}
+_RENAMED = {
+    "blockpool": "pool",
+    "datablockpool": "dataPool",
+    "clusternamespace": "clusterID",
+    "user": "userId",
+    "secretref": "userSecretName",
+}
 """Other names for the same, of Rook's first volumes and of people's own classes."""
 _MOST = 5
 """Unknown parameters named in a text."""
@@ -118,7 +125,7 @@ def _unknown(names: list[str]) -> list[str]:
         meant = _RENAMED.get(name.lower(), "").lower()
         close = [meant] if meant else difflib.get_close_matches(name.lower(), served, n=1)
         if close:
-            problems.append(f"unknown parameter {name}: did you mean {served[close[0]]}?")
+            problems.append(f"unknown parameter {name}: did you mean {served[close[0]]}? else leave it away")
         else:
             far.append(name)
     if far:

@@ -96,6 +96,7 @@ def parse_class(obj: Json) -> VolumeClass:
         stripe_count=reader.read("stripeCount", reading.count, None),
         filesystem=reader.one_of(FSTYPE, FILESYSTEMS),
         volume_source=source,
+        # Rook and others put a name before ceph-csi's, for the provisioner and for the node plugin the same.
         driver=reader.read(
             "csiDriver", reading.driver, provisioner if provisioner.endswith(f".{CSI_DRIVER}") else CSI_DRIVER
         ),
@@ -119,11 +120,6 @@ def parse_class(obj: Json) -> VolumeClass:
     return result
 
 
-def _driver_of(provisioner: str) -> str:
-    """Rook and others put a name before ceph-csi's, for the provisioner and for the node plugin the same."""
-    return provisioner if provisioner.endswith(f".{CSI_DRIVER}") else CSI_DRIVER
-
-
 def _listed(problems: list[str]) -> str:
     """As many whole sentences as an event has space for: none loses what to do about it."""
     kept = list(accumulate(problems, lambda text, problem: f"{text}; {problem}"))
@@ -133,7 +129,7 @@ def _listed(problems: list[str]) -> str:
 
 def _together(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
     problems = []
-    if (cls.stripe_unit is None) != (cls.stripe_count is None):
+    if ("stripeUnit" in given) != ("stripeCount" in given):
         problems.append("stripeUnit and stripeCount go together: give both or neither")
     elif cls.stripe_unit is not None and (cls.stripe_unit > cls.object_size or cls.object_size % cls.stripe_unit):
         problems.append(f"stripeUnit {cls.stripe_unit} does not divide objectSize {cls.object_size}")

@@ -8,12 +8,13 @@ from provisioner.ceph.model import FEATURES, LARGEST_OBJECT, REQUIRES, SMALLEST_
 from provisioner.volumes.known import CSI_PREFIX
 from provisioner.volumes.templates import Secret, TemplateError, check
 from sutler.quantity import QuantityError, parse
+from sutler.volumes.place import PART
 
 T = TypeVar("T")
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_NAME = re.compile(r"[^\s/@]+")
 _DRIVER = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,61}[A-Za-z0-9])?")
+_DECIMAL = re.compile(r"(\d+)\s*([kKmM])i?[bB]?", re.ASCII)
 _MOUNTERS = ("krbd", "nbd")
 """In ceph-csi's mapOptions."""
 
@@ -40,9 +41,9 @@ class Reader:
             self.problems.append(
                 f"{name}: {text!r} holds a variable, which only the names of Secrets may: write the name"
             )
-        elif text is None or not _NAME.fullmatch(text):
+        elif text is None or not PART.fullmatch(text):
             if text is not None:
-                self.problems.append(f"{name}: {text!r} is no name: no blanks, no / and no @")
+                self.problems.append(f"{name}: {text!r} is no name: no blanks, no control characters, no / and no @")
             elif required:
                 self.problems.append(f"{name} is missing: name the Ceph pool for the images")
             return None
@@ -109,16 +110,26 @@ def features(text: str) -> tuple[str, ...]:
 
 
 def size(text: str) -> int:
-    found = parse(text).round_up()
+    try:
+        found = parse(text).round_up()
+    except QuantityError as error:
+        raise ValueError(f"{text!r} is not a size: {_meant(text)}" if _meant(text) else str(error)) from None
     if found <= 0:
         raise ValueError(f"{text!r} is not more than 0")
     return found
 
 
+def _meant(text: str) -> str:
+    """K or MB of an object's or a stripe's size stands for a power of two: it must be one anyway."""
+    match = _DECIMAL.fullmatch(text)
+    return f"did you mean {match[1]}{match[2].upper()}i?" if match else ""
+
+
 def object_size(text: str) -> int:
     found = size(text)
     if not SMALLEST_OBJECT <= found <= LARGEST_OBJECT or found & (found - 1):
-        raise ValueError(f"{text!r} is not a power of two from 4Ki to 32Mi")
+        meant = f": {_meant(text)}" if _meant(text) else ""
+        raise ValueError(f"{text!r} is not a power of two from 4Ki to 32Mi{meant}")
     return found
 
 

@@ -19,6 +19,10 @@ class Told:
         self._said[key] = (message, now)
         return True
 
+    def settle(self, key: str) -> None:
+        """It is right now: if it goes wrong again, that is news."""
+        self._said.pop(key, None)
+
     def _forget(self, now: float) -> None:
         """The oldest are the first."""
         while self._said:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sutler.errors import SutlerError
 from sutler.volumes import names
-from sutler.volumes.place import Place, parse_place
+from sutler.volumes.place import PART, Place, parse_place
 
 Json = dict[str, Any]
 
@@ -23,7 +23,7 @@ NOBODY = "waits-for-adoption"
 """The UID of the claimRef: no claim has it."""
 FILESYSTEMS = ("ext4", "ext3", "xfs", "btrfs")
 _LONGEST_NAME = 63
-_ANYWHERE = re.compile(r"[^\s/@]+(/[^\s/@]+)?")
+_ANYWHERE = re.compile(rf"{PART.pattern}(/{PART.pattern})?")
 
 
 class RequestError(SutlerError):

@@ -36,13 +36,18 @@ def is_ours(obj: dict[str, Any]) -> bool:
 def unclear_annotation(obj: dict[str, Any]) -> str:
     """What is wrong with the annotation that says whether the class is ours; empty: nothing."""
     said = _provision(obj)
+    if not said and any(key.lower() == names.PROVISION for key in obj["metadata"].get("labels") or {}):
+        return f"label {names.PROVISION} has no effect: write it as an annotation"
     if said in _YES or said in _NO or not said:
         return ""
     return f"annotation {names.PROVISION}: {said!r} is not understood: write rbd, or off"
 
 
 def _provision(obj: dict[str, Any]) -> str:
-    return str((obj["metadata"].get("annotations") or {}).get(names.PROVISION, "")).strip().lower()
+    annotations = obj["metadata"].get("annotations") or {}
+    # Kubernetes takes upper case in the prefix, too.
+    said = {key.lower(): value for key, value in annotations.items()} | annotations
+    return str(said.get(names.PROVISION, "")).strip().lower()
 
 
 def where_of(obj: dict[str, Any]) -> Where:

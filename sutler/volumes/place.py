@@ -10,7 +10,8 @@ from sutler.volumes import names
 CSI_DRIVER = "rbd.csi.ceph.com"
 _HANDLE = re.compile(r"0001-[0-9a-f]{4}-.+-([0-9a-f]{16})-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """ceph-csi's, with its journal; see provisioner.ceph.model.Entry."""
-_PART = re.compile(r"[^\s/@]+")
+PART = re.compile(r"[^\s/@\x00-\x1f\x7f-\x9f]+")
+"""Of a path: a pool, a RADOS namespace or an image. For librados, a NUL ends a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Place:
 def parse_place(cluster: str, text: str) -> Place | None:
     """From pool/[namespace/]image; None for what is no such thing, or holds what no later tool could name."""
     parts = text.split("/")
-    if not all(_PART.fullmatch(part) for part in parts):
+    if not all(PART.fullmatch(part) for part in parts):
         return None
     match parts:
         case [pool, image]:

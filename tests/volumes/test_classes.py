@@ -88,7 +88,7 @@ def test_annotations_set_what_may_change_and_nothing_else() -> None:
     ("parameters", "says"),
     [
         ({"pool": ""}, "no blanks"),
-        ({"pool": "a/b"}, "no blanks, no / and no @"),
+        ({"pool": "a/b"}, "no blanks, no control characters, no / and no @"),
         ({"dataPool": "a b"}, "dataPool"),
         ({"radosNamespace": "a@b"}, "radosNamespace"),
         ({"imageFeatures": "layerin"}, "'layerin' is not one of layering, exclusive-lock"),

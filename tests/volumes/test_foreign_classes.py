@@ -97,12 +97,27 @@ def test_class_is_served_as_it_stands(parameters: dict[str, str], more: dict[str
         ({"pool": "kube-${pvc.name}"}, "which only the names of Secrets may"),
         ({"imageNameTemplate": "${pvc.name}-{uid}"}, "letters, digits"),
         ({"imageFeatures": "layering,exclusive-lock,journaling"}, "write mounter: rbd-nbd"),
+        ({"poolName": "kube"}, "did you mean pool? else leave it away"),
+        ({"dataBlockPool": "ec"}, "did you mean dataPool?"),
+        ({"fsName": "cephfs", "kernelMountOptions": "ms_mode=secure"}, "kernelMountOptions: CephFS is not served"),
+        ({"objectSize": "4M"}, "did you mean 4Mi?"),
+        ({"objectSize": "4 MB"}, "did you mean 4Mi?"),
+        ({"stripeUnit": "64K", "stripeCount": "8"}, "'64K' is not a size: did you mean 64Ki?"),
+        ({"pool": "kube\0csi"}, "no control characters"),
+        ({"dataPool": "ec\x1b[2J"}, "no control characters"),
+        ({"radosNamespace": "\x7f"}, "no control characters"),
     ],
 )
 def test_what_would_make_another_volume_is_refused_with_what_to_write(parameters: dict[str, str], says: str) -> None:
     with pytest.raises(ClassError) as caught:
         parsed(parameters)
     assert says in str(caught.value)
+
+
+def test_what_is_given_twice_and_can_not_be_read_is_not_called_missing() -> None:
+    with pytest.raises(ClassError) as caught:
+        parsed({"stripeUnit": "64K", "stripeCount": "8"})
+    assert "go together" not in str(caught.value)
 
 
 @pytest.mark.parametrize("options", [["ro"], ["noatime,ro"], ["discard", " ro"]])
@@ -207,8 +222,9 @@ def test_template_of_a_secret_that_no_claim_can_fill_is_refused(
 @pytest.mark.parametrize(
     "key", ["deletionPolicy", "deletion-policy", "deletionpolicy", "DeletionPolicy", "deletion_policy"]
 )
-def test_annotation_is_read_in_every_spelling(key: str) -> None:
-    assert parsed(annotations={f"sutler.dev/{key}": "trash"}).deletion_policy == "trash"
+@pytest.mark.parametrize("prefix", ["sutler.dev", "Sutler.dev"])
+def test_annotation_is_read_in_every_spelling(prefix: str, key: str) -> None:
+    assert parsed(annotations={f"{prefix}/{key}": "trash"}).deletion_policy == "trash"
 
 
 @pytest.mark.parametrize(
@@ -224,6 +240,10 @@ def test_annotation_is_read_in_every_spelling(key: str) -> None:
         ({"sutler.dev/provision": "cephfs"}, "'cephfs' is not understood: write rbd, or off"),
         ({"sutler.dev/deletion-policy": "Trash"}, "'Trash' is not one of remove, trash"),
         ({"sutler.dev/deletion-policy": "trash", "sutler.dev/deletionPolicy": "remove"}, "twice, in two spellings"),
+        ({"deletionPolicy": "trash"}, "annotation deletionPolicy is not known: write sutler.dev/deletionPolicy"),
+        ({"sutler.io/trash-delay": "7d"}, "write sutler.dev/trashDelay"),
+        ({"sutler.dev/owner": "team-a"}, "take it off; known are"),
+        ({"sutler.dev/mount": "x"}, "or take it off"),
         ({"sutler.dev/trash-delay": "1 week"}, "write 90s, 30m, 24h or 7d"),
     ],
 )
@@ -235,11 +255,18 @@ def test_annotation_that_is_not_understood_is_refused(annotations: dict[str, str
 
 def test_label_in_place_of_an_annotation_is_refused_and_others_are_not_looked_at() -> None:
     obj = storage_class(
-        annotations={"example.com/deletionPolicy": "x", "storageclass.kubernetes.io/is-default": "true"}
+        annotations={
+            "example.com/deletionPolicy": "x",
+            "sutler.example.com/team": "a",
+            "storageclass.kubernetes.io/is-default": "true",
+        }
     )
     parse_class(obj)
     obj["metadata"]["labels"] = {"sutler.dev/deletion-policy": "trash", "sutler.dev/team": "a"}
     with pytest.raises(ClassError, match=r"label sutler\.dev/deletion-policy has no effect: write it as an annotation"):
+        parse_class(obj)
+    obj["metadata"]["labels"] = {"trashDelay": "7d"}
+    with pytest.raises(ClassError, match=r"as an annotation, sutler\.dev/trashDelay"):
         parse_class(obj)
 
 
@@ -247,7 +274,11 @@ def test_class_that_may_be_meant_for_us_is_told_so_without_being_served() -> Non
     view = view_class(storage_class(annotations={"sutler.dev/provision": "ceph"}, provisioner="rbd.csi.ceph.com"))
     assert not view.ours
     assert "'ceph' is not understood" in str(view.problem)
-    assert view_class(storage_class(provisioner="rbd.csi.ceph.com")).problem is None
+    foreign = storage_class(provisioner="rbd.csi.ceph.com")
+    assert view_class(foreign).problem is None
+    foreign["metadata"]["labels"] = {"sutler.dev/provision": "rbd"}
+    assert "label sutler.dev/provision has no effect" in str(view_class(foreign).problem)
+    assert view_class(storage_class(annotations={"Sutler.dev/Provision": "rbd"}, provisioner="rbd.csi.ceph.com")).ours
 
 
 def test_place_of_images_is_found_whatever_the_case_of_the_names() -> None:

@@ -20,3 +20,11 @@ def test_what_was_said_of_claims_that_are_gone_is_not_kept() -> None:
         told.is_news(str(number), "too small", number)
     told.is_news("later", "too small", 3700)
     assert len(told) == 1
+
+
+def test_what_was_right_in_between_is_news_when_it_goes_wrong_again() -> None:
+    told = Told(3600)
+    assert told.is_news("a", "too small", 0)
+    told.settle("a")
+    told.settle("b")
+    assert told.is_news("a", "too small", 1)
