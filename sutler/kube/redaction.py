@@ -48,18 +48,28 @@ def _forms(text: str) -> Iterator[str]:
     """As it stands, encoded and decoded, and of what is a docker config the credentials."""
     if len(text) < _SHORTEST:
         return
-    yield text
+    yield from _written(text)
     yield base64.b64encode(text.encode(errors="replace")).decode()
     try:
         plain = base64.b64decode(text, validate=True).decode()
     except (binascii.Error, ValueError):
         plain = ""
     if len(plain) >= _SHORTEST:
-        yield plain
-        yield from (part for part in plain.split(":", 1)[1:] if len(part) >= _SHORTEST)
+        yield from _written(plain)
+        for part in plain.split(":", 1)[1:]:
+            if len(part) >= _SHORTEST:
+                yield from _written(part)
     for document in (plain, text):
         with suppress(ValueError, RecursionError):
             yield from _parts(json.loads(document))
+
+
+def _written(text: str) -> Iterator[str]:
+    """As it stands, and as JSON and Go write it: they escape quotes, line breaks and some letters."""
+    yield text
+    for escaped in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        yield escaped
+        yield escaped.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _parts(document: Any) -> Iterator[str]:

@@ -54,6 +54,16 @@ def test_cause_that_the_message_lacks_is_told_with_its_message() -> None:
     assert refusal(422, "Invalid", "", cause).message == f"data: {IMMUTABLE}"
 
 
+@pytest.mark.parametrize("password", ['a"b\\c&d<e>', "pässw&rd", "line\nbreak"])
+def test_secret_that_a_refusal_quotes_escaped_is_taken_out(password: str) -> None:
+    config = json.dumps({"auths": {"quay.io": {"auth": base64.b64encode(f"robot:{password}".encode()).decode()}}})
+    sent = {"data": {".dockerconfigjson": base64.b64encode(config.encode()).decode()}, "stringData": {"a": password}}
+    plain, ascii_only = json.dumps(password, ensure_ascii=False), json.dumps(password)
+    for quoted in (plain, ascii_only, plain.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")):
+        message = refusal(400, "BadRequest", f"denied: {quoted}", sent=sent).message
+        assert message == 'denied: "…"'
+
+
 @pytest.mark.parametrize("quoted", [PASSWORD, AUTH, CONFIG, ENCODED, f"robot:{PASSWORD}", f"x{PASSWORD}x"])
 @pytest.mark.parametrize("sent", [SECRET, PATCH, REVIEW, {"stringData": {"a": CONFIG}}])
 def test_secret_that_a_refusal_quotes_is_taken_out(quoted: str, sent: Any) -> None:
