@@ -7,6 +7,7 @@ all take its word. No text that it gives holds a credential.
 import base64
 import binascii
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,9 +17,13 @@ from sutler.registry.keyring import IgnoredKeyError, encode, parse_key, without_
 _FIELDS = ("username", "password", "email", "auth")
 _TOKENS = ("identitytoken", "registrytoken")
 ENTRY_FIELDS = frozenset((*_FIELDS, *_TOKENS))
-_TOKEN_USER = b"<token>"  # docker's credential helpers say so that the password is an identity token
+_TOKEN_USER = b"<token>"  # of an identity token in docker's credential helpers, and of any token in OpenShift
 _BREAKS = b"\r\n"
-_unfilled = re.compile(rb"\$\{\w+\}|\$\(.*\)|\$[A-Z_][A-Z0-9_]*|\{\{.*\}\}|%[A-Z_]+%|\*+").fullmatch
+_unfilled = re.compile(
+    rb"\$\{.*\}|\$\(.*\)|`.*`|\$(?:env:)?[A-Z_][A-Z0-9_]*|\{\{.*\}\}|#\{.*\}#?|%[A-Z_]+%|<[^<>]+>|\*+"
+    rb"|null|None|undefined|\[?REDACTED\]?"
+).fullmatch
+_quoted = re.compile(rb"""(["']).+\1""", re.DOTALL).fullmatch
 
 _own_token = re.compile(r"[a-z0-9.-]+\.docker\.(?:io|com)/(?:.*/)?(?:access|refresh)-token").fullmatch
 _OWN_NAMES = frozenset(("hub-tool", "hub-tool-token", "hub-tool-refresh-token"))
@@ -80,11 +85,23 @@ def read_entry(key: str, value: Any) -> Entry | Left:
         username, password = _credential(texts)
     except ValueError as error:
         return Left(key, str(error), fatal=True, password_elsewhere=True)
+    if key != written and (why := _misread(written, key)):
+        return Left(key, why, password_elsewhere=True)
     found = _judged(key, username, password, texts)
     if key == written or isinstance(found, Left):
         return found
     user = "its key has a user name or a password in front of @, which the kubelet does not use"
     return replace(found, doubt=f"{found.doubt}; {user}" if found.doubt else user)
+
+
+def _misread(written: str, key: str) -> str:
+    """Why the kubelet does not find the registry behind what stands in front of it; empty: it does."""
+    try:
+        found = parse_key(written).normal
+    except IgnoredKeyError as error:
+        return f"it has a user name or a password in front of @, and {error.why}; the kubelet ignores it"
+    same = found == parse_key(key).normal
+    return "" if same else "it has a user name or a password in front of @, which to the kubelet is the registry"
 
 
 def bookkeeping(key: str) -> str:
@@ -105,15 +122,33 @@ def doubts(username: bytes, password: bytes) -> str:
             found.append(f"its {what} begins or ends with a line break, which the registry takes for a part of it")
         elif value != value.strip():
             found.append(f"its {what} begins or ends with a space")
-        if _unfilled(value):
-            found.append(f"its {what} looks like a variable that was not filled in")
-        try:
-            value.decode()
-        except UnicodeDecodeError:
-            found.append(f"its {what} is not UTF-8, which container runtimes refuse")
+        found += (f"its {what} {why}" for why in _odd(value))
+    if username == _TOKEN_USER:
+        found.append("its user name says that the password is a token, which few registries take (OpenShift's does)")
+    if username == b"_json_key" and not password.lstrip().startswith(b"{"):
+        found.append("its user name is _json_key, and its password is not the JSON of a key")
     if b":" in username:
         found.append("its user name has a colon, which Basic authentication can't carry")
     return "; ".join(found)
+
+
+def _odd(value: bytes) -> Iterator[str]:
+    """What a user name or a password mostly is by mistake only."""
+    if _unfilled(value) and value != _TOKEN_USER:
+        yield "looks like a variable that was not filled in"
+    if _quoted(value):
+        yield "is in quotes, which the registry takes for a part of it"
+    try:
+        text = value.strip().decode()
+    except UnicodeDecodeError:
+        yield "is not UTF-8, which container runtimes refuse"
+        return
+    if not text.startswith("{") and "\n" in text:  # some clouds' passwords are JSON of several lines
+        yield "holds a line break"
+    if any(not letter.isprintable() and letter not in "\r\n\t" for letter in text):
+        yield "holds characters that can't be seen, such as a byte order mark or the zero bytes of UTF-16"
+    if "\ufffd" in text:
+        yield "holds U+FFFD, which stands where a character was lost"
 
 
 def _judged(key: str, username: bytes, password: bytes, texts: dict[str, str]) -> Entry | Left:
@@ -124,7 +159,7 @@ def _judged(key: str, username: bytes, password: bytes, texts: dict[str, str]) -
     if own := bookkeeping(key):
         return Left(key, own)
     tokens = " and ".join(name for name in _TOKENS if texts.get(name))
-    if not password.strip() or not username.strip() or username == _TOKEN_USER:
+    if not password.strip() or not username.strip():
         empty = not (username or password or tokens)
         return Left(key, _lacking(username, password, tokens), password_elsewhere=True, empty=empty)
     found = doubts(username, password)
@@ -138,8 +173,6 @@ def _judged(key: str, username: bytes, password: bytes, texts: dict[str, str]) -
 
 
 def _lacking(username: bytes, password: bytes, tokens: str) -> str:
-    if username == _TOKEN_USER:
-        tokens = tokens or "an identity token for its password"
     if tokens:
         return f"it has only {tokens}, which the kubelet does not use: it needs a user name and a password"
     if username.strip():

@@ -3,6 +3,8 @@
 Error texts quote nothing of the document: it may hold credentials.
 """
 
+import base64
+import binascii
 import codecs
 import json
 from collections.abc import Iterator
@@ -49,6 +51,8 @@ def load(content: bytes) -> Any:
             parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else 0,
         )
     except json.JSONDecodeError as error:
+        if _encoded(content):
+            raise NotJsonError("not JSON but the base64 of it: it was encoded once too often") from None
         raise NotJsonError(f"not JSON (line {error.lineno}, column {error.colno})") from None
     except RecursionError:
         raise NotJsonError("not JSON: it is nested too deeply") from None
@@ -64,6 +68,13 @@ def plain(value: Any) -> Any:
 def folded(name: str) -> str:
     """Equal for names that Go takes for one field: these two letters are s and k to it."""
     return name.lower().replace("\u017f", "s").replace("\u212a", "k")
+
+
+def _encoded(content: bytes) -> bool:
+    try:
+        return base64.b64decode(b"".join(content.split()), validate=True).lstrip().startswith(b"{")
+    except binascii.Error:
+        return False
 
 
 def _refuse(name: str) -> NoReturn:

@@ -17,6 +17,7 @@ from sutler.registry.location import Location, NotAUrlError, locate
 _SCHEMES = (b"https://", b"http://")
 _API_VERSIONS = (b"/v1/", b"/v2/")
 _FALLBACK = DOCKER_INDEX.encode()
+_digest = re.compile(r"[a-z0-9+._-]+:[0-9a-f]+").fullmatch
 _located = re.compile(r"((?:[^/?#]*:)?//)?([^/?#]*)(.*)", re.DOTALL).fullmatch
 
 
@@ -74,6 +75,9 @@ def without_user(text: str) -> str:
     """A key without `user:password@` in front of the host, which the kubelet drops and which must not be shown."""
     found = _located(text)
     scheme, host, rest = found.groups("") if found else ("", "", text)
+    before, at, after = rest.rpartition("@")
+    if at and ":" in host + before and not _digest(after):
+        return f"{scheme}{after}"  # a slash in the password ends the host to every reader of URLs
     return f"{scheme}{host.rpartition('@')[2]}{rest}"
 
 

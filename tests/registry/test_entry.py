@@ -27,8 +27,7 @@ def raw(text: str) -> bytes:
         # az acr login; docker login with a password store's identity token; old podman
         ({"auth": auth("00000000-0000-0000-0000-000000000000", ""), "identitytoken": CANARY}, "identitytoken"),
         ({"auth": auth("acme", ""), "identityToken": CANARY}, "identitytoken"),
-        ({"username": "<token>", "password": CANARY}, "identity token"),
-        ({"auth": auth("<token>")}, "identity token"),
+        ({"auth": auth("<token>", ""), "identitytoken": CANARY}, "identitytoken"),
         ({"registrytoken": CANARY}, "registrytoken"),
         ({"username": "robot"}, "no password"),
         ({"auth": auth("robot", "")}, "no password"),
@@ -68,6 +67,22 @@ def test_credential_that_cannot_log_in_is_left_and_harms_no_other(fields: Any, w
         ({"auth": auth("robot", "***")}, "variable that was not filled in"),
         ({"auth": auth(), "username": "UserName", "password": "edited"}, "the kubelet takes auth"),
         ({"auth": base64.b64encode(b"robot:caf\xe9").decode()}, "not UTF-8"),
+        # OpenShift's own pull secrets have this name, and its registry takes it
+        ({"auth": auth("<token>")}, "the password is a token"),
+        ({"auth": auth("robot", "${{ secrets.QUAY_PASSWORD }}")}, "variable that was not filled in"),
+        ({"auth": auth("robot", "${QUAY_PASSWORD:-}")}, "variable that was not filled in"),
+        ({"auth": auth("robot", "$env:QUAY_PASSWORD")}, "variable that was not filled in"),
+        ({"auth": auth("robot", "#{QuayPassword}#")}, "variable that was not filled in"),
+        ({"auth": auth("robot", "<no value>")}, "variable that was not filled in"),
+        ({"auth": auth("robot", "null")}, "variable that was not filled in"),
+        ({"username": "robot", "password": f'"{CANARY}"'}, "in quotes"),
+        # PowerShell's [Text.Encoding]::Unicode, and a file that Windows saved
+        ({"auth": base64.b64encode(f"robot:{CANARY}".encode("utf-16-le")).decode()}, "zero bytes of UTF-16"),
+        ({"auth": auth("\ufeffrobot")}, "can't be seen"),
+        ({"auth": auth("robot", f"{CANARY[:4]}\u200b{CANARY}")}, "can't be seen"),
+        ({"auth": auth("robot", f"caf\ufffd{CANARY}")}, "a character was lost"),
+        ({"auth": auth("robot", f"x\n{CANARY}")}, "holds a line break"),
+        ({"auth": auth("_json_key", f"/home/{CANARY}.json")}, "not the JSON of a key"),
     ],
 )
 def test_credential_that_a_registry_may_refuse_is_used_and_doubted(fields: Any, doubt: str) -> None:
@@ -88,11 +103,29 @@ def test_credential_that_a_registry_may_refuse_is_used_and_doubted(fields: Any, 
         {"auth": auth("robot", "a:b:c")},
         {"auth": auth("robot$acme+ci")},
         {"auth": auth("用户", "pässword")},
+        {"auth": auth("_json_key_base64", "eyJ0eXBlIjoieCJ9Cg==")},
+        {"auth": auth("robot", "<a>b")},
     ],
 )
 def test_credential_as_registries_hand_it_out_is_not_doubted(fields: Any) -> None:
     config = read_config(DOCKERCONFIGJSON, json.dumps({"auths": {"a.example": fields}}).encode())
     assert (len(config.entries), config.doubts, config.left) == (1, (), ())
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        f"https://robot:{CANARY}/x@quay.io",
+        f"https://robot:{CANARY}#@quay.io",
+        f"https://robot:12/{CANARY}@quay.io",
+        f"https://robot:{CANARY}^@quay.io",
+        f"https:/robot:{CANARY}@quay.io",
+    ],
+)
+def test_key_whose_password_hides_its_registry_is_left_and_not_shown(key: str) -> None:
+    config = read_config(DOCKERCONFIGJSON, json.dumps({"auths": {key: {"auth": auth()}}}).encode())
+    assert (config.entries, len(config.left), config.left[0].fatal) == ((), 1, False)
+    assert CANARY not in repr(config)
 
 
 @pytest.mark.parametrize(
