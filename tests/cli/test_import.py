@@ -160,6 +160,10 @@ def test_of_two_credentials_for_one_registry_the_kubelets_choice_counts(keys: tu
         ({"auth": encoded("robot:${CI_TOKEN}")}, b"${CI_TOKEN}", "not filled in"),
         ({"auth": encoded("oauth2accesstoken:ya29")}, b"ya29", "an hour"),
         ({"auth": encoded("00000000-0000-0000-0000-000000000000:eyJ")}, b"eyJ", "some hours"),
+        ({"auth": encoded("gitlab-ci-token:x")}, b"x", "as long as its CI job"),
+        ({"username": "octocat", "password": "ghs_x"}, b"ghs_x", "as long as its CI job"),
+        ({"username": "kubeadmin", "password": "sha256~x"}, b"sha256~x", "a day"),
+        ({"username": "<token>", "password": "eyJ"}, b"eyJ", "the password is a token"),
     ],
 )
 def test_credential_that_may_be_refused_is_brought_with_a_note(
@@ -168,6 +172,12 @@ def test_credential_that_may_be_refused_is_brought_with_a_note(
     (found,) = read({"quay.io": fields}).bring
     assert (found.entry.password, found.entry.username.strip()) == (password, found.entry.username)
     assert note in found.note
+
+
+def test_key_that_no_registry_is_as_long_as_is_left_at_once() -> None:
+    found = read({"a." * 200_000: {"auth": encoded("robot:pw")}, "quay.io": {"auth": encoded("robot:pw")}})
+    assert [each.server for each in found.bring] == ["quay.io"]
+    assert "longer than any registry" in found.leave[0].why
 
 
 def test_password_of_ecr_is_said_to_end() -> None:

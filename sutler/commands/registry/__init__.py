@@ -78,7 +78,8 @@ def add(
     selector = None if namespaces is None else parse_selector(namespaces)
     there, user = _server(server), _username(username)
     wanted = Wanted(there.text, user, _password(from_stdin=password_stdin), name, selector)
-    notes = [each for each in (there.note, doubts(b"", wanted.password), short_lived(user, there.text)) if each]
+    lasts = short_lived(user, there.text, wanted.password)
+    notes = [each for each in (there.note, doubts(user, wanted.password), lasts) if each]
     added, refused = _add(Cluster(kubeconfig, context, own_namespace), [wanted])
     for error in refused.values():
         raise error

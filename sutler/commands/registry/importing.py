@@ -12,7 +12,7 @@ from sutler.output import UsageError
 from sutler.registry.dockerconfig import DOCKERCONFIGJSON, SourceError, read_config
 from sutler.registry.entry import Entry, Left
 from sutler.registry.gojson import Object, load
-from sutler.registry.keyring import parse_key
+from sutler.registry.keyring import parse_key, without_user
 from sutler.registry.serving import Registries
 
 Json = dict[str, Any]
@@ -26,8 +26,17 @@ _SHORT_LIVED = {
     b"00000000-0000-0000-0000-000000000000": "some hours",
     b"cr_temp_user": "an hour",
     b"iambearer": "an hour",
+    b"gitlab-ci-token": "as long as its CI job",
 }
 """User names by which clouds' own tools log in, and how long their passwords last."""
+_PASSING = {
+    b"ghs_": "as long as its CI job",
+    b"glcbt-": "as long as its CI job",
+    b"ya29.": "an hour",
+    b"t1.9eue": "12 hours",
+    b"sha256~": "a day",
+}
+"""What such passwords begin with, by any user name: GitHub, GitLab, Google, Yandex, OpenShift."""
 
 
 class Bring(NamedTuple):
@@ -110,13 +119,14 @@ def _rank(each: Bring) -> int:
 def _noted(entry: Entry, server: Server) -> str:
     whole = entry.unbroken
     broken = "" if whole is entry else "the line break around its user name or password was left out"
-    notes = [server.note, broken, whole.doubt, short_lived(whole.username, server.text)]
+    notes = [server.note, broken, whole.doubt, short_lived(whole.username, server.text, whole.password)]
     return "; ".join(filter(None, notes))
 
 
-def short_lived(username: bytes, server: str) -> str:
+def short_lived(username: bytes, server: str, password: bytes) -> str:
     """What to know of a credential that a cloud's own tool made; mostly empty."""
     lasts = "12 hours" if username == b"AWS" and _ecr(server) else _SHORT_LIVED.get(username)
+    lasts = lasts or next((time for start, time in _PASSING.items() if password.startswith(start)), None)
     return f"its password is a token that lasts {lasts}: renew it in time, or use one that stays" if lasts else ""
 
 
@@ -169,7 +179,7 @@ class _Helpers:
         """Registries of which there is no entry at all."""
         for key, program in self.by_key.items():
             if key not in keys:
-                yield Leave(key, _kept(program), addable=True)
+                yield Leave(without_user(key), _kept(program), addable=True)
 
     def reason(self, left: Left) -> str:
         program = self.by_key.get(left.key) or self.store

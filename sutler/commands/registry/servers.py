@@ -14,13 +14,25 @@ from sutler.registry.keyring import IgnoredKeyError, parse_key, without_user
 
 _LONGEST = 63  # it becomes the value of a label
 _HASHED = 8
+_LONGEST_KEY = 2000  # a host has at most 253 characters, a path 255, and what stands around them may be escaped
 _scheme = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//").match
 _host = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", re.DOTALL).fullmatch
 _label = re.compile(r"[a-z0-9]+(?:-+[a-z0-9]+)*").fullmatch
-_on_the_site = re.compile(r"(?:r|u|layers|repository/docker|repositories/docker)/(.+)").fullmatch
+_on_the_site = re.compile(
+    r"(?:(?:r|u|orgs|layers|namespaces|repository/docker|repositories/docker|repositories)/)(.+)"
+).fullmatch
+_SITE_PAGES = frozenset(("users", "search", "explore", "signup", "login", "settings", "billing", "usage", "extensions"))
+_on_quay = re.compile(r"(?:repository|organization|user)/(.+)").fullmatch
+_of_a_page = re.compile(r"(?:artifactory|ui|harbor/projects|repository)/.+|.*/container_registry(?:/.*)?").fullmatch
 _NOT_REGISTRIES = {
     "auth.docker.io": f"it gives tokens for Docker Hub and is no registry: write {DOCKER_HUB}",
     "login.docker.com": f"it is where one logs in to Docker and no registry: write {DOCKER_HUB}",
+    "app.docker.com": f"it is a site of Docker and no registry: write {DOCKER_HUB}",
+    "github.com": "images of GitHub are at another host: write ghcr.io",
+    "api.github.com": "images of GitHub are at another host: write ghcr.io",
+    "gitlab.com": "images of GitLab are at another host: write registry.gitlab.com",
+    "catalog.redhat.com": "Red Hat's images are at another host: write registry.redhat.io",
+    "console.redhat.com": "Red Hat's images are at another host: write registry.redhat.io",
     "cloud.openshift.com": "it is where OpenShift reports to, not a registry",
 }
 
@@ -61,6 +73,8 @@ def server_of_key(key: str) -> Server:
         if not (parse_key(text).is_fallback or host == DOCKER_HUB):
             notes.append(f"{written} is now {DOCKER_HUB}, as which Docker Hub's images are matched")
         host = DOCKER_HUB
+    else:
+        path = _plain_path(host, path, notes)
     text = _checked(f"{host}{slash}{path}" if path else host)
     if host.endswith(":443"):
         notes.append("only images that are written with :443 match it, to the kubelet no port is another one")
@@ -82,6 +96,8 @@ def distinct_name(server: str) -> str:
 
 def _bare(key: str, notes: list[str]) -> str:
     """Without what stands around a host and its path."""
+    if len(key) > _LONGEST_KEY:
+        raise UnusableServerError("it is longer than any registry with a path")
     text = key.strip()
     while scheme := _scheme(text):
         if scheme[0].lower() not in {"https://", "http://"}:
@@ -132,8 +148,21 @@ def _hub_path(host: str, path: str) -> str:
         return path
     found = _on_the_site(path)
     if found:
-        return found[1].removesuffix("/tags").removesuffix("/general")
+        path = re.sub(r"/(?:tags|general|repositories|members)$", "", found[1])
+    elif path.partition("/")[0] in _SITE_PAGES:
+        raise UnusableServerError(f"it is a page of Docker Hub's site, not a registry: write {DOCKER_HUB}")
     return re.sub(r"^_/", "library/", path)
+
+
+def _plain_path(host: str, path: str, notes: list[str]) -> str:
+    """As images have it, where it is that of a page which shows them."""
+    found = _on_quay(path) if host == "quay.io" else None
+    if found:
+        notes.append(f"{path.partition('/')[0]}/ was left out: it is the address of a page, not the path of an image")
+        return found[1]
+    if _of_a_page(path):
+        notes.append("it looks like the address of a page: it matches only images that are written with all of it")
+    return path
 
 
 def _checked(text: str) -> str:
