@@ -17,6 +17,8 @@ SMALLEST = 128 * _KI
 """Bytes below which no filesystem can be made: mkfs.ext4 needs the least of all."""
 _USUAL = {"xfs": 300 * _MI, "btrfs": 109 * _MI}
 """Bytes that mkfs asks for by default: mkfs.xfs since 5.19, mkfs.btrfs without --mixed."""
+_OF_DRIVERS = ("VolumeSnapshot", "PersistentVolumeClaim")
+"""Data sources that the driver itself must serve; those of other kinds are for volume populators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,11 @@ def _problem(spec: Json) -> str | None:
     source = spec.get("dataSourceRef") or spec.get("dataSource")
     if source:
         what = f"{source.get('kind')} {source.get('name')}"
+        if source.get("kind") not in _OF_DRIVERS:
+            return (
+                f"dataSource {what} is not served by Sutler: a volume populator fills such a claim, if one for "
+                f"{source.get('kind')} runs here; for an empty volume leave it away"
+            )
         return (
             f"dataSource {what} is not served, and an empty volume would not be what was asked for: leave it away, "
             "or restore with ceph-csi's own class"

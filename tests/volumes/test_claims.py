@@ -78,6 +78,8 @@ def test_claim_is_left_alone(case: str, obj: Any, cls: Any, reason: str) -> None
         ("snapshot", claim(dataSource={"kind": "VolumeSnapshot", "name": "s"}), "VolumeSnapshot s is not served"),
         ("clone", claim(dataSource={"kind": "PersistentVolumeClaim", "name": "c"}), "PersistentVolumeClaim c"),
         ("any source", claim(dataSourceRef={"kind": "Backup", "name": "b"}), "Backup b is not served"),
+        ("a populator's", claim(dataSourceRef={"kind": "VolumeImportSource", "name": "b", "apiGroup": "a.io"}),
+         "if one for VolumeImportSource runs here"),
         ("both sources", claim(dataSource={"kind": "VolumeSnapshot", "name": "s"},
                                dataSourceRef={"kind": "VolumeSnapshot", "name": "s"}), "VolumeSnapshot s"),
         ("attributes", claim(volumeAttributesClassName="gold"), "volumeAttributesClassName gold is not served"),
