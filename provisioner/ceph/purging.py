@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,20 +18,6 @@ SOURCE = 6
 """Where an entry of the trash says who put it there: 0 for people."""
 _UNCHANGED = frozenset({errno.EROFS, errno.EBUSY, errno.EMLINK, errno.ENOTEMPTY, errno.EINVAL})
 """What librbd refuses with; why, the image's ties tell."""
-
-
-_LAST = 2**32 - 1 - 86400
-"""The last second that an entry is kept until, a day before the 32 bits that hold it begin again at 1970."""
-
-
-def kept_until(delay: int, now: float) -> int:
-    """The delay, or what of it the trash can hold: librbd's sum with more is a time that is long over."""
-    return max(0, min(delay, _LAST - int(now)))
-
-
-def throw(ioctx: Any, name: str, delay: int) -> None:
-    """Moves the image to the trash, to be restored for `delay` seconds at least."""
-    _LIBRBD.trash_move(ioctx, name, kept_until(delay, time.time()))
 
 
 def target_of(ioctx: Any, identifier: str) -> str:

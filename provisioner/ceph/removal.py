@@ -80,7 +80,7 @@ def _move(ioctx: Any, found: Image, fence: Fence, *, delay: int) -> None:
         mark(ioctx, found.id, {}, target)
     try:
         with image_errors("moving to the trash", target):
-            purging.throw(ioctx, name, delay)
+            _LIBRBD.trash_move(ioctx, name, delay)
     except ImageMissing:
         _require_gone(ioctx, name, target)
 

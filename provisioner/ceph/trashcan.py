@@ -115,7 +115,7 @@ def throw(ioctx: Any, name: str, guard: Guard, delay: int) -> str:
     found = guard.pass_(ioctx, name)
     ties.refuse_removal(ioctx, found.id, image(ioctx, name), name)
     with image_errors("moving to the trash", image(ioctx, name)):
-        purging.throw(ioctx, name, delay)
+        _LIBRBD.trash_move(ioctx, name, delay)
     return found.id
 
 

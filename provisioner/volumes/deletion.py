@@ -11,6 +11,9 @@ from provisioner.volumes.volume import Place, Wanted, ids_of, owner_of, place_of
 from sutler.kube.resources import Json
 from sutler.volumes.place import uses
 
+_DIGITS = 18
+"""Of a delay: librbd takes 64 bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -117,8 +120,8 @@ def _trash_delay(annotations: Mapping[str, str]) -> int | None:
     if policy == "remove":
         return None
     text = annotations.get(names.TRASH_DELAY, str(DEFAULT_DELAY))
-    # A class of version 0.1.0 may have had more digits than people may write.
-    if text.isascii() and text.isdigit():
+    # More digits than people may write come from the days of a class.
+    if text.isascii() and text.isdigit() and len(text) <= _DIGITS:
         return int(text)
     try:
         return duration(text)
