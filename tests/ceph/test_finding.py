@@ -74,6 +74,11 @@ async def test_renamed_image_goes_and_the_one_that_has_its_name_now_stays(images
     assert await remove(images, KNOWN) == {NAME}
 
 
+async def test_adopted_image_is_not_taken_for_the_one_that_was_never_made_for_its_owner(images: Pool) -> None:
+    await make(images, replace(SPEC, name="adopted", id=image_id(HERE, "adopted")))
+    assert await remove(images, KNOWN) == {"adopted"}
+
+
 async def test_image_that_others_have_put_under_the_name_is_kept(images: Pool, ceph: Ceph) -> None:
     await make(images)
     ceph.rbd("rm", f"{images.name}/{NAME}")
