@@ -40,6 +40,8 @@ def remove(connection: Connection, ioctx: Any, sought: Sought, fence: Fence) -> 
         kept = purging.kept_for(ioctx)
         _move(ioctx, found, fence, delay=kept or 0)
         return found.id if kept is None else None
+    if found is None and _is_image(ioctx, sought.name):
+        return None  # the volume's lies in the trash, and its name was given to another one
     name = found.name if found is not None else sought.name
     header = directory.header_by_id(ioctx, found.id, name) if found is not None else None
     if header is not None:
@@ -47,6 +49,14 @@ def remove(connection: Connection, ioctx: Any, sought: Sought, fence: Fence) -> 
     fence()
     _remove(ioctx, name, header)
     return None
+
+
+def _is_image(ioctx: Any, name: str) -> bool:
+    try:
+        directory.header(ioctx, name)
+    except ImageMissing:
+        return False
+    return True
 
 
 def _remove(ioctx: Any, name: str, found: Header | None) -> None:
@@ -80,7 +90,8 @@ def _move(ioctx: Any, found: Image, fence: Fence, *, delay: int) -> None:
         mark(ioctx, found.id, {}, target)
     try:
         with image_errors("moving to the trash", target):
-            _LIBRBD.trash_move(ioctx, name, delay)
+            # Never 0, as where an administrator moves it: what bears no time is not ours to purge.
+            _LIBRBD.trash_move(ioctx, name, max(delay, 1))
     except ImageMissing:
         _require_gone(ioctx, name, target)
 

@@ -130,6 +130,17 @@ async def test_image_in_the_trash_is_left_to_it(images: Pool, ceph: Ceph) -> Non
     assert [entry.id for entry in await images.trash_list()] == [ID]
 
 
+@pytest.mark.parametrize("sought", [KNOWN, OLD], ids=["id known", "id not known"])
+async def test_what_has_the_name_of_an_image_in_the_trash_stays(images: Pool, ceph: Ceph, sought: Sought) -> None:
+    await make(images)
+    ceph.rbd("trash", "mv", f"{images.name}/{NAME}")
+    assert await remove(images, sought) == set()
+    assert [entry.id for entry in await images.trash_list()] == [ID]
+    ceph.rbd("create", f"{images.name}/{NAME}", "--size", "1M")
+    assert await remove(images, sought) == {NAME}
+    assert [entry.id for entry in await images.trash_list()] == [ID]
+
+
 async def test_migration_is_waited_for_and_what_it_makes_is_the_volumes(images: Pool, ceph: Ceph) -> None:
     await make(images)
     path = f"{images.name}/{NAME}"
