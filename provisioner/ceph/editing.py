@@ -86,6 +86,16 @@ def _debris(ioctx: Any, name: str) -> bool:
     return True
 
 
+def require_same(ioctx: Any, name: str, found: Header | None) -> None:
+    """Raises Changed if the name has another image by now, or its image has changed: long work waits for its turn."""
+    try:
+        now = directory.header(ioctx, name)
+    except ImageMissing:
+        return  # what comes next says so, or has less to do
+    if found is None or now.version != found.version:
+        raise Changed(f"{image(ioctx, name)} has changed since this was allowed: look at it, and ask again")
+
+
 def grow(ioctx: Any, name: str, size: int, guard: Guard) -> None:
     found = guard.pass_(ioctx, name)
     if size < found.size:
@@ -94,7 +104,12 @@ def grow(ioctx: Any, name: str, size: int, guard: Guard) -> None:
             'behind; say "shrink": true if that is meant',
             code=errno.EINVAL,
         )
-    with image_errors("resizing", image(ioctx, name)), rbd.Image(ioctx, name) as opened:
+    target = image(ioctx, name)
+    with (
+        ties.explained(ioctx, found.id, target, name),
+        image_errors("resizing", target),
+        rbd.Image(ioctx, name) as opened,
+    ):
         opened.resize(size, allow_shrink=False)
 
 
@@ -110,6 +125,7 @@ def check_shrinkable(connection: Connection, ioctx: Any, name: str, size: int, g
 
 def shrink(ioctx: Any, name: str, found: Header, size: int, progress: Progress, *, operation: str) -> None:
     """In steps, since librbd tells nothing of how far it is; what is done stays done when it is stopped."""
+    require_same(ioctx, name, found)
     step = _STEP * found.object_size
     what = image_errors("resizing", image(ioctx, name))
     with marked(ioctx, found, Work.SHRINK, operation) as gone, what, rbd.Image(ioctx, name) as opened:
@@ -148,6 +164,7 @@ def check_removable(connection: Connection, ioctx: Any, name: str, guard: Guard)
 def remove(
     connection: Connection, ioctx: Any, name: str, found: Header | None, progress: Progress, *, operation: str
 ) -> None:
+    require_same(ioctx, name, found)
     if found is None:
         with contextlib.suppress(ImageMissing), image_errors("removing", image(ioctx, name)):
             _LIBRBD.remove(ioctx, name)

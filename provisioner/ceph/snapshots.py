@@ -10,7 +10,7 @@ from typing import Any
 from provisioner.ceph import directory, sweep, ties
 from provisioner.ceph.binding import rbd
 from provisioner.ceph.connection import Connection
-from provisioner.ceph.editing import Guard
+from provisioner.ceph.editing import Guard, require_same
 from provisioner.ceph.errors import BadRequest, CephError, ImageTaken, InUse, Missing, translated
 from provisioner.ceph.firstformat import require_no_namesake
 from provisioner.ceph.headers import Header
@@ -98,10 +98,10 @@ def _children(opened: Any, snapshot: str) -> tuple[str, ...]:
 
 
 def create(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
-    guard.pass_(ioctx, name)
+    header = guard.pass_(ioctx, name)
     target = _target(ioctx, name, snapshot)
     try:
-        with image_errors("creating", target), rbd.Image(ioctx, name) as opened:
+        with _explained(ioctx, name, header), image_errors("creating", target), rbd.Image(ioctx, name) as opened:
             opened.create_snap(snapshot)
     except ImageTaken as error:
         raise SnapshotTaken(str(error), code=error.code) from error.__cause__
@@ -109,7 +109,7 @@ def create(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
 
 def protect(ioctx: Any, name: str, snapshot: str, guard: Guard, *, protected: bool) -> None:
     """Protecting what is protected already is a success, and so the other way round."""
-    guard.pass_(ioctx, name)
+    header = guard.pass_(ioctx, name)
     found = require(ioctx, name, snapshot)
     if found.protected == protected:
         return
@@ -120,12 +120,13 @@ def protect(ioctx: Any, name: str, snapshot: str, guard: Guard, *, protected: bo
             code=errno.EBUSY,
         )
     operation = "protecting" if protected else "unprotecting"
-    with translated(operation, _target(ioctx, name, snapshot)), rbd.Image(ioctx, name) as opened:
+    what = translated(operation, _target(ioctx, name, snapshot))
+    with _explained(ioctx, name, header), what, rbd.Image(ioctx, name) as opened:
         (opened.protect_snap if protected else opened.unprotect_snap)(snapshot)
 
 
 def delete(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
-    guard.pass_(ioctx, name)
+    header = guard.pass_(ioctx, name)
     found = require(ioctx, name, snapshot)
     target = _target(ioctx, name, snapshot)
     if found.children:
@@ -135,8 +136,12 @@ def delete(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
         )
     if found.protected:
         raise InUse(f'{target} is kept: it is protected; set "protected": false first', code=errno.EBUSY)
-    with translated("deleting", target), rbd.Image(ioctx, name) as opened:
+    with _explained(ioctx, name, header), translated("deleting", target), rbd.Image(ioctx, name) as opened:
         opened.remove_snap(snapshot)
+
+
+def _explained(ioctx: Any, name: str, found: Header) -> contextlib.AbstractContextManager[None]:
+    return ties.explained(ioctx, found.id, image(ioctx, name), name)
 
 
 def check_rollback(connection: Connection, ioctx: Any, name: str, snapshot: str, guard: Guard) -> Header:
@@ -149,6 +154,7 @@ def check_rollback(connection: Connection, ioctx: Any, name: str, snapshot: str,
 
 def rollback(ioctx: Any, name: str, found: Header, snapshot: str, operation: str) -> None:
     """Copies the snapshot over the image. Half of it is neither: the image stays marked until it is done."""
+    require_same(ioctx, name, found)
     what = translated("rolling back to", _target(ioctx, name, snapshot))
     with marked(ioctx, found, Work.ROLLBACK, operation), what, rbd.Image(ioctx, name) as opened:
         opened.rollback_to_snap(snapshot)

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from provisioner.ceph import directory, metadata
+from provisioner.ceph import directory, metadata, ties
 from provisioner.ceph.errors import CephError, Denied, ImageMissing, InUse, Missing, from_errno, translated
 from provisioner.ceph.headers import Header, decode_text
 from provisioner.ceph.objects import Objects
@@ -70,6 +70,8 @@ def sweep(ioctx: Any, data: Objects, found: Header, begun: Begun) -> None:
     if prefix is None:
         return
     with removing(ioctx, found.id, begun):
+        # librbd looks before it removes anything, and so do we: by now it can't be found by its name any more.
+        ties.refuse_removal(ioctx, found.id, f"image {place(ioctx)} id {found.id}")
         try:
             _remove_all(data, prefix, begun)
         except (Denied, UnicodeDecodeError):

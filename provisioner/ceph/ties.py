@@ -3,13 +3,15 @@
 Most images are part of nothing. Their header says so in one read, so that only the others are opened.
 """
 
+import contextlib
 import errno
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from provisioner.ceph import directory, metadata
 from provisioner.ceph.binding import rbd
-from provisioner.ceph.errors import InUse
+from provisioner.ceph.errors import CephError, InUse
 from provisioner.ceph.where import clone_text, image_errors, place, some
 
 _SNAPSHOT, _GROUP, _FEATURES, _OPERATIONS = "snapshot_", "rbd_group_ref", "features", "op_features"
@@ -70,6 +72,12 @@ def reasons(path: str, ties: Ties, options: str = "") -> list[str]:
 
 
 def hindrances(path: str, ties: Ties) -> list[str]:
+    """Why librbd would not roll back or shrink the image: pure."""
+    in_use = [f"it is in use at {some(ties.watchers)}; unmap it there first"] if ties.watchers else []
+    return [*frozen(path, ties), *in_use]
+
+
+def frozen(path: str, ties: Ties) -> list[str]:
     """Why librbd would change nothing of the image: pure."""
     found = []
     if ties.migrating:
@@ -84,8 +92,6 @@ def hindrances(path: str, ties: Ties) -> list[str]:
         )
     if ties.operations:
         found.append(f"only a newer release of Ceph can change it (op features {ties.operations:#x})")
-    if ties.watchers:
-        found.append(f"it is in use at {some(ties.watchers)}; unmap it there first")
     return found
 
 
@@ -97,6 +103,19 @@ def refuse_removal(ioctx: Any, identifier: str, target: str, name: str | None = 
 def refuse_change(ioctx: Any, identifier: str, target: str, name: str) -> None:
     """Raises InUse when librbd would not roll back or shrink the image."""
     _refuse(ioctx, identifier, target, name, everything=False)
+
+
+@contextlib.contextmanager
+def explained(ioctx: Any, identifier: str, target: str, name: str) -> Iterator[None]:
+    """Says of a refusal of librbd what the image is part of, if that may be why."""
+    try:
+        yield
+    except CephError as error:
+        if error.code in {errno.EROFS, errno.EINVAL}:
+            path = f"{place(ioctx)}/{name}"
+            if found := frozen(path, look(ioctx, identifier, target)):
+                raise InUse(f"{target} stays as it is: {'. Also, '.join(found)}", code=errno.EROFS) from error
+        raise
 
 
 def _refuse(ioctx: Any, identifier: str, target: str, name: str | None, *, everything: bool) -> None:

@@ -357,3 +357,30 @@ def test_text_that_would_end_early_is_refused(api: Api, pool: str, ioctx: Any, q
 def test_units_of_other_tools_are_answered_with_what_was_meant(api: Api, pool: str) -> None:
     refused = api.post(f"/pools/{pool}/images", {"name": "a", "size": "10GiB"})
     assert (refused.status, "did you mean 10Gi?" in refused.json["detail"]) == (422, True)
+
+
+def test_mirrored_copy_that_is_not_primary_is_changed_by_nothing_and_says_the_way_out(
+    api: Api, pool: str, ceph: Ceph
+) -> None:
+    path = f"/pools/{pool}/images/image"
+    api.post(f"/pools/{pool}/images", {"name": "image", "size": "8Mi"})
+    api.post(f"{path}/snapshots", {"name": "before"})
+    ceph.rbd("mirror", "pool", "enable", pool, "image")
+    ceph.rbd("mirror", "image", "enable", f"{pool}/image", "snapshot")
+    ceph.rbd("mirror", "image", "demote", f"{pool}/image")
+    tried = {
+        "grow": api.patch(path, {"size": "16Mi"}),
+        "shrink": api.patch(path, {"size": "4Mi", "shrink": True}),
+        "snapshot": api.post(f"{path}/snapshots", {"name": "monday"}),
+        "protect": api.patch(f"{path}/snapshots/before", {"protected": True}),
+        "delete snapshot": api.delete(f"{path}/snapshots/before"),
+        "roll back": api.post(f"{path}/snapshots/before/rollback", {}),
+        "delete": api.delete(path),
+        "trash": api.delete(f"{path}?trash=true"),
+    }
+    out = f"rbd mirror image promote --force {pool}/image"
+    assert {what: (reply.status, out in reply.text) for what, reply in tried.items()} == dict.fromkeys(
+        tried, (409, True)
+    )
+    now = api.get(path).json
+    assert (now["size"], [one["name"] for one in now["snapshots"]], now["unfinished"]) == (8 << 20, ["before"], None)

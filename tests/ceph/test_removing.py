@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import rbd
 
-from provisioner.ceph import directory, editing, purging, removal, trashcan
+from provisioner.ceph import directory, editing, purging, removal, snapshots, trashcan
 from provisioner.ceph.connection import ClusterSettings, Connection
 from provisioner.ceph.editing import Guard
 from provisioner.ceph.errors import CephError, Denied, InUse
@@ -109,7 +109,7 @@ def test_refused_shrink_and_rollback_leave_no_mark(connection: Connection, ioctx
     with pytest.raises(InUse, match="not primary"):
         editing.check_shrinkable(connection, ioctx, "image", MIB, Guard())
     with pytest.raises(CephError, match="read-only"):
-        editing.shrink(ioctx, "image", found, MIB, unheard, operation="op")
+        editing.shrink(ioctx, "image", directory.header(ioctx, "image"), MIB, unheard, operation="op")
     assert UNFINISHED not in directory.header(ioctx, "image").metadata
     # A mark that was true before the refusal stays.
     mark(ioctx, found.id, Work.SHRINK, "earlier")
@@ -266,6 +266,52 @@ def test_first_call_of_progress_comes_before_the_second_object_and_finds_the_ima
 
     editing.remove(connection, ioctx, "image", found, progress, operation="op")
     assert seen == [f"remove op {found.id}"]
+
+
+@pytest.mark.parametrize("size", [8 * MIB, LARGE], ids=["small", "large"])
+def test_what_was_allowed_long_ago_is_not_done_to_what_has_changed_since(
+    connection: Connection, ioctx: Any, size: int
+) -> None:
+    """Long work waits for its turn, for hours perhaps."""
+    make(ioctx, "image", size)
+    found = editing.check_removable(connection, ioctx, "image", Guard())
+    assert found is not None
+    works: tuple[Callable[[], None], ...] = (
+        lambda: editing.remove(connection, ioctx, "image", found, unheard, operation="op"),
+        lambda: editing.shrink(ioctx, "image", found, MIB, unheard, operation="op"),
+        lambda: snapshots.rollback(ioctx, "image", found, "monday", "op"),
+    )
+    with rbd.Image(ioctx, "image") as image:
+        image.create_snap("monday")
+    for work in works:
+        with pytest.raises(editing.Changed, match="has changed since"):
+            work()
+    rbd.RBD().rename(ioctx, "image", "elsewhere")
+    make(ioctx, "image", size)
+    for work in works:
+        with pytest.raises(editing.Changed, match="has changed since"):
+            work()
+    assert sorted(rbd.RBD().list(ioctx)) == ["elsewhere", "image"]
+    assert list(trashcan.everything(ioctx)) == []
+    # A name without an image, that has got one since.
+    with pytest.raises(editing.Changed):
+        editing.remove(connection, ioctx, "image", None, unheard, operation="op")
+
+
+def test_large_image_that_is_in_use_since_it_was_looked_at_is_whole_and_back(
+    connection: Connection, ioctx: Any, settings: ClusterSettings
+) -> None:
+    make(ioctx, "image", LARGE)
+    found = editing.check_removable(connection, ioctx, "image", Guard())
+    other = Connection(settings)
+    with rbd.Image(other.ioctx(ioctx.get_pool_name()), "image") as image:
+        image.write(b"x", 0)
+        with pytest.raises(InUse, match="image is kept: it is in use at"):
+            editing.remove(connection, ioctx, "image", found, unheard, operation="op")
+        assert image.read(0, 1) == b"x"
+    other.close()
+    now = directory.header(ioctx, "image")
+    assert (now.size, unfinished(now)) == (LARGE, None)
 
 
 def test_source_of_a_migration_in_the_trash_is_listed_and_kept(connection: Connection, ioctx: Any, ceph: Ceph) -> None:
