@@ -70,7 +70,7 @@ class VolumesSettings(ProcessSettings):
     """What becomes of images of ours with neither claim nor volume: report counts and logs them only."""
 
     orphan_grace: Seconds = 3600.0
-    """Seconds for which an orphan must have existed before it is moved to the trash."""
+    """Seconds for which an image must have existed, and been seen to be an orphan, before it is moved to the trash."""
 
     orphan_trash_delay: Annotated[int, Field(ge=0)] = 7 * 24 * 3600
     """Seconds for which an orphan in the trash can be restored at least."""

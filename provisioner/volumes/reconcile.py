@@ -6,6 +6,7 @@ is reported, and moved to the trash only when told to, after a grace time, and i
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from provisioner.ceph.clusters import Clusters
 from provisioner.ceph.errors import CephError, ImageMissing, ImageTaken, InUse, PoolMissing
 from provisioner.ceph.model import Entry, Listed, Sought
 from provisioner.ceph.pool import Pool
+from provisioner.ceph.unfinished import Work, begun
 from provisioner.volumes import metrics, names
 from provisioner.volumes.leftovers import Leftovers
 from provisioner.volumes.locate import pool_of
@@ -71,6 +73,8 @@ class Reconciler:
         self._policy = policy
         self._fence = fence
         self._orphans, self._imageless = Totals(metrics.ORPHANS), Totals(metrics.IMAGELESS)
+        self._since: dict[Where, dict[str, float]] = {}
+        """When each orphan, by its id, was first seen to be one."""
         self._foreign: dict[Where, set[str]] = {}
         self._pool_names: dict[tuple[str, int], str | None] = {}
         self._upgrader = Upgrader(client, events, kubernetes=kubernetes, fence=fence)
@@ -114,6 +118,7 @@ class Reconciler:
         for kept in (self._orphans, self._imageless, self._leftovers):
             kept.keep(places)
         self._foreign = {where: images for where, images in self._foreign.items() if where in places}
+        self._since = {where: since for where, since in self._since.items() if where in places}
 
     async def _look_for_pools(self) -> None:
         """What the pools of our volumes are called now; None for one that is gone."""
@@ -186,12 +191,14 @@ class Reconciler:
                     leftovers[image] = True
         orphans = await self._unused(where, number, orphans)
         self._orphans.count(where, len(orphans))
+        before, now = self._since.get(where, {}), time.monotonic()
+        self._since[where] = {image.id: before.get(image.id, now) for image in orphans}
         missing = {name: view for name, view in expected.items() if name not in matched}
         self._report_imageless(where, await self._without(missing))
         await self._upgrader.upgrade(pool, matched)
         for image, owner in orphans.items():
             try:
-                await self._treat(pool, image, owner)
+                await self._treat(pool, image, owner, now - self._since[where][image.id])
             except (ImageMissing, ImageTaken, InUse) as error:
                 # One that somebody needs keeps nobody from looking after the others.
                 _log.warning("orphan image is left alone", image=image.name, pool=pool.name, error=str(error))
@@ -283,14 +290,15 @@ class Reconciler:
             return False
         return True
 
-    async def _treat(self, pool: Pool, image: Listed, owner: str) -> None:
+    async def _treat(self, pool: Pool, image: Listed, owner: str, seen: float) -> None:
+        """`seen`: for how many seconds it is known to be an orphan. Its claim may just be coming back from a backup."""
         _log.warning(
             "orphan image: neither claim nor volume", image=image.name, pool=pool.name, policy=self._policy.orphans
         )
         if self._policy.orphans != "trash":
             return
         found = await pool.describe(image.name)
-        if datetime.now(UTC) - found.created < timedelta(seconds=self._policy.grace):
+        if seen < self._policy.grace or datetime.now(UTC) - found.created < timedelta(seconds=self._policy.grace):
             return
         if names.ADOPTING in found.metadata:
             return  # it was somebody else's before, and its adoption has not been completed
@@ -309,6 +317,8 @@ class Reconciler:
                 continue
             with contextlib.suppress(ImageMissing):
                 metadata = await pool.metadata(entry.id)
+                if entry.until <= entry.deleted and begun(metadata, entry.id) != Work.REMOVE:
+                    continue  # thrown away by hand, and for as long as people like
                 # Another cluster's, a copy that an administrator has thrown away, or just being restored.
                 said = (number, entry.id, entry.name)
                 if not _is_proven(metadata, *said, self._kubernetes) or names.ADOPTING in metadata:

@@ -184,3 +184,29 @@ def test_orphan_that_a_volume_made_by_hand_uses_is_kept(world: World) -> None:
     finally:
         world.kubectl("delete", "pv", theirs["metadata"]["name"])
     wait_for(lambda: not world.images(), "the orphan to go")
+
+
+def test_image_that_people_throw_away_without_a_time_stays_in_the_trash(world: World) -> None:
+    name, image = provision(world, "data")
+    world.kubectl("patch", "pv", name, "-p", json.dumps({"spec": {"persistentVolumeReclaimPolicy": "Retain"}}))
+    world.ceph.rbd("trash", "mv", f"{world.pool}/{image}")
+    world.delete_claims("data")
+    wait_for(lambda: world.get("pv", name)["status"]["phase"] == "Released", "the volume to be Released")
+    world.kubectl("delete", "pv", name)
+    settle(world)
+    thrown = json.loads(world.ceph.rbd("trash", "ls", world.pool, "--format", "json"))
+    assert image in {one["name"] for one in thrown}
+
+
+def test_image_of_a_volume_that_was_copied_by_hand_stays_until_the_copy_is_gone(world: World) -> None:
+    name, image = provision(world, "data")
+    copy = world.get("pv", name)
+    copy["metadata"] = {"name": f"copy-{secrets.token_hex(4)}", "annotations": copy["metadata"]["annotations"]}
+    copy["spec"] |= {"claimRef": {"namespace": world.namespace, "name": "copy"}}
+    copy["spec"]["persistentVolumeReclaimPolicy"] = "Retain"
+    world.apply(copy)
+    world.delete_claims("data")
+    world.wait_event(name, "VolumeFailedDelete", f"{copy['metadata']['name']} has it, too", namespace="default")
+    assert world.images() == [image]
+    world.kubectl("delete", "pv", copy["metadata"]["name"])
+    world.wait_gone(60)
