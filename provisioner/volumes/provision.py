@@ -1,13 +1,12 @@
 """From a claim to an image to a PersistentVolume. A step that fails, or has an unknown outcome, is done again."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from provisioner.ceph.clusters import Clusters
-from provisioner.ceph.errors import CephError, NoSpace, OutcomeUnknown, PoolMissing
+from provisioner.ceph.errors import CephError, ImageTaken, NoSpace, OutcomeUnknown, PoolMissing
 from provisioner.ceph.model import ImageSpec, Sought
 from provisioner.volumes import claims, deletion, metrics, names
 from provisioner.volumes.naming import image_name
@@ -15,11 +14,14 @@ from provisioner.volumes.parameters import VolumeClass
 from provisioner.volumes.refuse import Refuser
 from provisioner.volumes.views import ClaimView
 from provisioner.volumes.volume import Ceph, Place, entry, metadata, render
+from sutler import log
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, BadRequest, Forbidden, Invalid, KubeError, NotFound
 from sutler.kube.events import EventRecorder
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, Json
 from sutler.volumes.identity import image_id
+
+_log = log.get(__name__)
 
 SOURCE = "rbd"
 SLOW = 1.0
@@ -215,12 +217,17 @@ class Provisioner:
     async def _remove_image(self, attempt: Attempt) -> None:
         place = attempt.place
         pool = self._clusters.get(place.cluster).pool(place.pool, place.namespace)
-        with contextlib.suppress(PoolMissing):
-            # By its id: an image that is adopted for the claim meanwhile names the same owner.
-            identifier = image_id(self._kubernetes, place.image)
-            await pool.remove(Sought(place.image, attempt.request.uid, self._kubernetes, identifier), fence=self._fence)
+        # By its id: an image that is adopted for the claim meanwhile names the same owner.
+        sought = Sought(place.image, attempt.request.uid, self._kubernetes, image_id(self._kubernetes, place.image))
+        try:
+            await pool.remove(sought, fence=self._fence)
             if attempt.journal:
                 await pool.drop(entry(attempt.request), fence=self._fence)
+        except PoolMissing:
+            pass
+        except ImageTaken as error:
+            # Another's, which is why the attempt failed: to ask for it again would change nothing.
+            _log.warning("image of an attempt is kept", claim=attempt.request.key, error=str(error))
 
     async def _still_wanted(self, request: claims.Request) -> bool:
         try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.ceph.errors import ImageTaken
 from provisioner.ceph.model import Sought
 from provisioner.volumes import deletion
 from provisioner.volumes.claims import Provision, decide
@@ -140,3 +141,19 @@ async def test_left_attempt_is_removed_by_its_id_and_nothing_adopted_meanwhile(*
         await provisioner.provision("shop/data", parsed(), lambda: None)
     assert world.removed == [OURS]
     assert not provisioner.attempts
+
+
+class Taken(World):
+    async def remove(self, sought: Sought, **named: Any) -> None:
+        await super().remove(sought, **named)
+        raise ImageTaken("it is another's")
+
+
+async def test_attempt_at_an_image_that_is_anothers_ends_with_its_claim() -> None:
+    world = Taken(None)
+    provisioner = world.provisioner(absent=False)
+    decision = decide(claim(), parsed())
+    assert isinstance(decision, Provision)
+    provisioner.attempts[f"pvc-{UID}"] = Attempt(decision.request, PLACE, journal=False)
+    await provisioner.clean_up(f"pvc-{UID}")
+    assert (world.removed, provisioner.attempts) == ([OURS], {})
