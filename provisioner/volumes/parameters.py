@@ -26,8 +26,8 @@ VOLUME_SOURCES = ("csi", "rbd")
 DELETION_POLICIES = ("remove", "trash")
 JOURNALS = ("none", "ceph-csi")
 _JOURNAL_NAMES = "csi-vol-{uid}"
-_LONGEST = 880
-"""Bytes of all sentences about one class: with the names of class and claim they fit into an event."""
+_LONGEST = 1000
+"""Bytes of all sentences about one class, and its name: with how many more there are, they fit into an event."""
 DEFAULT_DELAY = 24 * 3600
 
 
@@ -116,13 +116,13 @@ def parse_class(obj: Json) -> VolumeClass:
     )
     problems = unknown + mistaken + reader.problems + _together(result, given)
     if problems:
-        raise ClassError(f"StorageClass {name}: {_listed(problems)}")
+        raise ClassError(_listed(f"StorageClass {name}: ", problems))
     return result
 
 
-def _listed(problems: list[str]) -> str:
+def _listed(what: str, problems: list[str]) -> str:
     """As many whole sentences as an event has space for: none loses what to do about it."""
-    kept = list(accumulate(problems, lambda text, problem: f"{text}; {problem}"))
+    kept = list(accumulate([what + problems[0], *problems[1:]], lambda text, problem: f"{text}; {problem}"))
     fit = max(1, sum(len(text.encode()) <= _LONGEST for text in kept))
     return kept[fit - 1] + (f"; and {len(problems) - fit} more" if fit < len(problems) else "")
 
