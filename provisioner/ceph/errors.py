@@ -10,6 +10,7 @@
     ├── ImageTaken          the name is used by an image that is not the one we meant
     ├── InUse               watchers, snapshots or clones are in the way
     ├── NoSpace             the pool is full or over its quota
+    ├── Unreadable          a name is not UTF-8, and the binding can't read it
     ├── Denied              the Ceph user may not
     │   └── NotConnected        nobody may: there is no configuration or no key for the connection itself
     │       └── KeyUnusable     there is a key, and librados or the monitors can't use it
@@ -68,6 +69,10 @@ class InUse(CephError):
 
 
 class NoSpace(CephError):
+    pass
+
+
+class Unreadable(CephError):
     pass
 
 
@@ -140,6 +145,11 @@ def translated(operation: str, target: str) -> Iterator[None]:
         yield
     except CephError:
         raise
+    except UnicodeDecodeError as error:
+        raise Unreadable(
+            f"{operation} {target}: a name there is not UTF-8, and Ceph's binding for Python can't read it: rename or "
+            "remove what has it"
+        ) from error
     except Exception as error:
         number = getattr(error, "errno", None)
         if not isinstance(number, int):

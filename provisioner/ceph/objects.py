@@ -23,9 +23,11 @@ class Objects:
     def listed(self) -> Iterator[Any]:
         """Every object, with `key` and `nspace`. Raises Unavailable when a placement group does not answer."""
         found = iter(self.ioctx.list_objects())
+        target = f"the objects of pool {self.ioctx.get_pool_name()}"
         while True:
             asked = time.monotonic()
-            one = next(found, None)
+            with translated("listing", target):
+                one = next(found, None)
             if one is None:
                 break
             yield one
@@ -35,6 +37,5 @@ class Objects:
                 f"listing the objects of pool {self.ioctx.get_pool_name()}: a placement group does not answer"
             )
         # Needs the same rights, and a connection that is not cut off.
-        target = f"the objects of pool {self.ioctx.get_pool_name()}"
         with contextlib.suppress(Missing), translated("listing", target):
             self.ioctx.stat("sutler")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from provisioner.ceph import directory, metadata, ties
-from provisioner.ceph.errors import CephError, Denied, ImageMissing, InUse, Missing, from_errno, translated
+from provisioner.ceph.errors import CephError, Denied, ImageMissing, InUse, Missing, Unreadable, from_errno, translated
 from provisioner.ceph.headers import Header, decode_text
 from provisioner.ceph.objects import Objects
 from provisioner.ceph.progress import Begun
@@ -74,7 +74,7 @@ def sweep(ioctx: Any, data: Objects, found: Header, begun: Begun) -> None:
         ties.refuse_removal(ioctx, found.id, f"image {place(ioctx)} id {found.id}")
         try:
             _remove_all(data, prefix, begun)
-        except (Denied, UnicodeDecodeError):
+        except (Denied, Unreadable):
             return  # the user may not list, or the pool holds names that Python's binding can't read
         with image_errors("removing", f"image id {found.id}"):
             ioctx.execute(metadata.HEADER + found.id, metadata.CLASS, "set_size", struct.pack("<Q", 0))

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import rbd
 
-from provisioner.ceph import directory, editing, purging, removal, snapshots, trashcan
+from provisioner.ceph import directory, editing, images, purging, removal, snapshots, survey, trashcan
 from provisioner.ceph.connection import ClusterSettings, Connection
 from provisioner.ceph.editing import Guard
-from provisioner.ceph.errors import CephError, Denied, InUse
+from provisioner.ceph.errors import CephError, Denied, InUse, Unreadable
 from provisioner.ceph.progress import Begun, Cancelled, unheard
 from provisioner.ceph.unfinished import UNFINISHED, Work, mark, progress_of, unfinished
 from tests.cluster import Ceph
@@ -351,3 +351,21 @@ def test_what_librbd_left_in_the_trash_after_a_refusal_is_put_back(ioctx: Any) -
     with pytest.raises(CephError, match="no reason"), purging.undone(ioctx, found, "image", begun):
         raise CephError("no reason")
     assert directory.header(ioctx, "image").id == found.id
+
+
+def test_name_that_is_no_text_is_said_to_be_one_and_large_images_go_beside_it(
+    connection: Connection, ioctx: Any, ceph: Ceph
+) -> None:
+    pool = ioctx.get_pool_name()
+    make(ioctx, "image", 1 << 37)
+    image = directory.header(ioctx, "image")
+    ceph.rbd("create", f"{pool}/\udcff", "--size", "1M")  # the byte 255
+    with pytest.raises(Unreadable, match="not UTF-8"):
+        list(connection.objects(pool).listed())
+    for listing in (directory.names, images.listing):
+        with pytest.raises(Unreadable, match="not UTF-8"):
+            listing(ioctx)
+    found = survey.look(connection, pool, seconds=10)
+    assert (found.proven_empty, "not UTF-8" in found.text()) == (False, True)
+    editing.remove(connection, ioctx, "image", image, unheard, operation="op")
+    assert not directory.has_header(ioctx, image.id)
