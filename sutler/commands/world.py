@@ -152,7 +152,7 @@ def held(secret: Json) -> Held:
         return Held(None, "its data is not an object")
     for name, value in encoded.items():
         try:
-            data[name] = base64.b64decode(str(value).replace("\n", ""), validate=True)
+            data[name] = base64.b64decode(str(value or "").replace("\r", "").replace("\n", ""), validate=True)
         except (binascii.Error, ValueError):
             return Held(None, f"its data[{name}] is not base64")
     data |= {name: str(value).encode() for name, value in plain.items()}

@@ -295,6 +295,32 @@ def test_malformed_secret_is_a_problem(offline: Run, broken: Json, problem: str)
     assert problem in ran.json[0]["problems"][0]
 
 
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ('{"auths":{"quay.io":{"auth":"MDAwMDo=","identitytoken":"hunter2"}}}', "only identitytoken"),
+        ('{"auths":{"https://quay.io":{}},"credsStore":"desktop"}', "no credentials"),
+        ('{"auths":{"https://robot:hunter2/x@quay.io":{"auth":"YTpi"}}}', "the kubelet ignores it"),
+    ],
+)
+def test_entry_for_the_image_that_the_kubelet_cannot_use_is_a_problem(offline: Run, config: str, problem: str) -> None:
+    own = secret("own", data=None, stringData={".dockerconfigjson": config})
+    ran = explain(offline, objects=[own, pod("quay.io/x/y", spec={"imagePullSecrets": [{"name": "own"}]})])
+    assert ran.status == 1
+    assert problem in ran.json[0]["problems"][0]
+    assert "hunter2" not in ran.out
+    elsewhere = explain(offline, objects=[own, pod("ghcr.io/x/y", spec={"imagePullSecrets": [{"name": "own"}]})])
+    assert (elsewhere.status, elsewhere.json[0]["problems"]) == (0, [])
+
+
+def test_base64_in_lines_of_windows_is_read(offline: Run) -> None:
+    own = secret("own", "quay.io")
+    whole = own["data"][".dockerconfigjson"]
+    own["data"][".dockerconfigjson"] = f"{whole[:12]}\r\n{whole[12:]}"
+    ran = explain(offline, objects=[own, pod("quay.io/x/y", spec={"imagePullSecrets": [{"name": "own"}]})])
+    assert [each["key"] for each in ran.json[0]["tries"]] == ["quay.io"]
+
+
 def test_mapping_that_cannot_be_used_is_named_where_it_would_match(offline: Run) -> None:
     ran = explain(offline, "ghcr.io/acme/app", objects=[mapping("bad", "https://ghcr.io/acme", "quay.io")])
     assert ran.status == 1

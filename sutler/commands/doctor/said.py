@@ -25,6 +25,10 @@ _asked = re.compile(r"://(?P<host>\[[0-9a-fA-F:]+\](?::\d+)?|[A-Za-z0-9.-]+(?::\
 _html = re.compile(r"<[a-z!/][^>]*>", re.IGNORECASE)
 
 
+_LOOKED_AT = 2000
+"""Characters at each end of a message. Bodies of answers stand in some, and the patterns are slow on long words."""
+
+
 @dataclass(frozen=True)
 class Said:
     kind: Kind
@@ -34,6 +38,8 @@ class Said:
 
 def understood(image: str, reason: str, message: str) -> Said:
     """`reason` is the waiting container's, `message` the last words about it."""
+    if len(message) > 2 * _LOOKED_AT:
+        message = f"{message[:_LOOKED_AT]} … {message[-_LOOKED_AT:]}"
     kind = REASONS.get(reason) or _kind(image, message)
     if kind is Kind.UNKNOWN:
         kind = VAGUE_REASONS.get(reason, kind)

@@ -15,7 +15,9 @@ from sutler.registry.explain import (
     registry_matches,
     tries,
 )
+from sutler.registry.image import shown
 from sutler.registry.injection import Withheld
+from sutler.registry.keyring import Keyring
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ def _judge(found: Explanation, image: Image, world: World) -> None:
     if found.tries or any(secret.held.unknown for secret in found.secrets):
         return
     barred = next((match for match in found.matches if match.withheld and match.reason is not Withheld.UNKNOWN), None)
+    found.problems += _useless(found, image)
     if any(not match.withheld for match in found.matches) and not found.problems:
         found.problems.append(
             "none of the keys in the Pod's pull secrets is for this image: it is pulled without credentials"
@@ -186,6 +189,14 @@ def _judge(found: Explanation, image: Image, world: World) -> None:
     elif barred and not found.pod.left_alone and not found.problems:
         why = f"mapping {barred.mapping.name} matches and is not injected, {barred.withheld}"
         found.problems.append(f"{why}: it is pulled without credentials")
+
+
+def _useless(found: Explanation, image: Image) -> Iterator[str]:
+    """The entries that are for the image, and that the kubelet can't use."""
+    for secret in found.secrets:
+        for left in secret.held.config.left if secret.held.config else ():
+            if Keyring([left.key]).lookup(image.name):
+                yield f"the entry {shown(left.key)} of Secret {secret.name} is of no use: {left.why}"
 
 
 def _missed_keys(found: Explanation, image: Image) -> Iterator[Miss]:
