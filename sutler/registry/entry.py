@@ -97,10 +97,9 @@ def read_entry(key: str, value: Any) -> Entry | Left:
 def _misread(written: str, key: str) -> str:
     """Why the kubelet does not find the registry behind what stands in front of it; empty: it does."""
     try:
-        found = parse_key(written).normal
+        same = parse_key(written).normal == parse_key(key).normal
     except IgnoredKeyError as error:
         return f"it has a user name or a password in front of @, and {error.why}; the kubelet ignores it"
-    same = found == parse_key(key).normal
     return "" if same else "it has a user name or a password in front of @, which to the kubelet is the registry"
 
 

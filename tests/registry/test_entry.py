@@ -120,6 +120,7 @@ def test_credential_as_registries_hand_it_out_is_not_doubted(fields: Any) -> Non
         f"https://robot:12/{CANARY}@quay.io",
         f"https://robot:{CANARY}^@quay.io",
         f"https:/robot:{CANARY}@quay.io",
+        f"a/robot:{CANARY}@%41",
     ],
 )
 def test_key_whose_password_hides_its_registry_is_left_and_not_shown(key: str) -> None:
