@@ -64,6 +64,7 @@ def test_orphan_is_moved_to_the_trash_when_told_to_and_old_enough(
         ceph.rbd("create", f"{pool}/{name}", "--size", "1M")
         ceph.rbd("image-meta", "set", f"{pool}/{name}", "sutler.dev/uid", uid)
         ceph.rbd("image-meta", "set", f"{pool}/{name}", "sutler.dev/kubernetes", cluster)
+        ceph.rbd("image-meta", "set", f"{pool}/{name}", "sutler.dev/image-id", world.image(name)["id"])
     ceph.rbd("create", f"{pool}/foreign", "--size", "1M")
     world.storage_class()
     process.start()
