@@ -130,7 +130,9 @@ def test_stop_does_not_wait_for_a_hung_ceph_and_tells_what_it_left(
 def test_wrong_ceph_user_is_explained(place: Place, own_ceph: Ceph, tmp_path_factory: pytest.TempPathFactory) -> None:
     started = Service(place, own_ceph, tmp_path_factory.mktemp("api-denied"), "--ceph-user", "nobody")
     try:
-        started.start()
+        started.process.launch()
+        # Without a key it is never ready; it answers all the same, and says why.
+        wait_for(lambda: "client.nobody" in started.process.probe("readyz")[1], "the reason in /readyz")
         refused = started.api.get("/pools")
         assert refused.status in {403, 503}
         assert "client.nobody" in refused.json["detail"]

@@ -21,7 +21,10 @@ def orphan(world: World) -> Iterator[str]:
     name = f"{world.namespace}-lost-{uid}"
     kubernetes = world.control_plane.kubectl_json("get", "namespace", "kube-system")["metadata"]["uid"]
     world.ceph.rbd("create", f"{world.pool}/{name}", "--size", "1M")
-    for key, value in {"sutler.dev/uid": uid, "sutler.dev/kubernetes": kubernetes}.items():
+    own = world.image(name)["id"]
+    for key, value in {
+        "sutler.dev/uid": uid, "sutler.dev/kubernetes": kubernetes, "sutler.dev/image-id": own
+    }.items():  # fmt: skip
         world.ceph.rbd("image-meta", "set", f"{world.pool}/{name}", key, value)
     yield name
     if name in world.images():
