@@ -7,7 +7,7 @@ PYTHON := $(VENV)/bin/python
 # Which releases a run is on: KUBERNETES=1.20, 1.36 or 1.37 and CEPH=16, 18 or 20 on the command line or in the environment.
 # KUBEBUILDER_ASSETS names a folder with a Kubernetes of one's own instead.
 export KUBERNETES CEPH
-STATE := .state
+STATE := .state/cluster
 # Each worker starts clusters of its own, and each file stays with one worker, whose clusters it then finds running. One
 # worker more than cores: much of a test's time is waiting for others.
 SIDE_BY_SIDE := --numprocesses $(shell nproc --all | awk '{print ($$1 < 3 ? $$1 : 3) + 1}') --dist loadfile
@@ -62,7 +62,7 @@ lock: venv ## Pin the newest versions that pyproject.toml allows into constraint
 	  --output-file constraints.txt pyproject.toml
 
 clean: down ## Remove the virtual environment and all state (the built Kubernetes stays in the cache)
-	@rm -rf $(VENV) $(STATE) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .state build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 machine:
 	@$(SYSTEM_PYTHON) tests/cluster/packages.py
