@@ -17,7 +17,7 @@ from tests.cluster.errors import ClusterError
 
 SUITES = {"16": "bookworm", "18": "trixie", "20": "forky"}
 """By the release, the Debian suite that has it."""
-DEFAULT = "16"
+DEFAULT = "18"
 PACKAGES = ("ceph-mon", "ceph-mgr", "ceph-osd", "ceph-common", "python3-rados", "python3-rbd")
 _NEEDED = {"ceph-mon": "ceph-mon", "ceph-mgr": "ceph-mgr", "ceph-osd": "ceph-osd", "ceph": "ceph-common"}
 

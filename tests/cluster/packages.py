@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 # The Kubernetes that a run is on, when the environment variable KUBERNETES does not name another.
-DEFAULT_KUBERNETES = "1.20"
+DEFAULT_KUBERNETES = "1.37"
 # What Debian bookworm's source package holds: the oldest server that Sutler supports.
 KUBERNETES = "v1.20.2"
 OLDEST = KUBERNETES.removeprefix("v").rpartition(".")[0]
