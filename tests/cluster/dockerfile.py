@@ -77,7 +77,7 @@ class _Build:
             tempfile.TemporaryDirectory(prefix="image-") as outside,
             tempfile.TemporaryDirectory(prefix="make-", dir=self._root.parent.parent) as name,
         ):
-            self._environment = dict(_passed_on(Path(outside)))
+            self._environment = dict(passed_on(Path(outside)))
             for number, stage in enumerate(stages()):
                 last = self._stage(stage, Path(name) / str(number))
             self._root.parent.mkdir()
@@ -126,7 +126,8 @@ class _Build:
                 shutil.copy2(original, to)
 
 
-def _passed_on(folder: Path) -> Iterator[tuple[str, str]]:
+def passed_on(folder: Path) -> Iterator[tuple[str, str]]:
+    """Variables with which pip finds its index in another Debian; files that they name are copied into `folder`."""
     yield from ((name, value) for name, value in os.environ.items() if _PASSED_ON.match(name))
     named = {
         "PIP_CONFIG_FILE": "/etc/pip.conf",

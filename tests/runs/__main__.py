@@ -1,7 +1,7 @@
 """`python -m tests.runs`: the tests, on the releases that matter.
 
 `test` runs all of them on the default Kubernetes and Ceph, and a short core on the oldest ones. `matrix` runs all of
-them on each combination, and writes docs/versions.md.
+them on each combination, those of Ceph also with librados and librbd of other releases, and writes docs/versions.md.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.cluster import ClusterError, binaries, ceph_programs, packages
 from tests.runs import report
+from tests.runs.clients import TESTED, Client
 
 REPOSITORY = Path(__file__).parents[2]
 STATE = REPOSITORY / ".state" / "runs"
@@ -39,26 +40,38 @@ _FAILED, _NONE_RAN = 1, 5
 class Ground:
     kubernetes: str
     ceph: str
+    client: str | None = None
+    """The release of librados and librbd, which then comes from another Debian; None: this machine's."""
 
     @property
     def state(self) -> Path:
-        return STATE / f"kubernetes-{self.kubernetes}-ceph-{self.ceph}"
+        client = f"-client-{self.client}" if self.client else ""
+        return STATE / f"kubernetes-{self.kubernetes}-ceph-{self.ceph}{client}"
+
+    @property
+    def client_version(self) -> str:
+        return Client(self.client).version if self.client else ceph_programs.version_of_this_machine()
 
     def built(self) -> None:
         """Before the tests, whose time-outs know nothing of builds."""
         kubernetes = binaries.ensured(*binaries.CONTROL_PLANE, *binaries.NODE, version=self._version)
         kubernetes.containerd  # noqa: B018 - builds it where it has to
         ceph_programs.ensured(self.ceph)
+        if self.client:
+            Client(self.client).ensured()
 
     def pytest(self, arguments: Sequence[str]) -> int:
         """Its exit status."""
         self.state.mkdir(parents=True, exist_ok=True)
         given = ["-o", f"cache_dir={self.state / 'cache'}", f"--junitxml={self.state / 'report.xml'}"]
-        command = [sys.executable, "-m", "pytest", *given, *arguments]
         environment = {**os.environ, "CEPH": self.ceph}
         if self._version:
             environment["KUBERNETES"] = self._version
-        print(f"== Kubernetes {self.kubernetes}, Ceph {self.ceph}", flush=True)
+        client = f", librados of Ceph {self.client}" if self.client else ""
+        print(f"== Kubernetes {self.kubernetes}, Ceph {self.ceph}{client}", flush=True)
+        if self.client:
+            return Client(self.client).pytest([*given, *arguments, *TESTED], environment)
+        command = [sys.executable, "-m", "pytest", *given, *arguments]
         return subprocess.run(command, cwd=REPOSITORY, env=environment, check=False).returncode
 
     def failed(self) -> set[str]:
@@ -125,8 +138,13 @@ def alone(ground: Ground) -> tuple[int, list[str]]:
 
 
 def everywhere() -> list[Ground]:
+    """Each combination, and each other client with each Ceph."""
     oldest, *_, newest = binaries.versions()
-    return [Ground(kubernetes, ceph) for kubernetes in (oldest, newest) for ceph in ceph_programs.SUITES]
+    others = set(ceph_programs.SUITES) - {ceph_programs.of_this_machine()}
+    return [
+        *(Ground(kubernetes, ceph) for kubernetes in (oldest, newest) for ceph in ceph_programs.SUITES),
+        *(Ground(newest, ceph, client) for client in sorted(others) for ceph in ceph_programs.SUITES),
+    ]
 
 
 def matrix(grounds: list[Ground], arguments: list[str]) -> int:
@@ -135,9 +153,12 @@ def matrix(grounds: list[Ground], arguments: list[str]) -> int:
     for ground in grounds:
         ground.built()
         status = max(status, ground.pytest(arguments))
-        client = ceph_programs.version_of_this_machine()
         outcome = report.read(
-            ground.state / "report.xml", kubernetes=ground.kubernetes, ceph=ground.ceph, client=client
+            ground.state / "report.xml",
+            kubernetes=ground.kubernetes,
+            ceph=ground.ceph,
+            client=ground.client_version,
+            tests=", ".join(TESTED) if ground.client else "all",
         )
         (ground.state / "outcome.json").write_text(json.dumps(outcome.dump(), indent=1))
         outcomes = [report.Outcome.load(json.loads(one.read_text())) for one in sorted(STATE.glob("*/outcome.json"))]
@@ -154,7 +175,9 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("test", help="all on the default releases, a core on the oldest")
     one.add_argument("--again", action="store_true", help="run what failed once more alone, and accept a few that pass")
     many = commands.add_parser("matrix", help="all on each combination of releases")
-    many.add_argument("--on", nargs="*", default=[], metavar="KUBERNETES/CEPH", help="as in 1.20/18; default: each")
+    many.add_argument(
+        "--on", nargs="*", default=[], metavar="KUBERNETES/CEPH[/CLIENT]", help="as in 1.20/18; default: each"
+    )
     return parser
 
 

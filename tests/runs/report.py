@@ -22,6 +22,8 @@ class Outcome:
     reasons: dict[str, int] = field(default_factory=dict)
     """Why tests were skipped, and how many for each reason."""
     failures: list[str] = field(default_factory=list)
+    tests: str = "all"
+    """Which were run."""
 
     def dump(self) -> dict[str, Any]:
         return asdict(self)
@@ -31,7 +33,7 @@ class Outcome:
         return cls(**fields)
 
 
-def read(report: Path, *, kubernetes: str, ceph: str, client: str) -> Outcome:
+def read(report: Path, *, kubernetes: str, ceph: str, client: str, tests: str = "all") -> Outcome:
     """The sum of all suites in a JUnit report; an error counts as a failure, and a test counts once."""
     root = ET.parse(report).getroot()  # noqa: S314 - pytest wrote it just now
     reasons: Counter[str] = Counter()
@@ -57,6 +59,7 @@ def read(report: Path, *, kubernetes: str, ceph: str, client: str) -> Outcome:
         client=client,
         reasons=dict(sorted(reasons.items())),
         failures=list(failures),
+        tests=tests,
     )
 
 
@@ -67,11 +70,11 @@ def document(outcomes: list[Outcome]) -> str:
         "",
         "What the tests were run on, and what came of it. `make test-matrix` writes this file.",
         "",
-        "| Kubernetes | Ceph | librados of Sutler | passed | failed | skipped | minutes | date |",
-        "|---|---|---|---|---|---|---|---|",
+        "| Kubernetes | Ceph | librados of Sutler | tests | passed | failed | skipped | minutes | date |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for one in outcomes:
-        cells = (one.kubernetes, one.ceph, one.client, one.passed, one.failed, one.skipped)
+        cells = (one.kubernetes, one.ceph, one.client, one.tests, one.passed, one.failed, one.skipped)
         lines.append(f"| {' | '.join(map(str, cells))} | {one.seconds / 60:.0f} | {one.date} |")
     lines += ["", "## Skipped", ""]
     for one in outcomes:
