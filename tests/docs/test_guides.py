@@ -14,7 +14,7 @@ from tests.manifests.rendered import KNOWS_COMPONENTS, MANIFESTS, container, pod
 from tests.manifests.restricted import violations
 
 DOCS = REPOSITORY / "docs"
-GUIDES = [REPOSITORY / "README.md", REPOSITORY / "SECURITY.md", *sorted(DOCS.glob("*.md"))]
+GUIDES = [REPOSITORY / "README.md", REPOSITORY / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
@@ -28,7 +28,7 @@ def blocks(guide: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / guide).read_text(), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_links_lead_somewhere(guide: Path) -> None:
     for path, anchor in _LINK.findall(guide.read_text()):
         target = (guide.parent / path).resolve() if path else guide
