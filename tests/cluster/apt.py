@@ -5,13 +5,29 @@ import subprocess
 from pathlib import Path
 
 from tests.cluster import sources
+from tests.cluster.errors import ClusterError
 
 _LIST, _FOLDER = Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d")
 # How this machine reaches its mirror. A mirror that stands still has lists whose time is over.
 _TRANSPORT = re.compile(r'^Acquire::(?:https?::(?:Proxy|Timeout)\b.*|Check-Valid-Until|Check-Date) "(?!").*";$')
 
 
-def write_sources(folder: Path, wanted: dict[str, str], kind: str) -> list[Path]:
+def mirrors(folder: Path, suite: str, kind: str) -> list[Path]:
+    """Files in `folder` that name a Debian `suite` where this machine's own name the suite of its own release.
+
+    Raises:
+        ClusterError: this machine is no Debian, or has no mirror of its archive.
+    """
+    release = codename()
+    written = _write_sources(folder, {release: suite}, kind) if release else []
+    if not written:
+        raise ClusterError(
+            f"no file in {_LIST.parent} names a mirror of Debian's own suites, and a Debian {suite} comes from there"
+        )
+    return written
+
+
+def _write_sources(folder: Path, wanted: dict[str, str], kind: str) -> list[Path]:
     """Write what this machine's files say of the suites `wanted` into `folder`, as files of the same names."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ NODE = ("kube-scheduler", "kubelet", "kube-proxy")
 # What is used from PATH where a folder has none. Newer versions are built with theirs.
 _BESIDE = ("etcd", "kubectl")
 _PREFIX = "kubernetes-"
-_MINUTES = 14
+_MINUTES, _GIB = 14, 6
 # From this minor version on, the kubelet speaks the protocol of a new containerd; before, that of an old one alone.
 _NEW_CONTAINERD = 26
 # The first one that mounts image volumes.
@@ -50,13 +51,27 @@ class Binaries:
     def given(self) -> bool:
         return self.version is None
 
+    @cached_property
+    def rest(self) -> "Binaries | None":
+        """What is built here and goes with the given ones, for the programs that their folder lacks."""
+        chosen = stand_in(self.minor) if self.given else None
+        return present(chosen) if chosen else None
+
     def missing(self, *names: str) -> list[str]:
-        return [name for name in names if not os.access(self.folder / name, os.X_OK)]
+        """Those that are neither there nor in the cache."""
+        absent = [name for name in names if not os.access(self.folder / name, os.X_OK)]
+        return self.rest.missing(*absent) if absent and self.given and self.rest else absent
+
+    def lacking(self, *names: str) -> str:
+        """Why some can't be had, with the way out; empty where all are there or can be built."""
+        absent = self.missing(*names) if self.given else []
+        return "" if not absent or self.rest else _lacking_text(self, absent)
 
     def path(self, name: str) -> Path:
         if self.missing(name):
-            raise ClusterError(missing_text(self, name))
-        return self.folder / name
+            raise ClusterError(self.lacking(name) or f"{name} is not built; `python -m tests.cluster build` builds it")
+        beside = self.folder / name
+        return beside if self.rest is None or os.access(beside, os.X_OK) else self.rest.path(name)
 
     @property
     def etcd(self) -> Path:
@@ -81,7 +96,13 @@ class Binaries:
         """20 for Kubernetes 1.20."""
         if self.version:
             return int(self.version.partition(".")[2])
-        return _version([str(self.path("kube-apiserver")), "--version"])[1]
+        server = self.folder / "kube-apiserver"
+        if not os.access(server, os.X_OK):
+            raise ClusterError(
+                f"KUBEBUILDER_ASSETS={self.folder} has no kube-apiserver. Let it name a folder that has one"
+                " (setup-envtest use -p path prints it), or unset it to build Kubernetes once"
+            )
+        return _version([str(server), "--version"])[1]
 
     @property
     def containerd_version(self) -> str:
@@ -100,13 +121,21 @@ class Binaries:
         return found is None or _version([found, "--version"]) < _CONTAINERD
 
 
-def missing_text(binaries: Binaries, name: str) -> str:
-    if binaries.given:
-        return (
-            f"KUBEBUILDER_ASSETS={binaries.folder} has no {name}. Put the one of the same version as its"
-            " kube-apiserver there, or unset KUBEBUILDER_ASSETS to build all of them once"
-        )
-    return f"{binaries.folder} has no {name}; `python -m tests.cluster build` builds it"
+def stand_in(minor: int) -> str | None:
+    """The version to be built that the rest of a control plane and a node may have beside an API server of `minor`.
+
+    They may be older than it, never newer; by one is what all of them allow.
+    """
+    fitting = [one for one in versions() if int(one.partition(".")[2]) in {minor, minor - 1}]
+    return fitting[-1] if fitting else None
+
+
+def _lacking_text(binaries: Binaries, names: Sequence[str]) -> str:
+    return (
+        f"KUBEBUILDER_ASSETS={binaries.folder} has Kubernetes 1.{binaries.minor} without {', '.join(names)}."
+        f" What an API server lacks can be built for {', '.join(versions())}. Take one of these (setup-envtest use"
+        " -p path VERSION), add the missing programs, or unset KUBEBUILDER_ASSETS to build all of them once"
+    )
 
 
 def present(version: str | None = None) -> Binaries:
@@ -130,18 +159,30 @@ def ensured(*names: str, version: str | None = None) -> Binaries:
         ClusterError: says which is missing and the way out.
     """
     binaries = present(version)
-    if not binaries.missing(*names):
+    missing = binaries.missing(*names)
+    if not missing:
         return binaries
-    if binaries.given:
-        raise ClusterError(missing_text(binaries, binaries.missing(*names)[0]))
-    chosen = version or packages.kubernetes()
-    if chosen != packages.OLDEST:
-        _testbed(chosen).ensured([*_BESIDE, *names])
-        return binaries
+    if text := binaries.lacking(*missing):
+        raise ClusterError(text)
+    if binaries.rest and binaries.rest.version:
+        print(
+            f"{binaries.folder} has no {', '.join(missing)}; building Kubernetes {binaries.rest.version}'s", flush=True
+        )
+        _build(binaries.rest.version, missing)
+    elif binaries.version == packages.OLDEST:
+        _build(binaries.version, names)
+    elif binaries.version:
+        _build(binaries.version, [*_BESIDE, *names])
+    return binaries
+
+
+def _build(version: str, names: Sequence[str]) -> None:
+    if version != packages.OLDEST:
+        _testbed(version).ensured(names)
+        return
     from tests.cluster import build  # noqa: PLC0415 - most runs never build
 
-    build.into(binaries.folder, names)
-    return binaries
+    build.into(packages.kubernetes_cache(), names)
 
 
 def first_on_path() -> None:
@@ -159,7 +200,7 @@ def _testbed(version: str) -> go.Testbed:
     said = {"gitVersion": required, "gitMajor": "1", "gitMinor": version.partition(".")[2], "gitTreeState": "clean"}
     modules = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     flags = [f"-X {module}.{name}={value}" for module in modules for name, value in said.items()]
-    return go.Testbed(_PREFIX + version, " ".join(flags), _MINUTES)
+    return go.Testbed(_PREFIX + version, " ".join(flags), _MINUTES, _GIB)
 
 
 def _version(command: list[str]) -> tuple[int, int]:

@@ -76,11 +76,6 @@ def _make(target: Path, suite: str, include: Sequence[str]) -> None:
     log.say(f"Making a Debian {suite} once, about {_MINUTES} minutes; log: {log.log}")
     with tempfile.TemporaryDirectory(prefix="make-", dir=target) as name:
         work = Path(name)
-        mirrors = apt.write_sources(work / "sources", {apt.codename(): suite}, "deb")
-        if not apt.codename() or not mirrors:
-            raise ClusterError(
-                f"no file in /etc/apt names a mirror of Debian's own suites, and a Debian {suite} comes from there"
-            )
         options = ['Acquire::Languages "none";', "Acquire::Retries 3;", *apt.transport()]
         command = [
             "mmdebstrap",
@@ -91,7 +86,7 @@ def _make(target: Path, suite: str, include: Sequence[str]) -> None:
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
             suite,
             str(work / "root"),
-            *map(str, mirrors),
+            *map(str, apt.mirrors(work / "sources", suite, "deb")),
         ]
         log.run(f"installing {', '.join(include)} of Debian {suite}", command, cwd=work)
         (work / "root").rename(target / "root")

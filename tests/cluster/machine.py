@@ -27,12 +27,11 @@ def missing() -> list[str]:
     if os.geteuid() != 0:
         return ["root: namespaces, cgroups and mounts are made by root only"]
     present = binaries.present()
-    # What is not given is built when the node starts.
-    lacks = [binaries.missing_text(present, name) for name in present.missing(*binaries.NODE)] if present.given else []
-    if lacks:
-        return lacks
+    # What can be built is, when the node starts.
+    if text := present.lacking(*binaries.NODE):
+        return [text]
     programs = PROGRAMS if present.builds_containerd else {**PROGRAMS, "containerd": "containerd", "ctr": "containerd"}
-    lacks += [f"{name}: apt-get install {package}" for name, package in programs.items() if shutil.which(name) is None]
+    lacks = [f"{name}: apt-get install {package}" for name, package in programs.items() if shutil.which(name) is None]
     if cni_folder() is None:
         lacks.append("CNI plugins: apt-get install containernetworking-plugins")
     if not images.BUSYBOX.exists():

@@ -44,18 +44,7 @@ NEEDED = {
     "chromium": "chromium",
     "chromium-driver": "chromedriver",
 }
-# To build Kubernetes once, where neither KUBEBUILDER_ASSETS nor the cache has it.
-NEEDED_TO_BUILD = {
-    # Where the build looks: what is elsewhere on PATH may be of any version.
-    "golang-go": "/usr/bin/go",
-    "gcc": "gcc",
-    "libc6-dev": "/usr/include/stdio.h",
-    "make": "make",
-    "rsync": "rsync",
-    "dpkg-dev": "dpkg-source",
-}
-
-# To make a Debian of another release in a folder, for the Ceph that it has.
+# To make a Debian of another release in a folder, for what it has: a Ceph, the source of the oldest Kubernetes.
 NEEDED_FOR_DEBIAN = {
     "mmdebstrap": "mmdebstrap",
     "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
@@ -104,12 +93,6 @@ def kubernetes() -> str:
     return os.environ.get("KUBERNETES") or DEFAULT_KUBERNETES
 
 
-def builds_kubernetes() -> bool:
-    """Whether Debian's source will have to be built here; the last binary that is built stands for all."""
-    given = os.environ.get("KUBEBUILDER_ASSETS")
-    return not given and kubernetes() == OLDEST and not (kubernetes_cache() / "kube-proxy").exists()
-
-
 def missing(needed: dict[str, str]) -> list[str]:
     return [package for package, sign in needed.items() if not _present(sign)]
 
@@ -130,9 +113,8 @@ def install(packages: list[str]) -> None:
 
 
 def main() -> int:
-    needed = {**NEEDED, **NEEDED_FOR_DEBIAN, **(NEEDED_TO_BUILD if builds_kubernetes() else {})}
     try:
-        if packages := missing(needed):
+        if packages := missing({**NEEDED, **NEEDED_FOR_DEBIAN}):
             install(packages)
     except CannotInstallError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -10,11 +10,6 @@ _LINE = re.compile(r"^deb(?:-src)?\s+(?P<options>\[[^\]]*\]\s+)?(?P<uri>\S+)\s+(
 _COMPONENT = "main"
 
 
-def suites(codename: str) -> dict[str, str]:
-    """The suites of a release that are kept, each with itself."""
-    return {suite: suite for suite in (codename, f"{codename}-updates", f"{codename}-security")}
-
-
 def from_list(text: str, wanted: dict[str, str], kind: str = "deb-src") -> str:
     """The lines for what a `.list` file names of the suites `wanted`, each with the suite to be named instead."""
     lines: dict[str, None] = {}  # ordered, each once

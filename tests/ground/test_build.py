@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import ClusterError, binaries, build, packages, sources, wait_for
+from tests.cluster import ClusterError, apt, binaries, build, debian, packages, sources, wait_for
 
 LIST = """\
 # a comment
@@ -43,17 +43,18 @@ URIs: https://deb.nodesource.test/node
 Suites: nodistro
 Components: main
 """
+SUITES = {suite: suite for suite in ("bookworm", "bookworm-updates", "bookworm-security")}
 
 
 def test_list_keeps_debians_own_suites_and_their_keys() -> None:
-    assert sources.from_list(LIST, sources.suites("bookworm")).splitlines() == [
+    assert sources.from_list(LIST, SUITES).splitlines() == [
         "deb-src [signed-by=/usr/share/keyrings/debian.gpg] http://mirror.test/debian bookworm main",
         "deb-src http://mirror.test/debian-security bookworm-security main",
     ]
 
 
 def test_deb822_keeps_debians_own_suites_and_their_keys() -> None:
-    assert sources.from_deb822(DEB822, sources.suites("bookworm")) == (
+    assert sources.from_deb822(DEB822, SUITES) == (
         "types: deb-src\n"
         "uris: http://other-mirror.test/debian\n"
         "suites: bookworm bookworm-updates\n"
@@ -66,8 +67,8 @@ def test_apt_reads_what_is_made_of_the_machines_own_files(tmp_path: Path) -> Non
     """Not the text we meant, but what apt makes of it."""
     if not Path("/etc/apt").exists():
         pytest.skip("no apt on this machine")
-    (tmp_path / "one.list").write_text(sources.from_list(LIST, sources.suites("bookworm")))
-    (tmp_path / "two.sources").write_text(sources.from_deb822(DEB822, sources.suites("bookworm")))
+    (tmp_path / "one.list").write_text(sources.from_list(LIST, SUITES))
+    (tmp_path / "two.sources").write_text(sources.from_deb822(DEB822, SUITES))
     options = ["-oDir::Etc::SourceList=/dev/null", f"-oDir::Etc::SourceParts={tmp_path}"]
     said = subprocess.run(
         ["apt-get", "update", "--print-uris", *options], capture_output=True, text=True, timeout=30, check=True
@@ -81,55 +82,82 @@ def test_apt_reads_what_is_made_of_the_machines_own_files(tmp_path: Path) -> Non
     assert "binary" not in said
 
 
-def test_other_release_is_refused_with_its_name_and_another_way() -> None:
-    with pytest.raises(ClusterError, match=r"this machine is Ubuntu 24\.04.*Or set KUBEBUILDER_ASSETS"):
-        build.check_release('PRETTY_NAME="Ubuntu 24.04"\nVERSION_CODENAME=noble\n')
-    with pytest.raises(ClusterError, match="this machine is unknown"):
-        build.check_release("")
-
-
-def test_bookworm_is_accepted() -> None:
-    build.check_release('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\n')
-
-
-def test_missing_packages_are_named_with_the_command_that_installs_them() -> None:
-    with pytest.raises(ClusterError, match=r"apt-get install --no-install-recommends golang-go jq\. Or set"):
-        build.check_packages(["golang-go", "jq"])
-
-
 def test_full_disk_is_told_before_the_build(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"has 1\.0 GiB free.*XDG_CACHE_HOME"):
         build.check_space(tmp_path, 1 << 30)
 
 
-def test_incomplete_assets_are_named_and_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_assets_without_an_api_server_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
     with pytest.raises(ClusterError, match=f"KUBEBUILDER_ASSETS={tmp_path} has no kube-apiserver"):
         binaries.ensured(*binaries.CONTROL_PLANE)
-    for name in binaries.CONTROL_PLANE:
-        (tmp_path / name).touch(mode=0o755)
-    assert binaries.ensured(*binaries.CONTROL_PLANE).given
-    assert binaries.present().missing(*binaries.NODE) == list(binaries.NODE)
-    with pytest.raises(ClusterError, match="has no kubelet"):
-        binaries.present().path("kubelet")
+
+
+def _assets(folder: Path, version: str, *more: str) -> binaries.Binaries:
+    for name in ("kube-apiserver", *more):
+        (folder / name).write_text(f"#!/bin/sh\necho Kubernetes {version}\n")
+        (folder / name).chmod(0o755)
+    return binaries.present()
+
+
+def test_whole_assets_are_taken_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    given = _assets(tmp_path, "v1.30.4", "kube-controller-manager")
+    assert binaries.ensured(*binaries.CONTROL_PLANE).path("kube-controller-manager").parent == tmp_path
+    assert given.minor == 30
+
+
+def test_what_assets_lack_comes_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As setup-envtest leaves them: an API server, etcd and kubectl alone."""
+    newest = binaries.versions()[-1]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cache = binaries.present(newest).folder
+    cache.mkdir(parents=True)
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(assets))
+    given = _assets(assets, f"v{newest}.9")
+    assert given.missing(*binaries.CONTROL_PLANE) == ["kube-controller-manager"]
+    (cache / "kube-controller-manager").touch(mode=0o755)
+    assert binaries.ensured(*binaries.CONTROL_PLANE).path("kube-controller-manager").parent == cache
+    assert given.path("kube-apiserver").parent == assets
+    assert given.missing(*binaries.NODE) == list(binaries.NODE)
+    assert not given.lacking(*binaries.NODE)
+
+
+def test_assets_of_a_version_that_nothing_here_goes_with_say_which_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    given = _assets(tmp_path, "v1.30.4")
+    choice = ", ".join(binaries.versions())
+    with pytest.raises(ClusterError, match=rf"has Kubernetes 1\.30 without kube-controller-manager\..*{choice}\. Take"):
+        binaries.ensured(*binaries.CONTROL_PLANE)
+    assert "without kube-scheduler, kubelet, kube-proxy" in given.lacking(*binaries.NODE)
+
+
+@pytest.mark.parametrize(
+    ("minor", "expected"),
+    [(20, "1.20"), (21, "1.20"), (30, None), (35, None), (36, "1.36"), (37, "1.37"), (38, "1.37")],
+)
+def test_rest_is_as_new_as_the_api_server_or_a_version_older(minor: int, expected: str | None) -> None:
+    assert binaries.stand_in(minor) == expected
 
 
 def test_unreachable_sources_are_told_and_leave_nothing_half(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if packages.missing(packages.NEEDED_TO_BUILD) or "bookworm" not in Path("/etc/os-release").read_text():
-        pytest.skip("this machine can't build Kubernetes at all")
+    _needs_debian()
+    monkeypatch.setattr(debian, "ensured", lambda *_: tmp_path)
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
-    with pytest.raises(ClusterError, match="is the network there"):
+    with pytest.raises(ClusterError, match=r"(?s)is the network there.*KUBEBUILDER_ASSETS"):
         build.into(tmp_path, ["kube-proxy"])
     assert "fetching Debian's source package" in capfd.readouterr().out
     assert sorted(one.name for one in tmp_path.iterdir()) == ["build.log", "lock"]
 
 
 def test_second_builder_waits_and_then_finds_it_done(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    if packages.missing(packages.NEEDED_TO_BUILD) or "bookworm" not in Path("/etc/os-release").read_text():
-        pytest.skip("this machine can't build Kubernetes at all")
     with (tmp_path / "lock").open("w") as first:
         fcntl.flock(first, fcntl.LOCK_EX)
         second = threading.Thread(target=build.into, args=(tmp_path, ["kube-proxy"]))
@@ -146,6 +174,19 @@ def test_second_builder_waits_and_then_finds_it_done(tmp_path: Path, capfd: pyte
     second.join(timeout=10)
     assert not second.is_alive()
     assert "Building" not in said + capfd.readouterr().out
+
+
+def test_machine_that_is_no_debian_is_told_what_is_lacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apt, "codename", lambda: "")
+    with pytest.raises(
+        ClusterError, match=r"no file in /etc/apt names a mirror .*, and a Debian bookworm comes from there"
+    ):
+        apt.mirrors(tmp_path, "bookworm", "deb-src")
+
+
+def _needs_debian() -> None:
+    if not apt.codename():
+        pytest.skip("this machine is no Debian, whose mirror is asked for sources")
 
 
 def test_installing_without_root_or_sudo_says_what_to_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
