@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import ClusterError, binaries, ceph_programs, packages
+from tests.cluster import ClusterError, binaries, ceph_programs, machine, packages
 from tests.runs import report
 from tests.runs.clients import TESTED, Client
 
@@ -54,9 +54,12 @@ class Ground:
 
     def built(self) -> None:
         """Before the tests, whose time-outs know nothing of builds."""
-        kubernetes = binaries.ensured(*binaries.CONTROL_PLANE, *binaries.NODE, version=self._version)
-        kubernetes.containerd  # noqa: B018 - builds it where it has to
-        ceph_programs.ensured(self.ceph)
+        kubernetes = binaries.ensured(*binaries.CONTROL_PLANE, version=self._version)
+        if not machine.missing():
+            binaries.ensured(*binaries.NODE, version=self._version)
+            kubernetes.containerd  # noqa: B018 - builds it where it has to
+        for release in ceph_programs.SUITES:  # tests of the ground start each of them
+            ceph_programs.ensured(release)
         if self.client:
             Client(self.client).ensured()
 
@@ -105,21 +108,24 @@ def test(arguments: list[str], *, again: bool) -> int:
     grounds = {default: arguments}
     if default != _OLDEST and not binaries.assets_folder():
         grounds[_OLDEST] = [*arguments, *CORE]
-    statuses, passed_alone, left_out = [], list[str](), list[str]()
-    for ground, chosen in grounds.items():
-        try:
+    default.built()
+    left_out = ""
+    try:  # before the first test: builds take longer than tests, and may fail
+        for ground in grounds:
             ground.built()
-        except ClusterError as error:
-            if ground == default:
-                raise
-            left_out.append(f"The core on Kubernetes {ground.kubernetes} and Ceph {ground.ceph} did not run: {error}")
-            continue
+    except ClusterError as error:
+        left_out = f"The core on Kubernetes {_OLDEST.kubernetes} and Ceph {_OLDEST.ceph} does not run: {error}"
+        print(left_out, flush=True)
+        del grounds[_OLDEST]
+    statuses, passed_alone = [], list[str]()
+    for ground, chosen in grounds.items():
         status = ground.pytest(chosen)
         if status == _FAILED and again:
             status, names = alone(ground)
             passed_alone += names
         statuses.append(status)
-    print(*left_out, sep="\n", end="\n" * bool(left_out))
+    if left_out:
+        print(left_out)
     if passed_alone:
         print("These tests failed beside others, and passed when they ran alone:", *sorted(passed_alone), sep="\n  ")
     if len(passed_alone) > _MAY_PASS_ALONE:
