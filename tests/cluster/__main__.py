@@ -134,9 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in texts.items():
         command = commands.add_parser(name, help=text)
         if name == "build":
-            parts = ["kubernetes", *(f"ceph-{release}" for release in ceph_programs.SUITES)]
             command.add_argument(
-                "part", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; default: what a cluster needs"
+                "part", nargs="*", metavar="PART", help=f"of {', '.join(_parts())}; default: what a cluster needs"
             )
         else:
             command.add_argument("--state", type=Path, required=True)
