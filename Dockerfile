@@ -1,29 +1,38 @@
 # Debian, because python3-rados and python3-rbd are built for Debian's own Python and exist nowhere else. This release,
 # because its librados (20.2.4) is the first in Debian that reads the secrets of a cluster made by a current Ceph.
-FROM debian:forky-slim AS build
+FROM debian:forky-slim AS dependencies
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3-venv
+# pip has an environment of its own: what it installs into needs none.
+RUN python3 -m venv /pip \
+ && python3 -m venv --without-pip /opt/sutler
 WORKDIR /src
-RUN python3 -m venv /opt/sutler
 # Everything that is pinned, checked by its hash. What only development needs stays behind in /wheels.
 COPY constraints.txt ./
-RUN /opt/sutler/bin/pip wheel --require-hashes --requirement constraints.txt --wheel-dir /wheels
-COPY LICENSE pyproject.toml README.md ./
+RUN /pip/bin/pip wheel --require-hashes --requirement constraints.txt --wheel-dir /wheels
+# Before Sutler itself: a change of its source then changes the last, small layer alone.
+COPY pyproject.toml ./
+RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+    > dependencies.txt \
+ && /pip/bin/pip --python /opt/sutler/bin/python3 install --no-index --find-links /wheels --requirement dependencies.txt
+
+FROM dependencies AS build
+COPY LICENSE README.md ./
 COPY certs certs
 COPY provisioner provisioner
 COPY sutler sutler
 COPY webhook webhook
-RUN /opt/sutler/bin/pip wheel --no-deps --no-index --find-links /wheels --wheel-dir /wheels . \
- && /opt/sutler/bin/pip install --no-index --find-links /wheels sutler \
- && /opt/sutler/bin/pip uninstall --yes pip setuptools
+RUN /pip/bin/pip --python /opt/sutler/bin/python3 install --root /own --no-deps --no-index --find-links /wheels .
 
 FROM debian:forky-slim
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3 python3-rados python3-rbd ca-certificates \
+ && apt-get clean \
  && rm -rf /var/lib/apt/lists/*
-COPY --from=build /opt/sutler /opt/sutler
+COPY --from=dependencies /opt/sutler /opt/sutler
 RUN ln -s /usr/lib/python3/dist-packages/rados.*.so /usr/lib/python3/dist-packages/rbd.*.so \
     /opt/sutler/lib/python3.*/site-packages/
+COPY --from=build /own /
 ENV PATH=/opt/sutler/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # A number, not a name: runAsNonRoot can be checked by the kubelet without reading the image's passwd.
 USER 65532:65532

@@ -9,11 +9,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster import Ceph, ClusterError, ControlPlane, Place, Registry, binaries, ceph_programs, go
+from tests.cluster import Ceph, ClusterError, ControlPlane, Place, Registry, binaries, ceph_programs, dockerfile, go
 from tests.cluster.detached import Detached, ended_by_term
 from tests.cluster.node import Node
 
 _KUBERNETES = "kubernetes"
+_IMAGE = "image"
 _USERS = {"UserName": "Password"}
 
 
@@ -53,6 +54,8 @@ def build(parts: Sequence[str], *, with_node: bool) -> None:
             built = binaries.ensured(*names, version=version or None)
             if with_node:
                 built.containerd  # noqa: B018 - builds it where it has to
+        elif part == _IMAGE:
+            dockerfile.ensured()
         else:
             go.Testbed(part).ensured()
 
@@ -61,7 +64,7 @@ def _parts() -> list[str]:
     """What can be built by name."""
     kubernetes = [_KUBERNETES, *(f"{_KUBERNETES}-{version}" for version in binaries.versions())]
     others = [one for one in go.names() if not one.startswith(_KUBERNETES)]
-    return [*kubernetes, *(f"ceph-{release}" for release in ceph_programs.SUITES), *others]
+    return [*kubernetes, *(f"ceph-{release}" for release in ceph_programs.SUITES), _IMAGE, *others]
 
 
 def up(detached: Detached, *, wants_node: bool | None) -> None:

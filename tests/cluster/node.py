@@ -29,7 +29,7 @@ class Node:
 
     Args:
         registries: host name in image names to the port on 127.0.0.1 that serves them in plain HTTP.
-        archives: docker-archives that are there without a pull, under the names written in them.
+        archives: OCI archives of images that are there without a pull, under the names written in them.
         proxy: also run kube-proxy: Pods then reach Services (the API server among them) at their cluster addresses.
     """
 
@@ -87,7 +87,7 @@ class Node:
         self._undo.close()
 
     def import_image(self, archive: Path) -> None:
-        """Make the images of a docker-archive known to the node, under the names written in it."""
+        """Make the images of an OCI archive known to the node, under the names written in it."""
         # By where it runs: a Unix socket's path is 107 bytes at most, a state folder may lie deep, and newer ones take
         # the first part of a relative path for a host.
         address = f"--address=/proc/self/cwd{nodeconfig.CONTAINERD_SOCKET}"

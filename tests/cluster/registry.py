@@ -1,4 +1,4 @@
-"""A docker-registry that gives nothing without a password."""
+"""A docker-registry that gives nothing without a password, or one that gives everything to everybody."""
 
 import base64
 import json
@@ -19,7 +19,10 @@ _PROGRAMS = {"docker-registry": "docker-registry", "htpasswd": "apache2-utils", 
 
 
 class Registry:
-    """Speaks plain HTTP on 127.0.0.1, which clients allow there; `host` is what image names begin with."""
+    """Speaks plain HTTP on 127.0.0.1, which clients allow there; `host` is what image names begin with.
+
+    Without `users` it asks for no password.
+    """
 
     process: Process
 
@@ -44,7 +47,7 @@ class Registry:
         argv = ["docker-registry", "serve", str(config)]
         self.process = Process.started(argv, place=self.place, log=self.state / "registry.log")
         try:
-            self.process.until(self._asks_for_password, "the registry to answer")
+            self.process.until(self._answers, "the registry to answer")
         except BaseException:
             self.stop()
             raise
@@ -53,13 +56,13 @@ class Registry:
         self.process.stop(grace=3)
 
     def push(self, repository_and_tag: str, image_archive: Path) -> str:
-        """Push a docker-archive as the first user; returns the image's full name."""
-        user, password = next(iter(self.users.items()))
-        authfile = self.authfile(user, password)
+        """Push an OCI archive as the first user; returns the image's full name."""
+        first = next(iter(self.users.items()), None)
+        authenticated = ["--authfile", str(self.authfile(*first))] if first else []
         command = ["skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false"]
-        source, target = f"docker-archive:{image_archive}", f"docker://{self.host}/{repository_and_tag}"
+        source, target = f"oci-archive:{image_archive}", f"docker://{self.host}/{repository_and_tag}"
         ran = subprocess.run(
-            [*self.place.prefix, *command, "--authfile", authfile, source, target],
+            [*self.place.prefix, *command, *authenticated, source, target],
             capture_output=True,
             text=True,
             timeout=60,
@@ -81,19 +84,20 @@ class Registry:
         return target
 
     def _config(self) -> dict[str, object]:
+        asked = {"auth": {"htpasswd": {"realm": "test registry", "path": str(self.state / "htpasswd")}}}
         return {
             "version": "0.1",
             "log": {"level": "info"},
             "storage": {"filesystem": {"rootdirectory": str(self.state / "images")}, "delete": {"enabled": True}},
             "http": {"addr": f"127.0.0.1:{self.port}"},
-            "auth": {"htpasswd": {"realm": "test registry", "path": str(self.state / "htpasswd")}},
+            **(asked if self.users else {}),
         }
 
-    def _asks_for_password(self) -> bool:
+    def _answers(self) -> bool:
         status, _ = probe.get(f"http://127.0.0.1:{self.port}/v2/")
-        if status == HTTPStatus.OK:
-            raise ClusterError(f"the registry on port {self.port} lets everybody in")
-        return status == HTTPStatus.UNAUTHORIZED
+        if status == HTTPStatus.OK and self.users:
+            raise ClusterError(f"the registry on port {self.port} asks for no password")
+        return status == (HTTPStatus.UNAUTHORIZED if self.users else HTTPStatus.OK)
 
 
 def _htpasswd_line(user: str, password: str) -> str:

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster import Ceph, ClusterError, ControlPlane, Place, wait_for
-from tests.cluster.sutler_image import write_sutler_image
+from tests.cluster import Ceph, ClusterError, ControlPlane, Place, dockerfile, wait_for
 from tests.node.conftest import extra_image
 from tests.node.pods import create, make_secret, run_pod, wait_reason, wait_running
 
 HOST = "registry.cn-hangzhou.aliyuncs.com"
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 OWN = "sutler-system"
+SUTLER_IMAGE = "docker.io/library/sutler:latest"  # what the manifests call "sutler"
 POOL = "rbd"
 # The test's Ceph answers on the loopback address alone; the Pod has to be where that is.
 BESIDE_CEPH = {"spec": {"replicas": 1, "template": {"spec": {"hostNetwork": True}}}}
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.usefixtures("able_machine", "node", "sutler"), pytest.
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("sutler")
-    return [write_sutler_image(folder / "sutler.tar"), extra_image(folder)]
+    return [dockerfile.write_archive(folder / "sutler.tar", SUTLER_IMAGE), extra_image(folder)]
 
 
 @pytest.fixture(scope="module")

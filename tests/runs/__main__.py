@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import ClusterError, binaries, ceph_programs, machine, packages
+from tests.cluster import ClusterError, binaries, ceph_programs, dockerfile, machine, packages
 from tests.runs import report
 from tests.runs.clients import TESTED, Client
 
@@ -58,6 +58,7 @@ class Ground:
         if not machine.missing():
             binaries.ensured(*binaries.NODE, version=self._version)
             kubernetes.containerd  # noqa: B018 - builds it where it has to
+            dockerfile.ensured()
         for release in ceph_programs.SUITES:  # tests of the ground start each of them
             ceph_programs.ensured(release)
         if self.client:
