@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import sys
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -67,6 +68,10 @@ class Place:
     def forward(self, *ports: int) -> None:
         """Make servers on these ports of the place answer on the host's 127.0.0.1, too."""
 
+    def published(self, inside: int) -> int:
+        """The port of the host's 127.0.0.1 where the server on the port `inside` of the place answers."""
+        return inside
+
     def close(self) -> None:
         for reserved in self._reserved.values():
             reserved.close()
@@ -92,6 +97,7 @@ class _Namespace(Place):
 
     def __init__(self) -> None:
         super().__init__()
+        self._asking = threading.Lock()  # parts of a cluster start side by side
         if os.geteuid() != 0:
             raise ClusterError("a network namespace is made by root only: run as root, or go without a node")
         from tests.cluster.process import Process  # noqa: PLC0415 - a Process runs in a Place, and this Place in a Process
@@ -116,16 +122,25 @@ class _Namespace(Place):
 
     def forward(self, *ports: int) -> None:
         for port in ports:
-            listener = self._reserved[port]
-            listener.listen(128)
-            socket.send_fds(self._control, [str(port).encode()], [listener.fileno()])
-            self._expect_answer(f"forward port {port}")
+            self._lead(port, port)
+
+    def published(self, inside: int) -> int:
+        port = self.port()
+        self._lead(port, inside)
+        return port
 
     def close(self) -> None:
         """Ends the namespace. Stop its servers first: they would keep it alive."""
         super().close()
         self._control.close()
         self._holder.stop()
+
+    def _lead(self, port: int, inside: int) -> None:
+        listener = self._reserved[port]
+        with self._asking:
+            listener.listen(128)
+            socket.send_fds(self._control, [str(inside).encode()], [listener.fileno()])
+            self._expect_answer(f"forward port {port}")
 
     def _expect_answer(self, what: str) -> None:
         answer = self._control.recv(1024).decode()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.cluster import ClusterError
 from tests.cluster.detached import Detached, ended_by_term
+from tests.demo.installing import way
 from tests.demo.lab import Lab
 from tests.demo.narrator import Narrator, StoryError
 from tests.demo.story import Story
@@ -74,7 +75,9 @@ def up(detached: Detached) -> None:
 
 def hold(detached: Detached, narrator: Narrator) -> None:
     with ended_by_term(), Lab(detached.state, narrator) as lab:
-        lab.install()
+        installed = way(lab)
+        installed.install()
+        installed.open_api()
         detached.ready("\n".join(_exports(lab)))
         while True:
             signal.pause()
@@ -86,7 +89,7 @@ def _exports(lab: Lab) -> list[str]:
     token.touch(mode=0o600)
     token.write_text(lab.tell.env["SUTLER_API_TOKEN"])
     written = {
-        "PATH": f"{lab.environment.sutler.parent}:$PATH",
+        "PATH": f"{shlex.quote(str(lab.commands))}:$PATH",
         "SUTLER_API_TOKEN": f"$(cat {shlex.quote(str(token))})",
     }
     return [f"export {name}={written.get(name) or shlex.quote(value)}" for name, value in lab.tell.env.items()]

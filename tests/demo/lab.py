@@ -1,17 +1,16 @@
-"""Everything of the story, for real: a cluster, with a node if the machine allows, a registry, a Ceph, and Sutler."""
+"""Everything of the story, for real: a cluster, with a node if the machine allows, registries, and a Ceph."""
 
 import base64
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from tests.cluster import Place, images
+from tests.cluster import Place, binaries, ceph_programs, dockerfile, images, needs
 from tests.cluster.ceph import Ceph
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.environment import Environment
-from tests.cluster.installation import Installation
 from tests.cluster.node import Node
 from tests.cluster.registry import Registry
 from tests.demo.narrator import Narrator
@@ -20,79 +19,123 @@ EXAMPLES = Path("manifests/examples")
 USERS = {"UserName": "Password"}
 ALIYUN = "registry.cn-hangzhou.aliyuncs.com"
 EXAMPLE = "registry.example.com"
+PUBLIC = "registry.local"
 POOLS = ("rbd", "rbd1")
 REPOSITORIES = ("xxxx/rbd-rest-api:latest", "xxxx/test:latest", "team/test:latest")
+# What the image volume's Pod runs: of another content than the private images, whose layers ask for a credential.
+BUSYBOX = "docker.io/library/busybox:latest"
+SUTLER_VERSION = "0.1.0"
 
 
 class Lab:
     """Starts on entering and leaves nothing behind on leaving."""
 
+    node: Node | None = None
+    image: Path
+    """The OCI archive of Sutler's image, where there is a node for it."""
+    public: Registry
+    """Asks for no password; only where there is a node."""
+
     def __init__(self, state: Path, narrator: Narrator) -> None:
-        self.state = state
+        self.state = state.absolute()
+        self.commands = self.state / "bin"
+        """The commands that the story types and PATH may lack, or have in another version."""
         self.tell = narrator
-        self.environment = Environment(state / "environment")
-        self._stack = ExitStack()
+        self.stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._start(stack)
-            self._stack = stack.pop_all()
+            self.stack = stack
+            self._start()
+            self.stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self.stack.close()
 
-    def _start(self, stack: ExitStack) -> None:
-        # Nothing else needs a wheel before the cluster runs.
-        building = stack.enter_context(ThreadPoolExecutor(1)).submit(Environment.built, self.environment.folder)
+    @property
+    def why_no_pods(self) -> str:
+        """What keeps Sutler from being installed as Pods; empty where nothing does."""
+        return "; ".join(Node.missing()) or needs.lacking("older ones know no overlay of an overlay", kubectl="1.21")
+
+    @property
+    def why_no_image_volume(self) -> str:
+        if self.node is None:
+            return "there is no node to run it"
+        return needs.lacking("older ones mount no image as a volume", kubernetes="1.35", containerd="2.1")
+
+    def _start(self) -> None:
+        binaries.first_on_path()
         missing = Node.missing()
         if missing:
             self.tell.say("No node on this machine: " + "; ".join(missing))
-        self.place = stack.enter_context(Place.host() if missing else Place.namespace())
+        self._make(with_node=not missing)
+        self.place = self.stack.enter_context(Place.host() if missing else Place.namespace())
         self.control = ControlPlane(self.state / "control-plane", self.place)
         self.ceph = Ceph(self.state / "ceph", self.place)
         self.registry = Registry(self.state / "registry", self.place, users=USERS)
-        for part in (self.control, self.ceph, self.registry):
-            part.start()
-            stack.callback(part.stop)
-            self.tell.say(f"✓ {type(part).__name__} runs")
-        self.node = None if missing else self._start_node(stack)
-        self._fill()
-        building.result()
-        self.tell.say("✓ Sutler's wheel is built and installed in an environment of its own")
+        self.public = Registry(self.state / "public-registry", self.place, users={})
+        jobs = [self._start_kubernetes, self._start_ceph, self._start_registries]
+        self._side_by_side(jobs if missing else [*jobs, self._write_image])
+        self._link_commands()
         self.tell.env = {
             "KUBECONFIG": str(self.control.kubeconfig),
             "CEPH_CONF": str(self.ceph.conf),
-            "PATH": f"{self.environment.sutler.parent}:{os.environ['PATH']}",
+            "PATH": f"{self.commands}:{os.environ['PATH']}",
         }
 
-    def _start_node(self, stack: ExitStack) -> Node:
-        port = self.registry.port
-        node = Node(self.control, self.state / "node", self.place, registries={ALIYUN: port, EXAMPLE: port})
-        node.start()
-        stack.callback(node.stop)
-        self.tell.say("✓ a Node is Ready")
-        return node
+    def _make(self, *, with_node: bool) -> None:
+        """What takes minutes the first time, one after the other and before anything runs."""
+        made = binaries.ensured(*binaries.CONTROL_PLANE, *(binaries.NODE if with_node else ()))
+        ceph_programs.ensured(ceph_programs.named())
+        if with_node:
+            made.containerd  # noqa: B018 - builds it where it has to
+            dockerfile.ensured()
 
-    def _fill(self) -> None:
-        archive = images.write_image(self.state / "application.tar")
-        for repository in REPOSITORIES:
-            self.registry.push(repository, archive)
+    @staticmethod
+    def _side_by_side(jobs: list[Callable[[], None]]) -> None:
+        with ThreadPoolExecutor(len(jobs)) as threads:
+            running = [threads.submit(job) for job in jobs]
+        for one in running:
+            one.result()
+
+    def _start_kubernetes(self) -> None:
+        self._run(self.control, "a control plane: etcd, kube-apiserver, kube-controller-manager")
+        if self.place.isolated:
+            ports = dict.fromkeys((ALIYUN, EXAMPLE), self.registry.port) | {PUBLIC: self.public.port}
+            busybox = images.write_image(self.state / "busybox.tar", BUSYBOX, files={"www/busybox": "busybox\n"})
+            node = Node(self.control, self.state / "node", self.place, registries=ports, archives=[busybox], proxy=True)
+            self._run(node, "a node: kube-scheduler, kubelet, containerd, kube-proxy")
+            self.node = node
+
+    def _start_ceph(self) -> None:
+        self._run(self.ceph, "a Ceph: monitor, manager, OSD")
         for pool in POOLS:
             self.ceph.pool(pool)
 
-    def install(self) -> None:
-        """The README's installation, changed only where a laptop differs."""
-        self.tell.say("The Deployments need an image in a registry; here their commands run beside the cluster.")
-        self.tell.say("$ kubectl apply -f manifests/crds")
-        self.tell.say("$ kubectl apply -k manifests/base  (without Deployments, with the webhook by URL)")
-        state = self.state / "sutler"
-        installation = Installation(self.control, self.ceph, self.place, state, self.environment)
-        installation.start()
-        self._stack.callback(installation.stop)
-        self.tell.env = {**self.tell.env, **installation.api_access()}
-        self.tell.run("kubectl get serviceaccounts -n sutler-system")
-        self.tell.say("✓ webhook, secrets, volumes and api are ready, each with the rights of its account and no more")
+    def _start_registries(self) -> None:
+        self._run(self.registry, "a registry that asks for a password")
+        archive = images.write_image(self.state / "application.tar")
+        for repository in REPOSITORIES:
+            self.registry.push(repository, archive)
+        if self.place.isolated:
+            self._run(self.public, "a registry that asks for none")
+
+    def _write_image(self) -> None:
+        self.image = dockerfile.write_archive(self.state / "sutler.tar")
+
+    def _run(self, part: ControlPlane | Ceph | Registry | Node, what: str) -> None:
+        part.start()
+        self.stack.callback(part.stop)
+        self.tell.say(f"✓ {what}")
+
+    def _link_commands(self) -> None:
+        self.commands.mkdir(parents=True)
+        own = Path(".venv/bin").absolute()
+        kubectl = binaries.present().folder / "kubectl"
+        for command in (own / "sutler", own / "kubectl-sutler", kubectl):
+            if command.exists():
+                (self.commands / command.name).symlink_to(command)
 
     def example(self, name: str) -> str:
         """The path of an example; without a node, of a copy whose private registries are the one of this lab."""

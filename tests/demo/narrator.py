@@ -8,7 +8,6 @@ import textwrap
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from string import Template
 
 WIDTH = 100
 
@@ -35,14 +34,14 @@ class Narrator:
         self._print(textwrap.fill(" ".join(text.split()), WIDTH))
 
     def run(self, line: str, *, stdin: str | None = None, fails: bool = False, show: bool = True) -> str:
-        """Run one command line as a reader would type it, variables and all; `fails` says that it is meant to.
+        """Run one command line in a shell as a reader would type it; `fails` says that it is meant to.
 
         Returns its output (both streams); raises StoryError when it ends otherwise than meant.
         """
         if show:
             self._print(self._dim("$ ") + self._bold(line))
         done = subprocess.run(
-            [Template(word).safe_substitute(self.env) for word in shlex.split(line)],
+            ["bash", "-o", "pipefail", "-c", line],
             input=stdin,
             env={**os.environ, **self.env},
             stdout=subprocess.PIPE,
@@ -56,6 +55,16 @@ class Narrator:
         if (done.returncode != 0) != fails:
             raise StoryError(f"`{line}` ended with {done.returncode}: {done.stdout.strip()}")
         return done.stdout
+
+    def export(self, name: str, value: str) -> None:
+        """Set a variable for the commands that follow."""
+        self._print(self._dim("$ ") + self._bold(f"export {name}={shlex.quote(value)}"))
+        self.env = {**self.env, name: value}
+
+    def export_said(self, name: str, line: str) -> None:
+        """Set a variable to what a command says, which is not shown: it may be a secret."""
+        self._print(self._dim("$ ") + self._bold(f"export {name}=$({line})"))
+        self.env = {**self.env, name: self.run(line, show=False).strip()}
 
     def expect(self, what: str, actual: object, wanted: object) -> None:
         """Say that a fact holds, or end the story."""

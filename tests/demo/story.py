@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.wait import wait_for
+from tests.demo.installing import way
 from tests.demo.lab import Lab
 from tests.demo.narrator import Narrator
 
@@ -18,22 +19,31 @@ class Story:
     def __init__(self, lab: Lab, narrator: Narrator) -> None:
         self.lab = lab
         self.tell = narrator
+        self.way = way(lab)
 
     def play(self) -> None:
+        self.versions()
         self.before_sutler()
         self.install()
         self.platform_team()
         self.application_team()
         self.two_registries()
+        self.image_volume()
         self.volumes()
         self.console()
+
+    def versions(self) -> None:
+        self.tell.run("kubectl version")
+        if self.lab.node:
+            self.tell.run("kubectl get nodes -o wide")
+        self.tell.run("ceph version")
 
     def before_sutler(self) -> None:
         self.tell.chapter("2016: a private image, and nobody made a secret")
         self.tell.run(f"cat {self.lab.example('pod.yaml')}")
         self.tell.run(f"kubectl create -f {self.lab.example('pod.yaml')}")
         if self.lab.node:
-            reason = wait_for(self._pull_failure, "the Pod to fail its pull", timeout=60)
+            reason = wait_for(lambda: self._pull_failure("rbd-rest-api"), "the Pod to fail its pull", timeout=60)
             self.tell.run("kubectl get pod rbd-rest-api")
             self.tell.expect("the Pod can't pull its image without a secret", reason in PULL_FAILED, wanted=True)
         else:
@@ -43,7 +53,7 @@ class Story:
 
     def install(self) -> None:
         self.tell.chapter("Sutler comes into the cluster")
-        self.lab.install()
+        self.way.install()
 
     def platform_team(self) -> None:
         self.tell.chapter("The platform team says which registry uses which credential. Once.")
@@ -83,6 +93,27 @@ class Story:
             self._expect_running("two-registries", namespace="team-a")
         self.tell.run("kubectl get secret -n team-a -l app.kubernetes.io/managed-by=sutler")
 
+    def image_volume(self) -> None:
+        self.tell.chapter("A Pod whose only private image is a volume")
+        if lacking := self.lab.why_no_image_volume:
+            self.tell.say(f"Left out: {lacking}.")
+            return
+        example = self.lab.example("pod-image-volume.yaml")
+        self.tell.run(f"cat {example}")
+        self.tell.say("First without Sutler, which leaves a Pod with this annotation as it is:")
+        self.tell.run(f"kubectl annotate --local -f {example} sutler.dev/inject=false -o yaml | kubectl create -f -")
+        reason = wait_for(lambda: self._pull_failure("image-volume"), "the Pod to fail its pull", timeout=60)
+        self.tell.run("kubectl get pod image-volume")
+        self.tell.run("kubectl get events --field-selector involvedObject.name=image-volume")
+        self.tell.expect("the volume's image can't be pulled without a secret", reason in PULL_FAILED, wanted=True)
+        self.tell.run("kubectl delete pod image-volume --grace-period=0 --force")
+        self.tell.say("Then as it is:")
+        self.tell.run(f"kubectl create -f {example}")
+        self._expect_pull_secrets("image-volume", ["aliyun-hangzhou"])
+        self._expect_running("image-volume")
+        said = self.tell.run("kubectl exec image-volume -- cat /data/www/index.html")
+        self.tell.expect("its container reads what is in the private image", said, "it works\n")
+
     def volumes(self) -> None:
         self.tell.chapter("A claim, and not a word about images")
         self.tell.run(f"kubectl apply -f {self.lab.example('storageclass.yaml')}")
@@ -104,6 +135,7 @@ class Story:
 
     def console(self) -> None:
         self.tell.chapter("A console works with pools and images over HTTPS")
+        self.way.open_api()
         self.tell.run(f"{_CURL} $SUTLER_API_URL/api/v1/status")
         self.tell.run("sutler pools list")
         self.tell.run("sutler images create rbd/go-ceph-image 1Mi --order 20")
@@ -131,8 +163,8 @@ class Story:
             for m in mappings
         )
 
-    def _pull_failure(self) -> str | None:
-        for container in self._json("get pod rbd-rest-api")["status"].get("containerStatuses", []):
+    def _pull_failure(self, pod: str) -> str | None:
+        for container in self._json(f"get pod {pod}")["status"].get("containerStatuses", []):
             reason: str = container["state"].get("waiting", {}).get("reason", "")
             if reason in PULL_FAILED:
                 return reason

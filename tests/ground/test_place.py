@@ -74,6 +74,15 @@ def test_forwarded_port_is_the_same_outside_and_inside(namespace_place: Place, t
         assert probe.get(f"http://127.0.0.1:{port}/large")[0] == 0
 
 
+def test_published_port_leads_to_another_one_inside(namespace_place: Place, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("it works\n")
+    with namespace_place as place:
+        server = Process.started([*SERVER, "8443"], place=place, log=tmp_path / "log", cwd=tmp_path)
+        port = place.published(8443)
+        assert server.until(lambda: _answer(f"http://127.0.0.1:{port}/file"), "an answer") == (200, "it works\n")
+        server.stop()
+
+
 def test_two_namespaces_have_the_same_port_each(tmp_path: Path) -> None:
     if Place.why_no_namespace():
         pytest.skip(Place.why_no_namespace())
