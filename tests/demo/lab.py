@@ -56,7 +56,9 @@ class Lab:
     @property
     def why_no_pods(self) -> str:
         """What keeps Sutler from being installed as Pods; empty where nothing does."""
-        return "; ".join(Node.missing()) or needs.lacking("older ones know no overlay of an overlay", kubectl="1.21")
+        return "; ".join(Node.missing()) or needs.lacking(
+            "older ones know no folders among an overlay's resources", kubectl="1.21"
+        )
 
     @property
     def why_no_image_volume(self) -> str:

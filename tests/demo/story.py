@@ -106,7 +106,7 @@ class Story:
         self.tell.run("kubectl get pod image-volume")
         self.tell.run("kubectl get events --field-selector involvedObject.name=image-volume")
         self.tell.expect("the volume's image can't be pulled without a secret", reason in PULL_FAILED, wanted=True)
-        self.tell.run("kubectl delete pod image-volume --grace-period=0 --force")
+        self.tell.run("kubectl delete pod image-volume --now")
         self.tell.say("Then as it is:")
         self.tell.run(f"kubectl create -f {example}")
         self._expect_pull_secrets("image-volume", ["aliyun-hangzhou"])
@@ -150,7 +150,7 @@ class Story:
         self.tell.run(f"kubectl get pod {pod} -n {namespace} -o jsonpath={{.spec.imagePullSecrets}}")
         secrets = self._json(f"get pod {pod} -n {namespace}")["spec"].get("imagePullSecrets", [])
         names = [secret["name"] for secret in secrets]
-        self.tell.expect(f"Pod {pod} has the pull secrets {', '.join(wanted) or '(none)'}", names, wanted)
+        self.tell.expect(f"Pod {pod} has the pull secrets that it needs: {', '.join(wanted) or 'none'}", names, wanted)
 
     def _expect_running(self, pod: str, namespace: str = "default") -> None:
         wait_for(lambda: self._phase(pod, namespace) == "Running", f"Pod {pod} to be Running", timeout=90)

@@ -21,6 +21,7 @@ def test_story_is_told_to_its_end_and_leaves_nothing() -> None:
     assert told.returncode == 0, told.stdout[-3000:] + told.stderr
     assert "✓ The story is as it should be, and nothing of it is left running." in told.stdout
     assert "✗" not in told.stdout
+    assert "✓ its container reads what is in the private image" in told.stdout or "Left out: " in told.stdout
 
 
 def test_lines_that_up_prints_serve_every_tool(tmp_path: Path) -> None:
@@ -33,6 +34,7 @@ def test_lines_that_up_prints_serve_every_tool(tmp_path: Path) -> None:
             kubectl get namespace sutler-system --output name
             rbd ls rbd1
             sutler pools list
+            kubectl sutler images list rbd1
             curl --silent --cacert $SUTLER_API_CA $SUTLER_API_URL/health
         """
         script = "\n".join(["set -e", *lines, *tools.splitlines()])
@@ -40,6 +42,8 @@ def test_lines_that_up_prints_serve_every_tool(tmp_path: Path) -> None:
         assert ran.returncode == 0, ran.stderr
         for said in ("namespace/sutler-system", "rbd1 ", '{"status": "ok"}'):
             assert said in ran.stdout
+        told_why = "Sutler can't run as Pods here: " in started.stdout
+        assert told_why or "deployment.apps/sutler-webhook condition met" in started.stdout
         assert (state / "api-token").stat().st_mode & 0o777 == 0o600
         assert (state / "api-token").read_text() not in started.stdout, "terminals are recorded"
     finally:
