@@ -1,6 +1,7 @@
 """The kinds of objects that we talk about, and their paths in the API.
 
-All of them exist with these versions from Kubernetes 1.20 on, so nothing has to be discovered.
+All of them exist with these versions from Kubernetes 1.20 on, but for the one that says otherwise, so nothing has to be
+discovered.
 """
 
 from dataclasses import dataclass
@@ -74,6 +75,9 @@ MUTATING_WEBHOOK_CONFIGURATIONS = Resource(
 CUSTOM_RESOURCE_DEFINITIONS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
+SERVICES = Resource("", "v1", "services", "Service", namespaced=True)
 ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints", namespaced=True)
+# From Kubernetes 1.21 on. Endpoints are deprecated since 1.33.
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", namespaced=True)
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", namespaced=True)
 REGISTRY_MAPPINGS = Resource("sutler.dev", "v1alpha1", "registrymappings", "RegistryMapping", namespaced=False)

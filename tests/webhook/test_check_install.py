@@ -132,6 +132,36 @@ def test_own_namespace_that_is_not_left_out_is_found(check: Sutler, control_plan
     assert "Namespace sutler-system is not left out" in ran.out
 
 
+def test_service_of_the_webhook_needs_a_pod_that_is_ready(check: Sutler, control_plane: ControlPlane) -> None:
+    kubectl, configuration = control_plane.kubectl, "mutatingwebhookconfiguration/sutler-webhook"
+    saved = control_plane.kubectl_json("get", configuration)["webhooks"][0]["clientConfig"]
+    metadata = {"name": "by-hand", "namespace": "sutler-system"}
+
+    def registered(client: dict[str, Any]) -> None:
+        patch = [{"op": "replace", "path": "/webhooks/0/clientConfig", "value": client}]
+        kubectl("patch", configuration, "--type=json", "-p", json.dumps(patch))
+
+    def made(kind: str, **content: Any) -> None:
+        kubectl("create", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": kind, "metadata": metadata} | content))
+
+    registered({"service": metadata, "caBundle": saved["caBundle"]})
+    try:
+        assert "is registered at Service sutler-system/by-hand, which is not there" in check("check-install").out
+        made("Service", spec={"ports": [{"port": 443}]})
+        assert "has no Pod that is ready behind Service sutler-system/by-hand" in check("check-install").out
+        # Of a Service without a selector; newer servers make an EndpointSlice of them.
+        made("Endpoints", subsets=[{"addresses": [{"ip": "10.244.0.9"}], "ports": [{"port": 443}]}])
+        wait_for(lambda: "behind Service" not in check("check-install").out, "the endpoint to be seen")
+        kubectl("patch", "endpoints", "by-hand", "-n", "sutler-system", "--type=json", "-p", json.dumps(_UNREADY))
+        wait_for(lambda: "behind Service" in check("check-install").out, "the endpoint to be seen as not ready")
+    finally:
+        registered(saved)
+        kubectl("delete", "service,endpoints", "by-hand", "-n", "sutler-system", "--ignore-not-found")
+
+
+_UNREADY = [{"op": "move", "from": "/subsets/0/addresses", "path": "/subsets/0/notReadyAddresses"}]
+
+
 def test_user_with_few_rights_is_told_what_was_not_seen(check: Sutler, control_plane: ControlPlane) -> None:
     del check
     ran = sutler(control_plane.kubeconfig_for("default", "default"))("check-install")

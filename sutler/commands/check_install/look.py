@@ -30,11 +30,13 @@ from sutler.kube.errors import ApiError, Forbidden, NotFound
 from sutler.kube.resources import (
     CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
+    ENDPOINT_SLICES,
     ENDPOINTS,
     NAMESPACES,
     PODS,
     REGISTRY_MAPPINGS,
     SERVICE_ACCOUNTS,
+    SERVICES,
     STORAGE_CLASSES,
 )
 from sutler.output import RefusedError
@@ -45,6 +47,7 @@ T = TypeVar("T")
 CRD = "registrymappings.sutler.dev"
 _OURS = "app.kubernetes.io/name=sutler"
 _COMPONENT = "app.kubernetes.io/component"
+_HAS_SLICES = (1, 21)
 
 
 class Look:
@@ -114,14 +117,24 @@ class Look:
 
     async def _why_unreachable(self, namespace: str, name: str) -> str:
         try:
-            found = await self._client.get(ENDPOINTS, name, namespace)
+            await self._client.get(SERVICES, name, namespace)
+            ready = await self._has_ready(namespace, name)
         except NotFound:
             return f"is registered at Service {namespace}/{name}, which is not there"
         except Forbidden:
-            self._seen.unseen.append(f"Endpoints {namespace}/{name}")
+            self._seen.unseen.append(f"Service {namespace}/{name} and its endpoints")
             return ""
-        addresses = [address for subset in found.get("subsets") or () for address in subset.get("addresses") or ()]
-        return "" if addresses else f"has no Pod that is ready behind Service {namespace}/{name}"
+        return "" if ready else f"has no Pod that is ready behind Service {namespace}/{name}"
+
+    async def _has_ready(self, namespace: str, name: str) -> bool:
+        if self._seen.version < _HAS_SLICES:
+            found = await self._client.get(ENDPOINTS, name, namespace)
+            return any(subset.get("addresses") for subset in found.get("subsets") or ())
+        of_service = f"kubernetes.io/service-name={name}"
+        slices = await self._client.list(ENDPOINT_SLICES, namespace, label_selector=of_service)
+        endpoints = [endpoint for each in slices for endpoint in each.get("endpoints") or ()]
+        # What does not say so counts as ready.
+        return any((endpoint.get("conditions") or {}).get("ready", True) for endpoint in endpoints)
 
     async def _rights(self) -> None:
         accounts = await self._if_allowed(RIGHTS, self._client.list(SERVICE_ACCOUNTS, self._own))
