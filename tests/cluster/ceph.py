@@ -174,7 +174,8 @@ class Ceph:
         keyring = folder / "keyring"
         named = {f"client.{name}": allowed for name, allowed in users.items()}
         ceph_keys.write(keyring, named, dict.fromkeys(named, self.cipher))
-        self.ceph("auth", "import", "-i", str(keyring))
+        # By standard input: the folder need not be among those that the programs of another Debian see.
+        self.ceph("auth", "import", "-i", "-", input=keyring.read_text())
         conf = folder / "ceph.conf"
         conf.write_text(self.conf.read_text().replace(f"keyring = {self.state}/keyring", f"keyring = {keyring}"))
         return conf
