@@ -388,6 +388,9 @@ def test_image_that_may_not_be_pulled_is_explained() -> None:
     assert "imagePullPolicy Never forbids the pull, and node n1 lacks the image or may not use it" in found.why
     (found,) = problems(seen([mapping()], [never]))
     assert "it lacks pull secret pull of mapping acme" in found.why
+    never["spec"]["imagePullSecrets"] = [{"name": "pull"}]
+    (found,) = problems(seen([mapping()], [never], [secret("pull", "quay.io/acme")]))
+    assert "Its credential is quay.io/acme of Secret pull: if that is newer than the image on the node" in found.why
 
 
 @pytest.mark.parametrize("reason", ["ErrImageNeverPull", "SignatureValidationFailed", "RegistryUnavailable"])

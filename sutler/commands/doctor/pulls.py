@@ -155,7 +155,8 @@ def _turned_away(case: _Case) -> Cause:
     first = case.found.tries[0]
     credential = f"{first.key} of Secret {first.secret}"
     if case.said.kind is Kind.NEVER:
-        return case.because(f"{_never(case)}. Its credential is {credential}", case.describe)
+        newer = "if that is newer than the image on the node, IfNotPresent lets the kubelet ask the registry with it"
+        return case.because(f"{_never(case)}. Its credential is {credential}: {newer}", case.describe)
     if case.said.kind is Kind.UNKNOWN:
         return case.as_said(f"there is a credential, {credential}, and yet it fails", case.describe)
     why = f"the registry refuses the credential {credential}"
