@@ -40,6 +40,7 @@ class Installation:
         place: where the processes run.
         state: folder for what they keep and log.
         environment: what they run from. Default: the working tree.
+        manifests: the folder that is applied, below manifests/.
     """
 
     webhook: SutlerProcess
@@ -54,12 +55,14 @@ class Installation:
         place: Place,
         state: Path,
         environment: Environment | None = None,
+        manifests: str = "base",
     ) -> None:
         self.control_plane = control_plane
         self.place = place
         self.state = state
         self._ceph = ceph
         self._environment = environment
+        self._manifests = MANIFESTS / manifests
         self._running: list[SutlerProcess] = []
 
     def start(self) -> None:
@@ -88,7 +91,7 @@ class Installation:
         crds = str(MANIFESTS / "crds")
         self.control_plane.kubectl("apply", "-f", crds)
         self.control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
-        self._rendered = _rendered()
+        self._rendered = _rendered(self._manifests)
         self._forget_earlier_ones()
         self._apply([one for one in self._rendered if one["kind"] not in {*_NEEDS_AN_IMAGE, _WEBHOOK}])
 
@@ -157,9 +160,9 @@ class Installation:
         self.control_plane.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(objects))
 
 
-def _rendered() -> list[Any]:
-    """The base as kubectl's own kustomize renders it."""
-    command = ["kubectl", "kustomize", str(MANIFESTS / "base")]
+def _rendered(folder: Path) -> list[Any]:
+    """As kubectl's own kustomize renders it."""
+    command = ["kubectl", "kustomize", str(folder)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     if ran.returncode != 0:
         raise ClusterError(f"{' '.join(command)}: {ran.stderr.strip()}")

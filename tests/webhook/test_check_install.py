@@ -142,7 +142,9 @@ def test_service_of_the_webhook_needs_a_pod_that_is_ready(check: Sutler, control
         kubectl("patch", configuration, "--type=json", "-p", json.dumps(patch))
 
     def made(kind: str, **content: Any) -> None:
-        kubectl("create", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": kind, "metadata": metadata} | content))
+        kubectl(
+            "create", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": kind, "metadata": metadata} | content)
+        )
 
     registered({"service": metadata, "caBundle": saved["caBundle"]})
     try:

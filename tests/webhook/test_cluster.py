@@ -5,7 +5,6 @@ import json
 import secrets
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,67 +15,9 @@ import yaml
 
 from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
 from tests.cluster.installation import Installation
-from tests.webhook.pods import Json, body
+from tests.webhook.cluster import APP, Cluster, mapping
+from tests.webhook.pods import body
 from tests.webhook.rewriter import rewriter
-
-APP = "quay.io/acme/app:1"
-
-
-def mapping(name: str, *registries: str, selector: Json | None = None, mode: str = "Inject") -> Json:
-    return {
-        "apiVersion": "sutler.dev/v1alpha1",
-        "kind": "RegistryMapping",
-        "metadata": {"name": name},
-        "spec": {
-            "registries": list(registries),
-            "pullSecret": {"name": f"{name}-secret"},
-            "namespaceSelector": selector or {},
-            "mode": mode,
-        },
-    }
-
-
-class Cluster:
-    def __init__(self, control_plane: ControlPlane, webhook: SutlerProcess, namespace: str) -> None:
-        self.control_plane = control_plane
-        self.webhook = webhook
-        self.namespace = namespace
-
-    def apply(self, *objects: Json) -> None:
-        self.control_plane.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(objects))
-
-    def create(self, image: str = APP, *flags: str, metadata: Json | None = None, **spec: Any) -> tuple[Json, str]:
-        """The Pod as the API server gives it back, and what kubectl said beside it."""
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"generateName": "app-", "namespace": self.namespace} | (metadata or {}),
-            "spec": {"containers": [{"name": "app", "image": image}]} | spec,
-        }
-        kubeconfig = f"--kubeconfig={self.control_plane.kubeconfig}"
-        command = ["kubectl", kubeconfig, "create", "-f", "-", "-o", "json", *flags]
-        ran = subprocess.run(command, input=json.dumps(pod), capture_output=True, text=True, timeout=60, check=False)
-        assert ran.returncode == 0, ran.stderr
-        created: Json = json.loads(ran.stdout)
-        return created, ran.stderr
-
-    def names(self, image: str = APP, *flags: str, **more: Any) -> list[str]:
-        created, _ = self.create(image, *flags, **more)
-        return [entry["name"] for entry in created["spec"].get("imagePullSecrets", [])]
-
-    def until_injected(self, names: list[str], image: str = APP, **more: Any) -> None:
-        """What was applied a moment ago has reached the webhook."""
-        found: list[str] = []
-
-        def reached() -> bool:
-            found[:] = self.names(image, "--dry-run=server", **more)
-            return found == names
-
-        wait_for(reached, f"{image} to get {names}")
-
-    def metric(self, name: str, **labels: str) -> float:
-        text = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
-        return self.webhook.metrics().get(f"{name}{{{text}}}" if text else name, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -151,16 +92,10 @@ def test_image_that_another_webhook_rewrites_later_counts_as_it_is_then(
 
 def test_new_image_of_a_pod_that_exists_is_warned_of(cluster: Cluster) -> None:
     """As by kubectl set image: its pull secrets can't change any more."""
-    created, _ = cluster.create("nginx")
-    name = created["metadata"]["name"]
-    kubectl = ["kubectl", f"--kubeconfig={cluster.control_plane.kubeconfig}", "-n", cluster.namespace]
-
-    def said(image: str) -> str:
-        command = [*kubectl, "set", "image", f"pod/{name}", f"app={image}"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stderr
-
-    assert "Warning: sutler: pull secret quay-secret (mapping quay) can't be added to a Pod that exists" in said(APP)
-    assert said("nginx:2") == ""
+    name = cluster.create("nginx")[0]["metadata"]["name"]
+    warning = "Warning: sutler: pull secret quay-secret (mapping quay) can't be added to a Pod that exists"
+    assert warning in cluster.set_image(name, APP)
+    assert cluster.set_image(name, "nginx:2") == ""
 
 
 def test_pod_opts_out_by_label_or_annotation(cluster: Cluster) -> None:
