@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.cluster import ControlPlane, wait_for
+from tests.cluster import ClusterError, ControlPlane, wait_for
 from tests.manifests.references import dangling
 from tests.manifests.rendered import BASE as FOLDER
 from tests.manifests.rendered import (
@@ -170,3 +170,22 @@ def excluded(selector: Json, labels: Json) -> bool:
     """Whether one of its NotIn expressions, the only kind in use, keeps an object with these labels out."""
     assert {expression["operator"] for expression in selector["matchExpressions"]} == {"NotIn"}
     return any(labels.get(expression["key"]) in expression["values"] for expression in selector["matchExpressions"])
+
+
+@pytest.mark.needs(kubernetes="1.23", why="older servers enforce no Pod Security")
+@pytest.mark.usefixtures("applied")
+def test_its_namespace_enforces_restricted_and_lets_all_its_pods_in(
+    control_plane: ControlPlane, objects: list[Json]
+) -> None:
+    def create(*templates: Json) -> str:
+        made = [{"apiVersion": "v1", "kind": "Pod", **each} for each in templates]
+        for number, pod in enumerate(made):
+            pod["metadata"] = {**pod["metadata"], "name": f"pod-{number}", "namespace": "sutler-system"}
+        listed = {"apiVersion": "v1", "kind": "List", "items": made}
+        return control_plane.kubectl("create", "--dry-run=server", "-o", "name", "-f", "-", input=json.dumps(listed))
+
+    templates = list(pods(objects).values())
+    assert len(create(*templates).splitlines()) == len(templates) == 4
+    looser = {**templates[0], "spec": {**templates[0]["spec"], "hostNetwork": True}}
+    with pytest.raises(ClusterError, match='violates PodSecurity "restricted:latest"'):
+        create(looser)
