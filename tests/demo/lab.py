@@ -56,9 +56,9 @@ class Lab:
     @property
     def why_no_pods(self) -> str:
         """What keeps Sutler from being installed as Pods; empty where nothing does."""
-        return "; ".join(Node.missing()) or needs.lacking(
-            "older ones know no folders among an overlay's resources", kubectl="1.21"
-        )
+        if self.node is None:
+            return "there is no node"
+        return needs.lacking("older ones know no folders among an overlay's resources", kubectl="1.21")
 
     @property
     def why_no_image_volume(self) -> str:

@@ -1,10 +1,13 @@
 """The Dockerfile's own steps, run where there is no Docker, and what they make."""
 
+import json
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +46,25 @@ def test_what_runs_is_nobody_and_the_manifests_command_works() -> None:
     assert last["ENV"].startswith("PATH=/opt/sutler/bin:")
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_changed_source_file_changes_the_last_layer_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = layers(dockerfile.write_archive(tmp_path / "before.tar"))
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in ("Dockerfile", "LICENSE", "README.md", "constraints.txt", "pyproject.toml"):
+        shutil.copy(REPOSITORY / name, tree)
+    for name in PACKAGES:
+        shutil.copytree(REPOSITORY / name, tree / name)
+    monkeypatch.setattr(dockerfile, "REPOSITORY", tree)
+    assert layers(dockerfile.write_archive(tmp_path / "same.tar")) == before
+    with (tree / "sutler" / "__init__.py").open("a") as source:
+        source.write("# changed\n")
+    after = layers(dockerfile.write_archive(tmp_path / "after.tar"))
+    assert after[:-1] == before[:-1]
+    assert after[-1] != before[-1]
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     unpacked = dockerfile.unpack(tmp_path_factory.mktemp("image") / "root")
@@ -77,6 +99,19 @@ def test_image_works_with_a_ceph_that_accepts_new_secrets_alone(root: Path, plac
         assert ceph.rbd("ls", pool).split() == ["one"]
     finally:
         ceph.stop()
+
+
+def layers(archive: Path) -> list[str]:
+    """Their digests, the lowest first."""
+    with tarfile.open(archive) as tar:
+
+        def read(name: str) -> Any:
+            member = tar.extractfile(name)
+            assert member is not None, name
+            return json.load(member)
+
+        (image,) = read("index.json")["manifests"]
+        return [layer["digest"] for layer in read(f"blobs/{image['digest'].replace(':', '/')}")["layers"]]
 
 
 def inside(root: Path, code: str) -> str:
