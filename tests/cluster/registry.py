@@ -40,7 +40,7 @@ class Registry:
                 f"the registry needs the Debian packages {', '.join(missing)} (make setup installs them)"
             )
         self.state.mkdir(parents=True, exist_ok=True)
-        (self.state / "htpasswd").write_text("".join(_htpasswd_line(*user) for user in self.users.items()))
+        self.let_in(self.users)
         config = self.state / "config.yaml"
         config.write_text(yaml.safe_dump(self._config()))
         self.place.forward(self.port)
@@ -54,6 +54,11 @@ class Registry:
 
     def stop(self) -> None:
         self.process.stop(grace=3)
+
+    def let_in(self, users: Mapping[str, str]) -> None:
+        """These and nobody else, also while it runs: it reads the file again when that has changed."""
+        self.users = dict(users)
+        (self.state / "htpasswd").write_text("".join(_htpasswd_line(*user) for user in self.users.items()))
 
     def push(self, repository_and_tag: str, image_archive: Path) -> str:
         """Push an OCI archive as the first user; returns the image's full name."""

@@ -7,6 +7,7 @@ import pytest
 
 from tests.cluster import ControlPlane, Place, Registry, images, machine
 from tests.cluster.node import Node
+from tests.node.shell import Shell
 
 HOST = "registry.cn-hangzhou.aliyuncs.com"
 OTHER_HOST = "registry.example.com"
@@ -20,6 +21,11 @@ def able_machine() -> None:
     """Skips, with the reason, where a node can't run."""
     if lacks := machine.missing():
         pytest.skip(f"this machine can't run a node; it lacks {'; '.join(lacks)}")
+
+
+@pytest.fixture
+def shell(control_plane: ControlPlane) -> Shell:
+    return Shell(control_plane)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +43,8 @@ def control_plane(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="module")
-def registries(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
-    """Two private registries, as the ports that serve them."""
+def served(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Registry]]:
+    """Two private registries."""
     archive = images.write_image(tmp_path_factory.mktemp("images") / "application.tar")
     started = {host: Registry(tmp_path_factory.mktemp(host), place, users) for host, users in USERS.items()}
     try:
@@ -46,10 +52,16 @@ def registries(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             registry.start()
             for repository in REPOSITORIES:
                 registry.push(repository, archive)
-        yield {host: registry.port for host, registry in started.items()}
+        yield started
     finally:
         for registry in started.values():
             registry.stop()
+
+
+@pytest.fixture(scope="module")
+def registries(served: dict[str, Registry]) -> dict[str, int]:
+    """As the ports that serve them."""
+    return {host: registry.port for host, registry in served.items()}
 
 
 @pytest.fixture(scope="module")

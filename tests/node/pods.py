@@ -6,8 +6,11 @@ from typing import Any
 from tests.cluster import ControlPlane, wait_for
 
 
-def run_pod(control_plane: ControlPlane, namespace: str, image: str, *secrets: str, policy: str = "Always") -> str:
-    name = image.rpartition("/")[2].partition(":")[0]
+def run_pod(
+    control_plane: ControlPlane, namespace: str, image: str, *secrets: str, policy: str = "Always", name: str = ""
+) -> str:
+    """`name`: by default that of the image."""
+    name = name or image.rpartition("/")[2].partition(":")[0]
     spec = {
         "containers": [{"name": "application", "image": image, "imagePullPolicy": policy}],
         "imagePullSecrets": [{"name": secret} for secret in secrets],

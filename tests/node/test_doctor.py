@@ -1,11 +1,6 @@
 """`sutler doctor` and what it says to type, where kubelet and registry themselves say what is wrong."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +8,7 @@ import pytest
 from tests.cluster import ControlPlane, Place, wait_for
 from tests.cluster.installation import NAMESPACE, Installation
 from tests.node.pods import create, make_secret, run_pod, wait_running
+from tests.node.shell import Shell
 
 HOST = "registry.cn-hangzhou.aliyuncs.com"
 OTHER_HOST = "registry.example.com"
@@ -20,37 +16,6 @@ BACK_OFF = 330
 """Seconds: a kubelet that failed to pull again and again waits for five minutes before it tries once more."""
 
 pytestmark = [pytest.mark.usefixtures("able_machine", "node"), pytest.mark.timeout(900), pytest.mark.long]
-
-
-class Shell:
-    """The platform team's."""
-
-    def __init__(self, control_plane: ControlPlane) -> None:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._environ = {**os.environ, "PATH": path, "KUBECONFIG": str(control_plane.kubeconfig)}
-
-    def type(self, line: str, stdin: str = "", *, status: int = 0) -> str:
-        ran = subprocess.run(
-            ["bash", "-uc", line],
-            env=self._environ,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert ran.returncode == status, f"{line}: {ran.stdout}{ran.stderr}"
-        return ran.stdout
-
-    def doctor(self) -> dict[str, dict[str, Any]]:
-        """What is amiss with what, each but once."""
-        found = json.loads(self.type("sutler doctor -o json || true"))
-        return {each["what"]: each for each in found}
-
-
-@pytest.fixture
-def shell(control_plane: ControlPlane) -> Shell:
-    return Shell(control_plane)
 
 
 @pytest.fixture

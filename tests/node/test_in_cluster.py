@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster import Ceph, ClusterError, ControlPlane, Place, dockerfile, wait_for
+from tests.cluster import Ceph, ClusterError, ControlPlane, Place, Registry, dockerfile, needs, wait_for
 from tests.node.conftest import extra_image
 from tests.node.pods import create, make_secret, run_pod, wait_reason, wait_running
+from tests.node.shell import Shell
 
 HOST = "registry.cn-hangzhou.aliyuncs.com"
+OTHER_HOST = "registry.example.com"
+OPTED_OUT = {"sutler.dev/inject": "false"}
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 OWN = "sutler-system"
 SUTLER_IMAGE = "docker.io/library/sutler:latest"  # what the manifests call "sutler"
@@ -24,6 +27,8 @@ BESIDE_CEPH = {"spec": {"replicas": 1, "template": {"spec": {"hostNetwork": True
 # The namespace's own label forbids that.
 HOST_NETWORK_ALLOWED = "pod-security.kubernetes.io/enforce=privileged"
 START_SECONDS = 120
+# What a server is new enough for is what is installed there.
+OVERLAY_SINCE = {"kubernetes": "1.30", "kubectl": "1.21"}
 
 pytestmark = [pytest.mark.usefixtures("able_machine", "node", "sutler"), pytest.mark.timeout(400)]
 
@@ -50,7 +55,8 @@ def sutler(control_plane: ControlPlane, ceph: Ceph) -> None:
     control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(MANIFESTS / "crds"))
     # Before the webhook, so that each of its Pods knows them when it is ready.
     control_plane.kubectl("apply", "-f", str(MANIFESTS / "examples" / "mappings.yaml"))
-    control_plane.kubectl("apply", "-k", str(MANIFESTS / "base"))
+    folder = "base" if needs.lacking("it is the overlay for newer servers", **OVERLAY_SINCE) else "overlays/modern"
+    control_plane.kubectl("apply", "-k", str(MANIFESTS / folder))
     control_plane.kubectl("label", "namespace", OWN, "--overwrite", HOST_NETWORK_ALLOWED)
     control_plane.kubectl("patch", "deployment", "sutler-volumes", "-n", OWN, "-p", json.dumps(BESIDE_CEPH))
     control_plane.kubectl("create", "secret", "generic", "sutler-ceph", "-n", OWN, *ceph_files(ceph))
@@ -79,9 +85,15 @@ def ceph_files(ceph: Ceph) -> list[str]:
     return [f"--from-file=ceph.conf={conf}", f"--from-file=keyring={keyring}"]
 
 
-def wait_copied(control_plane: ControlPlane, namespace: str) -> None:
-    wanted = ("get", "secret", "aliyun-hangzhou", "-n", namespace, "--ignore-not-found")
-    wait_for(lambda: control_plane.kubectl(*wanted), "the copy of the pull secret")
+def wait_copied(control_plane: ControlPlane, namespace: str, name: str = "aliyun-hangzhou", but: str = "") -> str:
+    """Wait for the copy of a pull secret; returns its data, which are to be others than `but`."""
+    wanted = ("get", "secret", name, "-n", namespace, "--ignore-not-found", "-o", "jsonpath={.data}")
+
+    def copied() -> str | None:
+        data = control_plane.kubectl(*wanted)
+        return data if data and data != but else None
+
+    return wait_for(copied, "the copy of the pull secret")
 
 
 def test_pod_of_a_private_registry_runs_without_naming_a_secret(control_plane: ControlPlane, namespace: str) -> None:
@@ -94,10 +106,10 @@ def test_pod_of_a_private_registry_runs_without_naming_a_secret(control_plane: C
 
 @pytest.mark.needs(kubernetes="1.35", containerd="2.1", why="older ones mount no image as a volume")
 def test_private_image_as_a_volume_is_mounted_thanks_to_sutler_alone(
-    control_plane: ControlPlane, namespace: str
+    control_plane: ControlPlane, shell: Shell, namespace: str
 ) -> None:
     wait_copied(control_plane, namespace)
-    for name, annotations in {"without": {"sutler.dev/inject": "false"}, "with": dict[str, str]()}.items():
+    for name, annotations in {"without": OPTED_OUT, "with": dict[str, str]()}.items():
         volume = {"name": "data", "image": {"reference": f"{HOST}/xxxx/test:latest", "pullPolicy": "Always"}}
         mount = {"name": "data", "mountPath": "/data"}
         container = {"name": "application", "image": "sutler.test/extra:1", "imagePullPolicy": "Never"}
@@ -107,11 +119,14 @@ def test_private_image_as_a_volume_is_mounted_thanks_to_sutler_alone(
     wait_running(control_plane, namespace, "with")
     assert control_plane.kubectl("exec", "with", "-n", namespace, "--", "cat", "/data/www/index.html") == "it works\n"
     wait_reason(control_plane, namespace, "without", "ImagePullBackOff")
+    found = {what: each["why"] for what, each in shell.doctor().items() if f"Pod {namespace}/" in what}
+    assert found.keys() == {f"Pod {namespace}/without"}
+    assert "mapping aliyun-hangzhou matches, but it opts out" in found[f"Pod {namespace}/without"]
 
 
 @pytest.mark.needs(kubernetes="1.35", why="older kubelets give every Pod what another one has pulled")
 def test_image_that_another_namespace_has_pulled_needs_the_credential_again(
-    control_plane: ControlPlane, namespace: str
+    control_plane: ControlPlane, shell: Shell, namespace: str
 ) -> None:
     first, second = f"{namespace}-first", f"{namespace}-second"
     image = f"{HOST}/xxxx/rbd-rest-api:latest"
@@ -122,11 +137,51 @@ def test_image_that_another_namespace_has_pulled_needs_the_credential_again(
         wait_running(control_plane, first, run_pod(control_plane, first, image))
         wait_running(control_plane, second, run_pod(control_plane, second, image, policy="Never"))
         spec = {"containers": [{"name": "application", "image": image, "imagePullPolicy": "Never"}]}
-        metadata = {"name": "alone", "annotations": {"sutler.dev/inject": "false"}}
+        metadata = {"name": "alone", "annotations": OPTED_OUT}
         create(control_plane, second, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
         wait_reason(control_plane, second, "alone", "ErrImageNeverPull")
+        assert "but it opts out by the annotation" in shell.doctor()[f"Pod {second}/alone"]["why"]
     finally:
         control_plane.kubectl("delete", "namespace", first, second, "--ignore-not-found", "--wait=false")
+
+
+@pytest.mark.needs(kubernetes="1.35", why="older kubelets keep no record of the credential that pulled an image")
+def test_credential_that_changes_serves_new_pods_whatever_their_policy(
+    control_plane: ControlPlane, served: dict[str, Registry], namespace: str
+) -> None:
+    def set_password(password: str) -> None:
+        control_plane.kubectl("delete", "secret", "example-credentials", "-n", OWN, "--ignore-not-found")
+        make_secret(control_plane, OWN, "example-credentials", server=OTHER_HOST, user="Other", password=password)
+
+    image, users = f"{OTHER_HOST}/yyyy/other:latest", served[OTHER_HOST].users
+    set_password(users["Other"])
+    before = wait_copied(control_plane, namespace, "example")
+    wait_running(control_plane, namespace, run_pod(control_plane, namespace, image, policy="IfNotPresent"))
+    served[OTHER_HOST].let_in({"Other": "Changed"})
+    try:
+        # Until the source has it too, the image on the node is still the Pod's, and a pull is refused.
+        run_pod(control_plane, namespace, image, policy="Always", name="refused")
+        wait_running(control_plane, namespace, run_pod(control_plane, namespace, image, policy="Never", name="early"))
+        wait_reason(control_plane, namespace, "refused", "ErrImagePull")
+        set_password("Changed")
+        wait_copied(control_plane, namespace, "example", but=before)
+        policies = ("IfNotPresent", "Never", "Always")
+        pods = [run_pod(control_plane, namespace, image, policy=each, name=each.lower()) for each in policies]
+        for pod in pods:
+            wait_running(control_plane, namespace, pod)
+    finally:
+        served[OTHER_HOST].let_in(users)
+
+
+@pytest.mark.needs(**OVERLAY_SINCE, why="older servers get other manifests")
+def test_installation_of_the_overlay_for_newer_servers_is_found_to_be_right(
+    control_plane: ControlPlane, shell: Shell
+) -> None:
+    configuration = control_plane.kubectl_json("get", "mutatingwebhookconfiguration", "sutler-webhook")
+    assert all(webhook["matchConditions"] for webhook in configuration["webhooks"])
+    found = json.loads(shell.type("sutler check-install -o json"))
+    said = {f"{each['what']} {each['why']}".strip(): each["level"] for each in found}
+    assert set(said.values()) <= {"ok", "note"}, said
 
 
 def test_claim_is_bound_to_a_real_image(control_plane: ControlPlane, ceph: Ceph, namespace: str) -> None:
