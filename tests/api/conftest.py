@@ -1,13 +1,10 @@
 """The service as it runs outside any cluster: a token file, a certificate of its own, a real Ceph."""
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import rados
-import rbd
 
 from tests.api.client import TOKENS, Api
 from tests.cluster import Ceph, Place, SutlerProcess
@@ -31,25 +28,6 @@ class Service:
     @property
     def api(self) -> Api:
         return Api(self.url, self.tls / "ca.crt")
-
-
-@pytest.fixture(scope="session")
-def direct(ceph: Ceph) -> Iterator[Any]:
-    """A connection without the service between."""
-    with rados.Rados(conffile=str(ceph.conf)) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def pool(direct: Any) -> Iterator[str]:
-    """A fresh pool for images, made in a tenth of the time that the command line takes."""
-    name = f"test-{secrets.token_hex(4)}"
-    direct.create_pool(name)
-    with direct.open_ioctx(name) as ioctx:
-        rbd.RBD().pool_init(ioctx, False)
-    yield name
-    if name in direct.list_pools():
-        direct.delete_pool(name)
 
 
 @pytest.fixture

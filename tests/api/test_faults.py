@@ -13,6 +13,8 @@ from tests.api.conftest import Service
 from tests.cluster import Ceph, Place, wait_for
 
 TIMEOUT, DEADLINE = 2, 8
+GRACE = 30
+"""Seconds that Kubernetes gives a container to end after SIGTERM, if it is not told otherwise."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def impatient(place: Place, own_ceph: Ceph, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture
 def api(impatient: Service) -> Api:
     found = impatient.api
-    wait_for(lambda: replace(found, base="").get("/health").status == 200, "the service to be well", 60)
+    wait_for(lambda: replace(found, base="").get("/health").status == 200, "the service to be well")
     return found
 
 
@@ -67,22 +69,22 @@ def test_stopped_ceph_is_told_in_time_and_heals(api: Api, impatient: Service, ow
                 assert {status for status, _ in answers} <= {503, 504}
             assert max(seconds for _, seconds in answers) < DEADLINE + 4
         health = replace(api, base="", token=None)
-        wait_for(lambda: health.get("/health").status == 503, "health to say so", 40)
+        wait_for(lambda: health.get("/health").status == 503, "health to say so")
         assert api.get("/status").json["ceph"]["status"] == "down"
         assert impatient.process.ready(), "the service itself is well, and says what is not"
         assert impatient.process.probe("healthz")[0] == 200
     finally:
         process.resume()
-    wait_for(lambda: health.get("/health").status == 200, "health to say that it is well again", 60)
+    wait_for(lambda: health.get("/health").status == 200, "health to say that it is well again")
 
     def works() -> bool:
         return {api.get("/pools").status, api.get("/pools/rbd/images").status} == {200}
 
-    wait_for(works, "requests to be answered again", 60)
+    wait_for(works, "requests to be answered again")
     # What was asked for meanwhile was done wholly or not at all, and can be asked for again.
     for image in api.get("/pools/rbd/images").json["images"]:
         assert image["unfinished"] is None or "delete it" in image["unfinished"]
-    wait_for(lambda: removed(api, "new") and removed(api, "kept"), "both to be removable again", 60)
+    wait_for(lambda: removed(api, "new") and removed(api, "kept"), "both to be removable again")
 
 
 def removed(api: Api, name: str) -> bool:
@@ -102,7 +104,7 @@ def test_service_starts_without_ceph_and_finds_it_later(
         answer = started.api.get("/pools", timeout=30)
         assert answer.status in {503, 504}
         own_ceph.mon.resume()
-        wait_for(lambda: started.api.get("/pools").status == 200, "the service to connect", 60)
+        wait_for(lambda: started.api.get("/pools").status == 200, "the service to connect")
     finally:
         own_ceph.mon.resume()
         started.process.stop()
@@ -111,15 +113,13 @@ def test_service_starts_without_ceph_and_finds_it_later(
 def test_stop_does_not_wait_for_a_hung_ceph_and_tells_what_it_left(
     place: Place, own_ceph: Ceph, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    started = Service(place, own_ceph, tmp_path_factory.mktemp("api-stop"), "--ceph-timeout", "60")
+    started = Service(place, own_ceph, tmp_path_factory.mktemp("api-stop"), "--ceph-timeout", "600")
     started.start()
-    wait_for(lambda: started.api.get("/pools/rbd/images").status == 200, "the service to connect", 60)
+    wait_for(lambda: started.api.get("/pools/rbd/images").status == 200, "the service to connect")
     own_ceph.osd.freeze()
     try:
         with started.api.begun("POST", "/pools/rbd/images", {"name": "left", "size": "1Mi"}):
-            before = time.monotonic()
-            assert started.process.process.stop(grace=15) == 0
-            assert time.monotonic() - before < 12
+            assert started.process.process.stop(grace=GRACE) == 0
     finally:
         own_ceph.osd.resume()
     (line,) = [json.loads(line) for line in started.process.log_text().splitlines() if '"sutler.audit"' in line]

@@ -202,7 +202,7 @@ def test_api_server_away_is_503_and_heals(as_role: Any, control_plane: ControlPl
         assert process.ready()
     finally:
         control_plane.resume()
-    wait_for(lambda: api.get("/pools").status == 200, "the service to heal", 60)
+    wait_for(lambda: api.get("/pools").status == 200, "the service to heal")
 
 
 def test_roles_of_the_manifests_are_those_of_token_files() -> None:

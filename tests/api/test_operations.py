@@ -79,7 +79,7 @@ def purge_the_rest(api: Api, pool: str) -> None:
         answer = api.delete(path, headers=AT_ONCE)
         return answer if answer.status == 202 else None
 
-    accepted = wait_for(purging, "Ceph to let go", 60)
+    accepted = wait_for(purging, "Ceph to let go")
     assert api.finished(accepted)["state"] == "succeeded"
     assert api.get(f"/pools/{pool}/trash").json["entries"] == []
 

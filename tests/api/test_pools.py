@@ -54,11 +54,11 @@ def test_free_of_a_new_pool_is_not_known_rather_than_none(api: Api, new_pool: st
         shown = api.get(f"/pools/{new_pool}").json
         return shown if shown["measured"] else None
 
-    assert wait_for(measured, "Ceph to have looked at the new pool", 60)["free"] > 0
+    assert wait_for(measured, "Ceph to have looked at the new pool")["free"] > 0
 
 
 def test_free_is_no_more_than_the_quota_leaves(api: Api, pool: str) -> None:
-    free = wait_for(lambda: api.get(f"/pools/{pool}").json["free"], "Ceph to have looked at the new pool", 60)
+    free = wait_for(lambda: api.get(f"/pools/{pool}").json["free"], "Ceph to have looked at the new pool")
     assert free > 8 << 20
     limited = api.patch(f"/pools/{pool}", {"quota": {"bytes": "8Mi"}}).json
     assert limited["stored"] + limited["free"] == 8 << 20

@@ -69,7 +69,7 @@ def test_fill_of_a_pool_is_a_bar_with_its_number(browser: Browser, service: Serv
         found: list[float] | None = browser.run(script, filled)
         return found if found and found[0] >= 40 else None
 
-    percent, width = wait_for(bar, "Ceph's statistics to reach the page", 60)
+    percent, width = wait_for(bar, "Ceph's statistics to reach the page")
     assert abs(width * 100 - percent) < 2
 
 

@@ -27,6 +27,12 @@ def images(cluster: Cluster, pool: str) -> Pool:
 
 
 @pytest.fixture
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a connection has read of a pool is taken for true as long as the test takes, on however busy a machine."""
+    monkeypatch.setattr("provisioner.ceph.connection.REMEMBERED", 3600.0)
+
+
+@pytest.fixture
 def nowhere(tmp_path: Path) -> Path:
     """A configuration that points to a monitor that is not there."""
     conf = tmp_path / "ceph.conf"

@@ -61,7 +61,7 @@ async def test_they_are_enough_for_a_volumes_whole_life(limited: Cluster, ceph: 
         except Unavailable:
             return False
 
-    await wait_for_async(measured, "the manager's statistics of a new pool", 60)
+    await wait_for_async(measured, "the manager's statistics of a new pool")
     assert await images.images() == []
     assert await images.trash_list() == []
 

@@ -42,11 +42,11 @@ async def test_hanging_osd_ends_every_call_and_all_heals(images: Pool, ceph: Cep
         error, took = await failure(create(images, replace(SPEC, name="late")))
         assert isinstance(error, OutcomeUnknown)
         assert str(error).endswith("Ceph did not answer in time (ETIMEDOUT, 110)"), "its caps were enough before"
-        assert took < 5
+        assert took < 10, "a time-out of 3 s is not waited out again and again"
         # Known to hang: nobody else waits.
         error, took = await failure(images.images())
         assert isinstance(error, Unavailable)
-        assert took < 0.1
+        assert took < 1.5
     finally:
         ceph.osd.resume()
 
@@ -57,7 +57,7 @@ async def test_hanging_osd_ends_every_call_and_all_heals(images: Pool, ceph: Cep
             return False
         return True
 
-    await wait_for_async(again, "the create to be repeated with success", 30)
+    await wait_for_async(again, "the create to be repeated with success")
     assert sorted(i.name for i in await images.images()) == sorted(["late", SPEC.name])
 
 
@@ -69,7 +69,7 @@ async def test_hanging_pool_does_not_fill_all_threads_for_long(
     started = time.monotonic()
     calls = [failure(create(images, replace(SPEC, name=f"i{n}"))) for n in range(12)]
     errors = [error for error, _ in await asyncio.gather(*calls)]
-    assert time.monotonic() - started < 12
+    assert time.monotonic() - started < 15, "three rounds of 8 s each"
     assert {type(error) for error in errors} == {OutcomeUnknown, Unavailable}
     assert sum(isinstance(error, OutcomeUnknown) for error in errors) <= 5
     frozen.osd.resume()
@@ -91,10 +91,14 @@ async def test_two_calls_never_change_one_image_side_by_side(
     cluster = Cluster(settings)
     images = cluster.pool(pool)
     first = asyncio.create_task(failure(create(images)))
-    await asyncio.sleep(0.5)  # for the call to be in its thread: there it stays for the 3 s of its time-out
+
+    async def begun() -> bool:
+        return any(SPEC.name in key for key in cluster._quick._keys._since)
+
+    await wait_for_async(begun, "the call to be in its thread, where it stays for the 3 s of its time-out")
     error, took = await failure(images.remove(Sought(SPEC.name, "x", ""), fence=open_gate))
     assert isinstance(error, Unavailable)
-    assert took < 0.5
+    assert took < 1.5
     await first
     frozen.osd.resume()
     await cluster.close()
@@ -105,10 +109,10 @@ async def test_absent_monitor_is_told_in_time(nowhere: Path) -> None:
     error, took = await failure(cluster.fsid())
     assert isinstance(error, Unavailable)
     assert "Ceph cluster far as client.admin: no monitor answers" in str(error)
-    assert took < 4
+    assert took < 20
     error, took = await failure(cluster.pool("rbd").images())
     assert isinstance(error, Unavailable)
-    assert took < 0.1
+    assert took < 1
 
 
 async def test_cluster_that_comes_back_is_connected_to_by_itself(ceph: Ceph, nowhere: Path) -> None:
@@ -123,7 +127,7 @@ async def test_cluster_that_comes_back_is_connected_to_by_itself(ceph: Ceph, now
             return False
         return True
 
-    await wait_for_async(answers, "the cluster to answer", 15)
+    await wait_for_async(answers, "the cluster to answer")
     await cluster.close()
 
 
@@ -160,7 +164,7 @@ async def test_blocklisted_client_connects_anew(cluster: Cluster, images: Pool, 
             return False
         return True
 
-    await wait_for_async(healed, "a new connection", 30)
+    await wait_for_async(healed, "a new connection")
 
 
 def folder(root: Path, name: str, files: dict[str, str]) -> Path:

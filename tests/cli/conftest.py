@@ -1,20 +1,18 @@
 """The command as its users have it: its arguments, standard input, a kubeconfig, and nothing else."""
 
-import io
 import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
-from sutler.cli import main
+from tests import inprocess
 from tests.cluster import ControlPlane
 
 REPOSITORY = Path(__file__).parents[2]
@@ -49,11 +47,13 @@ class Run(Protocol):
 
 @dataclass(frozen=True)
 class Sutler:
-    """Runs the command as a process of its own."""
-
     environ: dict[str, str]
 
     def __call__(self, *arguments: str, stdin: str = "") -> Ran:
+        return Ran(*inprocess.command(*arguments, environ=self.environ, stdin=stdin))
+
+    def apart(self, *arguments: str, stdin: str = "") -> Ran:
+        """As a process of its own."""
         command = [*PROGRAM, *arguments]
         ran = subprocess.run(
             command, input=stdin, env=self.environ, capture_output=True, text=True, timeout=60, check=False
@@ -70,20 +70,8 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def offline(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in this process, since dozens of tests do so and each process costs half a second."""
-    for name in ("COLUMNS", "KUBECONFIG"):
-        monkeypatch.setenv(name, environ[name])
-
-    def run(*arguments: str, stdin: str = "") -> Ran:
-        monkeypatch.setattr(sys, "argv", ["sutler", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            main()
-        return Ran(int(ended.value.code or 0), out.getvalue(), err.getvalue())
-
-    return run
+def offline(environ: dict[str, str]) -> Run:
+    return Sutler(environ)
 
 
 @pytest.fixture

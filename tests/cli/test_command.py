@@ -20,14 +20,14 @@ def test_help_names_the_exit_statuses(offline: Run, arguments: tuple[str, ...]) 
 
 
 def test_help_imports_neither_the_kubernetes_client_nor_a_command(environ: dict[str, str]) -> None:
-    ran = Sutler({**environ, "PYTHONPROFILEIMPORTTIME": "1"})("--help")
+    ran = Sutler({**environ, "PYTHONPROFILEIMPORTTIME": "1"}).apart("--help")
     assert "sutler.cli" in ran.err, "the imports are there to see"
     assert not any(module in ran.err for module in ("kubernetes_asyncio", "aiohttp", "sutler.commands"))
 
 
 def test_completion_knows_the_commands(environ: dict[str, str]) -> None:
     asking = {"_SUTLER_COMPLETE": "complete_bash", "COMP_WORDS": "sutler registry ", "COMP_CWORD": "2"}
-    ran = Sutler({**environ, **asking})()
+    ran = Sutler({**environ, **asking}).apart()
     assert set(ran.out.split()) >= {"add", "import", "list", "check", "remove"}
 
 

@@ -363,7 +363,7 @@ def test_text_that_would_steer_the_terminal_is_defused(offline: Run) -> None:
 
 
 def test_explaining_files_needs_no_kubernetes_client(environ: dict[str, str]) -> None:
-    ran = Sutler({**environ, "PYTHONPROFILEIMPORTTIME": "1"})(
+    ran = Sutler({**environ, "PYTHONPROFILEIMPORTTIME": "1"}).apart(
         "explain", "nginx", "-f", "-", stdin=json.dumps(mapping("q", "quay.io"))
     )
     assert ran.status == 0

@@ -7,7 +7,7 @@ from tests.cluster.place import Place
 from tests.cluster.process import Process
 from tests.cluster.registry import Registry
 from tests.cluster.sutler import SutlerProcess
-from tests.cluster.wait import wait_for, wait_for_async
+from tests.cluster.wait import quickest, wait_for, wait_for_async
 
 __all__ = [
     "Ceph",
@@ -17,6 +17,7 @@ __all__ = [
     "Process",
     "Registry",
     "SutlerProcess",
+    "quickest",
     "wait_for",
     "wait_for_async",
 ]

@@ -136,7 +136,7 @@ class Ceph:
             self._start_osd()
             self._accept_warnings()
             self.mgr = self._daemon("ceph-mgr", "x")
-            self.osd.until(self._osd_up, "the OSD to be up", 60)
+            self.osd.until(self._osd_up, "the OSD to be up", 150)
         except BaseException:
             self.stop()
             raise
@@ -147,17 +147,17 @@ class Ceph:
             process.stop(grace=0 if self.store == "memstore" else 5)
         self._started.clear()
 
-    def ceph(self, *args: str, input: str | None = None, timeout: float = 30) -> str:  # noqa: A002 - as in subprocess.run
+    def ceph(self, *args: str, input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - as in subprocess.run
         """Run `ceph` as the administrator and return what it prints; ClusterError when it fails."""
         return self._run(["ceph", f"--connect-timeout={timeout:g}", *args], input, timeout)
 
-    def rbd(self, *args: str, input: str | None = None, timeout: float = 30) -> str:  # noqa: A002 - as in subprocess.run
+    def rbd(self, *args: str, input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - as in subprocess.run
         """Run `rbd` as the administrator and return what it prints; ClusterError when it fails."""
         return self._run(["rbd", *args], input, timeout)
 
     def wait_for_manager(self) -> None:
         """Statistics come from the manager, which takes seconds longer than all else: `start` does not wait for it."""
-        self.mgr.until(lambda: json.loads(self.ceph("mgr", "stat", "-f", "json"))["available"], "the manager", 60)
+        self.mgr.until(lambda: json.loads(self.ceph("mgr", "stat", "-f", "json"))["available"], "the manager", 150)
 
     def pool(self, name: str) -> str:
         """Make a pool for RBD images."""

@@ -4,13 +4,14 @@ import base64
 import json
 import secrets
 import subprocess
+import urllib.request
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.cluster import binaries, flags, pki, probe
+from tests.cluster import binaries, flags, pki, probe, reading
 from tests.cluster.errors import ClusterError
 from tests.cluster.place import Place
 from tests.cluster.process import Process
@@ -18,6 +19,8 @@ from tests.cluster.wait import wait_for
 
 # The API server waits for its watchers before it ends; ours come back by themselves.
 _APISERVER_GRACE = 3.0
+# Seconds for a start, which takes 5: one that hangs shall be told, and a busy machine not be taken for one.
+_START = 150.0
 
 
 class ControlPlane:
@@ -61,7 +64,7 @@ class ControlPlane:
         self.wait_ready()
 
     def wait_ready(self) -> None:
-        self.apiserver.until(self.ready, "the API server's /readyz", 60, needs=[self.etcd])
+        self.apiserver.until(self.ready, "the API server's /readyz", _START, needs=[self.etcd])
 
     def pause(self) -> None:
         """Freeze the API server: connections stay open and nothing is answered."""
@@ -86,12 +89,39 @@ class ControlPlane:
         return ran.stdout
 
     def kubectl_json(self, *args: str, input: str | None = None) -> Any:  # noqa: A002 - as in subprocess.run
+        """What `kubectl -o json` prints; to read, kubectl itself is not started where that is not needed."""
+        if path := reading.path(args):
+            return reading.shown(self.request("GET", path))
         return json.loads(self.kubectl(*args, "-o", "json", input=input))
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Of the administrator to the API server; ClusterError when it is refused or not answered."""
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)  # noqa: S310 - our own
+        status, text = probe.call(request, self.state / "pki" / "ca.crt", timeout=60)
+        if status not in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
+            raise ClusterError(f"{method} {path}: {status} {text.strip()}")
+        return json.loads(text)
+
+    def there(self, path: str) -> Any:
+        """The object at this path; None if there is none."""
+        try:
+            return reading.shown(self.request("GET", path))
+        except ClusterError as error:
+            if f"{path}: {HTTPStatus.NOT_FOUND:d} " not in str(error):
+                raise
+            return None
 
     def create_namespace(self, name: str) -> None:
         """Return when Pods can be created in it, which is when it has its default service account."""
-        self.kubectl("create", "namespace", name)
+        made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        self.request("POST", "/api/v1/namespaces", made)
         wait_for(lambda: self._has_default_account(name), f"the default service account in {name}")
+
+    def delete_namespace(self, name: str) -> None:
+        """Not waited for."""
+        self.request("DELETE", f"/api/v1/namespaces/{name}")
 
     def kubeconfig_for(self, namespace: str, serviceaccount: str) -> Path:
         """A kubeconfig with a token of this service account, good for a day."""
@@ -123,11 +153,12 @@ class ControlPlane:
         argv = flags.controller_manager(self.state, minor=self._binaries.minor)
         self.controller_manager = self._start(self._binaries.path("kube-controller-manager"), argv)
         # It works when it has made what admission of the first Pod needs.
-        self.controller_manager.until(self._has_default_account, "the controller manager's first service account", 60)
+        self.controller_manager.until(
+            self._has_default_account, "the controller manager's first service account", _START
+        )
 
     def _has_default_account(self, namespace: str = "default") -> bool:
-        wanted = ("get", "serviceaccount", "default", "--ignore-not-found", "-o", "name")
-        return bool(self.kubectl(*wanted, "-n", namespace))
+        return self.there(f"/api/v1/namespaces/{namespace}/serviceaccounts/default") is not None
 
     def _write_files(self) -> None:
         self.state.mkdir(parents=True, exist_ok=True)

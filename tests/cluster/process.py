@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 from tests.cluster.errors import ClusterError
 from tests.cluster.place import Place
-from tests.cluster.wait import wait_for
+from tests.cluster.wait import PATIENCE, wait_for
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ class Process:
         self._popen = _SPAWNER.submit(self._fork).result()
 
     def until(
-        self, condition: Callable[[], T | None], what: str, timeout: float = 30.0, needs: Sequence["Process"] = ()
+        self, condition: Callable[[], T | None], what: str, timeout: float = PATIENCE, needs: Sequence["Process"] = ()
     ) -> T:
         """`wait_for`, given up at once with the log's end when the process, or one that it `needs`, dies meanwhile."""
 

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.cluster import probe
 from tests.cluster.place import Place
 from tests.cluster.process import Process
+from tests.cluster.wait import PATIENCE
 
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -56,7 +57,7 @@ class SutlerProcess:
         self._argv += ["--host", "127.0.0.1", "--port", str(port)]
         return port
 
-    def start(self, timeout: float = 30) -> None:
+    def start(self, timeout: float = PATIENCE) -> None:
         """Start it and wait until it says that it is ready."""
         self.launch()
         try:
@@ -73,13 +74,13 @@ class SutlerProcess:
         )
         self.process.name = self.name
 
-    def wait_ready(self, timeout: float = 30) -> None:
+    def wait_ready(self, timeout: float = PATIENCE) -> None:
         self.process.until(self.ready, f"{self.name} to be ready", timeout)
 
     def stop(self) -> None:
         self.process.stop()
 
-    def restart(self, timeout: float = 30) -> None:
+    def restart(self, timeout: float = PATIENCE) -> None:
         """A crash and a new start on the same ports."""
         self.process.restart()
         self.wait_ready(timeout)

@@ -151,8 +151,10 @@ async def test_server_that_closes_at_once_is_not_hammered(
 ) -> None:
     proxy.fail(faults.events(), watch=True)
     async with following(proxied, namespace) as followed:
-        await asyncio.sleep(3)  # the length of the observation, not a hope
-        assert 2 <= proxy.count(watch=True) <= 6
+        await wait_for_async(_more(lambda: proxy.count(watch=True), 1), "tries")
+        first, began = proxy.count(watch=True), asyncio.get_running_loop().time()
+        await wait_for_async(_more(lambda: proxy.count(watch=True), first + 2), "more tries")
+        assert asyncio.get_running_loop().time() - began > 0.5, "pauses that grow"
         proxy.heal()
         await client.create(CONFIG_MAPS, config_map("a"), namespace)
         await followed.until(a={})

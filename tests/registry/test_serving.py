@@ -14,6 +14,7 @@ from sutler.registry.keyring import Keyring, parse_key
 from sutler.registry.lacking import example, lacking
 from sutler.registry.pattern import parse_pattern
 from sutler.registry.serving import Registries
+from tests.cluster import quickest
 
 MANY = 1000
 Name = Callable[[int], str]
@@ -40,9 +41,9 @@ Name = Callable[[int], str]
 def test_thousand_keys_and_thousand_registries_take_no_time(key: Name, registry: Name) -> None:
     entries = tuple(Entry(key(n), b"u", b"p") for n in range(MANY))
     registries = [registry(n) for n in range(MANY)]
-    began = time.process_time()
-    assert usable_entries(DockerConfig(DOCKERCONFIGJSON, entries), registries) == ()
-    assert time.process_time() - began < 0.5
+    config = DockerConfig(DOCKERCONFIGJSON, entries)
+    assert usable_entries(config, registries) == ()
+    quickest(lambda: usable_entries(config, registries), 0.5, time.process_time)
 
 
 HOSTS = (
@@ -65,9 +66,9 @@ PATHS = ("", "", "/acme", "/acme/", "/ac", "/acme/app", "/other")
 def test_thousand_globs_that_meet_a_thousand_others_take_no_time() -> None:
     entries = tuple(Entry(f"a*b{n}c*d.example.com", b"u", b"p") for n in range(MANY))
     registries = [f"a*e{n}f*d.example.com" for n in range(MANY)]
-    began = time.process_time()
-    assert len(usable_entries(DockerConfig(DOCKERCONFIGJSON, entries), registries)) == MANY
-    assert time.process_time() - began < 0.5
+    config = DockerConfig(DOCKERCONFIGJSON, entries)
+    assert len(usable_entries(config, registries)) == MANY
+    quickest(lambda: usable_entries(config, registries), 0.5, time.process_time)
 
 
 def test_tree_says_what_each_with_each_says() -> None:

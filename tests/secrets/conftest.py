@@ -74,8 +74,8 @@ class Cluster:
         self.kubectl("delete", "registrymapping", name)
 
     def secret(self, namespace: str, name: str) -> Json | None:
-        found = self.kubectl("get", "secret", name, "-n", namespace, "--ignore-not-found", "-o", "json")
-        return json.loads(found) if found else None
+        found: Json | None = self.control_plane.there(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        return found
 
     def auths(self, namespace: str, name: str) -> dict[str, Json] | None:
         found = self.secret(namespace, name)
@@ -86,8 +86,8 @@ class Cluster:
         found = self.control_plane.kubectl_json("get", "secrets", "-A", "--field-selector", f"metadata.name={name}")
         return {one["metadata"]["namespace"]: one for one in found["items"]}
 
-    def copied(self, namespace: str, name: str, timeout: float = 20) -> Json:
-        return wait_for(lambda: self.secret(namespace, name), f"the copy {namespace}/{name}", timeout)
+    def copied(self, namespace: str, name: str) -> Json:
+        return wait_for(lambda: self.secret(namespace, name), f"the copy {namespace}/{name}")
 
     def rotated(self, namespace: str, name: str, expected: dict[str, Json]) -> None:
         wait_for(lambda: self.auths(namespace, name) == expected, f"the new credentials in {namespace}/{name}")
@@ -101,14 +101,14 @@ class Cluster:
         current: Json = next((one for one in conditions if one["type"] == kind), {})
         return current | {"namespaces": found.get("status", {}).get("namespaces")}
 
-    def told(self, mapping: str, reason: str, timeout: float = 20) -> Json:
+    def told(self, mapping: str, reason: str) -> Json:
         """The Ready condition, once it has this reason."""
 
         def ask() -> Json | None:
             found = self.condition(mapping)
             return found if found.get("reason") == reason else None
 
-        return wait_for(ask, f"mapping {mapping} to be {reason}", timeout)
+        return wait_for(ask, f"mapping {mapping} to be {reason}")
 
     def audited(self, namespace: str) -> list[Json]:
         """What the controller's account asked for there."""

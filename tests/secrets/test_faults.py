@@ -178,7 +178,7 @@ def test_one_poisoned_namespace_does_not_hold_up_the_others(
         cluster.kubectl("create", "-f", "-", body=theirs)
     good = cluster.namespace("good")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", SECOND))
-    cluster.copied(good, mapping, 5)
+    cluster.copied(good, mapping)
     ready = cluster.told(mapping, "Conflict")
     assert "and 7 more" in ready["message"]
     counted = ready["namespaces"]

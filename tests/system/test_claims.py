@@ -1,7 +1,6 @@
 """Claims created with plain kubectl are Bound to images of exactly their size, and take them along when they go."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +9,6 @@ import pytest
 from tests.cluster import Ceph, ControlPlane, wait_for
 from tests.cluster.installation import Installation
 from tests.system.conftest import apply
-
-BOUND_WITHIN = 3.0
 
 pytestmark = pytest.mark.usefixtures("sutler")
 
@@ -63,10 +60,8 @@ def bound(control_plane: ControlPlane, namespace: str) -> list[Any]:
 def test_claim_is_bound_to_an_image_of_exactly_its_size(
     control_plane: ControlPlane, ceph: Ceph, storage_class: str, namespace: str
 ) -> None:
-    created = time.monotonic()
     create(control_plane, namespace, claim("data", storage_class, "1.5Gi"))
     (data,) = wait_for(lambda: bound(control_plane, namespace), "the claim to be Bound")
-    assert time.monotonic() - created < BOUND_WITHIN
     (image,) = json.loads(ceph.rbd("ls", "--format=json", storage_class))
     assert json.loads(ceph.rbd("info", "--format=json", f"{storage_class}/{image}"))["size"] == 1_610_612_736
     volume = control_plane.kubectl_json("get", "pv", data["spec"]["volumeName"])
@@ -91,7 +86,7 @@ def test_a_kill_in_the_middle_doubles_and_loses_nothing(
     wait_for(lambda: ceph.rbd("ls", storage_class).strip(), "the first image")
     sutler.volumes.kill9()
     sutler.volumes.restart()
-    wait_for(lambda: len(bound(control_plane, namespace)) == 20, "20 claims to be Bound", 60)
+    wait_for(lambda: len(bound(control_plane, namespace)) == 20, "20 claims to be Bound")
     images = json.loads(ceph.rbd("ls", "--format=json", storage_class))
     handles = [each["spec"]["csi"]["volumeHandle"] for each in _volumes(control_plane, storage_class)]
     assert sorted(images) == sorted(handles)
@@ -113,7 +108,7 @@ def test_a_claim_made_while_ceph_is_away_says_so_and_heals(
     ceph.osd.freeze()
     try:
         create(control_plane, namespace, claim("patient", storage_class, "64Mi"))
-        message = wait_for(lambda: _warning(control_plane, namespace, "patient"), "a Warning on the claim", 60)
+        message = wait_for(lambda: _warning(control_plane, namespace, "patient"), "a Warning on the claim")
     finally:
         ceph.osd.resume()
     assert "Traceback" not in message
@@ -134,6 +129,6 @@ def _warning(control_plane: ControlPlane, namespace: str, claim: str) -> str | N
 
 def _delete_all(control_plane: ControlPlane, ceph: Ceph, storage_class: str, namespace: str) -> None:
     control_plane.kubectl("delete", "pvc", "--all", "-n", namespace)
-    wait_for(lambda: not _volumes(control_plane, storage_class), "the volumes to go", 60)
+    wait_for(lambda: not _volumes(control_plane, storage_class), "the volumes to go")
     assert ceph.rbd("ls", storage_class) == ""
     assert ceph.rbd("trash", "ls", storage_class) == ""

@@ -9,6 +9,7 @@ cores: the processor time of each process is told, too.
 
 import argparse
 import asyncio
+import json
 import statistics
 import time
 from collections.abc import Iterator
@@ -21,7 +22,6 @@ from typing import Any
 import rados
 import rbd
 
-from tests.ceph.test_images import operations
 from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
 from tests.volumes import bulk
 from tests.volumes.usage import Usage
@@ -205,6 +205,12 @@ def bound(bench: Bench) -> None:
         print(f"100 claims created and Bound by the controller manager: {100 / (time.perf_counter() - began):.1f}/s")
     finally:
         process.stop()
+
+
+def operations(ceph: Ceph) -> int:
+    """How many the OSD has served."""
+    counters = json.loads(ceph.ceph("daemon", str(ceph.state / "osd.0.asok"), "perf", "dump", "osd"))
+    return int(counters["osd"]["op"])
 
 
 if __name__ == "__main__":

@@ -229,7 +229,7 @@ def test_image_in_use_is_waited_for(requests: World, cls: str, sutler: Sutler) -
     world.wait_event("data", "ProvisioningFailed", f"(PersistentVolume {name}), and {image} is in use at")
     assert world.metadata("busy") == {}
     watcher.communicate(b"\n")
-    world.wait_bound(timeout=60)
+    world.wait_bound()
     assert world.images() == ["busy"]
 
 
@@ -286,7 +286,7 @@ def test_claim_that_is_made_anew_at_once_gets_its_old_image(requests: World, cls
     world.kubectl("delete", "pvc", "data")
     world.apply(claim("data", cls, "5Mi"))
     world.kubectl("delete", "pv", old)
-    world.wait_bound(timeout=60)
+    world.wait_bound()
     assert world.images() == ["kubernetes-dynamic-pvc-1"]
     assert world.volume_of("data")["metadata"]["annotations"]["sutler.dev/image"] == image
 

@@ -67,7 +67,7 @@ class Adopting:
                 self.process = self.start(self.kill)
             return condition()
 
-        wait_for(true, f"{self.claim} to be {what}", 60)
+        wait_for(true, f"{self.claim} to be {what}")
 
     def bound(self) -> bool:
         phase: str = self.world.get("pvc", self.claim)["status"]["phase"]
@@ -96,7 +96,7 @@ class Adopting:
         It is when the bound volume has the class's policy: from then on it is a volume like any other.
         """
         world = self.world
-        wait_for(lambda: not self.process.process.alive or self.asked() is None, "the process to be killed", 60)
+        wait_for(lambda: not self.process.process.alive or self.asked() is None, "the process to be killed")
         name = self.asked()
         complete = any(pv["spec"]["persistentVolumeReclaimPolicy"] == "Delete" for pv in world.volumes())
         if name is not None:
@@ -105,13 +105,13 @@ class Adopting:
         self.process.stop()
         self.process = self.start("0:never")
         if complete:
-            wait_for(lambda: not world.volumes() and not world.images(), "the volume to go", 60)
+            wait_for(lambda: not world.volumes() and not world.images(), "the volume to go")
         else:
             for pv in world.volumes():
                 assert pv["spec"]["persistentVolumeReclaimPolicy"] == "Retain", pv
                 world.kubectl("delete", "pv", pv["metadata"]["name"])
             seen = self.comparisons()
-            wait_for(lambda: self.comparisons() >= seen + 3, "comparisons of the pool with its volumes", 60)
+            wait_for(lambda: self.comparisons() >= seen + 3, "comparisons of the pool with its volumes")
             assert world.image(self.name)["size"] == 4 * MIB
             world.ceph.rbd("rm", f"{world.pool}/{self.name}")
         self.process.stop()

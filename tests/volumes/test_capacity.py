@@ -19,7 +19,7 @@ def metric(world: World, name: str) -> float | None:
 def test_room_is_told_to_the_scheduler_and_the_monitoring_as_the_quota_leaves_it(world: World) -> None:
     world.ceph.wait_for_manager()
     cls = world.storage_class()
-    (free,) = wait_for(lambda: capacities(world, cls), "the class's capacity", 60)
+    (free,) = wait_for(lambda: capacities(world, cls), "the class's capacity")
     assert free["nodeTopology"] == {}
     assert free["capacity"].endswith("Mi")
     assert metric(world, "quota") is None
@@ -40,7 +40,7 @@ def test_full_pool_is_said_at_once_with_its_fill_and_its_quota_and_heals(world: 
     world.apply(claim("first", cls))
     world.wait_bound()
     world.ceph.ceph("osd", "pool", "set-quota", world.pool, "max_objects", "1")
-    wait_for(lambda: _is_full(world), "the pool to be full", 60)
+    wait_for(lambda: _is_full(world), "the pool to be full")
     world.apply(*(claim(f"data-{n}", cls) for n in range(3)))
     event = world.wait_event("data-0", "ProvisioningFailed", "EDQUOT")
     assert f"; pool {world.pool} holds " in event["message"]
@@ -51,7 +51,7 @@ def test_full_pool_is_said_at_once_with_its_fill_and_its_quota_and_heals(world: 
     wait_for(lambda: not world.images(), "the first image to go")
     wait_for(lambda: capacities(world, cls)[0]["capacity"] == "0", "the capacity to be nothing")
     world.ceph.ceph("osd", "pool", "set-quota", world.pool, "max_objects", "0")
-    world.wait_bound(3, timeout=60)
+    world.wait_bound(3)
 
 
 def _is_full(world: World) -> bool:

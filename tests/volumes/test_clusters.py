@@ -42,9 +42,9 @@ def test_cluster_that_is_down_holds_up_nobody_elses_claims(
         world.wait_event("typo", "ProvisioningFailed", "clusterID typo is not configured: known are down, up")
         # The one that was down comes up: its files now lead to it.
         (clusters / "down" / "ceph.conf").write_text(ceph.conf.read_text())
-        wait_for(lambda: len(world.images()) == 16, "all claims to be served", 60)
+        wait_for(lambda: len(world.images()) == 16, "all claims to be served")
         world.delete_claims()
-        world.wait_gone(60)
+        world.wait_gone()
         key = (clusters / "up" / "userKey").read_text()
         assert key not in process.log_text()
         assert key not in json.dumps(world.get("events"))

@@ -4,14 +4,17 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import rados
 import rbd
 
-from tests.cluster import wait_for
+from tests.cluster import SutlerProcess, wait_for
 from tests.volumes.world import World, claim
+
+GRACE = 30
+"""Seconds that Kubernetes gives a container to end after SIGTERM, if it is not told otherwise."""
 
 
 @pytest.fixture
@@ -88,10 +91,10 @@ def test_osd_that_hangs_is_told_and_everything_heals_when_it_goes_on(world: Worl
         assert world.process.probe("healthz")[0] == 200
     finally:
         world.ceph.osd.resume()
-    wait_for(lambda: world.all_bound(11), "the other claims to be Bound", 60)
-    wait_for(lambda: len(world.images()) == 11, "only the images of the others to be left", 60)
+    wait_for(lambda: world.all_bound(11), "the other claims to be Bound")
+    wait_for(lambda: len(world.images()) == 11, "only the images of the others to be left")
     world.delete_claims()
-    world.wait_gone(60)
+    world.wait_gone()
 
 
 def test_monitor_that_hangs_keeps_no_claim_waiting(world: World) -> None:
@@ -119,20 +122,29 @@ def test_volume_deleted_by_hand_goes_with_its_image_when_its_claim_goes(world: W
     world.wait_gone()
 
 
-def test_one_cluster_that_is_down_keeps_no_process_from_stopping(world: World) -> None:
+def test_calls_that_never_come_back_keep_no_process_from_stopping(
+    world: World, start_volumes: Callable[..., SutlerProcess]
+) -> None:
+    """Making and removing images: each in a thread of its own kind, which would wait for ten minutes."""
     cls = world.storage_class()
+    world.apply(claim("before", cls))
+    world.wait_bound()
+    assert world.process.process.stop() == 0
+    patient = start_volumes("--ceph-timeout=600")
+    patient.start()
     world.ceph.osd.freeze()
     try:
+        world.delete_claims("before")
         world.apply(*(claim(f"data-{n}", cls) for n in range(3)))
         world.wait_event("data-0", "Provisioning", "Making RBD image")
-        started = time.monotonic()
-        assert world.process.process.stop() == 0
-        assert time.monotonic() - started < 8
+        wait_for(lambda: patient.metrics().get("sutler_volumes_in_progress") == 3, "all three to be asked for")
+        assert patient.process.stop(grace=GRACE) == 0, patient.process.tail()
     finally:
         world.ceph.osd.resume()
+        patient.stop()
         world.process.restart()
-    world.wait_bound(3, timeout=60)
-    assert len(world.images()) == 3
+    world.wait_bound(3)
+    wait_for(lambda: len(world.images()) == 3, "the removal to be gone on with")
 
 
 @pytest.mark.parametrize("after", [0.05, *(pytest.param(after, marks=pytest.mark.long) for after in (0.3, 0.8))])
@@ -142,7 +154,7 @@ def test_killed_at_any_moment_nothing_is_doubled_and_nothing_is_lost(world: Worl
     time.sleep(after)  # the moment is the test's subject
     world.process.kill9()
     world.process.restart()
-    bound = world.wait_bound(20, timeout=60)
+    bound = world.wait_bound(20)
     uids = {c["metadata"]["uid"] for c in bound}
     assert sorted(world.images()) == sorted(
         f"{world.namespace}-{c['metadata']['name']}-{c['metadata']['uid']}" for c in bound
@@ -152,7 +164,7 @@ def test_killed_at_any_moment_nothing_is_doubled_and_nothing_is_lost(world: Worl
     time.sleep(after)
     world.process.kill9()
     world.process.restart()
-    world.wait_gone(60)
+    world.wait_gone()
 
 
 def test_image_with_neither_claim_nor_volume_is_counted_and_left_alone(world: World, orphan: str) -> None:
@@ -175,7 +187,7 @@ def test_image_under_our_name_that_is_not_ours_is_never_taken(world: World) -> N
     world.kubectl("annotate", "pvc", "data", "volume.kubernetes.io/selected-node=node-1")
     world.wait_event("data", "ProvisioningFailed", "exists with 1048576 bytes instead of 1610612736")
     world.ceph.rbd("rm", f"{world.pool}/{name}")
-    world.wait_bound(timeout=60)
+    world.wait_bound()
     assert world.image(name)["size"] == 1610612736
 
 
@@ -254,11 +266,11 @@ def test_api_server_that_restarts_in_the_middle_loses_nothing(world: World) -> N
     cls = world.storage_class()
     world.apply(*(claim(f"data-{n}", cls) for n in range(10)))
     world.control_plane.restart_apiserver()
-    bound = world.wait_bound(10, timeout=60)
+    bound = world.wait_bound(10)
     assert len(world.images()) == len({c["spec"]["volumeName"] for c in bound}) == 10
     world.delete_claims()
     world.control_plane.restart_apiserver()
-    world.wait_gone(60)
+    world.wait_gone()
 
 
 def test_claim_deleted_and_made_again_under_its_name_gets_an_image_of_its_own(world: World) -> None:

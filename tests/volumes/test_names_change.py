@@ -209,4 +209,4 @@ def test_image_of_a_volume_that_was_copied_by_hand_stays_until_the_copy_is_gone(
     world.wait_event(name, "VolumeFailedDelete", f"{copy['metadata']['name']} has it, too", namespace="default")
     assert world.images() == [image]
     world.kubectl("delete", "pv", copy["metadata"]["name"])
-    world.wait_gone(60)
+    world.wait_gone()

@@ -53,7 +53,7 @@ def test_volume_that_a_node_still_has_names_the_node_and_goes_when_it_is_detache
         }
     )
     world.delete_claims()
-    event = world.wait_event(volume, "VolumeFailedDelete", "gone-node", namespace="default", timeout=40)
+    event = world.wait_event(volume, "VolumeFailedDelete", "gone-node", namespace="default")
     assert f"kubectl delete volumeattachment {attachment}" in event["message"]
     assert len(world.images()) == 1
     world.control_plane.kubectl("delete", "volumeattachment", attachment)

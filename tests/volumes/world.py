@@ -75,8 +75,8 @@ class World:
         claims = self.claims()
         return len(claims) == count and all(c["status"]["phase"] == "Bound" for c in claims)
 
-    def wait_bound(self, count: int = 1, timeout: float = 30) -> list[Json]:
-        wait_for(lambda: self.all_bound(count), f"{count} claims to be Bound", timeout)
+    def wait_bound(self, count: int = 1) -> list[Json]:
+        wait_for(lambda: self.all_bound(count), f"{count} claims to be Bound")
         return self.claims()
 
     def volume_of(self, name: str) -> Json:
@@ -109,17 +109,17 @@ class World:
         items: list[Json] = found["items"]
         return items
 
-    def wait_event(self, name: str, reason: str, says: str, namespace: str | None = None, timeout: float = 30) -> Json:
+    def wait_event(self, name: str, reason: str, says: str, namespace: str | None = None) -> Json:
         def found() -> Json | None:
             events = self.events(name, reason, namespace)
             return next((e for e in events if says in e["message"]), None)
 
-        return wait_for(found, f"an event {reason} on {name} that says {says!r}", timeout)
+        return wait_for(found, f"an event {reason} on {name} that says {says!r}")
 
     def delete_claims(self, *names: str) -> None:
         self.kubectl("delete", "pvc", "--wait=false", *(names or ["--all"]))
 
-    def wait_gone(self, timeout: float = 30, pools: Sequence[str] = ()) -> None:
+    def wait_gone(self, timeout: float = 60, pools: Sequence[str] = ()) -> None:
         wait_for(lambda: not self.claims() and not self.volumes(), "claims and volumes to be gone", timeout)
         for pool in [self.pool, *pools]:
             wait_for(lambda pool=pool: not self.images(pool), f"the images of {pool} to be gone", timeout)  # type: ignore[misc] # mypy can't type a lambda with a default
@@ -127,5 +127,5 @@ class World:
     def clean_up(self) -> None:
         self.delete_claims()
         wait_for(lambda: not self.claims(), "claims to be gone")
-        for name in self.classes:
-            self.control_plane.kubectl("delete", "storageclass", name)
+        if self.classes:
+            self.control_plane.kubectl("delete", "storageclass", *self.classes)

@@ -8,6 +8,7 @@ import pytest
 from certs.issue import Names, new_authority, new_leaf
 from tests.webhook.pods import state
 from tests.webhook.running import Contexts, Running, free_port
+from webhook.load import Limits
 from webhook.server import Admission
 from webhook.serving import listening
 
@@ -29,7 +30,8 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
 @pytest.fixture
 async def running(contexts: Contexts) -> AsyncIterator[Running]:
     port = free_port()
-    admission = Admission(state())
+    # Waits as long as a busy machine takes; what it does with those that wait too long has tests of its own.
+    admission = Admission(state(), Limits(lag=30))
     async with (
         listening(admission, "127.0.0.1", port, contexts[0]),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1])) as session,

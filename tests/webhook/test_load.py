@@ -168,7 +168,7 @@ async def test_certificate_directory_is_followed_through_every_state_without_a_f
             status, found = await asyncio.to_thread(process.probe, "readyz")
             return status == 503 and text in found
 
-        await wait_for_async(lambda: says(f"{tmp_path}/tls.crt: No such file"), "what is missing to be told", 60)
+        await wait_for_async(lambda: says(f"{tmp_path}/tls.crt: No such file"), "what is missing to be told")
         mount(tmp_path, Pair(kept.pair().certificate, kept.pair().key))
         await wait_for_async(lambda: says("holds a certificate that can't be served"), "a torn pair to be told")
         mount(tmp_path, current := kept.pair())

@@ -7,18 +7,19 @@ import aiohttp
 from tests.cluster import wait_for_async
 from tests.webhook.pods import body, pod, state
 from tests.webhook.running import APP, JSON, Contexts, Running, free_port, head_of, until
+from webhook.load import Limits
 from webhook.server import Admission
 from webhook.serving import drain, listening
 
 
 async def test_stopping_server_answers_on_asks_clients_to_leave_and_ends_when_it_is_quiet(running: Running) -> None:
-    draining = asyncio.create_task(drain(running.admission, quiet=0.5, deadline=10))
+    draining = asyncio.create_task(drain(running.admission, quiet=1, deadline=10))
     await until(lambda: running.state.stopping, "the server to be stopping")
     async with running.session.post(running.url, data=body(pod(APP)), headers=JSON) as response:
         assert response.status == 200
         assert response.headers["Connection"] == "close"
     assert not draining.done()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await draining
 
 
@@ -31,7 +32,7 @@ async def test_stopping_server_finishes_a_body_that_is_half_sent(running: Runnin
     draining = asyncio.create_task(drain(running.admission, quiet=0.01, deadline=10))
     await until(lambda: running.state.stopping, "the server to be stopping")
     writer.write(content[100:])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert (await reader.read()).startswith(b"HTTP/1.1 200")
         await draining
     writer.close()
@@ -43,7 +44,7 @@ async def test_stopping_server_ends_at_the_deadline(running: Running) -> None:
             await running.post(body(pod(APP)))
 
     asking = asyncio.create_task(keep_asking())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await drain(running.admission, quiet=60, deadline=0.3)
     asking.cancel()
 
@@ -68,7 +69,7 @@ async def test_rolling_restart_under_load_loses_no_request(contexts: Contexts) -
     async def enough() -> bool:
         return answered > done + 100
 
-    first, second = Admission(state()), Admission(state())
+    first, second = (Admission(state(), Limits(lag=30)) for _ in range(2))
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1])) as session,
         listening(second, "127.0.0.1", new, contexts[0]),
