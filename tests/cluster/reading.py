@@ -58,4 +58,4 @@ def shown(answer: Any) -> Any:
         if "items" in answer:
             one.update(apiVersion=answer["apiVersion"], kind=answer["kind"].removesuffix("List"))
         one["metadata"].pop("managedFields", None)
-    return answer
+    return answer | {"apiVersion": "v1", "kind": "List"} if "items" in answer else answer
