@@ -7,12 +7,17 @@ import base64
 import binascii
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from sutler.errors import SutlerError
 
 _MOST_DIGITS = 4000  # Python refuses more than 4300, and no number is ever looked at
+# Python's own bound is another with each release, above that of the functions which then walk through the value.
+_DEEPEST = 100
+# A string that has no end goes to the end: nothing is read twice.
+_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*\\?"?|[{\[]|[}\]]', re.DOTALL)
 MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -43,6 +48,8 @@ def load(content: bytes) -> Any:
         raise NotJsonError("not JSON: it is empty")
     if content.startswith(MARKS):
         raise NotJsonError("not JSON: it begins with a byte order mark; save it as UTF-8 without one")
+    if _deep(content):
+        raise NotJsonError("not JSON: it is nested too deeply")
     try:
         return json.loads(
             content.decode(errors="replace"),
@@ -54,8 +61,6 @@ def load(content: bytes) -> Any:
         if _encoded(content):
             raise NotJsonError("not JSON but the base64 of it: it was encoded once too often") from None
         raise NotJsonError(f"not JSON (line {error.lineno}, column {error.colno})") from None
-    except RecursionError:
-        raise NotJsonError("not JSON: it is nested too deeply") from None
 
 
 def plain(value: Any) -> Any:
@@ -68,6 +73,17 @@ def plain(value: Any) -> Any:
 def folded(name: str) -> str:
     """Equal for names that Go takes for one field: these two letters are s and k to it."""
     return name.lower().replace("\u017f", "s").replace("\u212a", "k")
+
+
+def _deep(content: bytes) -> bool:
+    if content.count(b"{") + content.count(b"[") <= _DEEPEST:
+        return False
+    depth = 0
+    for found in _BRACKETS.finditer(content):
+        depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(found[0], 0)
+        if depth > _DEEPEST:
+            return True
+    return False
 
 
 def _encoded(content: bytes) -> bool:

@@ -319,6 +319,8 @@ def test_import_takes_the_old_form_on_standard_input(sutler: Sutler) -> None:
         ("[]", "not a JSON object"),
         ('{"auths": 3}', "not an object"),
         ('{"auths":' * 5000 + "1" + "}" * 5000, "nested too deeply"),
+        ('{"auths":' * 200 + "1" + "}" * 200, "nested too deeply"),
+        ('{"auths":' + '["' * 2 + '\\"' * 500_000, "not JSON (line 1"),
     ],
 )
 def test_import_of_a_broken_file_brings_nothing(offline: Run, content: str, said: str) -> None:
