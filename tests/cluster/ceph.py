@@ -104,7 +104,7 @@ class Ceph:
         store: memstore forgets everything when its OSD ends.
         release: of SUITES in ceph_programs. Default: what the environment variable CEPH names.
         cipher: of the clients' secrets. Ceph 20 accepts the old "aes" where it was upgraded from an older release, and
-            only "aes256k" where it was made by itself.
+            only "aes256k" where it was made by itself. Default: the newest that the cluster and this machine know.
     """
 
     mon: Process
@@ -118,13 +118,13 @@ class Ceph:
         store: Store = "memstore",
         *,
         release: str | None = None,
-        cipher: Cipher = "aes",
+        cipher: Cipher | None = None,
     ) -> None:
         self.state = state.absolute()
         self.place = place
         self.store = store
         self.release = release or ceph_programs.named()
-        self.cipher = cipher
+        self.cipher = cipher or ("aes256k" if self._knows_aes256k and ceph_programs.clients_know_aes256k() else "aes")
         self.conf = self.state / "ceph.conf"
         self._started: list[Process] = []
 
@@ -253,7 +253,7 @@ class Ceph:
 
     @property
     def _knows_aes256k(self) -> bool:
-        return int(self.release) >= 20
+        return ceph_programs.knows_aes256k(self.release)
 
     def _old_secrets_allowed(self) -> list[str]:
         """For monmaptool: as in a cluster that an older release has made."""

@@ -18,6 +18,7 @@ from tests.cluster.errors import ClusterError
 SUITES = {"16": "bookworm", "18": "trixie", "20": "forky"}
 """By the release, the Debian suite that has it."""
 DEFAULT = "18"
+_AES256K = 20
 PACKAGES = ("ceph-mon", "ceph-mgr", "ceph-osd", "ceph-common", "python3-rados", "python3-rbd")
 _NEEDED = {"ceph-mon": "ceph-mon", "ceph-mgr": "ceph-mgr", "ceph-osd": "ceph-osd", "ceph": "ceph-common"}
 
@@ -68,6 +69,15 @@ def version_of_this_machine() -> str:
     said = subprocess.run(["ceph-mon", "--version"], capture_output=True, text=True, timeout=30, check=True).stdout
     found = re.match(r"ceph version (\S+)", said)
     return found[1] if found else ""
+
+
+def knows_aes256k(release: str) -> bool:
+    """Whether programs of this release read the newer kind of cephx secret."""
+    return int(release or 0) >= _AES256K
+
+
+def clients_know_aes256k() -> bool:
+    return knows_aes256k(of_this_machine())
 
 
 def _choice() -> str:
