@@ -12,6 +12,7 @@ REPOSITORY = Path(__file__).parents[2]
 # What talks to Ceph, and a Kubernetes that runs without a node.
 TESTED = ("tests/ceph", "tests/volumes")
 _MODULES = ("rados", "rbd")
+_PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Client:
@@ -50,7 +51,7 @@ class Client:
         )
         with tempfile.TemporaryDirectory() as folder:
             variables = (f"{name}={value}" for name, value in passed_on(Path(folder)))
-            install: list[str | Path] = ["env", *variables, python, "-m", "pip", "install", "--quiet"]
+            install: list[str | Path] = ["env", "-i", _PATH, *variables, python, "-m", "pip", "install", "--quiet"]
             commands: dict[str, list[str | Path]] = {
                 "making an environment": ["/usr/bin/python3", "-m", "venv", "--clear", self._environment],
                 "installing what is pinned": [*install, "--require-hashes", "--requirement", constraints],
