@@ -27,7 +27,8 @@ class Terminal:
     def of(cls, sutler: Sutler) -> Iterator["Terminal"]:
         ours, theirs = pty.openpty()
         # As its controlling terminal, as at a shell: the tests' own, if they have one, is not to be asked.
-        command = ["setsid", "--ctty", "--wait", *ADD]
+        # Ctrl-C is heard there, also where the tests run in the background of a script, which hears none.
+        command = ["setsid", "--ctty", "--wait", "env", "--default-signal=INT", *ADD]
         process = subprocess.Popen(command, env=sutler.environ, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
         os.set_blocking(ours, False)
