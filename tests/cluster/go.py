@@ -111,6 +111,8 @@ class Testbed:
         go = toolchain(log)
         for kept in _kept_by(go):
             self._check_space(kept)
+        for left in self.folder.glob("build-*"):  # by a build that was killed: this one has the lock
+            shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix="build-", dir=self.folder) as work:
             # Not in the temporary folder, which is memory on newer Debians.
             path = f"{go.parent}{os.pathsep}{os.environ['PATH']}"
