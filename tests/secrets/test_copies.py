@@ -324,10 +324,11 @@ def test_copy_that_was_a_source_goes_when_it_is_one_no_more(cluster: Cluster) ->
     """Of a chain of three, whose mappings go in an order in which each copy outlives its mapping."""
     cluster.kubectl("label", "namespace", OWN, f"test={cluster.prefix}", "--overwrite")
     base = cluster.mapping("base", copy_from=cluster.source("source", FIRST))
+    cluster.told(base, "Synced")  # a Secret that is a source already is never made
     middle = cluster.mapping("middle", copy_from=base)
+    cluster.told(middle, "Synced")
     last = cluster.mapping("last", copy_from=middle)
-    for mapping in (base, middle, last):
-        cluster.told(mapping, "Synced")
+    cluster.told(last, "Synced")
     cluster.unmap(base)
     cluster.unmap(middle)
     wait_for(lambda: not cluster.control_plane.kubectl("get", "registrymapping", base, "--ignore-not-found"), "its end")
