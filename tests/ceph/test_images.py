@@ -210,13 +210,13 @@ async def test_full_pool_fails_at_once_and_can_still_be_emptied(images: Pool, ce
 
 
 @pytest.mark.usefixtures("remembered")
-async def test_one_create_costs_at_most_eight_osd_operations(images: Pool, ceph: Ceph) -> None:
+async def test_one_create_costs_at_most_nine_osd_operations(images: Pool, ceph: Ceph) -> None:
     await create(images, replace(SPEC, name="first"))  # what only a new pool and a new connection need
 
     before = await sent(images, ceph)
     await asyncio.gather(*(create(images, replace(SPEC, name=f"image-{n}")) for n in range(20)))
     cost = (await sent(images, ceph) - before - 1) / 20
-    assert cost <= 8, cost
+    assert cost <= 9, cost
 
 
 @pytest.mark.usefixtures("remembered")
