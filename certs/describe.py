@@ -7,13 +7,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from certs import issue
-from certs.contents import Contents, bundle_of, why_leaf_is_unusable
-from certs.issue import CertificateError, Names
+from certs import pki
+from certs.pki import CertificateError, ServerNames
+from certs.rotation import CertificateSecret, bundle_of, why_leaf_is_unusable
 
 
 @dataclass(frozen=True)
-class Described:
+class CertificateSummary:
     """One certificate."""
 
     name: str
@@ -31,24 +31,24 @@ class Described:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredCertificates:
     """What the certificate's Secret holds."""
 
-    authorities: tuple[Described, ...]
+    authorities: tuple[CertificateSummary, ...]
     """The first one signs, the others are still trusted."""
-    leaf: Described | None
+    leaf: CertificateSummary | None
     unusable: str
     """Why nobody can be served with the leaf; empty if it is fine."""
     changing: bool
     """A change of CA is under way: there are two, or the leaf is not the first one's yet."""
 
 
-def describe(contents: Contents, names: Names, now: dt.datetime) -> Stored:
+def describe(contents: CertificateSecret, names: ServerNames, now: dt.datetime) -> StoredCertificates:
     """`names` are what the leaf has to be for; none, where nobody knows."""
     bundle = bundle_of(contents)
     leaf = _read(contents.leaf.certificate)
-    signed = leaf is not None and bool(bundle) and issue.signed_by(leaf, bundle[0])
-    return Stored(
+    signed = leaf is not None and bool(bundle) and pki.signed_by(leaf, bundle[0])
+    return StoredCertificates(
         authorities=tuple(map(_described, bundle)),
         leaf=None if leaf is None else _described(leaf),
         unusable=why_leaf_is_unusable(contents.leaf, bundle, names, now),
@@ -64,24 +64,24 @@ def why_untrusted(leaf: bytes, bundle: bytes) -> str:
     if not bundle:
         return "it is empty"
     try:
-        authorities = issue.read_bundle(bundle)
+        authorities = pki.read_bundle(bundle)
     except CertificateError as error:
         return f"it is {error}"
-    if not any(issue.signed_by(certificate, authority) for authority in authorities):
+    if not any(pki.signed_by(certificate, authority) for authority in authorities):
         return "none of its CAs has signed the certificate"
     return ""
 
 
 def _read(pem: bytes) -> x509.Certificate | None:
     try:
-        return issue.read_certificate(pem)
+        return pki.read_certificate(pem)
     except CertificateError:
         return None
 
 
-def _described(certificate: x509.Certificate) -> Described:
+def _described(certificate: x509.Certificate) -> CertificateSummary:
     begins, expires = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return Described(
+    return CertificateSummary(
         name=_common_name(certificate.subject),
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
         begins=begins,

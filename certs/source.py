@@ -5,7 +5,7 @@ import ssl
 from abc import ABC, abstractmethod
 from typing import NoReturn
 
-from certs.context import LiveContext
+from certs.tls_context import ReloadableContext
 from sutler import log
 
 RETRY_INTERVAL = 2.0
@@ -14,14 +14,14 @@ RETRY_INTERVAL = 2.0
 _log = log.get(__name__)
 
 
-class Source(ABC):
+class CertificateSource(ABC):
     """Give `context` to the server, keep `run()` running beside it, show `ready()` to whoever asks.
 
     What a kind of source adds is `refresh`: one look, after which the newest usable pair is served.
     """
 
     def __init__(self, poll_interval: float) -> None:
-        self._live = LiveContext()
+        self._live = ReloadableContext()
         self._poll_interval = poll_interval
         self._problem: str | None = None
 

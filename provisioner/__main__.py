@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from sutler import process
+from sutler import runtime
 from sutler.errors import SutlerError
 
 USAGE = "usage: python -m provisioner {secrets,volumes,api} [--help] [--FLAG VALUE]..."
@@ -17,11 +17,11 @@ def main(arguments: Sequence[str]) -> int:
     # Imported only when needed: the secrets controller runs where there is no Ceph, and must never be able to use it.
     match arguments:
         case ["secrets", *rest]:
-            from provisioner.secrets.process import SecretsSettings  # noqa: PLC0415
-            from provisioner.secrets.process import main as secrets  # noqa: PLC0415
+            from provisioner.secrets.main import SecretsSettings  # noqa: PLC0415
+            from provisioner.secrets.main import main as secrets  # noqa: PLC0415
 
             chosen = SecretsSettings.from_arguments(rest, program="provisioner secrets")
-            return process.run(lambda: secrets(chosen), settings=chosen)
+            return runtime.run(lambda: secrets(chosen), settings=chosen)
         case ["volumes", *rest]:
             _volumes(rest)
         case ["api", *rest]:
@@ -35,24 +35,24 @@ def main(arguments: Sequence[str]) -> int:
 
 def _volumes(arguments: Sequence[str]) -> NoReturn:
     try:
-        from provisioner.volumes.process import VolumesSettings  # noqa: PLC0415
-        from provisioner.volumes.process import main as volumes  # noqa: PLC0415
+        from provisioner.volumes.main import VolumesSettings  # noqa: PLC0415
+        from provisioner.volumes.main import main as volumes  # noqa: PLC0415
     except SutlerError as error:  # a missing rados or rbd
         print(f"provisioner volumes: {error}", file=sys.stderr)
         sys.exit(1)
     settings = VolumesSettings.from_arguments(arguments, program="provisioner volumes")
-    _leave(process.run(lambda: volumes(settings), settings=settings))
+    _leave(runtime.run(lambda: volumes(settings), settings=settings))
 
 
 def _api(arguments: Sequence[str]) -> NoReturn:
     try:
-        from provisioner.api.process import ApiSettings  # noqa: PLC0415
-        from provisioner.api.process import main as api  # noqa: PLC0415
+        from provisioner.api.main import ApiSettings  # noqa: PLC0415
+        from provisioner.api.main import main as api  # noqa: PLC0415
     except SutlerError as error:
         print(f"provisioner api: {error}", file=sys.stderr)
         sys.exit(1)
     settings = ApiSettings.from_arguments(arguments, program="provisioner api")
-    _leave(process.run(lambda: api(settings), settings=settings))
+    _leave(runtime.run(lambda: api(settings), settings=settings))
 
 
 def _leave(status: int) -> NoReturn:

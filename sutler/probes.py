@@ -17,13 +17,13 @@ HEALTHZ, READYZ, METRICS = "healthz", "readyz", "metrics"
 _TEXT = "text/plain; charset=utf-8"
 
 
-class Answer(NamedTuple):
+class ProbeResult(NamedTuple):
     body: bytes
     status: int = 200
     content_type: str = _TEXT
 
 
-Ask = Callable[[str, str], Awaitable[Answer]]
+Ask = Callable[[str, str], Awaitable[ProbeResult]]
 """What (one of the three) in which format (an Accept header; it matters for metrics only)."""
 
 
@@ -68,23 +68,23 @@ def application(ask: Ask) -> web.Application:
 
 
 def of_this_process(ready: Mapping[str, Check]) -> Ask:
-    async def ask(what: str, accept: str) -> Answer:
+    async def ask(what: str, accept: str) -> ProbeResult:
         return answer(what, ready, accept)
 
     return ask
 
 
-def answer(what: str, ready: Mapping[str, Check], accept: str = "") -> Answer:
+def answer(what: str, ready: Mapping[str, Check], accept: str = "") -> ProbeResult:
     if what == METRICS:
         encode, content_type = choose_encoder(accept)
-        return Answer(encode(REGISTRY), content_type=content_type)
+        return ProbeResult(encode(REGISTRY), content_type=content_type)
     if what == READYZ:
         return verdict(f"{name}: {reason}" for name, check in ready.items() if (reason := check()) is not None)
     # That it is answered at all shows that the event loop turns.
     return verdict(())
 
 
-def verdict(reasons: Iterable[str]) -> Answer:
+def verdict(reasons: Iterable[str]) -> ProbeResult:
     """What speaks against it, one a line."""
     text = "\n".join(reasons)
-    return Answer(f"{text or 'ok'}\n".encode(), status=503 if text else 200)
+    return ProbeResult(f"{text or 'ok'}\n".encode(), status=503 if text else 200)

@@ -8,7 +8,7 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from sutler.cli import main
+from sutler.cli.main import main
 
 
 def command(*arguments: str, environ: Mapping[str, str], stdin: str = "") -> tuple[int, str, str]:

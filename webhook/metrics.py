@@ -19,7 +19,7 @@ BAD_REQUEST, OVERLOADED, NOT_READY, ERROR = "bad_request", "overloaded", "not_re
 """Outcomes of what was not decided, besides those of decide.Outcome."""
 
 
-class Tally(Collector):
+class AdmissionMetrics(Collector):
     """Written by the event loop, read by it too when /metrics is asked for."""
 
     def __init__(self, outcomes: Iterable[str]) -> None:
@@ -75,7 +75,7 @@ class Tally(Collector):
             yield bound, total
 
 
-def register(outcomes: Iterable[str]) -> Tally:
-    tally = Tally((*outcomes, BAD_REQUEST, OVERLOADED, NOT_READY, ERROR))
+def register(outcomes: Iterable[str]) -> AdmissionMetrics:
+    tally = AdmissionMetrics((*outcomes, BAD_REQUEST, OVERLOADED, NOT_READY, ERROR))
     REGISTRY.register(tally)
     return tally

@@ -43,7 +43,7 @@ class Volume(Struct, gc=False):
     image: ImageSource | None = None
 
 
-class SecretReference(Struct, gc=False):
+class LocalObjectReference(Struct, gc=False):
     name: str | None = None
 
 
@@ -53,7 +53,7 @@ class PodSpec(Struct, gc=False, rename="camel"):
     containers: list[Container | None] | None = None
     ephemeral_containers: list[Container | None] | None = None
     service_account_name: str | None = None
-    image_pull_secrets: list[SecretReference | None] | None = None
+    image_pull_secrets: list[LocalObjectReference | None] | None = None
 
     def images(self) -> tuple[str, ...]:
         """Everything that the kubelet pulls for the Pod, each once."""
@@ -72,7 +72,7 @@ class PodSpec(Struct, gc=False, rename="camel"):
         return tuple((reference and reference.name) or "" for reference in self.image_pull_secrets)
 
 
-class Pod(Struct, gc=False):
+class ReviewedPod(Struct, gc=False):
     metadata: Metadata | None = None
     spec: PodSpec | None = None
 
@@ -82,19 +82,19 @@ class GroupVersionResource(Struct, gc=False):
     resource: str = ""
 
 
-class Request(Struct, gc=False, rename="camel"):
+class ReviewRequest(Struct, gc=False, rename="camel"):
     uid: str = ""
     resource: GroupVersionResource | None = None
     sub_resource: str | None = None
     namespace: str | None = None
     operation: str = ""
-    object: Pod | None = None
+    object: ReviewedPod | None = None
     old_object: Raw | UnsetType = UNSET
 
-    def old_pod(self) -> Pod:
+    def old_pod(self) -> ReviewedPod:
         """Decoded only when asked for. Raises ReviewError."""
         try:
-            return (_pod.decode(self.old_object) if self.old_object else None) or Pod()
+            return (_pod.decode(self.old_object) if self.old_object else None) or ReviewedPod()
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ReviewError(f"request.oldObject is not a Pod: {error}") from None
 
@@ -102,10 +102,10 @@ class Request(Struct, gc=False, rename="camel"):
 class Review(Struct, gc=False, rename="camel"):
     kind: str = ""
     api_version: str = ""
-    request: Request | None = None
+    request: ReviewRequest | None = None
 
 
-class Verdict(Struct, gc=False, omit_defaults=True, rename="camel"):
+class ReviewResponse(Struct, gc=False, omit_defaults=True, rename="camel"):
     """A response without its uid. Never anything but allowed; `patch` and `patch_type` come together or not at all."""
 
     allowed: bool = field(default_factory=lambda: True)  # a plain default would be left out
@@ -116,12 +116,12 @@ class Verdict(Struct, gc=False, omit_defaults=True, rename="camel"):
 
 
 _review = msgspec.json.Decoder(Review)
-_pod = msgspec.json.Decoder(Pod | None)
+_pod = msgspec.json.Decoder(ReviewedPod | None)
 _encoder = msgspec.json.Encoder()
 _HEAD = b'{"apiVersion":"%b","kind":"AdmissionReview","response":{"uid":' % API_VERSION.encode()
 
 
-def decode(body: bytes) -> Request:
+def decode(body: bytes) -> ReviewRequest:
     """Raises ReviewError."""
     try:
         review = _review.decode(body)
@@ -142,7 +142,7 @@ def decode(body: bytes) -> Request:
     return request
 
 
-def encode(verdict: Verdict) -> bytes:
+def encode(verdict: ReviewResponse) -> bytes:
     """All of an answer but its beginning: see `answer`."""
     return b"," + _encoder.encode(verdict)[1:] + b"}"
 

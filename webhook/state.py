@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sutler.registry import MappingIndex
+from sutler.registry.index import MappingIndex
 from sutler.registry.injection import Account, Labels, read_account
 from sutler.registry.mapping import Mapping as RegistryMapping
 
 
-class Trouble(NamedTuple):
+class StateProblem(NamedTuple):
     """Why a mapping's Secret may not be in a namespace."""
 
     text: str
@@ -33,11 +33,11 @@ async def _unknown(_namespace: str) -> Labels | None:
 
 
 @dataclass(slots=True)
-class State:
+class WebhookState:
     """Read at every request. What it holds is swapped whole or kept up to date by a reflector, never half changed."""
 
     index: MappingIndex = field(default_factory=MappingIndex)
-    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    troubles: Mapping[str, StateProblem] = field(default_factory=dict)
     """By mapping that is not ready."""
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
@@ -53,6 +53,6 @@ class State:
         return self.accounts.get(f"{namespace}/{name}", UNRESTRICTED)
 
     @classmethod
-    def fixed(cls, mappings: Iterable[RegistryMapping], namespaces: Mapping[str, Labels]) -> "State":
+    def fixed(cls, mappings: Iterable[RegistryMapping], namespaces: Mapping[str, Labels]) -> "WebhookState":
         """Without any API server."""
         return cls(index=MappingIndex(mappings), namespaces=namespaces)

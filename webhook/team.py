@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from sutler import probes
 from sutler.errors import SutlerError
-from sutler.probes import Answer, Check
+from sutler.probes import Check, ProbeResult
 
 _STOP = "stop"
 _DOUBLE = 8
@@ -77,7 +77,7 @@ class Channel:
         self._pid = pid
         self._socket = channel
         self._numbers = itertools.count()
-        self._asked: dict[int, asyncio.Future[Answer]] = {}
+        self._asked: dict[int, asyncio.Future[ProbeResult]] = {}
         self._writer: asyncio.StreamWriter | None = None
         self.ended = False
 
@@ -89,7 +89,7 @@ class Channel:
         reader, self._writer = await asyncio.open_connection(sock=self._socket)
         while line := await reader.readline():
             number, status, size = map(int, line.split())
-            found = Answer(await reader.readexactly(size), status)
+            found = ProbeResult(await reader.readexactly(size), status)
             # One who has waited too long has gone.
             if (asked := self._asked.pop(number, None)) is not None and not asked.done():
                 asked.set_result(found)
@@ -97,7 +97,7 @@ class Channel:
         self.ended = True
         raise WorkerEnded(f"{self.name} has ended with status {os.waitstatus_to_exitcode(status)}")
 
-    async def ask(self, what: str) -> Answer:
+    async def ask(self, what: str) -> ProbeResult:
         number = next(self._numbers)
         self._asked[number] = asyncio.get_running_loop().create_future()
         try:

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 
-from sutler import log, probes, process
-from sutler.probes import Answer
+from sutler import log, probes, runtime
+from sutler.probes import ProbeResult
 from webhook.exposition import merged
 from webhook.settings import WebhookSettings
 from webhook.team import Channel, Clock, Member
@@ -39,10 +39,10 @@ def run(settings: WebhookSettings, serve: Serve) -> int:
             for other in channels:
                 other.close()
             log.bind(worker=number)
-            os._exit(process.run(partial(serve, settings, Member(number, theirs, clock)), settings=settings))
+            os._exit(runtime.run(partial(serve, settings, Member(number, theirs, clock)), settings=settings))
         theirs.close()
         channels.append(Channel(number, pid, ours))
-    return process.run(partial(_supervise, settings, channels), settings=settings)
+    return runtime.run(partial(_supervise, settings, channels), settings=settings)
 
 
 async def _supervise(settings: WebhookSettings, channels: Sequence[Channel]) -> None:
@@ -51,7 +51,7 @@ async def _supervise(settings: WebhookSettings, channels: Sequence[Channel]) -> 
     listening = [asyncio.create_task(channel.listen()) for channel in channels]
     watched = [(channel.name, _watched(task)) for channel, task in zip(channels, listening, strict=True)]
     try:
-        await process.guard(("probes", _watched(probing)), *watched)
+        await runtime.guard(("probes", _watched(probing)), *watched)
     finally:
         # Also when one has ended by itself: the others go on answering until nobody asks them any more.
         team.stopping = True
@@ -74,14 +74,14 @@ class _Team:
         self._channels = channels
         self.stopping = False
 
-    async def ask(self, what: str, accept: str) -> Answer:
+    async def ask(self, what: str, accept: str) -> ProbeResult:
         """What all of them say together: alive and ready only if each is."""
         del accept
         if self.stopping and what == probes.READYZ:
             return probes.verdict(["process: stopping"])
         answers = await asyncio.gather(*(self._ask(channel, what) for channel in self._channels))
         if what == probes.METRICS:
-            return Answer(
+            return ProbeResult(
                 merged({str(number): each.body.decode() for number, each in answers if each.status == HTTPStatus.OK})
             )
         return probes.verdict(
@@ -91,7 +91,7 @@ class _Team:
             for line in each.body.decode().splitlines()
         )
 
-    async def _ask(self, channel: Channel, what: str) -> tuple[int, Answer]:
+    async def _ask(self, channel: Channel, what: str) -> tuple[int, ProbeResult]:
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 return channel.number, await channel.ask(what)

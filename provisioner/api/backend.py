@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from provisioner.api import operations
-from provisioner.api.endpoint import Answer, Ask
-from provisioner.api.operations import Operation, Operations, Target
-from provisioner.api.problem import Kind, ProblemError
-from provisioner.api.queueing import Queueing
-from provisioner.api.turns import Turns
+from provisioner.api.endpoint import EndpointResult, RequestContext
+from provisioner.api.image_locks import ImageLocks
+from provisioner.api.operations import Operation, Operations, OperationTarget
+from provisioner.api.problem import ProblemError, ProblemKind
+from provisioner.api.work_scheduler import WorkScheduler
 from provisioner.ceph import images
-from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import CephError, PoolMissing
-from provisioner.ceph.headers import Header
-from provisioner.ceph.progress import Cancelled, Progress
-from provisioner.ceph.trashcan import Thrown
+from provisioner.ceph.image_header import ImageHeader
+from provisioner.ceph.removal_progress import Cancelled, Progress
+from provisioner.ceph.trash import TrashEntry
 
 _LOOK = 5.0
 """Seconds after which it is asked whether the pool of long work is still there."""
 
 T = TypeVar("T")
-P = TypeVar("P", bound=Header | Thrown | None)
+P = TypeVar("P", bound=ImageHeader | TrashEntry | None)
 Prepare = Callable[[Connection, Any], P]
 """Called with the connection and the pool."""
 Work = Callable[[Connection, Any, P, str, Progress], None]
@@ -33,7 +33,7 @@ Work = Callable[[Connection, Any, P, str, Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ImagePlace:
     """A pool, or a RADOS namespace in it."""
 
     pool: str
@@ -44,24 +44,24 @@ class Place:
 
 
 class Backend:
-    def __init__(self, cluster: Cluster, pools: Cluster | None) -> None:
+    def __init__(self, cluster: CephCluster, pools: CephCluster | None) -> None:
         """`pools`: with the credential that may make and delete pools, if there is one."""
         self.cluster = cluster
         self._pools = pools
         self.operations = Operations()
-        self._turns = Turns()
-        self._queueing = Queueing(cluster.settings.removals)
+        self._turns = ImageLocks()
+        self._queueing = WorkScheduler(cluster.settings.removals)
 
-    async def read(self, operation: str, place: Place, work: Callable[[Connection, Any], T]) -> T:
+    async def read(self, operation: str, place: ImagePlace, work: Callable[[Connection, Any], T]) -> T:
         return await self.cluster.run(operation, _inside(place, work), pool=place.pool)
 
-    async def change(self, operation: str, place: Place, image: str, work: Callable[[Connection, Any], T]) -> T:
+    async def change(self, operation: str, place: ImagePlace, image: str, work: Callable[[Connection, Any], T]) -> T:
         """A quick change: whoever comes second waits for the first."""
         async with self._turns.of(place.key(image)):
             return await self._do(operation, place, image, work)
 
     async def run_long(
-        self, ask: Ask, kind: str, place: Place, image: str, *, prepare: Prepare[P], work: Work[P]
+        self, ask: RequestContext, kind: str, place: ImagePlace, image: str, *, prepare: Prepare[P], work: Work[P]
     ) -> Operation:
         """`prepare` may refuse, within the request; then `work` begins, and goes on whoever waits for it."""
         async with AsyncExitStack() as stack:
@@ -83,14 +83,14 @@ class Backend:
                 finally:
                     turn.operation = None
 
-        target = Target(kind, place.pool, place.namespace, image, prepared.id if prepared is not None else "")
+        target = OperationTarget(kind, place.pool, place.namespace, image, prepared.id if prepared is not None else "")
         turn.operation = self.operations.start(target, ask.user.name, go_on)
         return turn.operation
 
     async def pool_change(self, operation: str, name: str, work: Callable[[Connection], T]) -> T:
         if self._pools is None:
             raise ProblemError(
-                Kind.FORBIDDEN,
+                ProblemKind.FORBIDDEN,
                 "this service has no Ceph credential that may make, change or delete pools",
                 accepted="started with --pools-user and that user's keyring",
             )
@@ -101,7 +101,7 @@ class Backend:
     async def _long(
         self,
         kind: str,
-        place: Place,
+        place: ImagePlace,
         image: str,
         work: Callable[[Connection, Any, Progress], T],
         progress: Progress,
@@ -141,16 +141,16 @@ class Backend:
         finally:
             looking.cancel()
 
-    async def _do(self, operation: str, place: Place, image: str, work: Callable[[Connection, Any], T]) -> T:
+    async def _do(self, operation: str, place: ImagePlace, image: str, work: Callable[[Connection, Any], T]) -> T:
         return await self.cluster.run(operation, _inside(place, work), key=place.key(image), pool=place.pool)
 
 
-def _objects(prepared: Header | Thrown | None) -> int:
-    header = prepared.header if isinstance(prepared, Thrown) else prepared
+def _objects(prepared: ImageHeader | TrashEntry | None) -> int:
+    header = prepared.header if isinstance(prepared, TrashEntry) else prepared
     return header.objects if header is not None else 0
 
 
-def _inside(place: Place, work: Callable[[Connection, Any], T]) -> Callable[[Connection], T]:
+def _inside(place: ImagePlace, work: Callable[[Connection, Any], T]) -> Callable[[Connection], T]:
     def run(connection: Connection) -> T:
         ioctx = connection.ioctx(place.pool, place.namespace)
         images.require_namespace(ioctx, place.namespace)
@@ -159,12 +159,14 @@ def _inside(place: Place, work: Callable[[Connection, Any], T]) -> Callable[[Con
     return run
 
 
-async def answered(operation: Operation, ask: Ask, finished: Callable[[], Awaitable[Answer]]) -> Answer:
+async def answered(
+    operation: Operation, ask: RequestContext, finished: Callable[[], Awaitable[EndpointResult]]
+) -> EndpointResult:
     """`finished` if it is done soon enough, else 202 and where to ask."""
     if not await operations.finished_within(operation, ask.wait):
         operation.outlives = True
         headers = {"Location": operations.path(operation), "Retry-After": "1"}
-        return Answer(202, operation.shown(), headers)
+        return EndpointResult(202, operation.shown(), headers)
     if operation.error is not None:
         raise operation.error
     return await finished()

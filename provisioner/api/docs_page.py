@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from provisioner.api.problem import Kind
+from provisioner.api.problem import ProblemKind
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -90,7 +90,9 @@ def _field(schema: Mapping[str, Any], name: str, property_: Mapping[str, Any]) -
 
 
 def _problems() -> str:
-    rows = ((f'<code id="{kind.slug}">{kind.slug}</code>', str(kind.status), escape(kind.title)) for kind in Kind)
+    rows = (
+        (f'<code id="{kind.slug}">{kind.slug}</code>', str(kind.status), escape(kind.title)) for kind in ProblemKind
+    )
     table = _table("Problems", ("type", "Status", "Title"), rows)
     return f'<section id="problems"><h2>Problems</h2>{table}</section>'
 

@@ -7,32 +7,32 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel
 
-from provisioner.api.access import Right, User
-from provisioner.api.problem import Kind
-from provisioner.api.schemas.base import Asked, Shown
-from provisioner.api.schemas.common import Nothing
+from provisioner.api.authorization import Permission, User
+from provisioner.api.problem import ProblemKind
+from provisioner.api.schemas.common import NoFields
+from provisioner.api.schemas.fields import RequestModel, ResponseModel
 
 BASE = "/api/v1"
 
-F = TypeVar("F", bound=Callable[..., Awaitable["Answer"]])
+F = TypeVar("F", bound=Callable[..., Awaitable["EndpointResult"]])
 
 # Every endpoint may answer with these.
 ALWAYS = (
-    Kind.MALFORMED,
-    Kind.UNAUTHENTICATED,
-    Kind.FORBIDDEN,
-    Kind.INVALID,
-    Kind.CEPH,
-    Kind.UNAVAILABLE,
-    Kind.TIMEOUT,
+    ProblemKind.MALFORMED,
+    ProblemKind.UNAUTHENTICATED,
+    ProblemKind.FORBIDDEN,
+    ProblemKind.INVALID,
+    ProblemKind.CEPH,
+    ProblemKind.UNAVAILABLE,
+    ProblemKind.TIMEOUT,
 )
-WITH_BODY = (Kind.TOO_LARGE, Kind.MEDIA_TYPE)
-CHANGES = (Kind.NOT_FOUND, Kind.IN_USE, Kind.CHANGED, Kind.NO_SPACE)
+WITH_BODY = (ProblemKind.TOO_LARGE, ProblemKind.MEDIA_TYPE)
+CHANGES = (ProblemKind.NOT_FOUND, ProblemKind.IN_USE, ProblemKind.CHANGED, ProblemKind.NO_SPACE)
 """Kind.IN_USE stands for all of status 409."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class RequestContext:
     """What a handler knows of the request besides its parameters."""
 
     user: User
@@ -43,13 +43,13 @@ class Ask:
     """Seconds after which an operation that still runs is answered with 202."""
     minimal: bool
     """Nothing more is wanted than that it is done."""
-    may: Callable[[Right, str | None], Awaitable[bool]]
+    may: Callable[[Permission, str | None], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EndpointResult:
     status: int
-    body: Shown | None = None
+    body: ResponseModel | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     note: str | None = None
     """For the audit's line: what came of the change besides that it was done."""
@@ -60,7 +60,7 @@ class Result:
     """A status that means success: what it says and what comes with it."""
 
     text: str
-    body: type[Shown] | None = None
+    body: type[ResponseModel] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """Name → description."""
     links: tuple["Link", ...] = ()
@@ -80,14 +80,14 @@ class Endpoint:
     method: str
     path: str
     """Below BASE."""
-    right: Right | None
+    right: Permission | None
     """None: whoever is known."""
     results: Mapping[int, Result]
-    problems: tuple[Kind, ...]
-    function: Callable[..., Awaitable[Answer]]
-    path_model: type[Asked]
-    query_model: type[Asked]
-    body_model: type[Asked] | None
+    problems: tuple[ProblemKind, ...]
+    function: Callable[..., Awaitable[EndpointResult]]
+    path_model: type[RequestModel]
+    query_model: type[RequestModel]
+    body_model: type[RequestModel] | None
     parameters: frozenset[str]
     """Of the function."""
     takes_version: bool
@@ -110,17 +110,17 @@ class Endpoint:
         return inspect.getdoc(self.function) or ""
 
     @property
-    def statuses(self) -> tuple[Kind, ...]:
+    def statuses(self) -> tuple[ProblemKind, ...]:
         return tuple(dict.fromkeys((*ALWAYS, *self.problems, *(WITH_BODY if self.body_model else ()))))
 
 
 def endpoint(
     method: str,
     path: str,
-    right: Right | None,
+    right: Permission | None,
     results: Mapping[int, Result],
     *,
-    problems: tuple[Kind, ...] = (),
+    problems: tuple[ProblemKind, ...] = (),
     brief: bool = False,
 ) -> Callable[[F], F]:
     """Marks a method as an endpoint. Its parameters `path`, `query` and `body` say by their types what is accepted."""
@@ -135,11 +135,11 @@ def endpoint(
             results=results,
             problems=problems,
             function=function,
-            path_model=hints.get("path", Nothing),
-            query_model=hints.get("query", Nothing),
+            path_model=hints.get("path", NoFields),
+            query_model=hints.get("query", NoFields),
             body_model=hints.get("body"),
             parameters=frozenset(hints) - {"return"},
-            takes_version=Kind.CHANGED in problems,
+            takes_version=ProblemKind.CHANGED in problems,
             can_wait=accepted,
             can_be_brief=brief,
         )

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote, urlencode
 
-from provisioner.api.backend import Place
+from provisioner.api.backend import ImagePlace
 from provisioner.api.endpoint import BASE
 
 
@@ -10,7 +10,7 @@ def pool(name: str) -> str:
     return f"{BASE}/pools/{quote(name, safe='')}"
 
 
-def image(place: Place, name: str, *below: str) -> str:
+def image(place: ImagePlace, name: str, *below: str) -> str:
     parts = [pool(place.pool), "images", *(quote(part, safe="") for part in (name, *below))]
     query = f"?{urlencode({'namespace': place.namespace})}" if place.namespace else ""
     return "/".join(parts) + query

@@ -7,14 +7,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from provisioner.api.endpoint import BASE, Endpoint, Result, models
-from provisioner.api.problem import CONTENT_TYPE, Kind
-from provisioner.api.schemas.common import Problem
+from provisioner.api.problem import CONTENT_TYPE, ProblemKind
+from provisioner.api.schemas.common import ProblemDocument
 
 _REFERENCE = "#/components/schemas/{model}"
 _PROBLEM_HEADERS = {
-    Kind.UNAUTHENTICATED: {"WWW-Authenticate": "How to say who you are."},
-    Kind.UNAVAILABLE: {"Retry-After": "Seconds; asking sooner is answered the same way."},
-    Kind.TIMEOUT: {"Retry-After": "Seconds; a change may or may not have been done by then: look first."},
+    ProblemKind.UNAUTHENTICATED: {"WWW-Authenticate": "How to say who you are."},
+    ProblemKind.UNAVAILABLE: {"Retry-After": "Seconds; asking sooner is answered the same way."},
+    ProblemKind.TIMEOUT: {"Retry-After": "Seconds; a change may or may not have been done by then: look first."},
 }
 VERSION = "1.0.0"
 """Of the API, not of Sutler."""
@@ -149,11 +149,11 @@ def _result(result: Result) -> dict[str, Any]:
     return response
 
 
-def _problem(kind: Kind) -> dict[str, Any]:
-    titles = [other.title for other in Kind if other.status == kind.status]
+def _problem(kind: ProblemKind) -> dict[str, Any]:
+    titles = [other.title for other in ProblemKind if other.status == kind.status]
     response: dict[str, Any] = {
         "description": ", or: ".join(titles),
-        "content": {CONTENT_TYPE: {"schema": _reference(Problem)}},
+        "content": {CONTENT_TYPE: {"schema": _reference(ProblemDocument)}},
     }
     if headers := _PROBLEM_HEADERS.get(kind):
         response["headers"] = _headers(headers)
@@ -170,7 +170,7 @@ def _reference(model: type[BaseModel]) -> dict[str, str]:
 
 def _schemas(found: Iterable[Endpoint]) -> dict[str, Any]:
     asked = {endpoint.body_model for endpoint in found if endpoint.body_model is not None}
-    shown = {model for endpoint in found for model in models(endpoint)} - asked | {Problem}
+    shown = {model for endpoint in found for model in models(endpoint)} - asked | {ProblemDocument}
     wanted = [*((model, "validation") for model in asked), *((model, "serialization") for model in shown)]
     wanted.sort(key=lambda one: one[0].__name__)
     _, schemas = models_json_schema(wanted, ref_template=_REFERENCE)  # type: ignore[arg-type] # literals, widened by the list

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 
 from provisioner.api import audit, problem
 from provisioner.api.endpoint import BASE
-from provisioner.api.schemas.shown import OperationShown, State
-from provisioner.ceph.progress import Cancelled, Progress
+from provisioner.api.schemas.responses import OperationResponse, OperationState
+from provisioner.ceph.removal_progress import Cancelled, Progress
 from sutler import log
 from sutler.errors import SutlerError
 
@@ -32,7 +32,7 @@ _CANCELLABLE = frozenset({"remove", "purge", "flatten"})
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class OperationTarget:
     """What an operation is about; goes into its identifier."""
 
     kind: str
@@ -46,7 +46,7 @@ class Target:
         return base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).rstrip(b"=").decode()
 
 
-def read_identifier(text: str) -> tuple[Target, int] | None:
+def read_identifier(text: str) -> tuple[OperationTarget, int] | None:
     """The other way round; None for what we have never given out."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
@@ -56,16 +56,16 @@ def read_identifier(text: str) -> tuple[Target, int] | None:
     texts = (kind, pool, namespace, image, image_id)
     if not all(isinstance(one, str) for one in texts) or not isinstance(started, int) or not 0 <= started < 2**32:
         return None
-    return Target(*texts), started
+    return OperationTarget(*texts), started
 
 
 @dataclass(slots=True)
 class Operation:
     id: str
-    target: Target
+    target: OperationTarget
     by: str
     started: int
-    state: State = State.RUNNING
+    state: OperationState = OperationState.RUNNING
     progress: float | None = None
     cancelled: bool = False
     outlives: bool = False
@@ -77,7 +77,7 @@ class Operation:
 
     @property
     def cancellable(self) -> bool:
-        return self.state is State.RUNNING and self.target.kind in _CANCELLABLE
+        return self.state is OperationState.RUNNING and self.target.kind in _CANCELLABLE
 
     def report(self, share: float) -> None:
         """Called by librbd's threads, thousands of times a second."""
@@ -85,15 +85,15 @@ class Operation:
         if self.cancelled:
             raise Cancelled("it was cancelled")
 
-    def shown(self) -> OperationShown:
-        return OperationShown(
+    def shown(self) -> OperationResponse:
+        return OperationResponse(
             id=self.id,
             kind=self.target.kind,
             pool=self.target.pool,
             namespace=self.target.namespace,
             image=self.target.image,
             state=self.state,
-            progress=1.0 if self.state is State.SUCCEEDED else self.progress,
+            progress=1.0 if self.state is OperationState.SUCCEEDED else self.progress,
             cancellable=self.cancellable,
             detail=str(self.error) if self.error else None,
             status=self.error.kind.status if self.error else None,
@@ -108,7 +108,7 @@ class Operations:
         self._known: OrderedDict[str, Operation] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, target: Target, by: str, work: Callable[[str, Progress], Awaitable[None]]) -> Operation:
+    def start(self, target: OperationTarget, by: str, work: Callable[[str, Progress], Awaitable[None]]) -> Operation:
         """Runs `work` with the operation's identifier and its progress, whoever waits for it."""
         self._forget()
         now = int(time.time())
@@ -124,7 +124,7 @@ class Operations:
 
     def is_running(self, identifier: str) -> bool:
         known = self._known.get(identifier)
-        return known is not None and known.state is State.RUNNING
+        return known is not None and known.state is OperationState.RUNNING
 
     def all(self) -> list[Operation]:
         self._forget()
@@ -140,14 +140,16 @@ class Operations:
     async def _run(self, operation: Operation, work: Callable[[str, Progress], Awaitable[None]]) -> None:
         try:
             await work(operation.id, operation.report)
-            operation.state = State.SUCCEEDED
+            operation.state = OperationState.SUCCEEDED
         except Cancelled as error:
-            operation.state, operation.error = State.CANCELLED, problem.of_error(error)
+            operation.state, operation.error = OperationState.CANCELLED, problem.of_error(error)
         except SutlerError as error:
-            operation.state, operation.error = State.FAILED, problem.of_error(error)
+            operation.state, operation.error = OperationState.FAILED, problem.of_error(error)
         except Exception:  # noqa: BLE001 - who polls must be told
-            operation.state = State.FAILED
-            operation.error = problem.ProblemError(problem.Kind.DEFECT, "a defect of this service; its log has it")
+            operation.state = OperationState.FAILED
+            operation.error = problem.ProblemError(
+                problem.ProblemKind.DEFECT, "a defect of this service; its log has it"
+            )
             _log.exception("operation failed", operation=operation.id)
         finally:
             operation.finished, operation.ended = int(time.time()), time.monotonic()

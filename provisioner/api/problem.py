@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from provisioner.api.schemas.common import FieldProblem, Problem
-from provisioner.ceph import editing, pools, progress
+from provisioner.api.schemas.common import FieldProblem, ProblemDocument
+from provisioner.ceph import editing, pool_admin, removal_progress
 from provisioner.ceph import errors as ceph
 from sutler.errors import SutlerError
 from sutler.kube.errors import KubeError
@@ -15,7 +15,7 @@ from sutler.kube.errors import KubeError
 CONTENT_TYPE = "application/problem+json"
 
 
-class Kind(Enum):
+class ProblemKind(Enum):
     """Name in `type`, HTTP status, title."""
 
     MALFORMED = ("malformed", 400, "The request can't be read")
@@ -45,7 +45,7 @@ class Kind(Enum):
 
 @dataclass(eq=False)
 class ProblemError(SutlerError):
-    kind: Kind
+    kind: ProblemKind
     detail: str
     errno: int | None = None
     accepted: str | None = None
@@ -57,8 +57,8 @@ class ProblemError(SutlerError):
     def __str__(self) -> str:
         return self.detail
 
-    def shown(self, request_id: str) -> Problem:
-        return Problem(
+    def shown(self, request_id: str) -> ProblemDocument:
+        return ProblemDocument(
             type=f"/docs#{self.kind.slug}",
             title=self.kind.title,
             status=self.kind.status,
@@ -74,19 +74,19 @@ class ProblemError(SutlerError):
 
 
 # The first that fits: special ones before their kin.
-_CEPH: tuple[tuple[type[ceph.CephError], Kind], ...] = (
-    (editing.Changed, Kind.CHANGED),
-    (progress.Cancelled, Kind.BUSY),
-    (pools.PoolTaken, Kind.TAKEN),
-    (ceph.ImageTaken, Kind.TAKEN),
-    (ceph.Missing, Kind.NOT_FOUND),
-    (ceph.BadRequest, Kind.INVALID),
-    (ceph.InUse, Kind.IN_USE),
-    (ceph.NoSpace, Kind.NO_SPACE),
-    (ceph.NotConnected, Kind.UNAVAILABLE),
-    (ceph.Denied, Kind.FORBIDDEN),
-    (ceph.Unavailable, Kind.UNAVAILABLE),
-    (ceph.OutcomeUnknown, Kind.TIMEOUT),
+_CEPH: tuple[tuple[type[ceph.CephError], ProblemKind], ...] = (
+    (editing.Changed, ProblemKind.CHANGED),
+    (removal_progress.Cancelled, ProblemKind.BUSY),
+    (pool_admin.PoolTaken, ProblemKind.TAKEN),
+    (ceph.ImageTaken, ProblemKind.TAKEN),
+    (ceph.Missing, ProblemKind.NOT_FOUND),
+    (ceph.InvalidArgument, ProblemKind.INVALID),
+    (ceph.InUse, ProblemKind.IN_USE),
+    (ceph.NoSpace, ProblemKind.NO_SPACE),
+    (ceph.NotConnected, ProblemKind.UNAVAILABLE),
+    (ceph.Denied, ProblemKind.FORBIDDEN),
+    (ceph.CephUnavailable, ProblemKind.UNAVAILABLE),
+    (ceph.OutcomeUnknown, ProblemKind.TIMEOUT),
 )
 
 
@@ -94,17 +94,17 @@ def of_error(error: SutlerError) -> ProblemError:
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, ceph.CephError):
-        kind = next((kind for expected, kind in _CEPH if isinstance(error, expected)), Kind.CEPH)
+        kind = next((kind for expected, kind in _CEPH if isinstance(error, expected)), ProblemKind.CEPH)
         return ProblemError(kind, str(error), errno=error.code, headers=_retry_after(error))
     if isinstance(error, KubeError):
         return ProblemError(
-            Kind.UNAVAILABLE, f"this service asked Kubernetes, in vain: {error}", headers={"Retry-After": "2"}
+            ProblemKind.UNAVAILABLE, f"this service asked Kubernetes, in vain: {error}", headers={"Retry-After": "2"}
         )
-    return ProblemError(Kind.DEFECT, "an error that this service does not know; its log has it")
+    return ProblemError(ProblemKind.DEFECT, "an error that this service does not know; its log has it")
 
 
 def _retry_after(error: ceph.CephError) -> dict[str, str]:
-    if isinstance(error, ceph.Unavailable):
+    if isinstance(error, ceph.CephUnavailable):
         return {"Retry-After": str(max(1, round(error.retry_after)))}
     return {"Retry-After": "5"} if isinstance(error, ceph.OutcomeUnknown) else {}
 
@@ -116,7 +116,7 @@ def new_request_id() -> str:
 def invalid(where: str, detail: str, *, accepted: str | None = None, errno: int | None = None) -> ProblemError:
     """A single wrong thing; the model's own check finds all the others."""
     problem = FieldProblem(where=where, detail=detail, accepted=accepted)
-    return ProblemError(Kind.INVALID, f"{where}: {detail}", errno=errno, accepted=accepted, errors=(problem,))
+    return ProblemError(ProblemKind.INVALID, f"{where}: {detail}", errno=errno, accepted=accepted, errors=(problem,))
 
 
 def body(problem: ProblemError, request_id: str) -> bytes:

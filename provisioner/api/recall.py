@@ -2,28 +2,28 @@
 
 from typing import Any
 
-from provisioner.api.operations import Target, moment
-from provisioner.api.schemas.shown import OperationShown, State
+from provisioner.api.operations import OperationTarget, moment
+from provisioner.api.schemas.responses import OperationResponse, OperationState
 from provisioner.ceph import directory
-from provisioner.ceph.headers import Header
-from provisioner.ceph.unfinished import operation_of, unfinished
+from provisioner.ceph.image_header import ImageHeader
+from provisioner.ceph.interrupted import operation_of, unfinished
 
 _UNKNOWN = (
     "the process that did this is gone and the image bears no mark of it: it was finished, or undone by a later request"
 )
 
 
-def recall(ioctx: Any, target: Target, identifier: str, started: int) -> OperationShown:
+def recall(ioctx: Any, target: OperationTarget, identifier: str, started: int) -> OperationResponse:
     header = directory.header_by_id(ioctx, target.image_id) if target.image_id else None
     state, detail = judge(target, identifier, header)
-    return OperationShown(
+    return OperationResponse(
         id=identifier,
         kind=target.kind,
         pool=target.pool,
         namespace=target.namespace,
         image=target.image,
         state=state,
-        progress=1.0 if state is State.SUCCEEDED else None,
+        progress=1.0 if state is OperationState.SUCCEEDED else None,
         cancellable=False,
         detail=detail,
         status=None,
@@ -33,17 +33,21 @@ def recall(ioctx: Any, target: Target, identifier: str, started: int) -> Operati
     )
 
 
-def judge(target: Target, identifier: str, header: Header | None) -> tuple[State, str | None]:
+def judge(target: OperationTarget, identifier: str, header: ImageHeader | None) -> tuple[OperationState, str | None]:
     """By the image alone: pure."""
     if header is None:
         if target.kind in {"remove", "purge"}:
-            return State.SUCCEEDED, None
-        return State.INTERRUPTED, "the process that did this is gone, and so is the image"
+            return OperationState.SUCCEEDED, None
+        return OperationState.INTERRUPTED, "the process that did this is gone, and so is the image"
     if operation_of(header) == identifier:
-        return State.INTERRUPTED, f"the process that did this is gone; of the image: {unfinished(header)}"
+        return OperationState.INTERRUPTED, f"the process that did this is gone; of the image: {unfinished(header)}"
     if target.kind == "flatten":
         done = not header.is_clone
-        return (State.SUCCEEDED, None) if done else (State.INTERRUPTED, "it is still a clone, whole; flatten it again")
+        return (
+            (OperationState.SUCCEEDED, None)
+            if done
+            else (OperationState.INTERRUPTED, "it is still a clone, whole; flatten it again")
+        )
     if target.kind in {"remove", "purge"}:
-        return State.INTERRUPTED, "it was given up before any data was lost; the image is whole"
-    return State.SUCCEEDED, _UNKNOWN
+        return OperationState.INTERRUPTED, "it was given up before any data was lost; the image is whole"
+    return OperationState.SUCCEEDED, _UNKNOWN

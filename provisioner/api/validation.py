@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from provisioner.api.problem import Kind, ProblemError
+from provisioner.api.problem import ProblemError, ProblemKind
 from provisioner.api.schemas.common import FieldProblem
 
 M = TypeVar("M", bound=BaseModel)
@@ -32,7 +32,7 @@ def body(model: type[M], data: bytes) -> M:
     except ValidationError as error:
         if any(problem["type"] == "json_invalid" for problem in error.errors(include_url=False)):
             reason = error.errors(include_url=False)[0]["msg"]
-            raise ProblemError(Kind.MALFORMED, f"the body is not JSON: {reason}") from None
+            raise ProblemError(ProblemKind.MALFORMED, f"the body is not JSON: {reason}") from None
         raise _explained(model, error, "body") from None
 
 
@@ -59,7 +59,7 @@ def _explained(model: type[BaseModel], error: ValidationError, where: str) -> Pr
     code = next((code for one in found if (code := _errno(model, one["loc"]))), None)
     detail = "; ".join(f"{one.where}: {one.detail}" for one in problems[:5])
     accepted = next((one.accepted for one in problems if one.accepted), None)
-    return ProblemError(Kind.INVALID, detail, errno=code, accepted=accepted, errors=problems)
+    return ProblemError(ProblemKind.INVALID, detail, errno=code, accepted=accepted, errors=problems)
 
 
 def _field_problem(model: type[BaseModel], one: Any, where: str) -> FieldProblem:

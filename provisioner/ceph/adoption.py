@@ -8,12 +8,12 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provisioner.ceph import metadata as wire
-from provisioner.ceph.binding import rbd
+from provisioner.ceph import cls_rbd as wire
+from provisioner.ceph.bindings import rbd
 from provisioner.ceph.errors import ImageMissing, Missing
-from provisioner.ceph.firstformat import require_no_namesake
+from provisioner.ceph.format1 import require_no_namesake
 from provisioner.ceph.images import Fence, describe, metadata_of
-from provisioner.ceph.model import Image
+from provisioner.ceph.model import RbdImage
 from provisioner.ceph.where import image, image_errors, place
 from sutler.volumes.identity import marks
 
@@ -23,7 +23,9 @@ Judge = Callable[[Mapping[str, str]], None]
 """Told an image's metadata; raises when it must not be taken."""
 
 
-def own(ioctx: Any, name: str, judge: Callable[[Image], None], metadata: Mapping[str, str], fence: Fence) -> Image:
+def own(
+    ioctx: Any, name: str, judge: Callable[[RbdImage], None], metadata: Mapping[str, str], fence: Fence
+) -> RbdImage:
     """Writes the metadata onto the image, if `judge` has nothing against it."""
     found = describe(ioctx, name)
     judge(found)

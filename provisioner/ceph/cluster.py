@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from provisioner.ceph.circuit_breaker import CircuitBreaker
 from provisioner.ceph.connection import ClusterSettings, Connection
-from provisioner.ceph.errors import DISCONNECTED, CephError, KeyUnusable, OutcomeUnknown, PoolMissing, Unavailable
-from provisioner.ceph.health import Health
+from provisioner.ceph.errors import DISCONNECTED, CephError, CephUnavailable, KeyUnusable, OutcomeUnknown, PoolMissing
 from provisioner.ceph.metrics import observe
-from provisioner.ceph.pool import Pool
-from provisioner.ceph.threads import Alive, Running, Threads
+from provisioner.ceph.pool import RbdPool
+from provisioner.ceph.thread_pool import Alive, InFlight, ThreadPool
 
 T = TypeVar("T")
 
@@ -22,33 +22,33 @@ SLOW = 3600.0
 """Seconds for which removing an image may give no sign of life."""
 
 
-class Cluster:
+class CephCluster:
     def __init__(self, settings: ClusterSettings) -> None:
         self.settings = settings
         self.name = settings.name
         what = f"Ceph cluster {settings.name}"
-        running = Running()
-        self._quick = Threads(what, running, size=settings.threads, patience=PATIENCE)
+        running = InFlight()
+        self._quick = ThreadPool(what, running, size=settings.threads, patience=PATIENCE)
         # Removing is slow by nature (every object, one by one): it must not look like a hang, nor be in anybody's way.
-        self._slow = Threads(f"{what}, removals", running, size=settings.removals, patience=SLOW)
+        self._slow = ThreadPool(f"{what}, removals", running, size=settings.removals, patience=SLOW)
         self._connecting = asyncio.Lock()
         self._connection: Connection | None = None
-        self._reachable = Health(f"Ceph cluster {settings.name}", probe=settings.connect_timeout)
-        self._pools: dict[str, Health] = {}
+        self._reachable = CircuitBreaker(f"Ceph cluster {settings.name}", probe=settings.connect_timeout)
+        self._pools: dict[str, CircuitBreaker] = {}
         self._fsid: str | None = None
         self._osds_answered = False
         self.key_problem: str | None = None
         """Why the last connecting failed, if it was for the key: that does not heal by itself."""
 
-    def pool(self, name: str, namespace: str = "") -> Pool:
-        return Pool(self, name, namespace)
+    def pool(self, name: str, namespace: str = "") -> RbdPool:
+        return RbdPool(self, name, namespace)
 
-    async def pool_by_number(self, number: int, namespace: str = "") -> Pool:
+    async def pool_by_number(self, number: int, namespace: str = "") -> RbdPool:
         """Whatever it is called now. Raises PoolMissing if the cluster's own map has none of this number."""
         name = await self.run("pool", lambda connection: connection.pool_name(number))
         if name is None:
             raise PoolMissing(f"pool number {number} does not exist in Ceph cluster {self.name}")
-        return Pool(self, name, namespace, number)
+        return RbdPool(self, name, namespace, number)
 
     async def pools(self) -> list[str]:
         return await self.run("pools", lambda connection: connection.pools())
@@ -77,7 +77,7 @@ class Cluster:
         needs, so that one that does not answer holds up no other; `alive`: of slow work, its last sign of life.
         """
         health = self._pools.setdefault(
-            pool, Health(f"pool {pool}" if pool else self.name, probe=self.settings.timeout)
+            pool, CircuitBreaker(f"pool {pool}" if pool else self.name, probe=self.settings.timeout)
         )
         started = time.monotonic()
         result = "ok"
@@ -96,7 +96,7 @@ class Cluster:
             raise OutcomeUnknown(f"{error}{hint}", code=error.code) from error
         except CephError as error:
             result = type(error).__name__
-            if not isinstance(error, Unavailable):
+            if not isinstance(error, CephUnavailable):
                 health.answered()
             raise
         else:
@@ -119,7 +119,7 @@ class Cluster:
             async with asyncio.timeout(PATIENCE):
                 await self._connecting.acquire()
         except TimeoutError:
-            raise Unavailable(f"Ceph cluster {self.name} does not answer: still connecting") from None
+            raise CephUnavailable(f"Ceph cluster {self.name} does not answer: still connecting") from None
         try:
             if self._connection is None:
                 # Whoever waited for the lock while another one failed to connect is told so.

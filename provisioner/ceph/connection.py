@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from provisioner.ceph import keys
-from provisioner.ceph.binding import rados
+from provisioner.ceph import cephx_keys
+from provisioner.ceph.bindings import rados
 from provisioner.ceph.errors import (
     CephError,
+    CephUnavailable,
     KeyUnusable,
     Missing,
     NotConnected,
     OutcomeUnknown,
     PoolMissing,
-    Unavailable,
     errno_name,
     translated,
 )
-from provisioner.ceph.model import Space
-from provisioner.ceph.objects import Objects
+from provisioner.ceph.model import PoolSpace
+from provisioner.ceph.object_listing import ObjectListing
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ class Connection:
                 code=error.code,
             ) from error
         except OutcomeUnknown as error:
-            raise Unavailable(f"connecting {target}: no monitor answers", code=error.code) from error
+            raise CephUnavailable(f"connecting {target}: no monitor answers", code=error.code) from error
         except CephError as error:
             code = error.code or 0
             kind, why = self._why_not(handle, error)
@@ -103,22 +103,22 @@ class Connection:
         """What is wrong, most likely with the key. Only words: the key itself never leaves this method."""
         user = self._settings.user
         if error.code in {errno.EACCES, errno.EPERM}:
-            return KeyUnusable, keys.why_refused(user)
+            return KeyUnusable, cephx_keys.why_refused(user)
         if handle is None:
             return NotConnected, f"{self._settings.conf or 'the configuration file'} can't be read as a ceph.conf"
-        if error.code not in keys.UNUSABLE:
+        if error.code not in cephx_keys.UNUSABLE:
             return NotConnected, f"it failed, and librados does not say why: {error}"
         return KeyUnusable, self._why_unusable(handle, user)
 
     def _why_unusable(self, handle: Any, user: str) -> str:
         if given := handle.conf_get("key"):
-            return keys.why_unusable(given, user, "userKey or ceph.conf")
+            return cephx_keys.why_unusable(given, user, "userKey or ceph.conf")
         if path := handle.conf_get("keyfile"):
-            return keys.why_unusable(_text(path), user, path)
+            return cephx_keys.why_unusable(_text(path), user, path)
         # Several may be named; the first that is there is used.
         paths = [path for one in re.split(r"[,;\s]+", handle.conf_get("keyring")) if (path := one.strip())]
         path = next((path for path in paths if Path(path).exists()), "the keyring")
-        return keys.why_unusable(keys.in_keyring(_text(path) or "", user), user, path)
+        return cephx_keys.why_unusable(cephx_keys.in_keyring(_text(path) or "", user), user, path)
 
     def _access(self) -> dict[str, str]:
         access = {"mon_host": ",".join(self._settings.monitors)} if self._settings.monitors else {}
@@ -160,13 +160,13 @@ class Connection:
         with translated("listing", f"the pools of Ceph cluster {self._settings.name}"):
             return sorted(self.rados.list_pools())
 
-    def objects(self, pool: str | int, namespace: str = "") -> Objects:
-        return Objects(self.ioctx(pool, namespace), self._settings.timeout)
+    def objects(self, pool: str | int, namespace: str = "") -> ObjectListing:
+        return ObjectListing(self.ioctx(pool, namespace), self._settings.timeout)
 
-    def data_of(self, ioctx: Any, number: int | None) -> Objects | None:
+    def data_of(self, ioctx: Any, number: int | None) -> ObjectListing | None:
         """Where an image's data lie, by its header's `data_pool`; None: that pool was deleted."""
         if number is None:
-            return Objects(ioctx, self._settings.timeout)
+            return ObjectListing(ioctx, self._settings.timeout)
         return None if self.pool_name(number) is None else self.objects(number, ioctx.get_namespace())
 
     def prepared(self, pool: str | int, namespace: str, prepare: Callable[[Any], None]) -> Any:
@@ -199,11 +199,11 @@ class Connection:
         addresses = [a for mon in dump["mons"] for a in mon["public_addrs"]["addrvec"]]
         return tuple(a["addr"] for a in addresses if a["type"] == "v1")
 
-    def space(self, pool: str) -> Space:
+    def space(self, pool: str) -> PoolSpace:
         for entry in self.command("df")["pools"]:
             if entry["name"] == pool:
                 stats, quota = entry["stats"], self.command("osd pool get-quota", pool=pool)
-                return Space(
+                return PoolSpace(
                     used=stats["bytes_used"],
                     available=stats["max_avail"],
                     quota=quota["quota_max_bytes"] or None,
@@ -212,7 +212,7 @@ class Connection:
                     most_objects=quota["quota_max_objects"] or None,
                 )
         if self.rados.pool_lookup(pool) is not None:
-            raise Unavailable(f"there are no statistics of pool {pool} yet")
+            raise CephUnavailable(f"there are no statistics of pool {pool} yet")
         raise PoolMissing(f"pool {pool} does not exist in Ceph cluster {self._settings.name}")
 
     def command(self, prefix: str, **arguments: str) -> Any:

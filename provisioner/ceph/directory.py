@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.ceph import headers, metadata
-from provisioner.ceph.binding import rados
+from provisioner.ceph import cls_rbd, image_header
+from provisioner.ceph.bindings import rados
 from provisioner.ceph.errors import CephError, ImageMissing, Missing, from_errno, translated
-from provisioner.ceph.headers import Header
+from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.where import image, image_errors, place
 
 _DIRECTORY = "rbd_directory"
@@ -19,10 +19,10 @@ _LONGEST_MAP = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DirectoryEntry:
     name: str
     id: str
-    header: Header | None
+    header: ImageHeader | None
     """None: there is a name and no image; a creation or a removal stopped half-way."""
     used: int | None
     """Bytes of the objects that exist; None where no object map counts them."""
@@ -32,15 +32,15 @@ class Entry:
         return self.header.data_pool if self.header else None
 
 
-def page(ioctx: Any, prefix: str, after: str, limit: int, *, count_used: bool = True) -> list[Entry]:
+def page(ioctx: Any, prefix: str, after: str, limit: int, *, count_used: bool = True) -> list[DirectoryEntry]:
     """Up to `limit` images in the order of their names, the first one after `after`."""
     with translated("listing", f"the images of {place(ioctx)}"):
         found = omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME + prefix, limit)
-        named = [(key.removeprefix(_NAME), headers.decode_text(value)) for key, value in found]
+        named = [(key.removeprefix(_NAME), image_header.decode_text(value)) for key, value in found]
         read = _headers(ioctx, named)
         used = _used(ioctx, read) if count_used else {}
     return [
-        Entry(name, identifier, header, used.get(identifier))
+        DirectoryEntry(name, identifier, header, used.get(identifier))
         for (name, identifier), header in zip(named, read, strict=True)
     ]
 
@@ -71,24 +71,24 @@ def name_of(ioctx: Any, identifier: str) -> str | None:
     key = _ID + identifier
     with translated("looking up", f"image {place(ioctx)} id {identifier}"):
         found = omap(ioctx, _DIRECTORY, "", key, 1)
-    return next((headers.decode_text(value) for one, value in found if one == key), None)
+    return next((image_header.decode_text(value) for one, value in found if one == key), None)
 
 
 def has_header(ioctx: Any, identifier: str) -> bool:
     """Whether there is an image with this id, in the trash as well."""
     try:
         with translated("looking up", f"image {place(ioctx)} id {identifier}"):
-            ioctx.stat(metadata.HEADER + identifier)
+            ioctx.stat(cls_rbd.HEADER + identifier)
     except Missing:
         return False
     return True
 
 
-def header(ioctx: Any, name: str) -> Header:
+def header(ioctx: Any, name: str) -> ImageHeader:
     """Raises ImageMissing for a name without an image, too."""
     target = image(ioctx, name)
     with image_errors("looking up", target):
-        identifier = metadata.decode_text(ioctx.read(metadata.IDENTITY + name))
+        identifier = cls_rbd.decode_text(ioctx.read(cls_rbd.IDENTITY + name))
         found = header_by_id(ioctx, identifier, name)
     if found is None:
         raise ImageMissing(
@@ -97,17 +97,17 @@ def header(ioctx: Any, name: str) -> Header:
     return found
 
 
-def header_by_id(ioctx: Any, identifier: str, name: str = "") -> Header | None:
+def header_by_id(ioctx: Any, identifier: str, name: str = "") -> ImageHeader | None:
     """None when there is none. Images in the trash have no other way to it."""
     items: dict[str, bytes] = {}
-    while more := omap(ioctx, metadata.HEADER + identifier, max(items, default=""), "", _MOST_KEYS):
+    while more := omap(ioctx, cls_rbd.HEADER + identifier, max(items, default=""), "", _MOST_KEYS):
         items.update(more)
         if len(more) < _MOST_KEYS:
             break
-    return headers.decode(identifier, name, items)
+    return image_header.decode(identifier, name, items)
 
 
-def used(ioctx: Any, found: Header) -> int | None:
+def used(ioctx: Any, found: ImageHeader) -> int | None:
     return _used(ioctx, [found]).get(found.id)
 
 
@@ -127,14 +127,14 @@ def _items(found: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]
     return [(key, value or b"") for key, value in found]
 
 
-def _headers(ioctx: Any, named: Sequence[tuple[str, str]]) -> list[Header | None]:
+def _headers(ioctx: Any, named: Sequence[tuple[str, str]]) -> list[ImageHeader | None]:
     """All at once: they wait for each other's answers, not one after the other."""
     started = []
     try:
         for _, identifier in named:
             operation = ioctx.create_read_op()
             found, _ = ioctx.get_omap_vals(operation, "", "", _MOST_KEYS)
-            started.append((operation, found, ioctx.operate_aio_read_op(operation, metadata.HEADER + identifier)))
+            started.append((operation, found, ioctx.operate_aio_read_op(operation, cls_rbd.HEADER + identifier)))
         return [
             _finished(ioctx, name, identifier, found, completion)
             for (name, identifier), (_, found, completion) in zip(named, started, strict=True)
@@ -145,7 +145,7 @@ def _headers(ioctx: Any, named: Sequence[tuple[str, str]]) -> list[Header | None
             ioctx.release_read_op(operation)
 
 
-def _finished(ioctx: Any, name: str, identifier: str, found: Any, completion: Any) -> Header | None:
+def _finished(ioctx: Any, name: str, identifier: str, found: Any, completion: Any) -> ImageHeader | None:
     completion.wait_for_complete()
     try:
         _check(completion.get_return_value(), f"reading the header of {image(ioctx, name)}")
@@ -154,10 +154,10 @@ def _finished(ioctx: Any, name: str, identifier: str, found: Any, completion: An
     items = dict(_items(found))
     if len(items) == _MOST_KEYS:
         return header_by_id(ioctx, identifier, name)
-    return headers.decode(identifier, name, items)
+    return image_header.decode(identifier, name, items)
 
 
-def _used(ioctx: Any, found: Sequence[Header | None]) -> dict[str, int]:
+def _used(ioctx: Any, found: Sequence[ImageHeader | None]) -> dict[str, int]:
     counted = [one for one in found if one is not None and one.map_usable]
     maps: dict[str, bytes] = {}
 
@@ -165,7 +165,7 @@ def _used(ioctx: Any, found: Sequence[Header | None]) -> dict[str, int]:
         return lambda _, data: maps.__setitem__(identifier, data)
 
     started = [
-        ioctx.aio_execute(_OBJECT_MAP + one.id, metadata.CLASS, "object_map_load", b"", _map_length(one), keep(one.id))
+        ioctx.aio_execute(_OBJECT_MAP + one.id, cls_rbd.CLASS, "object_map_load", b"", _map_length(one), keep(one.id))
         for one in counted
     ]
     for completion in started:
@@ -173,11 +173,11 @@ def _used(ioctx: Any, found: Sequence[Header | None]) -> dict[str, int]:
     usable = {}
     for one, completion in zip(counted, started, strict=True):
         if completion.get_return_value() >= 0 and maps.get(one.id):
-            usable[one.id] = min(headers.objects_present(maps[one.id]) * one.object_size, one.size)
+            usable[one.id] = min(image_header.objects_present(maps[one.id]) * one.object_size, one.size)
     return usable
 
 
-def _map_length(found: Header) -> int:
+def _map_length(found: ImageHeader) -> int:
     """Two bits an object, and a checksum of four bytes for every 4 KiB of them."""
     return min(found.objects // 2 + 4096, _LONGEST_MAP)
 

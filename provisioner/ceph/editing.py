@@ -8,16 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from provisioner.ceph import blank, directory, purging, sweep, ties
-from provisioner.ceph.binding import rbd
+from provisioner.ceph import data_removal, dependents, directory, fast_create, trash_purge
+from provisioner.ceph.bindings import rbd
 from provisioner.ceph.connection import Connection
-from provisioner.ceph.errors import BadRequest, CephError, ImageMissing, ImageTaken, InUse
-from provisioner.ceph.firstformat import require_no_namesake
-from provisioner.ceph.headers import Header
+from provisioner.ceph.errors import CephError, ImageMissing, ImageTaken, InUse, InvalidArgument
+from provisioner.ceph.format1 import require_no_namesake
+from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.images import create_blank
+from provisioner.ceph.interrupted import InterruptedWork, marked, require_whole
 from provisioner.ceph.model import ImageSpec
-from provisioner.ceph.progress import Begun, Cancelled, Progress
-from provisioner.ceph.unfinished import Work, marked, require_whole
+from provisioner.ceph.removal_progress import Cancelled, Progress, RemovalBegun
 from provisioner.ceph.where import image, image_errors, some
 
 _LIBRBD = rbd.RBD()
@@ -40,10 +40,10 @@ class Changed(CephError):  # noqa: N818 - named after what happened, as all of t
 class Guard:
     """What has to be true right before a change."""
 
-    check: Callable[[Header], None] = lambda _: None
+    check: Callable[[ImageHeader], None] = lambda _: None
     """Raises when the image must not be touched."""
 
-    def pass_(self, ioctx: Any, name: str, finishes: tuple[Work, ...] = ()) -> Header:
+    def pass_(self, ioctx: Any, name: str, finishes: tuple[InterruptedWork, ...] = ()) -> ImageHeader:
         """The image's header, if nothing was begun and left unfinished but what this change `finishes`."""
         found = directory.header(ioctx, name)
         self.check(found)
@@ -68,8 +68,8 @@ def create(ioctx: Any, spec: ImageSpec) -> str | None:
 
 def _make(ioctx: Any, spec: ImageSpec, target: str) -> str | None:
     drawn = replace(spec, id=secrets.token_hex(_ID_BYTES))
-    if blank.fits(drawn):
-        blank.create(ioctx, drawn, target)
+    if fast_create.fits(drawn):
+        fast_create.create(ioctx, drawn, target)
         return drawn.id
     create_blank(ioctx, spec, target)
     return None
@@ -86,7 +86,7 @@ def _debris(ioctx: Any, name: str) -> bool:
     return True
 
 
-def require_same(ioctx: Any, name: str, found: Header | None) -> None:
+def require_same(ioctx: Any, name: str, found: ImageHeader | None) -> None:
     """Raises Changed if the name has another image by now, or its image has changed: long work waits for its turn."""
     try:
         now = directory.header(ioctx, name)
@@ -99,36 +99,36 @@ def require_same(ioctx: Any, name: str, found: Header | None) -> None:
 def grow(ioctx: Any, name: str, size: int, guard: Guard) -> None:
     found = guard.pass_(ioctx, name)
     if size < found.size:
-        raise BadRequest(
+        raise InvalidArgument(
             f"{image(ioctx, name)} has {found.size} bytes, more than {size}: making it smaller destroys what lies "
             'behind; say "shrink": true if that is meant',
             code=errno.EINVAL,
         )
     target = image(ioctx, name)
     with (
-        ties.explained(ioctx, found.id, target, name),
+        dependents.explained(ioctx, found.id, target, name),
         image_errors("resizing", target),
         rbd.Image(ioctx, name) as opened,
     ):
         opened.resize(size, allow_shrink=False)
 
 
-def check_shrinkable(connection: Connection, ioctx: Any, name: str, size: int, guard: Guard) -> Header:
-    found = guard.pass_(ioctx, name, (Work.SHRINK,))
+def check_shrinkable(connection: Connection, ioctx: Any, name: str, size: int, guard: Guard) -> ImageHeader:
+    found = guard.pass_(ioctx, name, (InterruptedWork.SHRINK,))
     if size > found.size:
         text = f'{image(ioctx, name)} has {found.size} bytes, less than {size}: growing it needs no "shrink"'
-        raise BadRequest(text, code=errno.EINVAL)
-    ties.refuse_change(ioctx, found.id, image(ioctx, name), name)
-    sweep.require_deletable(connection.data_of(ioctx, found.data_pool), ioctx, found.id)
+        raise InvalidArgument(text, code=errno.EINVAL)
+    dependents.refuse_change(ioctx, found.id, image(ioctx, name), name)
+    data_removal.require_deletable(connection.data_of(ioctx, found.data_pool), ioctx, found.id)
     return found
 
 
-def shrink(ioctx: Any, name: str, found: Header, size: int, progress: Progress, *, operation: str) -> None:
+def shrink(ioctx: Any, name: str, found: ImageHeader, size: int, progress: Progress, *, operation: str) -> None:
     """In steps, since librbd tells nothing of how far it is; what is done stays done when it is stopped."""
     require_same(ioctx, name, found)
     step = _STEP * found.object_size
     what = image_errors("resizing", image(ioctx, name))
-    with marked(ioctx, found, Work.SHRINK, operation) as gone, what, rbd.Image(ioctx, name) as opened:
+    with marked(ioctx, found, InterruptedWork.SHRINK, operation) as gone, what, rbd.Image(ioctx, name) as opened:
         for smaller in (*range(found.size - step, size, -step), size):
             opened.resize(smaller, allow_shrink=True)
             gone()
@@ -148,21 +148,21 @@ def rename(ioctx: Any, name: str, new: str, guard: Guard) -> None:
         _LIBRBD.rename(ioctx, name, new)
 
 
-def check_removable(connection: Connection, ioctx: Any, name: str, guard: Guard) -> Header | None:
+def check_removable(connection: Connection, ioctx: Any, name: str, guard: Guard) -> ImageHeader | None:
     """None: there is no image, only the name. Raises InUse with everything that depends on the image."""
     try:
-        found = guard.pass_(ioctx, name, tuple(Work))
+        found = guard.pass_(ioctx, name, tuple(InterruptedWork))
     except ImageMissing:
         if directory.known(ioctx, name):
             return None
         raise
-    ties.refuse_removal(ioctx, found.id, image(ioctx, name), name)
-    sweep.require_deletable(connection.data_of(ioctx, found.data_pool), ioctx, found.id)
+    dependents.refuse_removal(ioctx, found.id, image(ioctx, name), name)
+    data_removal.require_deletable(connection.data_of(ioctx, found.data_pool), ioctx, found.id)
     return found
 
 
 def remove(
-    connection: Connection, ioctx: Any, name: str, found: Header | None, progress: Progress, *, operation: str
+    connection: Connection, ioctx: Any, name: str, found: ImageHeader | None, progress: Progress, *, operation: str
 ) -> None:
     require_same(ioctx, name, found)
     if found is None:
@@ -171,18 +171,18 @@ def remove(
         return
     data = connection.data_of(ioctx, found.data_pool)
     try:
-        purging.remove(ioctx, data, name, found, Begun(ioctx, found.id, operation, progress))
+        trash_purge.remove(ioctx, data, name, found, RemovalBegun(ioctx, found.id, operation, progress))
     except CephError as error:
         # Another client has removed it at the same time: librbd's own way of saying so.
         if error.code != errno.ESTALE or directory.known(ioctx, name):
             raise
 
 
-def check_clone(ioctx: Any, name: str, guard: Guard) -> Header:
+def check_clone(ioctx: Any, name: str, guard: Guard) -> ImageHeader:
     found = guard.pass_(ioctx, name)
     if not found.is_clone:
         text = f"{image(ioctx, name)} is not a clone: it has no parent to part from"
-        raise BadRequest(text, code=errno.EINVAL)
+        raise InvalidArgument(text, code=errno.EINVAL)
     return found
 
 

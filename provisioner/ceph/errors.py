@@ -40,7 +40,7 @@ class MissingBinding(CephError):
     pass
 
 
-class BadRequest(CephError):
+class InvalidArgument(CephError):
     pass
 
 
@@ -88,7 +88,7 @@ class KeyUnusable(NotConnected):
     pass
 
 
-class Unavailable(CephError):
+class CephUnavailable(CephError):
     def __init__(self, text: str, *, code: int | None = None, retry_after: float = 2.0) -> None:
         super().__init__(text, code=code)
         self.retry_after = retry_after
@@ -110,20 +110,20 @@ _MEANING: dict[int, tuple[type[CephError], str]] = {
     errno.EEXIST: (ImageTaken, "the name is taken"),
     errno.EBUSY: (InUse, "it is in use"),
     errno.ENOTEMPTY: (InUse, "it has snapshots"),
-    errno.EINVAL: (BadRequest, "Ceph does not accept the parameters: check features, object size and striping"),
-    errno.EDOM: (BadRequest, "the object order is out of range: 12 to 25, that is objects of 4 KiB to 32 MiB"),
-    errno.ENOSYS: (BadRequest, "this Ceph does not know one of the image features"),
-    errno.EOPNOTSUPP: (BadRequest, "the pool or this Ceph does not support it"),
-    errno.ENAMETOOLONG: (BadRequest, "the name is too long"),
+    errno.EINVAL: (InvalidArgument, "Ceph does not accept the parameters: check features, object size and striping"),
+    errno.EDOM: (InvalidArgument, "the object order is out of range: 12 to 25, that is objects of 4 KiB to 32 MiB"),
+    errno.ENOSYS: (InvalidArgument, "this Ceph does not know one of the image features"),
+    errno.EOPNOTSUPP: (InvalidArgument, "the pool or this Ceph does not support it"),
+    errno.ENAMETOOLONG: (InvalidArgument, "the name is too long"),
     errno.EROFS: (InUse, "the image is read-only: a mirrored one can be changed only where it is primary"),
     errno.EMLINK: (InUse, "it is in a group: rbd group image rm takes it out"),
-    errno.EFBIG: (BadRequest, "it is too large"),
+    errno.EFBIG: (InvalidArgument, "it is too large"),
     errno.ENOSPC: (NoSpace, "the pool is full"),
     errno.EDQUOT: (NoSpace, "the pool is full or over its quota"),
     errno.ETIMEDOUT: (OutcomeUnknown, "Ceph did not answer in time"),
     errno.ESHUTDOWN: (OutcomeUnknown, "Ceph has cut this client off (blocklisted)"),
-    errno.ENOTCONN: (Unavailable, "not connected"),
-    errno.ECONNREFUSED: (Unavailable, "no monitor answers"),
+    errno.ENOTCONN: (CephUnavailable, "not connected"),
+    errno.ECONNREFUSED: (CephUnavailable, "no monitor answers"),
 }
 
 

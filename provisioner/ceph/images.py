@@ -1,4 +1,4 @@
-"""Images of one pool, as blocking calls: they run in the threads of `provisioner.ceph.threads`.
+"""Images of one pool, as blocking calls: they run in the threads of `provisioner.ceph.thread_pool`.
 
 Each is safe to repeat: what a killed or timed-out call left behind is finished or cleaned up by the next one with the
 same arguments.
@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
-from provisioner.ceph import blank, journal
-from provisioner.ceph import metadata as wire
-from provisioner.ceph.binding import rados, rbd
+from provisioner.ceph import cls_rbd as wire
+from provisioner.ceph import csi_journal, fast_create
+from provisioner.ceph.bindings import rados, rbd
 from provisioner.ceph.errors import ImageMissing, ImageTaken, NamespaceMissing, NoSpace, translated
-from provisioner.ceph.firstformat import require_no_namesake
-from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, feature_names
+from provisioner.ceph.format1 import require_no_namesake
+from provisioner.ceph.model import ImageSpec, JournalEntry, ListedImage, RbdImage, feature_names
 from provisioner.ceph.where import clone_text, image_errors, place
 from provisioner.ceph.where import image as image_text
 from sutler.volumes.identity import marks, names_itself
@@ -26,17 +26,17 @@ Fence = Callable[[], None]
 _LIBRBD = rbd.RBD()
 
 
-def create(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence, entry: Entry | None = None) -> str:
+def create(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence, entry: JournalEntry | None = None) -> str:
     """Makes the image, or finds that it is there as asked for. `owner` is the metadata key that must be the same.
 
     With `entry`, it is entered into ceph-csi's journal. Returns the image's id, which its metadata names, too.
     """
     fence()
-    known = spec.id if blank.fits(spec) else None
-    entered = entry is not None and journal.reserve(ioctx, entry, known)
+    known = spec.id if fast_create.fits(spec) else None
+    entered = entry is not None and csi_journal.reserve(ioctx, entry, known)
     identifier = _make(ioctx, spec, owner, fence)
     if entry is not None and not (entered and identifier == known):
-        journal.complete(ioctx, entry, identifier)
+        csi_journal.complete(ioctx, entry, identifier)
     return identifier
 
 
@@ -58,9 +58,9 @@ def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
 
 
 def _new(ioctx: Any, spec: ImageSpec, target: str) -> str:
-    if spec.id is not None and blank.fits(spec):
+    if spec.id is not None and fast_create.fits(spec):
         marked = replace(spec, metadata={**spec.metadata, **marks(ioctx.get_pool_id(), spec.id)})
-        blank.create(ioctx, marked, target)
+        fast_create.create(ioctx, marked, target)
         return spec.id
     create_blank(ioctx, spec, target)
     identifier = identity(ioctx, spec.name)
@@ -112,13 +112,13 @@ def _confirm(ioctx: Any, spec: ImageSpec, owner: str, target: str) -> str | None
     return found.id
 
 
-def describe(ioctx: Any, name: str) -> Image:
+def describe(ioctx: Any, name: str) -> RbdImage:
     target = image_text(ioctx, name)
     # A read-write open is itself a watcher.
     with image_errors("opening", target), rbd.Image(ioctx, name, read_only=True) as image:
         snapshots = tuple(snapshot["name"] for snapshot in image.list_snaps())
         identifier = image.id()
-        return Image(
+        return RbdImage(
             name=name, id=identifier, size=image.size(), features=feature_names(image.features()),
             object_size=2 ** image.stat()["order"], created=image.create_timestamp().replace(tzinfo=UTC),
             metadata=metadata_of(ioctx, identifier), watchers=tuple(w["addr"] for w in image.watchers_list()),
@@ -150,9 +150,9 @@ def mark(ioctx: Any, identifier: str, metadata: Mapping[str, str], target: str) 
         ioctx.execute(wire.HEADER + identifier, wire.CLASS, "metadata_set", wire.encode_map(keys))
 
 
-def listing(ioctx: Any) -> list[Listed]:
+def listing(ioctx: Any) -> list[ListedImage]:
     with image_errors("listing", f"the images of {place(ioctx)}"):
-        return [Listed(entry["name"], entry["id"]) for entry in _LIBRBD.list2(ioctx)]
+        return [ListedImage(entry["name"], entry["id"]) for entry in _LIBRBD.list2(ioctx)]
 
 
 def resize(ioctx: Any, name: str, size: int, fence: Fence) -> int:

@@ -60,7 +60,7 @@ class ImageSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class RbdImage:
     name: str
     id: str
     size: int
@@ -76,7 +76,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class ImageQuery:
     """An image that a volume means, by all that the volume knows of it."""
 
     name: str
@@ -89,7 +89,7 @@ class Sought:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedImage:
     """An image as the pool's directory names it."""
 
     name: str
@@ -97,7 +97,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Trashed:
+class MovedToTrash:
     name: str
     id: str
     deleted: datetime
@@ -106,7 +106,7 @@ class Trashed:
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
+class PoolSpace:
     """What a pool holds, in bytes unless said otherwise."""
 
     used: int
@@ -130,7 +130,7 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """A volume in ceph-csi's journal."""
 
     uuid: str

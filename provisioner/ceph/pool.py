@@ -3,25 +3,25 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from provisioner.ceph import adoption, blank, directory, finding, images, journal, placing, removal
+from provisioner.ceph import adoption, csi_journal, directory, fast_create, image_lookup, images, placement, removal
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import ImageMissing, PoolMissing
 from provisioner.ceph.images import Fence
-from provisioner.ceph.model import Entry, Image, ImageSpec, Listed, Sought, Space, Trashed
-from provisioner.ceph.progress import Progress, unheard
-from provisioner.ceph.threads import Alive
+from provisioner.ceph.model import ImageQuery, ImageSpec, JournalEntry, ListedImage, MovedToTrash, PoolSpace, RbdImage
+from provisioner.ceph.removal_progress import Progress, unheard
+from provisioner.ceph.thread_pool import Alive
 from provisioner.ceph.where import image as image_text
 
 if TYPE_CHECKING:
-    from provisioner.ceph.cluster import Cluster
+    from provisioner.ceph.cluster import CephCluster
 
 T = TypeVar("T")
 
 
-class Pool:
+class RbdPool:
     """Every method raises CephError; see provisioner.ceph.images for what each one promises."""
 
-    def __init__(self, cluster: "Cluster", name: str, namespace: str, number: int | None = None) -> None:
+    def __init__(self, cluster: "CephCluster", name: str, namespace: str, number: int | None = None) -> None:
         """`number`: the pool is found by it, and `name` is what people know it by."""
         self._cluster = cluster
         self._pool = name if number is None else number
@@ -32,11 +32,13 @@ class Pool:
         """The pool's id."""
         return await self._do("number", lambda ioctx: int(ioctx.get_pool_id()))
 
-    async def create(self, spec: ImageSpec, *, owner: str, fence: Fence, entry: Entry | None = None) -> tuple[int, str]:
+    async def create(
+        self, spec: ImageSpec, *, owner: str, fence: Fence, entry: JournalEntry | None = None
+    ) -> tuple[int, str]:
         """The number of the pool, and the image's id."""
 
         def work(connection: Connection) -> tuple[int, str]:
-            ioctx, shaped = placing.placed(connection, self._pool, self.namespace, spec)
+            ioctx, shaped = placement.placed(connection, self._pool, self.namespace, spec)
             try:
                 return ioctx.get_pool_id(), images.create(ioctx, shaped, owner, fence, entry)
             except ImageMissing:
@@ -48,7 +50,7 @@ class Pool:
 
         return await self._cluster.run("create", work, key=self._key(spec.name), pool=self.name)
 
-    async def describe(self, name: str) -> Image:
+    async def describe(self, name: str) -> RbdImage:
         return await self._do("describe", lambda ioctx: images.describe(ioctx, name))
 
     async def metadata(self, identifier: str) -> dict[str, str]:
@@ -58,8 +60,8 @@ class Pool:
         """Of an image, in the trash as well."""
         return await self._do("size", lambda ioctx: images.size_of(ioctx, identifier))
 
-    async def images(self) -> list[Listed]:
-        def work(connection: Connection) -> list[Listed]:
+    async def images(self) -> list[ListedImage]:
+        def work(connection: Connection) -> list[ListedImage]:
             found = images.listing(connection.ioctx(self._pool, self.namespace))
             # To librbd a pool that has just been deleted is one without images.
             return found or images.listing(connection.ioctx(self._pool, self.namespace))
@@ -69,18 +71,18 @@ class Pool:
     async def resize(self, name: str, size: int, *, fence: Fence) -> int:
         return await self._do("resize", lambda ioctx: images.resize(ioctx, name, size, fence), name)
 
-    async def find(self, sought: Sought) -> Image | None:
-        """The image that is meant, under whatever name; see provisioner.ceph.finding."""
-        return await self._do("find", lambda ioctx: finding.find(ioctx, sought))
+    async def find(self, sought: ImageQuery) -> RbdImage | None:
+        """The image that is meant, under whatever name; see provisioner.ceph.image_lookup."""
+        return await self._do("find", lambda ioctx: image_lookup.find(ioctx, sought))
 
     async def claimants(self, kubernetes: str) -> dict[str, list[tuple[str, bool | None]]]:
         """Of each owner; reads the headers of all images of the pool."""
-        return await self._do("claimants", lambda ioctx: finding.claimants(ioctx, kubernetes))
+        return await self._do("claimants", lambda ioctx: image_lookup.claimants(ioctx, kubernetes))
 
-    async def holds(self, sought: Sought) -> bool:
-        return await self._do("holds", lambda ioctx: finding.holds(ioctx, sought))
+    async def holds(self, sought: ImageQuery) -> bool:
+        return await self._do("holds", lambda ioctx: image_lookup.holds(ioctx, sought))
 
-    async def remove(self, sought: Sought, *, fence: Fence) -> str | None:
+    async def remove(self, sought: ImageQuery, *, fence: Fence) -> str | None:
         """The image goes if it is the one that is meant, and nothing needs it.
 
         A large one is only moved to the trash; its id comes back, for `trash_remove`.
@@ -91,19 +93,19 @@ class Pool:
 
         return await self._with("remove", work, sought.name, slow=True)
 
-    async def trash(self, sought: Sought, *, delay: int, fence: Fence) -> None:
+    async def trash(self, sought: ImageQuery, *, delay: int, fence: Fence) -> None:
         await self._do("trash", lambda ioctx: removal.trash(ioctx, sought, fence, delay=delay), sought.name)
 
-    async def drop(self, entry: Entry, *, fence: Fence) -> None:
+    async def drop(self, entry: JournalEntry, *, fence: Fence) -> None:
         """Removes the entry from ceph-csi's journal; that of an image that is gone."""
 
         def work(ioctx: Any) -> None:
             fence()
-            journal.drop(ioctx, entry)
+            csi_journal.drop(ioctx, entry)
 
         await self._do("drop", work, entry.image)
 
-    async def trash_list(self) -> list[Trashed]:
+    async def trash_list(self) -> list[MovedToTrash]:
         return await self._do("trash_list", removal.trash_listing)
 
     async def objects(self, identifier: str) -> int:
@@ -114,7 +116,7 @@ class Pool:
     async def trash_remove(
         self, identifier: str, *, fence: Fence, progress: Progress = unheard, alive: Alive | None = None
     ) -> None:
-        """`progress`: see provisioner.ceph.progress; called by a thread. `alive`: when it last was."""
+        """`progress`: see provisioner.ceph.removal_progress; called by a thread. `alive`: when it last was."""
 
         def work(connection: Connection, ioctx: Any) -> None:
             removal.trash_remove(connection, ioctx, identifier, fence, progress)
@@ -125,8 +127,8 @@ class Pool:
         await self._do("trash_restore", lambda ioctx: removal.trash_restore(ioctx, identifier, name, fence), name)
 
     async def own(
-        self, name: str, judge: Callable[[Image], None], metadata: Mapping[str, str], *, fence: Fence
-    ) -> Image:
+        self, name: str, judge: Callable[[RbdImage], None], metadata: Mapping[str, str], *, fence: Fence
+    ) -> RbdImage:
         """Writes metadata onto an image that somebody else has made, if `judge`, told of it right before, lets it."""
         return await self._do("own", lambda ioctx: adoption.own(ioctx, name, judge, metadata, fence), name)
 
@@ -142,22 +144,22 @@ class Pool:
         """Takes one key out of the image's metadata."""
         await self._do("forget", lambda ioctx: adoption.forget(ioctx, identifier, key, fence), name)
 
-    async def entries(self, wanted: Callable[[Entry], bool]) -> list[tuple[Entry, str | None]]:
-        """What is in ceph-csi's journal and `wanted`; see provisioner.ceph.journal."""
-        return await self._do("entries", lambda ioctx: journal.listing(ioctx, wanted))
+    async def entries(self, wanted: Callable[[JournalEntry], bool]) -> list[tuple[JournalEntry, str | None]]:
+        """What is in ceph-csi's journal and `wanted`; see provisioner.ceph.csi_journal."""
+        return await self._do("entries", lambda ioctx: csi_journal.listing(ioctx, wanted))
 
-    async def clear(self, name: str, identifier: str, *, fence: Fence, entry: Entry | None = None) -> None:
+    async def clear(self, name: str, identifier: str, *, fence: Fence, entry: JournalEntry | None = None) -> None:
         """Removes what our own create has left half-way: a name, or an entry in the journal, and no image."""
 
         def work(ioctx: Any) -> None:
             fence()
-            blank.clear(ioctx, name, identifier, image_text(ioctx, name))
+            fast_create.clear(ioctx, name, identifier, image_text(ioctx, name))
             if entry is not None:
-                journal.drop(ioctx, entry)
+                csi_journal.drop(ioctx, entry)
 
         await self._do("clear", work, name)
 
-    async def space(self) -> Space:
+    async def space(self) -> PoolSpace:
         return await self._cluster.run("space", lambda connection: connection.space(self.name))
 
     async def exists(self) -> bool:

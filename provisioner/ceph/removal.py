@@ -2,42 +2,43 @@
 
 from typing import Any
 
-from provisioner.ceph import directory, finding, purging, sweep, ties, trashcan
-from provisioner.ceph.binding import rbd
+from provisioner.ceph import data_removal, dependents, directory, image_lookup, trash_purge
+from provisioner.ceph.bindings import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import ImageMissing, NoSpace
-from provisioner.ceph.firstformat import require_no_namesake
-from provisioner.ceph.headers import Header
+from provisioner.ceph.format1 import require_no_namesake
+from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.images import Fence, identity, mark
-from provisioner.ceph.model import Image, Sought, Trashed
-from provisioner.ceph.progress import Begun, Progress, unheard
+from provisioner.ceph.model import ImageQuery, MovedToTrash, RbdImage
+from provisioner.ceph.removal_progress import Progress, RemovalBegun, unheard
+from provisioner.ceph.trash import everything
 from provisioner.ceph.where import image, image_errors
 from sutler.volumes.identity import names_itself
 
 _LIBRBD = rbd.RBD()
 
 
-def removable(ioctx: Any, sought: Sought) -> Image | None:
+def removable(ioctx: Any, sought: ImageQuery) -> RbdImage | None:
     """The image, if it may be removed; None if it is gone. Raises InUse or ImageTaken with what is in the way.
 
     Asked before every removal: librbd happily moves an image with watchers or snapshots, or a member of a group, to the
     trash, and one with snapshots can never be removed from there.
     """
-    found = finding.find(ioctx, sought)
+    found = image_lookup.find(ioctx, sought)
     if found is None:
         return None
-    ties.refuse_removal(ioctx, found.id, image(ioctx, found.name), found.name)
+    dependents.refuse_removal(ioctx, found.id, image(ioctx, found.name), found.name)
     return found
 
 
-def remove(connection: Connection, ioctx: Any, sought: Sought, fence: Fence) -> str | None:
+def remove(connection: Connection, ioctx: Any, sought: ImageQuery, fence: Fence) -> str | None:
     """Removes the image. One that is gone is a success, and a half-removed one is cleaned up.
 
     A large one is only moved to the trash; its id comes back, to be removed from there with all the time that it takes.
     """
     found = removable(ioctx, sought)
-    if found is not None and found.size // found.object_size >= sweep.LARGE:
-        kept = purging.kept_for(ioctx)
+    if found is not None and found.size // found.object_size >= data_removal.LARGE:
+        kept = trash_purge.kept_for(ioctx)
         _move(ioctx, found, fence, delay=kept or 0)
         return found.id if kept is None else None
     if found is None and _is_image(ioctx, sought.name):
@@ -45,7 +46,7 @@ def remove(connection: Connection, ioctx: Any, sought: Sought, fence: Fence) -> 
     name = found.name if found is not None else sought.name
     header = directory.header_by_id(ioctx, found.id, name) if found is not None else None
     if header is not None:
-        sweep.require_deletable(connection.data_of(ioctx, header.data_pool), ioctx, header.id)
+        data_removal.require_deletable(connection.data_of(ioctx, header.data_pool), ioctx, header.id)
     fence()
     _remove(ioctx, name, header)
     return None
@@ -59,29 +60,29 @@ def _is_image(ioctx: Any, name: str) -> bool:
     return True
 
 
-def _remove(ioctx: Any, name: str, found: Header | None) -> None:
+def _remove(ioctx: Any, name: str, found: ImageHeader | None) -> None:
     target = image(ioctx, name)
     try:
         if found is None:
             with image_errors("removing", target):
                 _LIBRBD.remove(ioctx, name)
             return
-        begun = Begun(ioctx, found.id, "", unheard)
-        with purging.undone(ioctx, found, name, begun), image_errors("removing", target):
+        begun = RemovalBegun(ioctx, found.id, "", unheard)
+        with trash_purge.undone(ioctx, found, name, begun), image_errors("removing", target):
             _LIBRBD.remove(ioctx, name, on_progress=begun)
     except ImageMissing:
         if found is not None:
             _require_gone(ioctx, name, target)
 
 
-def trash(ioctx: Any, sought: Sought, fence: Fence, *, delay: int) -> None:
+def trash(ioctx: Any, sought: ImageQuery, fence: Fence, *, delay: int) -> None:
     """Moves the image to the trash, where it can be restored for `delay` seconds at least."""
     found = removable(ioctx, sought)
     if found is not None:
         _move(ioctx, found, fence, delay=delay)
 
 
-def _move(ioctx: Any, found: Image, fence: Fence, *, delay: int) -> None:
+def _move(ioctx: Any, found: RbdImage, fence: Fence, *, delay: int) -> None:
     fence()
     name = found.name
     target = image(ioctx, name)
@@ -105,10 +106,10 @@ def _require_gone(ioctx: Any, name: str, target: str) -> None:
     raise NoSpace(f"removing {target}: it is still there: is the pool full or over its quota?")
 
 
-def trash_listing(ioctx: Any) -> list[Trashed]:
+def trash_listing(ioctx: Any) -> list[MovedToTrash]:
     return [
-        Trashed(entry.name, entry.id, entry.deleted, entry.until)
-        for entry in trashcan.everything(ioctx)
+        MovedToTrash(entry.name, entry.id, entry.deleted, entry.until)
+        for entry in everything(ioctx)
         if entry.source == "USER"
     ]
 
@@ -117,7 +118,7 @@ def trash_remove(connection: Connection, ioctx: Any, identifier: str, fence: Fen
     found = directory.header_by_id(ioctx, identifier)
     data = connection.data_of(ioctx, found.data_pool) if found is not None else None
     fence()
-    purging.purge(ioctx, data, identifier, progress)
+    trash_purge.purge(ioctx, data, identifier, progress)
 
 
 def trash_restore(ioctx: Any, identifier: str, name: str, fence: Fence) -> None:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from provisioner.ceph import directory, sweep, ties
-from provisioner.ceph.binding import rbd
+from provisioner.ceph import data_removal, dependents, directory
+from provisioner.ceph.bindings import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.editing import Guard, require_same
-from provisioner.ceph.errors import BadRequest, CephError, ImageTaken, InUse, Missing, translated
-from provisioner.ceph.firstformat import require_no_namesake
-from provisioner.ceph.headers import Header
+from provisioner.ceph.errors import CephError, ImageTaken, InUse, InvalidArgument, Missing, translated
+from provisioner.ceph.format1 import require_no_namesake
+from provisioner.ceph.image_header import ImageHeader
+from provisioner.ceph.interrupted import InterruptedWork, marked
 from provisioner.ceph.model import ImageSpec
-from provisioner.ceph.unfinished import Work, marked
 from provisioner.ceph.where import clone_text, image, image_errors, some
 
 _LIBRBD = rbd.RBD()
@@ -32,7 +32,7 @@ class SnapshotTaken(ImageTaken):
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class RbdSnapshot:
     name: str
     id: int
     size: int
@@ -52,7 +52,7 @@ class OtherSnapshot:
     """group, trash or mirror"""
 
 
-def listing(ioctx: Any, name: str) -> list[Snapshot]:
+def listing(ioctx: Any, name: str) -> list[RbdSnapshot]:
     directory.header(ioctx, name)
     with (
         image_errors("listing", f"the snapshots of {image(ioctx, name)}"),
@@ -61,10 +61,10 @@ def listing(ioctx: Any, name: str) -> list[Snapshot]:
         return of_opened(opened)
 
 
-def of_opened(opened: Any) -> list[Snapshot]:
+def of_opened(opened: Any) -> list[RbdSnapshot]:
     found = [snapshot for snapshot in opened.list_snaps() if _kind(snapshot) == "user"]
     return [
-        Snapshot(
+        RbdSnapshot(
             name=snapshot["name"],
             id=snapshot["id"],
             size=snapshot["size"],
@@ -140,23 +140,23 @@ def delete(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
         opened.remove_snap(snapshot)
 
 
-def _explained(ioctx: Any, name: str, found: Header) -> contextlib.AbstractContextManager[None]:
-    return ties.explained(ioctx, found.id, image(ioctx, name), name)
+def _explained(ioctx: Any, name: str, found: ImageHeader) -> contextlib.AbstractContextManager[None]:
+    return dependents.explained(ioctx, found.id, image(ioctx, name), name)
 
 
-def check_rollback(connection: Connection, ioctx: Any, name: str, snapshot: str, guard: Guard) -> Header:
-    found = guard.pass_(ioctx, name, (Work.ROLLBACK,))
+def check_rollback(connection: Connection, ioctx: Any, name: str, snapshot: str, guard: Guard) -> ImageHeader:
+    found = guard.pass_(ioctx, name, (InterruptedWork.ROLLBACK,))
     require(ioctx, name, snapshot)
-    ties.refuse_change(ioctx, found.id, image(ioctx, name), name)
-    sweep.require_deletable(connection.data_of(ioctx, found.data_pool), ioctx, found.id)
+    dependents.refuse_change(ioctx, found.id, image(ioctx, name), name)
+    data_removal.require_deletable(connection.data_of(ioctx, found.data_pool), ioctx, found.id)
     return found
 
 
-def rollback(ioctx: Any, name: str, found: Header, snapshot: str, operation: str) -> None:
+def rollback(ioctx: Any, name: str, found: ImageHeader, snapshot: str, operation: str) -> None:
     """Copies the snapshot over the image. Half of it is neither: the image stays marked until it is done."""
     require_same(ioctx, name, found)
     what = translated("rolling back to", _target(ioctx, name, snapshot))
-    with marked(ioctx, found, Work.ROLLBACK, operation), what, rbd.Image(ioctx, name) as opened:
+    with marked(ioctx, found, InterruptedWork.ROLLBACK, operation), what, rbd.Image(ioctx, name) as opened:
         opened.rollback_to_snap(snapshot)
 
 
@@ -167,7 +167,7 @@ def clone(parent: Any, name: str, snapshot: str, child: Any, spec: ImageSpec, *,
     found = require(parent, name, snapshot)
     try:
         _clone(parent, name, snapshot, child, spec)
-    except BadRequest:
+    except InvalidArgument:
         if found.protected:
             raise
         protect(parent, name, snapshot, guard, protected=True)
@@ -195,10 +195,10 @@ def _same_namespace(target: str) -> Iterator[None]:
             "(EXDEV, 18): clone into that one, or let Ceph require newer clients (ceph osd "
             "set-require-min-compat-client mimic)"
         )
-        raise BadRequest(text, code=errno.EXDEV) from error.__cause__
+        raise InvalidArgument(text, code=errno.EXDEV) from error.__cause__
 
 
-def require(ioctx: Any, name: str, snapshot: str) -> Snapshot:
+def require(ioctx: Any, name: str, snapshot: str) -> RbdSnapshot:
     for one in listing(ioctx, name):
         if one.name == snapshot:
             return one

@@ -6,22 +6,30 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from provisioner.secrets.content import Source, keep_source
-from provisioner.secrets.copies import SELECTOR, Copy, keep_copy
-from provisioner.secrets.decide import Create, Patch, Recreate, decide
-from provisioner.secrets.foreign import ForeignWatches
-from provisioner.secrets.report import Reporter
-from provisioner.secrets.restraint import Restraint
-from provisioner.secrets.status import Obstacle
-from provisioner.secrets.world import SOON, Copies, Declared, Namespace, World, keep_mapping, keep_namespace
-from provisioner.secrets.write import Writer
+from provisioner.secrets.conflict_watches import ConflictWatches
+from provisioner.secrets.planning.actions import CreateCopy, PatchCopy, RecreateCopy, decide
+from provisioner.secrets.planning.content import PullSecretSource, keep_source
+from provisioner.secrets.planning.copies import SELECTOR, SecretCopy, keep_copy
+from provisioner.secrets.planning.state import (
+    SOON,
+    CopyCache,
+    DeclaredMapping,
+    NamespaceState,
+    SecretsState,
+    keep_mapping,
+    keep_namespace,
+)
+from provisioner.secrets.planning.status import CopyObstacle
+from provisioner.secrets.status_reporter import StatusReporter
+from provisioner.secrets.write_throttle import WriteThrottle
+from provisioner.secrets.writer import CopyWriter
 from sutler.kube.backoff import Backoff
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, KubeError, LeaseLost, NotFound
 from sutler.kube.events import EventRecorder
-from sutler.kube.queue import WorkQueue
-from sutler.kube.reflector import SILENCE, Change, Reflector, unready
+from sutler.kube.reflector import SILENCE, ObjectChange, Reflector, unready
 from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SECRETS
+from sutler.kube.workqueue import WorkQueue
 
 RESYNC = 600.0
 """Seconds after which everything is looked at again, in memory, whatever the watches showed."""
@@ -46,7 +54,7 @@ class Queues:
         self.mappings = WorkQueue("mapping-statuses", workers=1)
 
 
-class Controller:
+class SecretsController:
     """`reflectors` run always; `lead` while this process holds the lease.
 
     Args:
@@ -68,29 +76,31 @@ class Controller:
         workers: int,
         silence: float = SILENCE,
     ) -> None:
-        self._mappings = Reflector[Declared](client, REGISTRY_MAPPINGS, keep=keep_mapping, silence=silence)
-        self._namespaces = Reflector[Namespace](
+        self._mappings = Reflector[DeclaredMapping](client, REGISTRY_MAPPINGS, keep=keep_mapping, silence=silence)
+        self._namespaces = Reflector[NamespaceState](
             client, NAMESPACES, keep=keep_namespace, metadata_only=True, silence=silence
         )
-        self._sources = Reflector[Source](client, SECRETS, keep=keep_source, namespace=namespace, silence=silence)
-        self._secrets = Reflector[Copy](client, SECRETS, keep=keep_copy, label_selector=SELECTOR, silence=silence)
+        self._sources = Reflector[PullSecretSource](
+            client, SECRETS, keep=keep_source, namespace=namespace, silence=silence
+        )
+        self._secrets = Reflector[SecretCopy](client, SECRETS, keep=keep_copy, label_selector=SELECTOR, silence=silence)
         self.reflectors: dict[str, Reflector[Any]] = {
             "mappings": self._mappings,
             "namespaces": self._namespaces,
             "sources": self._sources,
             "copies": self._secrets,
         }
-        copies = Copies(self._secrets.store)
-        self._world = World(namespace, self._mappings.store, self._namespaces.store, self._sources.store, copies)
+        copies = CopyCache(self._secrets.store)
+        self._world = SecretsState(namespace, self._mappings.store, self._namespaces.store, self._sources.store, copies)
         self._client = client
-        self._writer = Writer(writing, copies)
-        self._restraint = Restraint()
-        self._obstacles: dict[str, Obstacle] = {}
+        self._writer = CopyWriter(writing, copies)
+        self._restraint = WriteThrottle()
+        self._obstacles: dict[str, CopyObstacle] = {}
         self._surprises: dict[str, int] = {}
-        self._reporter = Reporter(writing, events, self._world, self._obstacles)
+        self._reporter = StatusReporter(writing, events, self._world, self._obstacles)
         self._workers = workers
         self._queues: Queues | None = None
-        self._foreign: ForeignWatches | None = None
+        self._foreign: ConflictWatches | None = None
         self._mappings.subscribe(self._mapping_changed)
         self._namespaces.subscribe(self._namespace_changed)
         self._sources.subscribe(self._source_changed)
@@ -107,7 +117,7 @@ class Controller:
         queues = self._queues = Queues(self._workers)
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._foreign = ForeignWatches(self._client, tasks, queues.copies.add)
+                self._foreign = ConflictWatches(self._client, tasks, queues.copies.add)
                 tasks.create_task(queues.copies.run(self._handle))
                 tasks.create_task(queues.urgent.run(self._handle))
                 tasks.create_task(queues.mappings.run(self._reporter.handle))
@@ -135,9 +145,9 @@ class Controller:
         if owner and not await self._world.prepare(owner):
             return SOON
         action = decide(self._world, target)
-        content = action.content if isinstance(action, Create | Patch | Recreate) else None
+        content = action.content if isinstance(action, CreateCopy | PatchCopy | RecreateCopy) else None
         if content and (wait := self._restraint.wait(target, content.fingerprint)):
-            self._met(target, Obstacle("somebody else changes it again and again"))
+            self._met(target, CopyObstacle("somebody else changes it again and again"))
             return wait
         try:
             obstacle = await self._writer.apply(target, action)
@@ -148,7 +158,7 @@ class Controller:
         except KubeError as error:
             if isinstance(error, Forbidden) and "being terminated" in error.message:
                 return self._surprised(target, error)  # the watch is about to show that the namespace is going
-            self._met(target, Obstacle(_words(error)))
+            self._met(target, CopyObstacle(_words(error)))
             raise
         self._surprises.pop(target, None)
         self._met(target, obstacle)
@@ -162,10 +172,10 @@ class Controller:
         """Something is not as the watch has shown it so far, which mostly is over soon."""
         times = self._surprises[target] = self._surprises.get(target, 0) + 1
         if times > SURPRISES:
-            self._met(target, Obstacle(_words(error)))
+            self._met(target, CopyObstacle(_words(error)))
         return _LOOK_AGAIN.delay(times)
 
-    def _met(self, target: str, obstacle: Obstacle | None) -> None:
+    def _met(self, target: str, obstacle: CopyObstacle | None) -> None:
         """Remembers what is in the way of a copy, or that nothing is any more."""
         before = self._obstacles.get(target)
         if obstacle is None:
@@ -178,7 +188,7 @@ class Controller:
             if self._foreign:
                 self._foreign.met(target, foreign=obstacle is not None and obstacle.foreign)
 
-    def _mapping_changed(self, change: Change[Declared]) -> None:
+    def _mapping_changed(self, change: ObjectChange[DeclaredMapping]) -> None:
         self._world.mapping_changed(change.key, change.old, change.new)
         self._reporter.mapping_changed(change.key)
         if self._queues is None:
@@ -198,7 +208,7 @@ class Controller:
         for target in self._world.copies.of(change.key):
             self._queues.copies.add(target)
 
-    def _namespace_changed(self, change: Change[Namespace]) -> None:
+    def _namespace_changed(self, change: ObjectChange[NamespaceState]) -> None:
         if self._queues is None:
             return
         queue = self._queues.urgent if change.old is None else self._queues.copies
@@ -209,7 +219,7 @@ class Controller:
                 queue.add(f"{change.key}/{mapping.secret}")
                 self._queues.mappings.add(name)
 
-    def _source_changed(self, change: Change[Source]) -> None:
+    def _source_changed(self, change: ObjectChange[PullSecretSource]) -> None:
         if self._queues is None:
             return
         secret = change.key.partition("/")[2]
@@ -218,7 +228,7 @@ class Controller:
                 self._look_at_selected(declared.mapping.secret, self._world.selected(declared.mapping))
                 self._queues.mappings.add(name)
 
-    def _copy_changed(self, change: Change[Copy]) -> None:
+    def _copy_changed(self, change: ObjectChange[SecretCopy]) -> None:
         news = self._world.copies.shown(change.key, change.old, change.new)
         if self._queues is None:
             return

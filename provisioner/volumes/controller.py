@@ -9,30 +9,30 @@ import asyncio
 import time
 from enum import Enum
 
-from provisioner.ceph.clusters import Clusters
-from provisioner.ceph.errors import Unavailable
-from provisioner.volumes.adopt import Adopter
-from provisioner.volumes.capacity import Capacity
-from provisioner.volumes.expand import Expander
-from provisioner.volumes.parameters import VolumeClass
-from provisioner.volumes.provision import Provisioner
-from provisioner.volumes.purge import Purger
-from provisioner.volumes.reconcile import Reconciler
-from provisioner.volumes.refuse import Refuser
-from provisioner.volumes.remove import Remover
-from provisioner.volumes.told import AN_HOUR, Told
-from provisioner.volumes.views import ClaimView
-from provisioner.volumes.watches import Watches
+from provisioner.ceph.cluster_config import CephClusters
+from provisioner.ceph.errors import CephUnavailable
+from provisioner.volumes.adopter import Adopter
+from provisioner.volumes.cache_entries import CachedClaim
+from provisioner.volumes.capacity_publisher import CapacityPublisher
+from provisioner.volumes.deleter import Deleter
+from provisioner.volumes.event_deduplication import AN_HOUR, EventDeduplicator
+from provisioner.volumes.informers import VolumeInformers
+from provisioner.volumes.orphan_scanner import OrphanScanner
+from provisioner.volumes.planning.storage_class import VolumeClass
+from provisioner.volumes.provisioner import Provisioner
+from provisioner.volumes.refuser import ClaimRefuser
+from provisioner.volumes.resizer import Resizer
+from provisioner.volumes.trash_purger import TrashPurger
 from sutler.kube.errors import NotFound
 from sutler.kube.events import EventRecorder
-from sutler.kube.queue import WorkQueue
 from sutler.kube.resources import STORAGE_CLASSES
+from sutler.kube.workqueue import WorkQueue
 
 LOOK_AGAIN = 15.0
 """Seconds after which it is asked whether what was done has really been done."""
 
 
-class Due(Enum):
+class DueWork(Enum):
     NOTHING = "nothing"
     PROVISION = "provision"
     EXPAND = "expand"
@@ -45,23 +45,23 @@ class Due(Enum):
     """The claim asks for other attributes."""
 
 
-class Controller:
+class VolumesController:
     """What is done while leading. Built anew each time, so that nothing of an earlier time is taken for true."""
 
     def __init__(
         self,
-        watches: Watches,
-        clusters: Clusters,
+        watches: VolumeInformers,
+        clusters: CephClusters,
         events: EventRecorder,
         *,
         provisioner: Provisioner,
-        refuser: Refuser,
-        expander: Expander,
+        refuser: ClaimRefuser,
+        expander: Resizer,
         adopter: Adopter,
-        remover: Remover,
-        purger: Purger,
-        reconciler: Reconciler,
-        capacity: Capacity,
+        remover: Deleter,
+        purger: TrashPurger,
+        reconciler: OrphanScanner,
+        capacity: CapacityPublisher,
         workers: int,
         settle: float,
     ) -> None:
@@ -79,7 +79,7 @@ class Controller:
         self._capacity = capacity
         self._queue = WorkQueue("volumes", workers=workers)
         self._settle = settle
-        self._reported = Told(AN_HOUR)
+        self._reported = EventDeduplicator(AN_HOUR)
 
     async def run(self) -> None:
         """Works until cancelled."""
@@ -104,7 +104,7 @@ class Controller:
         """Queues it, if there is something to do. Most news is not about anything that we have to do."""
         if volume in self._watches.volumes:
             self._provisioner.made.discard(volume)
-        if self._due(volume) is not Due.NOTHING:
+        if self._due(volume) is not DueWork.NOTHING:
             self._queue.add(volume)
 
     def _class_changed(self, name: str) -> None:
@@ -126,36 +126,36 @@ class Controller:
         }
         self._events.warning(storage_class, "InvalidParameters", view.problem)
 
-    def _due(self, volume: str) -> Due:
+    def _due(self, volume: str) -> DueWork:
         """What there seems to be to do, by what the watches know; the API server is asked before it is done."""
         found = self._watches.claim_of(volume)
         claim = found[1] if found else None
         view = self._watches.volumes.get(volume)
         if view is not None and view.adopts:
-            return Due.ADOPT
+            return DueWork.ADOPT
         if view is not None and view.ends:
-            return Due.REMOVE
+            return DueWork.REMOVE
         if view is not None and claim is not None and claim.grows and claim.volume == volume:
-            return Due.EXPAND
+            return DueWork.EXPAND
         if view is not None and claim is not None and claim.modifies and claim.volume == volume:
-            return Due.REFUSE_CHANGE
+            return DueWork.REFUSE_CHANGE
         if volume in self._watches.volumes or volume in self._provisioner.made:
-            return Due.NOTHING
+            return DueWork.NOTHING
         return self._due_for_claim(volume)
 
-    def _due_for_claim(self, volume: str) -> Due:
+    def _due_for_claim(self, volume: str) -> DueWork:
         """Where there is no volume yet."""
         found = self._watches.claim_of(volume)
         tried = volume in self._provisioner.attempts
         key, claim = found or ("", None)
         if claim is not None and not (claim.volume or claim.deleting or self._watches.awaits_adoption(key)):
             if self._serves(claim):
-                return Due.PROVISION
+                return DueWork.PROVISION
             if not tried and self._problem(claim.storage_class):
-                return Due.REFUSE
-        return Due.CLEAN_UP if tried else Due.NOTHING
+                return DueWork.REFUSE
+        return DueWork.CLEAN_UP if tried else DueWork.NOTHING
 
-    def _serves(self, claim: ClaimView) -> bool:
+    def _serves(self, claim: CachedClaim) -> bool:
         cls = self._class(claim.storage_class)
         return cls is not None and (claim.placed or not cls.waits_for_consumer)
 
@@ -171,33 +171,33 @@ class Controller:
     async def _handle(self, volume: str) -> float | None:
         try:
             again = await self._do(volume)
-        except Unavailable as error:
+        except CephUnavailable as error:
             # It says when it can be asked again; what is wrong is known, and no reason to wait longer and longer.
             return error.retry_after
         # The watch has yet to show what was done, or somebody in between has lied to one of us.
-        return LOOK_AGAIN if again is None and self._due(volume) is not Due.NOTHING else again
+        return LOOK_AGAIN if again is None and self._due(volume) is not DueWork.NOTHING else again
 
     async def _do(self, volume: str) -> float | None:
         found = self._watches.claim_of(volume)
         match self._due(volume):
-            case Due.PROVISION if found is not None:
+            case DueWork.PROVISION if found is not None:
                 return await self._provision(volume, *found)
-            case Due.EXPAND if found is not None:
+            case DueWork.EXPAND if found is not None:
                 await self._expander.expand(found[0], volume)
-            case Due.REMOVE:
+            case DueWork.REMOVE:
                 await self._remover.remove(volume)
-            case Due.ADOPT:
+            case DueWork.ADOPT:
                 return await self._adopter.adopt(volume)
-            case Due.CLEAN_UP:
+            case DueWork.CLEAN_UP:
                 await self._provisioner.clean_up(volume)
-            case Due.REFUSE if found is not None:
+            case DueWork.REFUSE if found is not None:
                 self._report(found[1].storage_class)
                 return await self._refuser.refuse(found[0], self._problem(found[1].storage_class))
-            case Due.REFUSE_CHANGE if found is not None:
+            case DueWork.REFUSE_CHANGE if found is not None:
                 return await self._refuser.refuse_change(found[0])
         return None
 
-    async def _provision(self, volume: str, key: str, claim: ClaimView) -> float | None:
+    async def _provision(self, volume: str, key: str, claim: CachedClaim) -> float | None:
         cls = self._class(claim.storage_class)
         if cls is None:
             return None

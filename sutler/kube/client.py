@@ -13,8 +13,9 @@ import msgspec
 
 from sutler.kube import config
 from sutler.kube.errors import ApiError, Gone, Unreachable
-from sutler.kube.resources import SECRETS, Json, Resource
+from sutler.kube.resources import SECRETS, Resource
 from sutler.kube.transport import Call, Transport
+from sutler.typedefs import Json
 
 __all__ = ["Client", "Json", "Page", "connect"]
 

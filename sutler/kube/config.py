@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from sutler.kube import library as _library
-from sutler.kube.errors import ConfigError, shortened
+from sutler.kube import slim_import as _library
+from sutler.kube.errors import ConfigError
+from sutler.text import shortened
 
 library = _library.load()
 
@@ -20,7 +21,7 @@ _NO_KEY = re.compile(r"Invalid kube-config file\. Expected (?:key|object with na
 
 
 @dataclass(frozen=True)
-class Source:
+class ClientConfig:
     """Where the configuration comes from. No `kubeconfig`: from the Pod's service account, mounted at `account`."""
 
     kubeconfig: str | None
@@ -35,16 +36,16 @@ class Source:
 
 def find_source(
     kubeconfig: str | None, context: str | None, environ: Mapping[str, str] = os.environ, account: Path = _ACCOUNT
-) -> Source:
+) -> ClientConfig:
     """The kubeconfig that was named, else KUBECONFIG, else the Pod's service account, else ~/.kube/config."""
     if named := kubeconfig or environ.get("KUBECONFIG"):
-        return Source(named, context)
+        return ClientConfig(named, context)
     if environ.get("KUBERNETES_SERVICE_HOST") and (account / "token").exists():
-        return Source(None, account=account)
-    return Source(str(Path("~/.kube/config").expanduser()), context)
+        return ClientConfig(None, account=account)
+    return ClientConfig(str(Path("~/.kube/config").expanduser()), context)
 
 
-async def read(source: Source) -> Any:
+async def read(source: ClientConfig) -> Any:
     """kubernetes-asyncio's Configuration.
 
     Raises:

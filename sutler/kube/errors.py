@@ -23,9 +23,8 @@ import msgspec
 
 from sutler.errors import SutlerError
 from sutler.kube.redaction import WITHHELD, redacted
+from sutler.text import shortened
 
-# Nobody knows what an error text contains and how long it is.
-LONGEST_TEXT = 256
 # A server that asks for more patience than this is asked again anyway.
 LONGEST_RETRY_AFTER = 300.0
 
@@ -142,7 +141,6 @@ class Status(TypedDict):
     code: NotRequired[int]
 
 
-_CUT = " … "
 _decoder = msgspec.json.Decoder(Status)
 
 
@@ -185,23 +183,6 @@ def status_error(status: Status, *, call: str) -> ApiError:
     """The error for a Status that came inside of a watch."""
     code, reason = status.get("code", 500), status.get("reason", "")
     return _kind(code, reason)(code, shortened(reason, 64), shortened(status.get("message", "")), call=call)
-
-
-def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
-    """`text` in one line of at most `longest` characters."""
-    text = " ".join(text.split())
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def without_middle(text: str, longest: int) -> str:
-    """`text` in one line of at most `longest` bytes of UTF-8. What to do about it stands at the end, and is kept."""
-    whole = " ".join(text.split()).encode(errors="replace")
-    if len(whole) <= longest:
-        return whole.decode()
-    kept = longest - len(_CUT.encode())
-    head = kept // 2
-    # Half a letter at a cut is left away.
-    return whole[:head].decode(errors="ignore") + _CUT + whole[head - kept :].decode(errors="ignore")
 
 
 def _status(body: bytes) -> Status:

@@ -12,17 +12,10 @@ from sutler import log
 from sutler.kube import metrics
 from sutler.kube.backoff import Backoff
 from sutler.kube.client import Client
-from sutler.kube.errors import (
-    AlreadyExists,
-    ApiError,
-    KubeError,
-    NotFound,
-    TooManyRequests,
-    Unavailable,
-    Unreachable,
-    without_middle,
-)
-from sutler.kube.resources import EVENTS, Json
+from sutler.kube.errors import AlreadyExists, ApiError, KubeError, NotFound, TooManyRequests, Unavailable, Unreachable
+from sutler.kube.resources import EVENTS
+from sutler.text import without_middle
+from sutler.typedefs import Json
 
 _log = log.get(__name__)
 

@@ -18,10 +18,11 @@ from enum import Enum, auto
 from typing import NoReturn
 
 from sutler import log
-from sutler.kube import metrics, microtime
+from sutler.kube import metrics, times
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, ConfigError, Conflict, KubeError, LeaseLost, NotFound
-from sutler.kube.resources import LEASES, Json
+from sutler.kube.resources import LEASES
+from sutler.typedefs import Json
 
 _log = log.get(__name__)
 
@@ -235,7 +236,7 @@ class Elector:
 
     def _ours(self, lease: Json) -> Json:
         spec = lease.get("spec") or {}
-        now = microtime.now()
+        now = times.now()
         changed = {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": math.ceil(self._duration),

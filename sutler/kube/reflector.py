@@ -18,8 +18,18 @@ from sutler.kube import metrics
 from sutler.kube.backoff import Backoff
 from sutler.kube.client import Client, selectors
 from sutler.kube.errors import ApiError, Gone, KubeError, NotFound
-from sutler.kube.resources import Json, Resource
-from sutler.kube.watch import Event, Lines, Silent, StreamBroken, decode, key_of, read, version_of
+from sutler.kube.resources import Resource
+from sutler.kube.watch_stream import (
+    StreamBroken,
+    WatchEvent,
+    WatchLines,
+    WatchStalled,
+    decode,
+    key_of,
+    read,
+    version_of,
+)
+from sutler.typedefs import Json
 
 _log = log.get(__name__)
 
@@ -40,7 +50,7 @@ _REFUSALS = 3
 
 
 @dataclass(frozen=True)
-class Change(Generic[T]):
+class ObjectChange(Generic[T]):
     """`old` is None for an object that is new to us, `new` for one that is gone."""
 
     key: str
@@ -104,7 +114,7 @@ class Reflector(Generic[T]):
         self._gone_after = gone_after
         self._trouble: KubeError | None = None
         self._trouble_since = 0.0
-        self._subscribers: list[Callable[[Change[T]], None]] = []
+        self._subscribers: list[Callable[[ObjectChange[T]], None]] = []
         self._objects: dict[str, T] = {}
         self._versions: dict[str, str] = {}
         self._version = ""
@@ -136,7 +146,7 @@ class Reflector(Generic[T]):
         """Whether what was so at this resourceVersion is surely in the store, or something newer."""
         return self._version.isdecimal() and version.isdecimal() and int(self._version) >= int(version)
 
-    def subscribe(self, on_change: Callable[[Change[T]], None]) -> None:
+    def subscribe(self, on_change: Callable[[ObjectChange[T]], None]) -> None:
         """Have `on_change` called for each change, when the store has it already; before `run`. It must not block."""
         self._subscribers.append(on_change)
 
@@ -151,7 +161,7 @@ class Reflector(Generic[T]):
                 await self._watch()
             except KubeError as error:
                 self._tell(error)
-                if not isinstance(error, Silent | Gone):
+                if not isinstance(error, WatchStalled | Gone):
                     self._trouble_since = self._trouble_since if self._trouble else monotonic()
                     self._trouble = error
                 if isinstance(error, ApiError):
@@ -186,13 +196,13 @@ class Reflector(Generic[T]):
         watch = self._client.watch(self._resource, self._namespace, query=query, metadata_only=self._metadata_only)
         async with watch as reader:
             self._heard()
-            lines = Lines()
+            lines = WatchLines()
             while chunk := await read(reader, self._silence):
                 self._heard()
                 for line in lines.feed(chunk):
                     self._take(decode(line))
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: WatchEvent) -> None:
         version = version_of(event.object)
         if _goes_back(self._version, version):
             raise StreamBroken(f"resourceVersion {version} came after {self._version}")
@@ -222,14 +232,14 @@ class Reflector(Generic[T]):
         old = self._objects.get(key)
         self._objects[key] = kept
         self._versions[key] = version
-        self._changed(Change(key, old, kept))
+        self._changed(ObjectChange(key, old, kept))
 
     def _forget(self, key: str) -> None:
         self._versions.pop(key, None)
         if key in self._objects:
-            self._changed(Change(key, self._objects.pop(key), None))
+            self._changed(ObjectChange(key, self._objects.pop(key), None))
 
-    def _changed(self, change: Change[T]) -> None:
+    def _changed(self, change: ObjectChange[T]) -> None:
         self._held.set(len(self._objects))
         for on_change in self._subscribers:
             try:
@@ -245,7 +255,7 @@ class Reflector(Generic[T]):
         return {"resource": self._resource.plural} | ({"key": key} if key else {})
 
     def _tell(self, error: KubeError) -> None:
-        if isinstance(error, Silent):
+        if isinstance(error, WatchStalled):
             _log.debug("watch renewed", reason=str(error), **self._name())
         elif isinstance(error, Gone):
             _log.info("watch renewed", reason=str(error), **self._name())

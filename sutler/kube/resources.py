@@ -5,11 +5,9 @@ discovered.
 """
 
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 # An object as the API server sends it. It is read once, where it arrives, into something typed.
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from sutler.kube import config
-from sutler.kube.errors import ConfigError, KubeError, Unreachable, api_error, shortened
+from sutler.kube.errors import ConfigError, KubeError, Unreachable, api_error
 from sutler.kube.metrics import REQUESTS
+from sutler.text import shortened
 
 _CONNECT_SECONDS = 10.0
 # Credentials are read anew when they are refused, but not in a tight circle.
@@ -65,7 +66,7 @@ class _Request(aiohttp.ClientRequest):
 
 
 class Transport:
-    def __init__(self, source: config.Source, component: str) -> None:
+    def __init__(self, source: config.ClientConfig, component: str) -> None:
         self._source = source
         self._user_agent = f"sutler-{component}"
         self._configuration: Any = None

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sutler.errors import SutlerError
-from sutler.registry.entry import ENTRY_FIELDS, Entry, Left, read_entry
-from sutler.registry.gojson import NotJsonError, Object, folded, load, plain
-from sutler.registry.image import shown
+from sutler.registry.auth_entry import ENTRY_FIELDS, AuthEntry, SkippedEntry, read_entry
+from sutler.registry.go_json import GoObject, NotJsonError, folded, load, plain
+from sutler.registry.key_coverage import RegistryCoverage
 from sutler.registry.keyring import IgnoredKeyError, parse_key
-from sutler.registry.serving import Registries
+from sutler.text import quoted
 
 DOCKERCONFIGJSON = "kubernetes.io/dockerconfigjson"
 DOCKERCFG = "kubernetes.io/dockercfg"
@@ -39,8 +39,8 @@ class SourceError(SutlerError):
 @dataclass(frozen=True, slots=True)
 class DockerConfig:
     type: str
-    entries: tuple[Entry, ...]
-    left: tuple[Left, ...] = ()
+    entries: tuple[AuthEntry, ...]
+    left: tuple[SkippedEntry, ...] = ()
     """What the kubelet can't use though it is there."""
     helpers: tuple[str, ...] = ()
     """The names of its fields that name credential helpers."""
@@ -52,19 +52,19 @@ class DockerConfig:
     @property
     def problems(self) -> list[str]:
         """For a Secret that Pods name: why every pull with it fails; empty: none does."""
-        found = [f"the entry {shown(each.key)}: {each.serious}" for each in self.left if each.fatal]
+        found = [f"the entry {quoted(each.key)}: {each.serious}" for each in self.left if each.fatal]
         return found if found or self.entries or self.left or self.helpers else ["it holds no credentials"]
 
     @property
     def ignored(self) -> tuple[str, ...]:
         """What the kubelet will not use though it is there, in words."""
         helpers = [f"{name} (the kubelet has no credential helpers)" for name in self.helpers]
-        return (*helpers, *(f"the entry {shown(each.key)}: {each.why}" for each in self.left))
+        return (*helpers, *(f"the entry {quoted(each.key)}: {each.why}" for each in self.left))
 
     @property
     def doubts(self) -> tuple[str, ...]:
         """What the kubelet will use and a registry may refuse, in words."""
-        return tuple(f"the entry {shown(entry.key)}: {entry.doubt}" for entry in self.entries if entry.doubt)
+        return tuple(f"the entry {quoted(entry.key)}: {entry.doubt}" for entry in self.entries if entry.doubt)
 
 
 def parse_secret(secret_type: str, data: Mapping[str, bytes]) -> DockerConfig:
@@ -81,7 +81,7 @@ def read_secret(secret_type: str, data: Mapping[str, bytes]) -> DockerConfig:
     """Entries with faults are left. Raises SourceError for what has no entries at all."""
     data_key = DATA_KEYS.get(secret_type)
     if data_key is None:
-        what = f"its type is {shown(secret_type)}, the kubelet reads {DOCKERCONFIGJSON} and {DOCKERCFG} only"
+        what = f"its type is {quoted(secret_type)}, the kubelet reads {DOCKERCONFIGJSON} and {DOCKERCFG} only"
         raise SourceError([f"{what} (a Secret's type can't be changed: delete it and create it with the right one)"])
     if not data.get(data_key):
         raise SourceError([f"its data has no key {data_key}, which type {secret_type} keeps the credentials in"])
@@ -97,7 +97,7 @@ def read_config(secret_type: str, content: bytes) -> DockerConfig:
         document = load(content)
     except NotJsonError as error:
         raise SourceError([f"it is {error}"]) from None
-    if not isinstance(document, Object):
+    if not isinstance(document, GoObject):
         raise SourceError(["it is not a JSON object"])
     helpers: tuple[str, ...] = ()
     auths = document.as_map()
@@ -105,23 +105,23 @@ def read_config(secret_type: str, content: bytes) -> DockerConfig:
         helpers = tuple(name for name, _ in document.pairs if folded(name) in _HELPERS)
         auths = _merged(document)
     read = [read_entry(key, value) for key, value in auths.items()]
-    entries = tuple(each for each in read if isinstance(each, Entry))
-    return DockerConfig(secret_type, entries, tuple(each for each in read if isinstance(each, Left)), helpers)
+    entries = tuple(each for each in read if isinstance(each, AuthEntry))
+    return DockerConfig(secret_type, entries, tuple(each for each in read if isinstance(each, SkippedEntry)), helpers)
 
 
-def type_of(document: Object) -> str | None:
+def type_of(document: GoObject) -> str | None:
     """Which form of docker config it is; None: it is none."""
     if any(folded(name) in _CLIENT_FIELDS for name, _ in document.pairs):
         return DOCKERCONFIGJSON
-    entries = [value for _, value in document.pairs if isinstance(value, Object)]
+    entries = [value for _, value in document.pairs if isinstance(value, GoObject)]
     # One with a credential is enough: the others may be faulty.
     known = any(folded(name) in ENTRY_FIELDS for entry in entries for name, _ in entry.pairs)
     return DOCKERCFG if known or (entries and not any(entry.pairs for entry in entries)) else None
 
 
-def usable_entries(config: DockerConfig, registries: Iterable[str]) -> tuple[Entry, ...]:
+def usable_entries(config: DockerConfig, registries: Iterable[str]) -> tuple[AuthEntry, ...]:
     """The entries that the kubelet would try for some image of the registries (patterns of a mapping)."""
-    serving = Registries.parsed(registries)
+    serving = RegistryCoverage.parsed(registries)
     return tuple(entry for entry in config.entries if serving.served_by(parse_key(entry.key)))
 
 
@@ -131,7 +131,7 @@ def copied(config: DockerConfig, registries: Iterable[str]) -> DockerConfig:
     Raises:
         SourceError: for an entry of these registries that can't be read. A copy without it would lose a credential.
     """
-    serving = Registries.parsed(registries)
+    serving = RegistryCoverage.parsed(registries)
     broken = DockerConfig(config.type, (), tuple(each for each in config.left if each.fatal and _serves(each, serving)))
     if broken.left:
         raise SourceError(broken.problems)
@@ -141,7 +141,7 @@ def copied(config: DockerConfig, registries: Iterable[str]) -> DockerConfig:
     return DockerConfig(config.type, entries, config.left, config.helpers)
 
 
-def with_entry(secret_type: str, content: bytes, entry: Entry) -> bytes | None:
+def with_entry(secret_type: str, content: bytes, entry: AuthEntry) -> bytes | None:
     """The content with this entry instead of those that mean the same registry; all else stays. None: it has it.
 
     Raises SourceError where the content can't be read.
@@ -161,7 +161,7 @@ def with_entry(secret_type: str, content: bytes, entry: Entry) -> bytes | None:
     return dumped({**others, "auths": kept} if modern else kept)
 
 
-def render(entries: Iterable[Entry], secret_type: str) -> bytes:
+def render(entries: Iterable[AuthEntry], secret_type: str) -> bytes:
     """The content of the data key: the same entries give the same bytes in any order."""
     auths = {entry.key: credentials(entry) for entry in entries}
     return dumped({"auths": auths} if secret_type == DOCKERCONFIGJSON else auths)
@@ -171,7 +171,7 @@ def dumped(document: Any) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
-def credentials(entry: Entry) -> dict[str, str]:
+def credentials(entry: AuthEntry) -> dict[str, str]:
     if b":" in entry.username:  # `auth` can't say where such a name ends
         return {"username": entry.username.decode(), "password": entry.password.decode()}
     return {"auth": base64.b64encode(entry.username + b":" + entry.password).decode()}
@@ -183,13 +183,13 @@ def _whole(config: DockerConfig) -> DockerConfig:
     return config
 
 
-def _merged(document: Object) -> dict[str, Any]:
+def _merged(document: GoObject) -> dict[str, Any]:
     """The entries of `auths`, which Go puts together if it is there more than once."""
     auths: dict[str, Any] = {}
     for found in document.values("auths"):
         if found is None:
             auths = {}
-        elif isinstance(found, Object):
+        elif isinstance(found, GoObject):
             auths |= found.as_map()
         else:
             raise SourceError(["auths is not an object of registries and credentials"])
@@ -203,7 +203,7 @@ def _normal(key: str) -> bytes | None:
         return None
 
 
-def _serves(left: Left, serving: Registries) -> bool:
+def _serves(left: SkippedEntry, serving: RegistryCoverage) -> bool:
     try:
         return serving.served_by(parse_key(left.key))
     except IgnoredKeyError:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby
 
-from sutler.registry.image import Image
+from sutler.registry.image import ImageReference
 from sutler.registry.keyring import IgnoredKeyError, Keyring, parse_key
 from sutler.registry.mapping import Mapping
+from sutler.registry.near_miss import REPAIRS, RegistryParts, repaired, split
 from sutler.registry.pattern import Pattern, PatternError, parse_pattern
-from sutler.registry.repair import REPAIRS, Parts, repaired, split
 
-Matches = Callable[[str, Image], bool]
+Matches = Callable[[str, ImageReference], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class NearMiss:
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class CredentialTry:
     """One credential that the kubelet sends."""
 
     key: str
@@ -41,10 +41,10 @@ class Try:
     """Why it may surprise that this key matches; mostly empty."""
 
 
-def tries(image: Image, secrets: Sequence[tuple[str, Sequence[str]]]) -> list[Try]:
+def tries(image: ImageReference, secrets: Sequence[tuple[str, Sequence[str]]]) -> list[CredentialTry]:
     """What the kubelet sends, in its order. `secrets` are names and keys, in the order of imagePullSecrets."""
     found = Keyring(key for _, keys in secrets for key in keys).lookup(image.name)
-    order: list[Try] = []
+    order: list[CredentialTry] = []
     for _, group in groupby(found, key=lambda key: parse_key(key).normal):
         same = list(group)
         # Keys that mean the same are tried in the order of their Secrets.
@@ -52,14 +52,14 @@ def tries(image: Image, secrets: Sequence[tuple[str, Sequence[str]]]) -> list[Tr
     return order
 
 
-def matching_pattern(mapping: Mapping, image: Image) -> Pattern | None:
+def matching_pattern(mapping: Mapping, image: ImageReference) -> Pattern | None:
     """The most specific of the mapping's registries that match the image."""
     return min(
         (each for each in mapping.patterns if each.matches(image)), key=lambda each: each.vagueness, default=None
     )
 
 
-def near_miss_of_registry(text: str, image: Image) -> NearMiss | None:
+def near_miss_of_registry(text: str, image: ImageReference) -> NearMiss | None:
     """For an entry of a mapping's `registries` that does not match the image; it may be one that nobody can use."""
     miss = _near_miss(text, image, registry_matches)
     try:
@@ -69,7 +69,7 @@ def near_miss_of_registry(text: str, image: Image) -> NearMiss | None:
     return miss
 
 
-def near_miss_of_key(text: str, image: Image) -> NearMiss | None:
+def near_miss_of_key(text: str, image: ImageReference) -> NearMiss | None:
     """For a key of a docker config that the kubelet does not try for the image."""
     if _is_fallback(text):
         # It would be tried, were there no better one.
@@ -77,7 +77,7 @@ def near_miss_of_key(text: str, image: Image) -> NearMiss | None:
     return _near_miss(text, image, _key_matches)
 
 
-def registry_matches(text: str, image: Image) -> bool:
+def registry_matches(text: str, image: ImageReference) -> bool:
     """Whether an entry of a mapping's `registries` is for the image; one that nobody can use is for none."""
     try:
         return parse_pattern(text).matches(image)
@@ -85,11 +85,11 @@ def registry_matches(text: str, image: Image) -> bool:
         return False
 
 
-def _key_matches(text: str, image: Image) -> bool:
+def _key_matches(text: str, image: ImageReference) -> bool:
     return bool(Keyring([text]).lookup(image.name))
 
 
-def _try(key: str, secret: str, image: Image) -> Try:
+def _try(key: str, secret: str, image: ImageReference) -> CredentialTry:
     parsed = parse_key(key)
     path = parsed.path.decode(errors="replace")
     rest = f"/{image.path}"[len(path) :]
@@ -99,7 +99,7 @@ def _try(key: str, secret: str, image: Image) -> Try:
             f"the kubelet compares plain text, so this key is also for what merely begins like it; "
             f"{key}/ ends at the slash"
         )
-    return Try(key, secret, parsed.is_fallback, note)
+    return CredentialTry(key, secret, parsed.is_fallback, note)
 
 
 def _is_fallback(key: str) -> bool:
@@ -109,7 +109,7 @@ def _is_fallback(key: str) -> bool:
         return False
 
 
-def _near_miss(text: str, image: Image, matches: Matches) -> NearMiss | None:
+def _near_miss(text: str, image: ImageReference, matches: Matches) -> NearMiss | None:
     if matches(text, image):
         return None
     parts, target = split(text.strip()), split(image.name)
@@ -126,7 +126,7 @@ def _near_miss(text: str, image: Image, matches: Matches) -> NearMiss | None:
     return None
 
 
-def _smallest_repair(text: str, image: Image, matches: Matches) -> NearMiss:
+def _smallest_repair(text: str, image: ImageReference, matches: Matches) -> NearMiss:
     """All repairs together are known to help; find the fewest that do."""
     parts, target = split(text.strip()), split(image.name)
     possible = [repair for repair in REPAIRS if repair(parts, target)]
@@ -139,7 +139,7 @@ def _smallest_repair(text: str, image: Image, matches: Matches) -> NearMiss:
     return NearMiss(text, "; ".join([*space, *reasons]), str(mended))
 
 
-def _sibling(text: str, parts: Parts, target: Parts) -> NearMiss:
+def _sibling(text: str, parts: RegistryParts, target: RegistryParts) -> NearMiss:
     """The right registry, another path."""
     mine, theirs = parts.path.strip("/").split("/"), target.path.strip("/").split("/")
     common = []

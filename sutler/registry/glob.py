@@ -18,7 +18,7 @@ class GlobError(ValueError):
     """The pattern is malformed."""
 
 
-class One(NamedTuple):
+class SingleCharacter(NamedTuple):
     """Matches one character: one of the ranges, or (negated) one outside of all."""
 
     ranges: tuple[tuple[int, int], ...]
@@ -31,11 +31,11 @@ class One(NamedTuple):
         return any(low <= rune <= high for low, high in self.ranges) != self.negated
 
 
-_ANY = One((), negated=True, separator=False)
-Item = int | One  # a byte that must be there, or one character of some kind
+_ANY = SingleCharacter((), negated=True, separator=False)
+Item = int | SingleCharacter  # a byte that must be there, or one character of some kind
 
 
-class Chunk(NamedTuple):
+class GlobChunk(NamedTuple):
     star: bool  # anything may come before it
     items: tuple[Item, ...]
 
@@ -54,7 +54,7 @@ class Glob:
         self.is_literal = _META.isdisjoint(text)
         # Stars and literal text only: with another such it shares a name if beginnings and ends go together, for all
         # that stands between the first and the last star fits in one name.
-        kinds = {isinstance(item, One) for chunk in self._chunks for item in chunk.items}
+        kinds = {isinstance(item, SingleCharacter) for chunk in self._chunks for item in chunk.items}
         self.is_starred = any(chunk.star for chunk in self._chunks) and True not in kinds
 
     def matches(self, name: bytes) -> bool:
@@ -123,7 +123,7 @@ def _alphabets(glob: Glob) -> list[frozenset[int] | None]:
 
 
 def _alphabet(item: Item) -> frozenset[int]:
-    if isinstance(item, One):
+    if isinstance(item, SingleCharacter):
         return frozenset(byte for byte in _LABEL if item.holds(byte))
     return frozenset((item,))
 
@@ -132,7 +132,7 @@ def _literal(items: tuple[Item, ...]) -> bytes:
     """The bytes that the items begin with."""
     found = bytearray()
     for item in items:
-        if isinstance(item, One):
+        if isinstance(item, SingleCharacter):
             break
         found.append(item)
     return bytes(found)
@@ -153,7 +153,7 @@ def _match(items: tuple[Item, ...], name: bytes) -> bytes | None:
     for item in items:
         if position >= len(name):
             return None
-        if isinstance(item, One):
+        if isinstance(item, SingleCharacter):
             rune, length = _rune(name, position)
             if not item.holds(rune):
                 return None
@@ -175,14 +175,14 @@ def _rune(text: bytes, position: int) -> tuple[int, int]:
     return _BROKEN, 1
 
 
-def _chunks(text: bytes) -> Iterator[Chunk]:
+def _chunks(text: bytes) -> Iterator[GlobChunk]:
     position = 0
     while position < len(text):
         start = position
         while text[position : position + 1] == b"*":
             position += 1
         end = _chunk_end(text, position)
-        yield Chunk(position > start, tuple(_items(text[position:end])))
+        yield GlobChunk(position > start, tuple(_items(text[position:end])))
         position = end
 
 
@@ -217,7 +217,7 @@ def _items(chunk: bytes) -> Iterator[Item]:
         position += 1
 
 
-def _class(chunk: bytes, position: int) -> tuple[One, int]:
+def _class(chunk: bytes, position: int) -> tuple[SingleCharacter, int]:
     negated = chunk[position : position + 1] == b"^"
     position += negated
     ranges: list[tuple[int, int]] = []
@@ -227,7 +227,7 @@ def _class(chunk: bytes, position: int) -> tuple[One, int]:
         if chunk[position : position + 1] == b"-":
             high, position = _class_rune(chunk, position + 1)
         ranges.append((low, high))
-    return One(tuple(ranges), negated, separator=True), position + 1
+    return SingleCharacter(tuple(ranges), negated, separator=True), position + 1
 
 
 def _class_rune(chunk: bytes, position: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sutler.errors import SutlerError
+from sutler.text import quoted
 
 DOCKER_HUB = "docker.io"
 DOCKER_INDEX = "index.docker.io"  # the old name of Docker Hub: the same registry, and the key of its credentials
@@ -36,7 +37,6 @@ HUB_NAMES = frozenset(
 )
 """What people write for Docker Hub. Images are matched as DOCKER_HUB only."""
 LONGEST_PATH = 255
-_SHOWN = 80
 _IDENTIFIER = 64
 _LONGEST_REMEMBERED = 255
 
@@ -58,7 +58,7 @@ class ImageError(SutlerError):
     """An image that the kubelet refuses to pull; the text names it and the rule it breaks."""
 
 
-class Image(NamedTuple):
+class ImageReference(NamedTuple):
     """A normalised reference. `domain` is empty in one odd case: `my_host.lan/app`, all of which is path."""
 
     domain: str
@@ -72,7 +72,7 @@ class Image(NamedTuple):
         return f"{self.domain}/{self.path}" if self.domain else self.path
 
 
-def parse_image(text: str) -> Image:
+def parse_image(text: str) -> ImageReference:
     """Raises ImageError for what the kubelet calls an invalid image name."""
     domain, remote = _split(text)
     if _is_domain(domain) if len(domain) <= _LONGEST_REMEMBERED else _domain(domain):
@@ -80,28 +80,23 @@ def parse_image(text: str) -> Image:
     else:
         domain, match = "", _remote(f"{domain}/{remote}")
     if match is None or (len(text) == _IDENTIFIER and _identifier(text)):
-        raise ImageError(f"image {shown(text)} is no image reference: {_broken_rule(text, remote)}")
+        raise ImageError(f"image {quoted(text)} is no image reference: {_broken_rule(text, remote)}")
     path, tag, digest = match.groups("")
     if len(path) > LONGEST_PATH:
         raise ImageError(
-            f"image {shown(text)} has a repository path of {len(path)} characters, at most {LONGEST_PATH} are allowed"
+            f"image {quoted(text)} has a repository path of {len(path)} characters, at most {LONGEST_PATH} are allowed"
         )
     if digest and not _digest(digest):
         raise ImageError(
-            f"image {shown(text)} has the digest {shown(digest)}, which is none of "
+            f"image {quoted(text)} has the digest {quoted(digest)}, which is none of "
             "sha256 (64 hexadecimal digits in lower case), sha384 (96) and sha512 (128)"
         )
-    return Image(domain, path, tag, digest)
+    return ImageReference(domain, path, tag, digest)
 
 
 def is_path(text: str) -> bool:
     """Whether images can have this repository path."""
     return len(text) <= LONGEST_PATH and _path(text) is not None
-
-
-def shown(text: str) -> str:
-    """The text for a message: quoted, what can't be printed escaped, cut short (it may be 10 kB of anything)."""
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
 
 
 @lru_cache(maxsize=4096)  # images are many, registries few

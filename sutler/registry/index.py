@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sutler.registry.glob import Glob, is_glob
-from sutler.registry.image import Image
+from sutler.registry.image import ImageReference
 from sutler.registry.mapping import Mapping
 from sutler.registry.pattern import Pattern, split_domain
 
@@ -106,7 +106,7 @@ class MappingIndex:
         for rank, (pattern, mapping) in enumerate(entries):
             self._paths(pattern).setdefault(pattern.path, []).append(_Hit(rank, mapping))
 
-    def lookup(self, image: Image) -> tuple[Mapping, ...]:
+    def lookup(self, image: ImageReference) -> tuple[Mapping, ...]:
         """The mappings with a pattern that matches the image, the one with the most specific pattern first."""
         domain, path = image.domain, image.path
         if not domain:  # a host that only the kubelet's keyring takes for one (my_host.lan/app)

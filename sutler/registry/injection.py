@@ -25,7 +25,7 @@ _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))  # what Go's ParseBoo
 Labels = Dictionary[str, str]
 
 
-class LeftAlone(StrEnum):
+class SkipReason(StrEnum):
     """Why a Pod is, whatever its images are."""
 
     MIRROR = "mirror"
@@ -33,7 +33,7 @@ class LeftAlone(StrEnum):
     EXCLUDED = "excluded"
 
 
-class Withheld(StrEnum):
+class WithholdReason(StrEnum):
     """Why a Pod does not get the pull secret of a mapping that is for its image."""
 
     UNKNOWN = "unknown"  # the mapping selects by labels, and nobody knows those of the namespace
@@ -62,28 +62,28 @@ def read_account(obj: Dictionary[str, Any]) -> Account:
     return Account(tuple(str(name) for name in names if name), str(enforces) in _TRUE)
 
 
-def pod_left_alone(mirror: str | None, annotation: str | None, label: str | None) -> LeftAlone | None:
+def pod_left_alone(mirror: str | None, annotation: str | None, label: str | None) -> SkipReason | None:
     """By the Pod's annotation MIRROR, its annotation INJECT and its label INJECT, each None where there is none."""
     if mirror is not None:
-        return LeftAlone.MIRROR
-    return LeftAlone.OPTED_OUT if annotation == "false" or label == "false" else None
+        return SkipReason.MIRROR
+    return SkipReason.OPTED_OUT if annotation == "false" or label == "false" else None
 
 
-def namespace_left_alone(name: str, labels: Labels | None, left_out: frozenset[str]) -> LeftAlone | None:
+def namespace_left_alone(name: str, labels: Labels | None, left_out: frozenset[str]) -> SkipReason | None:
     """`left_out` are the namespaces that are, whatever their labels."""
     if name in left_out or (labels is not None and labels.get(EXCLUDE) == "true"):
-        return LeftAlone.EXCLUDED
+        return SkipReason.EXCLUDED
     return None
 
 
-def withheld(mapping: Mapping, labels: Labels | None) -> Withheld | None:
+def withheld(mapping: Mapping, labels: Labels | None) -> WithholdReason | None:
     """By what the mapping says of namespaces with such labels (None: nobody knows them). None: it is not withheld."""
     if mapping.selector.requirements:
         if labels is None:
-            return Withheld.UNKNOWN
+            return WithholdReason.UNKNOWN
         if not mapping.selector.matches(labels):
-            return Withheld.UNSELECTED
-    return Withheld.OBSERVED if mapping.mode is Mode.OBSERVE else None
+            return WithholdReason.UNSELECTED
+    return WithholdReason.OBSERVED if mapping.mode is Mode.OBSERVE else None
 
 
 def _object(value: Any) -> Dictionary[str, Any]:

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from sutler.errors import SutlerError
 from sutler.registry.glob import Glob, GlobError
-from sutler.registry.image import DOCKER_HUB, DOCKER_INDEX, ImageError, parse_image, shown
-from sutler.registry.location import Location, NotAUrlError, locate
+from sutler.registry.image import DOCKER_HUB, DOCKER_INDEX, ImageError, parse_image
+from sutler.registry.key_url import KeyUrl, NotAUrlError, locate
+from sutler.text import quoted
 
 _SCHEMES = (b"https://", b"http://")
 _API_VERSIONS = (b"/v1/", b"/v2/")
@@ -25,7 +26,7 @@ class IgnoredKeyError(SutlerError):
     """A key that the kubelet ignores, because it is no URL; `why` says what is wrong with it."""
 
     def __init__(self, text: str, why: str) -> None:
-        super().__init__(f"key {shown(without_user(text))} is no registry: {why}; the kubelet ignores it")
+        super().__init__(f"key {quoted(without_user(text))} is no registry: {why}; the kubelet ignores it")
         self.why = why
 
 
@@ -110,7 +111,7 @@ class Keyring:
 
     def _matching(self, name: bytes) -> list[Key]:
         try:
-            target: Location = locate(name)
+            target: KeyUrl = locate(name)
         except NotAUrlError:
             return []
         host, port = target.split_host()

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any
 
 from sutler.errors import SutlerError
-from sutler.registry.image import shown
 from sutler.registry.pattern import Pattern, PatternError, parse_pattern
 from sutler.registry.selector import LabelSelector, SelectorError
+from sutler.text import quoted
 
 _LONGEST_LABEL = 63  # the name is the value of a label on every copy
 _LONGEST_NAME = 253
@@ -106,12 +106,12 @@ def _mode(value: Any, problems: list[str]) -> Mode:
     try:
         return Mode.INJECT if value is None else Mode(value)
     except ValueError:
-        problems.append(f"spec.mode is {' or '.join(Mode)}, not {shown(str(value))}")
+        problems.append(f"spec.mode is {' or '.join(Mode)}, not {quoted(str(value))}")
         return Mode.INJECT
 
 
 def _check_name(where: str, value: Any, problems: list[str]) -> None:
     if not isinstance(value, str) or len(value) > _LONGEST_NAME or not _name(value):
         problems.append(
-            f"{where}: {shown(str(value))} is no name of a Secret (lower-case letters, digits, '-' and '.')"
+            f"{where}: {quoted(str(value))} is no name of a Secret (lower-case letters, digits, '-' and '.')"
         )

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from sutler.errors import SutlerError
 from sutler.registry.glob import Glob, GlobError, is_glob
-from sutler.registry.image import DOCKER_HUB, DOCKER_INDEX, LONGEST_PATH, Image, is_path, shown
+from sutler.registry.image import DOCKER_HUB, DOCKER_INDEX, LONGEST_PATH, ImageReference, is_path
+from sutler.text import quoted
 
 _HIGHEST_PORT = 65535
 _address = re.compile(r"\[[0-9a-fA-F:]+\]").fullmatch
@@ -40,7 +41,7 @@ class Pattern:
     globs: tuple[Glob, ...]
     """One for each label."""
 
-    def matches(self, image: Image) -> bool:
+    def matches(self, image: ImageReference) -> bool:
         host, path = split_name(image)
         return (
             self.host.port == host.port
@@ -56,7 +57,7 @@ class Pattern:
         return -len(self.path), globs, -sum(map(len, self.host.labels))
 
 
-def split_name(image: Image) -> tuple[Host, str]:
+def split_name(image: ImageReference) -> tuple[Host, str]:
     """The image's host as the kubelet sees it, and its path."""
     domain, path = image.domain, image.path
     if not domain:
@@ -78,7 +79,7 @@ def parse_pattern(text: str) -> Pattern:
     if not text or text != text.strip() or any(character.isspace() for character in text):
         raise _wrong(text, "it is empty or contains white space, expected HOST[:PORT][/PATH] such as quay.io/acme")
     if "://" in text:
-        raise _wrong(text, f"leave out the scheme, write {shown(text.partition('://')[2].rstrip('/'))}")
+        raise _wrong(text, f"leave out the scheme, write {quoted(text.partition('://')[2].rstrip('/'))}")
     if "@" in text:
         raise _wrong(text, "a user or a digest can't stand here, write HOST[:PORT][/PATH]")
     domain, _, path = text.partition("/")
@@ -112,13 +113,13 @@ def _check_name(text: str, domain: str, host: Host) -> None:
         _check_port(text, host.port)
     for label in host.labels:
         if not _label(label):
-            raise _wrong(text, f"{shown(label)} can't be a part of a host name (letters, digits, '-', and globs)")
+            raise _wrong(text, f"{quoted(label)} can't be a part of a host name (letters, digits, '-', and globs)")
     name = ".".join(host.labels)
     if name.lower() != name:
-        raise _wrong(text, f"hosts are compared as they are written, in lower case: write {shown(text.lower())}")
+        raise _wrong(text, f"hosts are compared as they are written, in lower case: write {quoted(text.lower())}")
     if name == DOCKER_INDEX and not host.port:
         hub = f"{DOCKER_HUB}{text[len(name) :]}"
-        raise _wrong(text, f"Docker Hub's images are matched as {DOCKER_HUB}, write {shown(hub)}")
+        raise _wrong(text, f"Docker Hub's images are matched as {DOCKER_HUB}, write {quoted(hub)}")
     if "[" in name and host.port:
         raise _wrong(text, "the kubelet finds no port after brackets; write '*' or one entry for each host")
     if len(host.labels) == 1 and not host.port and name != "localhost":
@@ -139,7 +140,8 @@ def _lonely_label(name: str) -> str:
 
 def _check_port(text: str, port: str) -> None:
     if not _port(port) or not 0 < int(port) <= _HIGHEST_PORT:
-        raise _wrong(text, f"the port {shown(port)} is not a number from 1 to {_HIGHEST_PORT} (globs don't work there)")
+        why = f"the port {quoted(port)} is not a number from 1 to {_HIGHEST_PORT} (globs don't work there)"
+        raise _wrong(text, why)
 
 
 def _check_path(text: str, path: str) -> None:
@@ -148,15 +150,15 @@ def _check_path(text: str, path: str) -> None:
     if "*" in path or "?" in path or "[" in path:
         raise _wrong(text, "globs work in the host only; a path covers everything below it, end it before the glob")
     if ":" in path:
-        raise _wrong(text, f"tags don't count, write {shown(text.rpartition(':')[0])}")
+        raise _wrong(text, f"tags don't count, write {quoted(text.rpartition(':')[0])}")
     if path.lower() != path:
         raise _wrong(text, "paths of images are in lower case")
     if len(path) > LONGEST_PATH:
         raise _wrong(text, f"paths of images have at most {LONGEST_PATH} characters")
     raise _wrong(
-        text, f"no image has the path {shown(path)} (lower-case letters and digits, joined by '.', '_' or '-')"
+        text, f"no image has the path {quoted(path)} (lower-case letters and digits, joined by '.', '_' or '-')"
     )
 
 
 def _wrong(text: str, why: str) -> PatternError:
-    return PatternError(f"registry {shown(text)}: {why}")
+    return PatternError(f"registry {quoted(text)}: {why}")

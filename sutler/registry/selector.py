@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from sutler.errors import SutlerError
-from sutler.registry.image import shown
+from sutler.text import quoted
 
 _NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _DOMAIN = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*"
@@ -58,7 +58,7 @@ class LabelSelector:
     def parse(cls, selector: Any) -> Self:
         """From the JSON form. Raises SelectorError."""
         if not isinstance(selector, dict):
-            raise SelectorError([f"a label selector is an object, not {shown(repr(selector))}"])
+            raise SelectorError([f"a label selector is an object, not {quoted(repr(selector))}"])
         problems: list[str] = []
         requirements = tuple(_requirements(selector, problems))
         if problems:
@@ -71,13 +71,13 @@ class LabelSelector:
 
 def _requirements(selector: dict[str, Any], problems: list[str]) -> Iterator[Requirement]:
     problems += [
-        f"{shown(str(field))} is no field of a label selector, matchLabels and matchExpressions are"
+        f"{quoted(str(field))} is no field of a label selector, matchLabels and matchExpressions are"
         for field in selector.keys() - {"matchLabels", "matchExpressions"}
     ]
     labels, expressions = selector.get("matchLabels"), selector.get("matchExpressions")
     if isinstance(labels, dict | None):
         for key, value in (labels or {}).items():
-            _check(f"matchLabels[{shown(str(key))}]", key, [value], problems)
+            _check(f"matchLabels[{quoted(str(key))}]", key, [value], problems)
             yield Requirement(str(key), Operator.IN, frozenset((str(value),)))
     else:
         problems.append("matchLabels is an object of label keys and values")
@@ -99,7 +99,7 @@ def _expression(where: str, expression: Any, problems: list[str]) -> Requirement
         operator = Operator(expression.get("operator") or "")
     except ValueError:
         problems.append(
-            f"{where}.operator is one of {', '.join(Operator)}, not {shown(str(expression.get('operator')))}"
+            f"{where}.operator is one of {', '.join(Operator)}, not {quoted(str(expression.get('operator')))}"
         )
         return None
     if not isinstance(values, list):
@@ -114,9 +114,9 @@ def _expression(where: str, expression: Any, problems: list[str]) -> Requirement
 
 def _check(where: str, key: Any, values: list[Any], problems: list[str]) -> None:
     if not isinstance(key, str) or not _key(key):
-        problems.append(f"{where}: {shown(str(key))} is no label key ([PREFIX/]NAME, letters, digits, '-', '_', '.')")
+        problems.append(f"{where}: {quoted(str(key))} is no label key ([PREFIX/]NAME, letters, digits, '-', '_', '.')")
     problems += [
-        f"{where}: {shown(str(value))} is no label value (at most 63 letters, digits, '-', '_', '.')"
+        f"{where}: {quoted(str(value))} is no label value (at most 63 letters, digits, '-', '_', '.')"
         for value in values
         if not isinstance(value, str) or not _value(value)
     ]

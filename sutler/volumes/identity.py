@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from enum import Enum
 
-from sutler.volumes import names
+from sutler.volumes import well_known
 
 _ID_LENGTH = 14
 """Characters: the most that librbd and the kernel take."""
@@ -38,21 +38,21 @@ def image_id(kubernetes: str, name: str) -> str:
 
 def marks(pool: int, image: str) -> dict[str, str]:
     """What an image's metadata says of its own ids."""
-    return {names.POOL_ID: str(pool), names.IMAGE_ID: image}
+    return {well_known.POOL_ID: str(pool), well_known.IMAGE_ID: image}
 
 
 def names_itself(metadata: Mapping[str, str], pool: int, image: str) -> bool | None:
     """Whether the ids in the metadata are the image's own; None: there are none."""
-    said = metadata.get(names.IMAGE_ID)
+    said = metadata.get(well_known.IMAGE_ID)
     if said is None:
         return None
-    return said == image and metadata.get(names.POOL_ID, str(pool)) == str(pool)
+    return said == image and metadata.get(well_known.POOL_ID, str(pool)) == str(pool)
 
 
 def relation(metadata: Mapping[str, str], *, pool: int, image: str, name: str, kubernetes: str) -> Relation:
-    if names.OWNER not in metadata:
+    if well_known.OWNER not in metadata:
         return Relation.NOBODYS
-    if metadata.get(names.KUBERNETES) != kubernetes:
+    if metadata.get(well_known.KUBERNETES) != kubernetes:
         return Relation.FOREIGN
     itself = names_itself(metadata, pool, image)
     if itself is None:

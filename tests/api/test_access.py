@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.api.access import Role
-from provisioner.api.tokens import TokenFile, TokenFileError, parse
+from provisioner.api.authorization import Role
+from provisioner.api.token_file import TokenFile, TokenFileError, parse
 from tests.api.client import ADMIN, TOKENS, VIEWER, Api
 from tests.api.conftest import Service
 from tests.cluster import wait_for

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import rbd
 
-from sutler.cli import main
-from sutler.commands import console
+from sutler.cli import api_client
+from sutler.cli.main import main
 from tests.api.client import ADMIN, VIEWER
 from tests.api.conftest import Service
 
@@ -114,7 +114,7 @@ def test_pool_is_made_and_deleted_when_named_twice(sutler: Sutler, pool: str) ->
 
 
 def test_long_list_is_fetched_whole(sutler: Sutler, pool: str, ioctx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "_PAGE", 20)
+    monkeypatch.setattr(api_client, "_PAGE", 20)
     for number in range(43):
         rbd.RBD().create(ioctx, f"image-{number}", 1 << 20, old_format=False, features=1)
     assert len(json.loads(sutler("images", "list", pool, "-o", "json").stdout)) == 43

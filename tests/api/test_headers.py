@@ -8,8 +8,8 @@ import rbd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.ceph import directory, headers, metadata, trashcan
-from provisioner.ceph.unfinished import UNFINISHED
+from provisioner.ceph import cls_rbd, directory, image_header, trash
+from provisioner.ceph.interrupted import UNFINISHED
 
 FEATURES = (1, 1 | 4, 1 | 4 | 8 | 16, 61, 61 | 64)
 
@@ -34,8 +34,8 @@ def test_header_says_what_librbd_says(ioctx: Any, features: int, order: int) -> 
 def test_header_with_thousands_of_keys_is_read_whole(ioctx: Any) -> None:
     rbd.RBD().create(ioctx, "image", 1 << 20, old_format=False, features=1)
     written = {f"key-{number}": str(number) for number in range(1100)}
-    header = metadata.HEADER + directory.header(ioctx, "image").id
-    ioctx.execute(header, metadata.CLASS, "metadata_set", metadata.encode_map(written))
+    header = cls_rbd.HEADER + directory.header(ioctx, "image").id
+    ioctx.execute(header, cls_rbd.CLASS, "metadata_set", cls_rbd.encode_map(written))
     found = directory.header(ioctx, "image")
     assert found.metadata == written
     (listed,) = directory.page(ioctx, "", "", 10)
@@ -73,9 +73,9 @@ def test_trash_is_what_librbd_says_and_more(ioctx: Any) -> None:
         librbd.create(ioctx, f"ünter-{number}", 1 << 20, old_format=False, features=1)
         librbd.trash_move(ioctx, f"ünter-{number}", number * 100)
     truth = {(one["id"], one["name"], one["deferment_end_time"]) for one in librbd.trash_list(ioctx)}
-    found = trashcan.listing(ioctx, "", 10)
+    found = trash.listing(ioctx, "", 10)
     assert {(one.id, one.name, one.until.replace(tzinfo=None)) for one in found} == truth
-    assert trashcan.count(ioctx) == 3
+    assert trash.count(ioctx) == 3
 
 
 @given(st.lists(st.integers(0, 3), max_size=400))
@@ -85,12 +85,12 @@ def test_objects_of_a_map_are_counted(states: list[int]) -> None:
         data[index // 4] |= state << (6 - 2 * (index % 4))
     header = struct.pack("<BBIQ", 1, 1, 8, len(states))
     encoded = struct.pack("<I", len(header)) + header + bytes(data) + b"\xff" * 12
-    assert headers.objects_present(encoded) == sum(state != 0 for state in states)
+    assert image_header.objects_present(encoded) == sum(state != 0 for state in states)
 
 
 @given(st.dictionaries(st.text(max_size=20), st.binary(max_size=20), max_size=5))
 def test_header_that_lacks_everything_is_none(items: dict[str, bytes]) -> None:
-    assert headers.decode("id", "name", {key: value for key, value in items.items() if key != "size"}) is None
+    assert image_header.decode("id", "name", {key: value for key, value in items.items() if key != "size"}) is None
 
 
 def test_mark_names_what_was_begun(ioctx: Any) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from provisioner.api.access import GROUP, ROLES, Right, Role, User
+from provisioner.api.authorization import GROUP, ROLES, Permission, Role, User
+from provisioner.api.kubernetes_auth import KubernetesAuth
 from provisioner.api.problem import of_error
-from provisioner.api.reviews import Reviews
 from sutler.kube.errors import Unreachable
 from tests.api.client import Api
 from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
@@ -98,8 +98,8 @@ async def test_right_is_remembered_for_the_very_user_that_it_was_asked_for() -> 
             return {"status": {"allowed": body["spec"]["extra"].get("scopes") == ["all"]}}
 
     server: Any = Scoped()
-    reviews = Reviews(server)
-    right = Right("images", "delete")
+    reviews = KubernetesAuth(server)
+    right = Permission("images", "delete")
     assert await reviews.may(User("ada", extra={"scopes": ("all",)}), right, "rbd")
     assert not await reviews.may(User("ada", extra={"scopes": ("look",)}), right, "rbd")
     assert await reviews.may(User("ada", extra={"scopes": ("all",)}), right, "rbd")

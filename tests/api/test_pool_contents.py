@@ -11,7 +11,7 @@ import pytest
 import rados
 import rbd
 
-from provisioner.ceph import survey
+from provisioner.ceph import pool_survey
 from provisioner.ceph.connection import ClusterSettings, Connection
 from tests.api.client import Api
 from tests.cluster import Ceph
@@ -361,7 +361,7 @@ def limited(ceph: Ceph) -> Iterator[Callable[[str], Connection]]:
 def test_what_may_not_be_looked_at_is_not_empty(
     limited: Callable[[str], Connection], ground: Ground, caps: str
 ) -> None:
-    found = survey.look(limited(caps.format(pool=ground.pool, other=ground.other)), ground.pool, seconds=10)
+    found = pool_survey.look(limited(caps.format(pool=ground.pool, other=ground.other)), ground.pool, seconds=10)
     assert not found.proven_empty
     assert "not proven to be empty" in found.refusal()
     assert "check its caps" in found.refusal()
@@ -370,7 +370,7 @@ def test_what_may_not_be_looked_at_is_not_empty(
 def test_caps_of_the_documentation_are_enough_for_the_proof(
     limited: Callable[[str], Connection], ground: Ground
 ) -> None:
-    assert survey.look(limited("profile rbd"), ground.pool, seconds=10).proven_empty
+    assert pool_survey.look(limited("profile rbd"), ground.pool, seconds=10).proven_empty
 
 
 def test_objects_that_can_not_be_listed_are_not_absent(settings_of: ClusterSettings, ground: Ground) -> None:
@@ -378,7 +378,7 @@ def test_objects_that_can_not_be_listed_are_not_absent(settings_of: ClusterSetti
     connection = Connection(settings_of)
     ground.ceph.osd.freeze()
     try:
-        found = survey.look(connection, ground.pool, seconds=2)
+        found = pool_survey.look(connection, ground.pool, seconds=2)
     finally:
         ground.ceph.osd.resume()
         connection.close()
@@ -398,7 +398,7 @@ def test_more_objects_in_the_statistics_than_were_seen_are_no_proof(
         return real(prefix, **arguments)
 
     monkeypatch.setattr(connection, "command", counting)
-    found = survey.look(connection, ground.pool, seconds=1)
+    found = pool_survey.look(connection, ground.pool, seconds=1)
     connection.close()
     assert found.unseen == ["Ceph's statistics count 7 objects, only 1 were seen"]
 

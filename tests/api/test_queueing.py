@@ -5,12 +5,12 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from provisioner.api import queueing
-from provisioner.api.queueing import HUGE, Queueing
-from provisioner.ceph.progress import Cancelled, unheard
+from provisioner.api import work_scheduler
+from provisioner.api.work_scheduler import HUGE, WorkScheduler
+from provisioner.ceph.removal_progress import Cancelled, unheard
 
 
-async def begin(found: Queueing, stack: AsyncExitStack, pool: str, objects: int = HUGE) -> bool:
+async def begin(found: WorkScheduler, stack: AsyncExitStack, pool: str, objects: int = HUGE) -> bool:
     """Whether it may begin at once."""
     try:
         async with asyncio.timeout(0.05):
@@ -21,7 +21,7 @@ async def begin(found: Queueing, stack: AsyncExitStack, pool: str, objects: int 
 
 
 async def test_huge_images_of_one_pool_and_of_all_leave_threads_for_others() -> None:
-    found = Queueing(8)
+    found = WorkScheduler(8)
     async with AsyncExitStack() as stack:
         assert [await begin(found, stack, "a") for _ in range(3)] == [True, True, False]
         assert [await begin(found, stack, "b") for _ in range(3)] == [True, True, False]
@@ -30,7 +30,7 @@ async def test_huge_images_of_one_pool_and_of_all_leave_threads_for_others() -> 
 
 
 async def test_huge_image_begins_when_another_one_is_done() -> None:
-    found = Queueing(4)
+    found = WorkScheduler(4)
     async with AsyncExitStack() as waiting:
         async with AsyncExitStack() as first:
             assert await begin(found, first, "a")
@@ -39,8 +39,8 @@ async def test_huge_image_begins_when_another_one_is_done() -> None:
 
 
 async def test_one_that_waits_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queueing, "_ASK", 0.01)
-    found = Queueing(4)
+    monkeypatch.setattr(work_scheduler, "_ASK", 0.01)
+    found = WorkScheduler(4)
 
     def stop(_: float) -> None:
         raise Cancelled("enough")

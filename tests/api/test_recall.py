@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.api.operations import Target, read_identifier
+from provisioner.api.operations import OperationTarget, read_identifier
 from provisioner.api.recall import judge
-from provisioner.api.schemas.shown import State
-from provisioner.ceph.headers import Header
-from provisioner.ceph.unfinished import UNFINISHED
+from provisioner.api.schemas.responses import OperationState
+from provisioner.ceph.image_header import ImageHeader
+from provisioner.ceph.interrupted import UNFINISHED
 
-WHOLE = Header(
+WHOLE = ImageHeader(
     id="1",
     size=1 << 20,
     features=(),
@@ -32,37 +32,37 @@ WHOLE = Header(
 CLONE = replace(WHOLE, is_clone=True)
 
 
-def marked(work: str, identifier: str = "this") -> Header:
+def marked(work: str, identifier: str = "this") -> ImageHeader:
     return replace(WHOLE, metadata=MappingProxyType({UNFINISHED: f"{work} {identifier}"}))
 
 
 @pytest.mark.parametrize(
     ("kind", "header", "state"),
     [
-        ("remove", None, State.SUCCEEDED),
-        ("purge", None, State.SUCCEEDED),
-        ("flatten", None, State.INTERRUPTED),
-        ("remove", marked("remove"), State.INTERRUPTED),
-        ("purge", marked("remove"), State.INTERRUPTED),
-        ("rollback", marked("rollback"), State.INTERRUPTED),
-        ("shrink", marked("shrink"), State.INTERRUPTED),
-        ("remove", WHOLE, State.INTERRUPTED),
-        ("remove", marked("remove", "another"), State.INTERRUPTED),
-        ("flatten", CLONE, State.INTERRUPTED),
-        ("flatten", WHOLE, State.SUCCEEDED),
-        ("rollback", WHOLE, State.SUCCEEDED),
-        ("rollback", marked("rollback", "another"), State.SUCCEEDED),
+        ("remove", None, OperationState.SUCCEEDED),
+        ("purge", None, OperationState.SUCCEEDED),
+        ("flatten", None, OperationState.INTERRUPTED),
+        ("remove", marked("remove"), OperationState.INTERRUPTED),
+        ("purge", marked("remove"), OperationState.INTERRUPTED),
+        ("rollback", marked("rollback"), OperationState.INTERRUPTED),
+        ("shrink", marked("shrink"), OperationState.INTERRUPTED),
+        ("remove", WHOLE, OperationState.INTERRUPTED),
+        ("remove", marked("remove", "another"), OperationState.INTERRUPTED),
+        ("flatten", CLONE, OperationState.INTERRUPTED),
+        ("flatten", WHOLE, OperationState.SUCCEEDED),
+        ("rollback", WHOLE, OperationState.SUCCEEDED),
+        ("rollback", marked("rollback", "another"), OperationState.SUCCEEDED),
     ],
 )
-def test_image_answers_for_the_operation(kind: str, header: Header | None, state: State) -> None:
-    told, detail = judge(Target(kind, "rbd", "", "image", "1"), "this", header)
+def test_image_answers_for_the_operation(kind: str, header: ImageHeader | None, state: OperationState) -> None:
+    told, detail = judge(OperationTarget(kind, "rbd", "", "image", "1"), "this", header)
     assert told is state
-    assert detail or state is State.SUCCEEDED
+    assert detail or state is OperationState.SUCCEEDED
 
 
 @given(st.text(), st.text(), st.text(), st.text(), st.integers(0, 2**32 - 1))
 def test_identifier_says_what_it_is_about(kind: str, pool: str, namespace: str, image: str, started: int) -> None:
-    target = Target(kind, pool, namespace, image, "1234")
+    target = OperationTarget(kind, pool, namespace, image, "1234")
     assert read_identifier(target.identifier(started)) == (target, started)
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from certs.contents import Contents
-from certs.issue import Names, new_authority, new_leaf, read_certificate, signed_by
-from provisioner.api.tls import Certificate, Folder
+from certs.pki import ServerNames, new_authority, new_leaf, read_certificate, signed_by
+from certs.rotation import CertificateSecret
+from provisioner.api.tls_certificate import ApiCertificate, DirectoryStore
 
-NAMES = Names(("localhost", "api.example.com"), ("127.0.0.1",))
+NAMES = ServerNames(("localhost", "api.example.com"), ("127.0.0.1",))
 
 
 def now() -> dt.datetime:
@@ -17,7 +17,7 @@ def now() -> dt.datetime:
 
 
 async def test_empty_folder_gets_a_certificate_that_its_own_ca_has_signed(tmp_path: Path) -> None:
-    certificate = Certificate(Folder(tmp_path / "tls"), NAMES)
+    certificate = ApiCertificate(DirectoryStore(tmp_path / "tls"), NAMES)
     assert "no certificate" in (certificate.ready() or "")
     assert await certificate.refresh() is None
     assert certificate.ready() is None
@@ -27,20 +27,20 @@ async def test_empty_folder_gets_a_certificate_that_its_own_ca_has_signed(tmp_pa
 
 
 async def test_certificate_stays_while_it_is_good_and_follows_its_names(tmp_path: Path) -> None:
-    await Certificate(Folder(tmp_path), NAMES).refresh()
+    await ApiCertificate(DirectoryStore(tmp_path), NAMES).refresh()
     before = (tmp_path / "tls.crt").read_bytes()
-    await Certificate(Folder(tmp_path), NAMES).refresh()
+    await ApiCertificate(DirectoryStore(tmp_path), NAMES).refresh()
     assert (tmp_path / "tls.crt").read_bytes() == before
-    await Certificate(Folder(tmp_path), Names(("other.example.com",))).refresh()
+    await ApiCertificate(DirectoryStore(tmp_path), ServerNames(("other.example.com",))).refresh()
     assert (tmp_path / "tls.crt").read_bytes() != before
     assert (tmp_path / "ca.crt").exists()
 
 
 async def test_certificate_of_others_is_served_and_never_touched(tmp_path: Path) -> None:
-    pair = new_leaf(new_authority(now()), Names(("elsewhere.example.com",)), now())
+    pair = new_leaf(new_authority(now()), ServerNames(("elsewhere.example.com",)), now())
     (tmp_path / "tls.crt").write_bytes(pair.certificate)
     (tmp_path / "tls.key").write_bytes(pair.key)
-    certificate = Certificate(Folder(tmp_path), NAMES)
+    certificate = ApiCertificate(DirectoryStore(tmp_path), NAMES)
     assert await certificate.refresh() is None
     assert not (tmp_path / "ca.key").exists()
     assert (tmp_path / "tls.crt").read_bytes() == pair.certificate
@@ -50,7 +50,7 @@ async def test_torn_certificate_leaves_the_one_before(tmp_path: Path) -> None:
     pair = new_leaf(new_authority(now()), NAMES, now())
     (tmp_path / "tls.crt").write_bytes(pair.certificate)
     (tmp_path / "tls.key").write_bytes(pair.key)
-    certificate = Certificate(Folder(tmp_path), NAMES)
+    certificate = ApiCertificate(DirectoryStore(tmp_path), NAMES)
     await certificate.refresh()
     (tmp_path / "tls.crt").write_bytes(pair.certificate[:100])
     await certificate.refresh()
@@ -59,7 +59,7 @@ async def test_torn_certificate_leaves_the_one_before(tmp_path: Path) -> None:
 
 async def test_folder_that_can_hold_nothing_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    problem = await Certificate(Folder(tmp_path / "file"), NAMES).refresh()
+    problem = await ApiCertificate(DirectoryStore(tmp_path / "file"), NAMES).refresh()
     assert str(tmp_path / "file") in (problem or "")
 
 
@@ -68,18 +68,18 @@ async def test_leaf_waits_for_a_new_ca_to_be_known() -> None:
     old_time = now() - dt.timedelta(days=300)
     old = new_authority(old_time)
     leaf = new_leaf(old, NAMES, now() - dt.timedelta(days=1))
-    stored = Contents(old.certificate, old.key, leaf)
+    stored = CertificateSecret(old.certificate, old.key, leaf)
 
     class Store:
-        async def read(self) -> Contents:
+        async def read(self) -> CertificateSecret:
             return stored
 
-        async def write(self, contents: Contents) -> Contents:
+        async def write(self, contents: CertificateSecret) -> CertificateSecret:
             nonlocal stored
             stored = contents
             return contents
 
-    certificate = Certificate(Store(), NAMES)
+    certificate = ApiCertificate(Store(), NAMES)
     await certificate.refresh()
     assert stored.authorities != old.certificate, "the old CA is due"
     assert stored.authorities.endswith(old.certificate), "and still trusted"
@@ -94,7 +94,7 @@ async def test_half_a_pair_is_a_problem_that_is_told(tmp_path: Path, missing: st
     (tmp_path / "tls.crt").write_bytes(pair.certificate)
     (tmp_path / "tls.key").write_bytes(pair.key)
     (tmp_path / missing).unlink()
-    certificate = Certificate(Folder(tmp_path), NAMES)
+    certificate = ApiCertificate(DirectoryStore(tmp_path), NAMES)
     if missing == "tls.key":
         assert await certificate.refresh() is not None
         assert certificate.ready() is not None

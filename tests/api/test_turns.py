@@ -5,17 +5,17 @@ import asyncio
 import pytest
 
 from provisioner.api.backend import Backend
-from provisioner.api.operations import Operation, Target
-from provisioner.api.problem import Kind, ProblemError
-from provisioner.api.turns import Turns
-from provisioner.ceph.cluster import Cluster
+from provisioner.api.image_locks import ImageLocks
+from provisioner.api.operations import Operation, OperationTarget
+from provisioner.api.problem import ProblemError, ProblemKind
+from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import ClusterSettings
 
-REMOVAL = Operation("id", Target("remove", "rbd", "", "image", "1"), "ada", 0)
+REMOVAL = Operation("id", OperationTarget("remove", "rbd", "", "image", "1"), "ada", 0)
 
 
 async def test_second_change_waits_for_the_first_and_others_do_not() -> None:
-    turns, order = Turns(), list[str]()
+    turns, order = ImageLocks(), list[str]()
 
     async def change(key: str, name: str) -> None:
         async with turns.of(key):
@@ -28,7 +28,7 @@ async def test_second_change_waits_for_the_first_and_others_do_not() -> None:
 
 
 async def test_change_is_refused_at_once_while_an_operation_has_the_image() -> None:
-    turns = Turns()
+    turns = ImageLocks()
     async with turns.of("a") as turn:
         turn.operation = REMOVAL
         with pytest.raises(ProblemError, match="remove of image image is under way") as raised:
@@ -41,7 +41,7 @@ async def test_change_is_refused_at_once_while_an_operation_has_the_image() -> N
 
 
 async def test_change_that_was_waiting_is_refused_when_an_operation_begins() -> None:
-    turns = Turns()
+    turns = ImageLocks()
 
     async def wait() -> None:
         async with turns.of("a"):
@@ -56,17 +56,17 @@ async def test_change_that_was_waiting_is_refused_when_an_operation_begins() -> 
 
 
 async def test_change_waits_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioner.api.turns._PATIENCE", 0.01)
-    turns = Turns()
+    monkeypatch.setattr("provisioner.api.image_locks._PATIENCE", 0.01)
+    turns = ImageLocks()
     async with turns.of("a"):
         with pytest.raises(ProblemError, match="try again") as raised:
             async with turns.of("a"):
                 pass
-    assert raised.value.kind is Kind.BUSY
+    assert raised.value.kind is ProblemKind.BUSY
 
 
 async def test_nothing_is_kept_of_turns_that_are_over() -> None:
-    turns = Turns()
+    turns = ImageLocks()
     for _ in range(3):
         async with turns.of("a"):
             pass
@@ -79,7 +79,7 @@ async def test_nothing_is_kept_of_turns_that_are_over() -> None:
 
 
 async def test_pools_are_not_changed_without_a_credential_for_that() -> None:
-    backend = Backend(Cluster(ClusterSettings()), None)
+    backend = Backend(CephCluster(ClusterSettings()), None)
     with pytest.raises(ProblemError, match="no Ceph credential that may make") as raised:
         await backend.pool_change("create", "rbd", lambda _: None)
-    assert (raised.value.kind, "--pools-user" in (raised.value.accepted or "")) == (Kind.FORBIDDEN, True)
+    assert (raised.value.kind, "--pools-user" in (raised.value.accepted or "")) == (ProblemKind.FORBIDDEN, True)

@@ -282,6 +282,6 @@ def test_documentation_tells_of_every_endpoint_and_problem(browser: Browser, ser
     text = browser.until("main", "/api/v1/pools")
     document = Api(api.url, api.authority, token=VIEWER, base="").get("/openapi.json").json
     assert [path for path in document["paths"] if path not in text] == []
-    wanted = browser.text("#schema-ImageWanted")
+    wanted = browser.text("#schema-ImageCreate")
     assert ("size (needed)" in wanted, "order (needed)" in wanted) == (True, False)
     assert browser.run("return document.querySelector(':target').textContent") == "invalid"

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import ClusterSettings
-from provisioner.ceph.pool import Pool
+from provisioner.ceph.pool import RbdPool
 from tests.cluster import Ceph
 
 
@@ -15,14 +15,14 @@ def settings(ceph: Ceph) -> ClusterSettings:
 
 
 @pytest.fixture
-async def cluster(settings: ClusterSettings) -> AsyncIterator[Cluster]:
-    made = Cluster(settings)
+async def cluster(settings: ClusterSettings) -> AsyncIterator[CephCluster]:
+    made = CephCluster(settings)
     yield made
     await made.close()
 
 
 @pytest.fixture
-def images(cluster: Cluster, pool: str) -> Pool:
+def images(cluster: CephCluster, pool: str) -> RbdPool:
     return cluster.pool(pool)
 
 

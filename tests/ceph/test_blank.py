@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import rados
 
-from provisioner.ceph import blank
-from provisioner.ceph import metadata as wire
-from provisioner.ceph.cluster import Cluster
+from provisioner.ceph import cls_rbd as wire
+from provisioner.ceph import fast_create
+from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.errors import ImageTaken, NamespaceMissing, NoSpace
-from provisioner.ceph.model import Entry, ImageSpec, Sought
-from provisioner.ceph.pool import Pool
+from provisioner.ceph.model import ImageQuery, ImageSpec, JournalEntry
+from provisioner.ceph.pool import RbdPool
 from tests.ceph.test_images import sent
 from tests.cluster import Ceph, wait_for
 
@@ -31,7 +31,7 @@ def ioctx(ceph: Ceph, pool: str) -> Iterator[Any]:
         yield opened
 
 
-async def create(pool: Pool, spec: ImageSpec = SPEC, entry: Entry | None = None) -> None:
+async def create(pool: RbdPool, spec: ImageSpec = SPEC, entry: JournalEntry | None = None) -> None:
     await pool.create(spec, owner=OWNER, fence=lambda: None, entry=entry)
 
 
@@ -53,15 +53,15 @@ def objects(ioctx: Any) -> set[str]:
     ids=["layering", "object map without fast-diff", "all features"],
 )
 async def test_it_is_byte_for_byte_what_librbd_makes(
-    images: Pool, ceph: Ceph, ioctx: Any, features: tuple[str, ...]
+    images: RbdPool, ceph: Ceph, ioctx: Any, features: tuple[str, ...]
 ) -> None:
     for size, order in (1610612736, 22), (2**30 + 512, 25), (512, 12):
         await create(images, replace(SPEC, features=features, size=size, object_size=2**order))
         compare(images, ceph, ioctx, features, size, order)
-        await images.remove(Sought(SPEC.name, UID, ""), fence=lambda: None)
+        await images.remove(ImageQuery(SPEC.name, UID, ""), fence=lambda: None)
 
 
-def compare(images: Pool, ceph: Ceph, ioctx: Any, features: tuple[str, ...], size: int, order: int) -> None:
+def compare(images: RbdPool, ceph: Ceph, ioctx: Any, features: tuple[str, ...], size: int, order: int) -> None:
     path = f"{images.name}/theirs-{size}"
     shape = ["--size", f"{size}B", "--object-size", f"{2**order}B", "--image-feature", ",".join(features)]
     ceph.rbd("create", path, *shape)
@@ -79,7 +79,7 @@ def compare(images: Pool, ceph: Ceph, ioctx: Any, features: tuple[str, ...], siz
         assert ioctx.read(kind + ID, 2**20) == ioctx.read(kind + theirs, 2**20)
 
 
-async def test_everything_that_librbd_does_to_images_can_be_done_to_it(images: Pool, ceph: Ceph) -> None:
+async def test_everything_that_librbd_does_to_images_can_be_done_to_it(images: RbdPool, ceph: Ceph) -> None:
     await create(images, replace(SPEC, features=ALL_FEATURES, size=2**24))
     path = f"{images.name}/{SPEC.name}"
     ceph.rbd("bench", "--io-type", "write", "--io-size", "64K", "--io-total", "5M", "--io-threads", "1", path)
@@ -99,28 +99,28 @@ async def test_everything_that_librbd_does_to_images_can_be_done_to_it(images: P
     assert await images.images() == []
 
 
-async def test_it_leaves_no_object_behind(images: Pool, ioctx: Any) -> None:
+async def test_it_leaves_no_object_behind(images: RbdPool, ioctx: Any) -> None:
     await create(images, replace(SPEC, features=ALL_FEATURES))
-    await images.remove(Sought(SPEC.name, UID, ""), fence=lambda: None)
+    await images.remove(ImageQuery(SPEC.name, UID, ""), fence=lambda: None)
     assert objects(ioctx) == set()
     assert omap(ioctx, "rbd_directory") == {}
 
 
 @pytest.mark.usefixtures("remembered")
-async def test_it_costs_three_osd_operations_and_two_more_in_ceph_csis_journal(images: Pool, ceph: Ceph) -> None:
+async def test_it_costs_three_osd_operations_and_two_more_in_ceph_csis_journal(images: RbdPool, ceph: Ceph) -> None:
     await create(images, replace(SPEC, name="first", id="first"))  # what only a new pool and a new connection need
 
-    async def cost(number: int, entry: Entry | None) -> int:
+    async def cost(number: int, entry: JournalEntry | None) -> int:
         before = await sent(images, ceph)
         name = entry.image if entry else f"image-{number}"
         await create(images, replace(SPEC, name=name, id=f"{number}"), entry)
         return await sent(images, ceph) - before - 1
 
     assert await cost(1, None) == 3
-    assert await cost(2, Entry("2", "pvc-2", "shop")) == 5
+    assert await cost(2, JournalEntry("2", "pvc-2", "shop")) == 5
 
 
-async def test_what_was_left_half_way_is_finished(images: Pool, ioctx: Any) -> None:
+async def test_what_was_left_half_way_is_finished(images: RbdPool, ioctx: Any) -> None:
     spec = replace(SPEC, features=ALL_FEATURES)
     await create(images, spec)
     whole = await images.describe(spec.name)
@@ -134,14 +134,14 @@ async def test_what_was_left_half_way_is_finished(images: Pool, ioctx: Any) -> N
 
 
 @pytest.mark.parametrize("left", ["directory", "name", "both"])
-async def test_what_librbd_left_half_way_is_replaced(images: Pool, ioctx: Any, ceph: Ceph, left: str) -> None:
+async def test_what_librbd_left_half_way_is_replaced(images: RbdPool, ioctx: Any, ceph: Ceph, left: str) -> None:
     ceph.rbd("create", f"{images.name}/{SPEC.name}", "--size", "1M")
     theirs = (await images.describe(SPEC.name)).id
     ioctx.remove_object(f"rbd_header.{theirs}")
     if left == "directory":
         ioctx.remove_object(f"rbd_id.{SPEC.name}")
     if left == "name":
-        blank._execute(
+        fast_create._execute(
             ioctx, "rbd_directory", ("dir_remove_image", wire.encode_text(SPEC.name) + wire.encode_text(theirs))
         )
     await create(images)
@@ -149,7 +149,7 @@ async def test_what_librbd_left_half_way_is_replaced(images: Pool, ioctx: Any, c
     assert [image.id for image in await images.images()] == [ID]
 
 
-async def test_image_in_the_trash_or_renamed_is_not_made_to_appear_twice(images: Pool, ceph: Ceph) -> None:
+async def test_image_in_the_trash_or_renamed_is_not_made_to_appear_twice(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
     ceph.rbd("trash", "mv", f"{images.name}/{SPEC.name}")
     with pytest.raises(ImageTaken, match="in the trash"):
@@ -161,7 +161,7 @@ async def test_image_in_the_trash_or_renamed_is_not_made_to_appear_twice(images:
     assert [image.name for image in await images.images()] == ["other"]
 
 
-async def test_namespace_that_is_not_there_is_not_made_by_the_way(cluster: Cluster, ceph: Ceph, pool: str) -> None:
+async def test_namespace_that_is_not_there_is_not_made_by_the_way(cluster: CephCluster, ceph: Ceph, pool: str) -> None:
     with pytest.raises(NamespaceMissing, match=f"namespace tenant does not exist in pool {pool}"):
         await create(cluster.pool(pool, "tenant"))
     ceph.rbd("namespace", "create", f"{pool}/tenant")
@@ -169,7 +169,7 @@ async def test_namespace_that_is_not_there_is_not_made_by_the_way(cluster: Clust
     assert ceph.rbd("ls", f"{pool}/tenant").strip() == SPEC.name
 
 
-async def test_full_pool_takes_nothing_of_it(images: Pool, ceph: Ceph, ioctx: Any) -> None:
+async def test_full_pool_takes_nothing_of_it(images: RbdPool, ceph: Ceph, ioctx: Any) -> None:
     await create(images, replace(SPEC, name="first", id="1" * 14))
     before = objects(ioctx)
     ceph.ceph("osd", "pool", "set-quota", images.name, "max_objects", "1")
@@ -180,10 +180,10 @@ async def test_full_pool_takes_nothing_of_it(images: Pool, ceph: Ceph, ioctx: An
     assert [image.name for image in await images.images()] == ["first"]
 
 
-async def test_cleared_half_made_image_leaves_nothing(images: Pool, ceph: Ceph, ioctx: Any) -> None:
+async def test_cleared_half_made_image_leaves_nothing(images: RbdPool, ceph: Ceph, ioctx: Any) -> None:
     await create(images)
     ioctx.remove_object(f"rbd_header.{ID}")
-    blank.clear(ioctx, SPEC.name, ID, "image")
+    fast_create.clear(ioctx, SPEC.name, ID, "image")
     assert (objects(ioctx), omap(ioctx, "rbd_directory")) == (set(), {})
     assert ceph.rbd("ls", images.name) == ""
 
@@ -202,5 +202,5 @@ async def test_cleared_half_made_image_leaves_nothing(images: Pool, ceph: Ceph, 
     ids=str,
 )
 def test_what_needs_more_is_left_to_librbd(change: dict[str, Any]) -> None:
-    assert blank.fits(SPEC)
-    assert not blank.fits(replace(SPEC, **change))
+    assert fast_create.fits(SPEC)
+    assert not fast_create.fits(replace(SPEC, **change))

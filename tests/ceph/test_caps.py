@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import ClusterSettings
-from provisioner.ceph.errors import Denied, NamespaceMissing, Unavailable
-from provisioner.ceph.model import Entry, Sought
+from provisioner.ceph.errors import CephUnavailable, Denied, NamespaceMissing
+from provisioner.ceph.model import ImageQuery, JournalEntry
 from tests.ceph.test_blank import ALL_FEATURES, OWNER, SPEC, UID
 from tests.ceph.test_images import open_gate
 from tests.cluster import Ceph
@@ -22,20 +22,20 @@ def caps(pool: str) -> list[str]:
 
 
 @pytest.fixture
-async def limited(ceph: Ceph, settings: ClusterSettings, pool: str) -> AsyncIterator[Cluster]:
+async def limited(ceph: Ceph, settings: ClusterSettings, pool: str) -> AsyncIterator[CephCluster]:
     user = f"sutler-{secrets.token_hex(4)}"
     key = ceph.ceph("auth", "get-or-create-key", f"client.{user}", *caps(pool)).strip()
-    made = Cluster(replace(settings, user=user, key=key))
+    made = CephCluster(replace(settings, user=user, key=key))
     yield made
     await made.close()
     ceph.ceph("auth", "rm", f"client.{user}")
 
 
-async def test_they_are_enough_for_a_volumes_whole_life(limited: Cluster, ceph: Ceph, pool: str) -> None:
+async def test_they_are_enough_for_a_volumes_whole_life(limited: CephCluster, ceph: Ceph, pool: str) -> None:
     ceph.wait_for_manager()
     assert len(await limited.fsid()) == len(UID)
     assert await limited.monitors()
-    images, entry = limited.pool(pool), Entry(UID, f"pvc-{UID}", "shop")
+    images, entry = limited.pool(pool), JournalEntry(UID, f"pvc-{UID}", "shop")
     by_librbd = {"stripe_unit": 4096, "stripe_count": 2}
     for spec in (
         SPEC,
@@ -46,19 +46,19 @@ async def test_they_are_enough_for_a_volumes_whole_life(limited: Cluster, ceph: 
         await images.create(spec, owner=OWNER, fence=open_gate, entry=entry if spec.name == entry.image else None)
         assert (await images.describe(spec.name)).metadata[OWNER] == UID
         assert await images.resize(spec.name, 2**31, fence=open_gate) == 2**31
-        await images.trash(Sought(spec.name, UID, ""), delay=0, fence=open_gate)
+        await images.trash(ImageQuery(spec.name, UID, ""), delay=0, fence=open_gate)
         (thrown,) = await images.trash_list()
         await images.trash_restore(thrown.id, spec.name, fence=open_gate)
-        await images.trash(Sought(spec.name, UID, ""), delay=0, fence=open_gate)
+        await images.trash(ImageQuery(spec.name, UID, ""), delay=0, fence=open_gate)
         await images.trash_remove(thrown.id, fence=open_gate)
         await images.create(spec, owner=OWNER, fence=open_gate)
-        await images.remove(Sought(spec.name, UID, ""), fence=open_gate)
+        await images.remove(ImageQuery(spec.name, UID, ""), fence=open_gate)
     await images.drop(entry, fence=open_gate)
 
     async def measured() -> bool:
         try:
             return (await images.space()).free > 0
-        except Unavailable:
+        except CephUnavailable:
             return False
 
     await wait_for_async(measured, "the manager's statistics of a new pool")
@@ -71,16 +71,16 @@ async def test_they_can_be_those_of_one_rados_namespace(ceph: Ceph, settings: Cl
     user = f"tenant-{secrets.token_hex(4)}"
     only = [f"{word} namespace=tenant" if word.endswith(pool) else word for word in caps(pool)]
     key = ceph.ceph("auth", "get-or-create-key", f"client.{user}", *only).strip()
-    cluster = Cluster(replace(settings, user=user, key=key))
-    images, entry = cluster.pool(pool, "tenant"), Entry(UID, f"pvc-{UID}", "shop")
+    cluster = CephCluster(replace(settings, user=user, key=key))
+    images, entry = cluster.pool(pool, "tenant"), JournalEntry(UID, f"pvc-{UID}", "shop")
     for spec in SPEC, replace(SPEC, name="librbd", id=None):
         await images.create(spec, owner=OWNER, fence=open_gate, entry=entry)
         await images.resize(spec.name, 2**31, fence=open_gate)
-        await images.trash(Sought(spec.name, UID, ""), delay=0, fence=open_gate)
+        await images.trash(ImageQuery(spec.name, UID, ""), delay=0, fence=open_gate)
         for thrown in await images.trash_list():
             await images.trash_remove(thrown.id, fence=open_gate)
         await images.create(spec, owner=OWNER, fence=open_gate)
-        await images.remove(Sought(spec.name, UID, ""), fence=open_gate)
+        await images.remove(ImageQuery(spec.name, UID, ""), fence=open_gate)
     for elsewhere in cluster.pool(pool), cluster.pool(pool, "other"):
         with pytest.raises((Denied, NamespaceMissing)):
             await elsewhere.create(SPEC, owner=OWNER, fence=open_gate)
@@ -88,7 +88,7 @@ async def test_they_can_be_those_of_one_rados_namespace(ceph: Ceph, settings: Cl
     assert ceph.rbd("ls", pool) == ceph.rbd("ls", f"{pool}/tenant") == ""
 
 
-async def test_they_open_no_other_pool(limited: Cluster, ceph: Ceph, pool: str) -> None:
+async def test_they_open_no_other_pool(limited: CephCluster, ceph: Ceph, pool: str) -> None:
     other = ceph.pool(f"{pool}-other")
     try:
         with pytest.raises(Denied, match="check its caps"):

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.ceph.cluster import Cluster
-from provisioner.ceph.clusters import Clusters, Sources
+from provisioner.ceph.cluster import CephCluster
+from provisioner.ceph.cluster_config import CephClusters, ClusterSources
 from provisioner.ceph.connection import ClusterSettings
-from provisioner.ceph.errors import BadRequest, CephError, Denied, OutcomeUnknown, Unavailable
-from provisioner.ceph.model import Sought
-from provisioner.ceph.pool import Pool
+from provisioner.ceph.errors import CephError, CephUnavailable, Denied, InvalidArgument, OutcomeUnknown
+from provisioner.ceph.model import ImageQuery
+from provisioner.ceph.pool import RbdPool
 from tests.ceph.test_images import SPEC, create, open_gate
 from tests.cluster import Ceph, wait_for_async
 
@@ -35,7 +35,7 @@ async def failure(call: object) -> tuple[CephError, float]:
     return caught.value, time.monotonic() - started
 
 
-async def test_hanging_osd_ends_every_call_and_all_heals(images: Pool, ceph: Ceph) -> None:
+async def test_hanging_osd_ends_every_call_and_all_heals(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
     ceph.osd.freeze()
     try:
@@ -45,7 +45,7 @@ async def test_hanging_osd_ends_every_call_and_all_heals(images: Pool, ceph: Cep
         assert took < 10, "a time-out of 3 s is not waited out again and again"
         # Known to hang: nobody else waits.
         error, took = await failure(images.images())
-        assert isinstance(error, Unavailable)
+        assert isinstance(error, CephUnavailable)
         assert took < 1.5
     finally:
         ceph.osd.resume()
@@ -64,21 +64,21 @@ async def test_hanging_osd_ends_every_call_and_all_heals(images: Pool, ceph: Cep
 async def test_hanging_pool_does_not_fill_all_threads_for_long(
     settings: ClusterSettings, pool: str, frozen: Ceph
 ) -> None:
-    cluster = Cluster(replace(settings, threads=4, timeout=8))
+    cluster = CephCluster(replace(settings, threads=4, timeout=8))
     images = cluster.pool(pool)
     started = time.monotonic()
     calls = [failure(create(images, replace(SPEC, name=f"i{n}"))) for n in range(12)]
     errors = [error for error, _ in await asyncio.gather(*calls)]
     assert time.monotonic() - started < 15, "three rounds of 8 s each"
-    assert {type(error) for error in errors} == {OutcomeUnknown, Unavailable}
+    assert {type(error) for error in errors} == {OutcomeUnknown, CephUnavailable}
     assert sum(isinstance(error, OutcomeUnknown) for error in errors) <= 5
     frozen.osd.resume()
     assert await cluster.settle(10)
     await cluster.close()
 
 
-async def test_osds_that_never_answered_may_not_know_the_user(cluster: Cluster, pool: str, frozen: Ceph) -> None:
-    for kind in OutcomeUnknown, Unavailable:
+async def test_osds_that_never_answered_may_not_know_the_user(cluster: CephCluster, pool: str, frozen: Ceph) -> None:
+    for kind in OutcomeUnknown, CephUnavailable:
         error, _ = await failure(cluster.pool(pool).images())
         assert isinstance(error, kind)
         assert "no OSD has answered client.admin yet: check its caps" in str(error)
@@ -88,7 +88,7 @@ async def test_osds_that_never_answered_may_not_know_the_user(cluster: Cluster, 
 async def test_two_calls_never_change_one_image_side_by_side(
     settings: ClusterSettings, pool: str, frozen: Ceph
 ) -> None:
-    cluster = Cluster(settings)
+    cluster = CephCluster(settings)
     images = cluster.pool(pool)
     first = asyncio.create_task(failure(create(images)))
 
@@ -96,8 +96,8 @@ async def test_two_calls_never_change_one_image_side_by_side(
         return any(SPEC.name in key for key in cluster._quick._keys._since)
 
     await wait_for_async(begun, "the call to be in its thread, where it stays for the 3 s of its time-out")
-    error, took = await failure(images.remove(Sought(SPEC.name, "x", ""), fence=open_gate))
-    assert isinstance(error, Unavailable)
+    error, took = await failure(images.remove(ImageQuery(SPEC.name, "x", ""), fence=open_gate))
+    assert isinstance(error, CephUnavailable)
     assert took < 1.5
     await first
     frozen.osd.resume()
@@ -105,25 +105,25 @@ async def test_two_calls_never_change_one_image_side_by_side(
 
 
 async def test_absent_monitor_is_told_in_time(nowhere: Path) -> None:
-    cluster = Cluster(ClusterSettings(name="far", conf=str(nowhere), connect_timeout=2))
+    cluster = CephCluster(ClusterSettings(name="far", conf=str(nowhere), connect_timeout=2))
     error, took = await failure(cluster.fsid())
-    assert isinstance(error, Unavailable)
+    assert isinstance(error, CephUnavailable)
     assert "Ceph cluster far as client.admin: no monitor answers" in str(error)
     assert took < 20
     error, took = await failure(cluster.pool("rbd").images())
-    assert isinstance(error, Unavailable)
+    assert isinstance(error, CephUnavailable)
     assert took < 1
 
 
 async def test_cluster_that_comes_back_is_connected_to_by_itself(ceph: Ceph, nowhere: Path) -> None:
-    cluster = Cluster(ClusterSettings(conf=str(nowhere), connect_timeout=1, timeout=3))
+    cluster = CephCluster(ClusterSettings(conf=str(nowhere), connect_timeout=1, timeout=3))
     await asyncio.gather(*(failure(cluster.fsid()) for _ in range(3)))
     nowhere.write_text(ceph.conf.read_text())  # noqa: ASYNC240 - a moment
 
     async def answers() -> bool:
         try:
             await cluster.fsid()
-        except Unavailable:
+        except CephUnavailable:
             return False
         return True
 
@@ -132,17 +132,17 @@ async def test_cluster_that_comes_back_is_connected_to_by_itself(ceph: Ceph, now
 
 
 async def test_unknown_user_and_missing_configuration_are_told_apart_from_absence(settings: ClusterSettings) -> None:
-    error, _ = await failure(Cluster(replace(settings, user="nobody")).fsid())
+    error, _ = await failure(CephCluster(replace(settings, user="nobody")).fsid())
     assert isinstance(error, Denied)
     assert "client.nobody" in str(error)
-    error, _ = await failure(Cluster(replace(settings, conf="/does/not/exist")).fsid())
+    error, _ = await failure(CephCluster(replace(settings, conf="/does/not/exist")).fsid())
     assert isinstance(error, Denied)
     assert "/does/not/exist" in str(error)
 
 
 async def test_user_without_rights_is_told_to_check_its_caps(ceph: Ceph, settings: ClusterSettings, pool: str) -> None:
     key = json.loads(ceph.ceph("auth", "get-or-create", "client.reader", "mon", "profile rbd", "-f", "json"))[0]["key"]
-    cluster = Cluster(replace(settings, user="reader", key=key))
+    cluster = CephCluster(replace(settings, user="reader", key=key))
     error, _ = await failure(create(cluster.pool(pool)))
     # OSDs of Ceph 18 and later don't even let it in, which librados waits out.
     assert isinstance(error, Denied if ceph.release == "16" else OutcomeUnknown)
@@ -152,7 +152,7 @@ async def test_user_without_rights_is_told_to_check_its_caps(ceph: Ceph, setting
     await cluster.close()
 
 
-async def test_blocklisted_client_connects_anew(cluster: Cluster, images: Pool, ceph: Ceph) -> None:
+async def test_blocklisted_client_connects_anew(cluster: CephCluster, images: RbdPool, ceph: Ceph) -> None:
     await create(images)
     address = await cluster.run("address", lambda connection: str(connection.rados.get_addrs()))
     ceph.ceph("osd", "blocklist", "add", address.removeprefix("v2:").split(",")[0].strip("[]"))
@@ -183,10 +183,10 @@ async def test_clusters_are_found_as_ceph_csi_keeps_them(ceph: Ceph, tmp_path: P
     )
     secrets = folder(tmp_path / "keys", "b", {"userID": "admin\n", "userKey": f"{key}\n"})
     folder(secrets, "c", {"ceph.conf": ceph.conf.read_text()})
-    clusters = Clusters(Sources(ClusterSettings(conf=os.devnull), secrets, config))
+    clusters = CephClusters(ClusterSources(ClusterSettings(conf=os.devnull), secrets, config))
     for name in ("b", "c"):
         await create(clusters.get(name).pool(pool), replace(SPEC, name=f"in-{name}"))
-    with pytest.raises(BadRequest, match="clusterID d is not configured: known are b, c"):
+    with pytest.raises(InvalidArgument, match="clusterID d is not configured: known are b, c"):
         clusters.get("d")
     assert len(await clusters.get("b").pool(pool).images()) == 2
     await clusters.get("b").close()
@@ -194,7 +194,7 @@ async def test_clusters_are_found_as_ceph_csi_keeps_them(ceph: Ceph, tmp_path: P
 
 
 async def test_single_cluster_is_meant_by_any_id() -> None:
-    clusters = Clusters(Sources(ClusterSettings(conf="x")))
+    clusters = CephClusters(ClusterSources(ClusterSettings(conf="x")))
     assert clusters.get("").settings.conf == clusters.get("anything").settings.conf == "x"
 
 
@@ -202,9 +202,9 @@ def test_configuration_that_is_none_is_said(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text('{"clusterID": "b"}')
     for sources, says in [
-        (Sources(ClusterSettings(), None, config), "is not ceph-csi's config.json"),
-        (Sources(ClusterSettings(), None, tmp_path / "no.json"), "does not exist"),
-        (Sources(ClusterSettings(), tmp_path / "no"), "does not exist"),
+        (ClusterSources(ClusterSettings(), None, config), "is not ceph-csi's config.json"),
+        (ClusterSources(ClusterSettings(), None, tmp_path / "no.json"), "does not exist"),
+        (ClusterSources(ClusterSettings(), tmp_path / "no"), "does not exist"),
     ]:
-        with pytest.raises(BadRequest, match=says):
-            Clusters(sources).get("b")
+        with pytest.raises(InvalidArgument, match=says):
+            CephClusters(sources).get("b")

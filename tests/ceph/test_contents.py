@@ -2,7 +2,7 @@
 
 import pytest
 
-from provisioner.ceph.contents import Contents, allowed_keys, kind_of
+from provisioner.ceph.pool_contents import PoolContents, allowed_keys, kind_of
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def test_only_what_is_known_can_be_empty_bookkeeping(key: str) -> None:
 
 
 def test_nothing_found_is_no_proof_while_something_was_not_seen() -> None:
-    assert Contents("p").proven_empty
-    unseen = Contents("p", unseen=["its objects: refused"])
+    assert PoolContents("p").proven_empty
+    unseen = PoolContents("p", unseen=["its objects: refused"])
     assert (unseen.found, unseen.proven_empty) == (False, False)
     assert "find out why" in unseen.refusal()
 
@@ -46,12 +46,12 @@ def test_nothing_found_is_no_proof_while_something_was_not_seen() -> None:
     ],
 )
 def test_cost_is_never_said_to_be_less_than_was_seen(seen: int, total: int | None, said: str) -> None:
-    full = Contents("p", ties=["x"], seen=seen, total=total, stored=None if total is None else 5000)
+    full = PoolContents("p", ties=["x"], seen=seen, total=total, stored=None if total is None else 5000)
     assert said in full.refusal()
 
 
 def test_images_in_the_trash_are_not_told_of_twice() -> None:
-    full = Contents("p", trashed=1)
+    full = PoolContents("p", trashed=1)
     for key in "rbd_trash", "rbd_header.10ab", "other":
         full.add_object("", key)
     assert "headers" not in full.text()

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.errors import ImageTaken, InUse
-from provisioner.ceph.model import ImageSpec, Sought
-from provisioner.ceph.pool import Pool
+from provisioner.ceph.model import ImageQuery, ImageSpec
+from provisioner.ceph.pool import RbdPool
 from sutler.volumes.identity import image_id
 from tests.cluster import Ceph
 
@@ -19,16 +19,16 @@ ID = image_id(HERE, NAME)
 SPEC = ImageSpec(NAME, 4 << 20, metadata={OWNER: UID, KUBERNETES: HERE}, id=ID)
 STRIPED = replace(SPEC, stripe_unit=4096, stripe_count=2)
 """librbd draws the id of such an image."""
-KNOWN, OLD = Sought(NAME, UID, HERE, ID), Sought(NAME, UID, HERE)
+KNOWN, OLD = ImageQuery(NAME, UID, HERE, ID), ImageQuery(NAME, UID, HERE)
 """OLD: by a volume that does not know the id."""
 
 
-async def make(images: Pool, spec: ImageSpec = SPEC) -> str:
+async def make(images: RbdPool, spec: ImageSpec = SPEC) -> str:
     _, identifier = await images.create(spec, owner=OWNER, fence=lambda: None)
     return identifier
 
 
-async def make_as_before(images: Pool, ceph: Ceph, spec: ImageSpec = SPEC) -> str:
+async def make_as_before(images: RbdPool, ceph: Ceph, spec: ImageSpec = SPEC) -> str:
     """As version 0.1.0 did: the image names no ids."""
     identifier = await make(images, spec)
     for key in ("sutler.dev/pool-id", "sutler.dev/image-id"):
@@ -36,7 +36,7 @@ async def make_as_before(images: Pool, ceph: Ceph, spec: ImageSpec = SPEC) -> st
     return identifier
 
 
-async def remove(images: Pool, sought: Sought) -> set[str]:
+async def remove(images: RbdPool, sought: ImageQuery) -> set[str]:
     """The names that are left."""
     await images.remove(sought, fence=lambda: None)
     return {image.name for image in await images.images()}
@@ -60,26 +60,26 @@ def copies(ceph: Ceph, pool: str) -> set[str]:
 
 
 @pytest.mark.parametrize("sought", [KNOWN, OLD], ids=["id known", "id not known"])
-async def test_image_goes_and_its_copies_stay(images: Pool, ceph: Ceph, sought: Sought) -> None:
+async def test_image_goes_and_its_copies_stay(images: RbdPool, ceph: Ceph, sought: ImageQuery) -> None:
     await make(images)
     kept = copies(ceph, images.name)
     assert await remove(images, sought) == kept
     assert await remove(images, sought) == kept
 
 
-async def test_renamed_image_goes_and_the_one_that_has_its_name_now_stays(images: Pool, ceph: Ceph) -> None:
+async def test_renamed_image_goes_and_the_one_that_has_its_name_now_stays(images: RbdPool, ceph: Ceph) -> None:
     await make(images)
     ceph.rbd("rename", f"{images.name}/{NAME}", f"{images.name}/renamed")
     ceph.rbd("cp", f"{images.name}/renamed", f"{images.name}/{NAME}")
     assert await remove(images, KNOWN) == {NAME}
 
 
-async def test_adopted_image_is_not_taken_for_the_one_that_was_never_made_for_its_owner(images: Pool) -> None:
+async def test_adopted_image_is_not_taken_for_the_one_that_was_never_made_for_its_owner(images: RbdPool) -> None:
     await make(images, replace(SPEC, name="adopted", id=image_id(HERE, "adopted")))
     assert await remove(images, KNOWN) == {"adopted"}
 
 
-async def test_image_that_others_have_put_under_the_name_is_kept(images: Pool, ceph: Ceph) -> None:
+async def test_image_that_others_have_put_under_the_name_is_kept(images: RbdPool, ceph: Ceph) -> None:
     await make(images)
     ceph.rbd("rm", f"{images.name}/{NAME}")
     ceph.rbd("create", "--size", "4M", f"{images.name}/{NAME}")
@@ -87,7 +87,7 @@ async def test_image_that_others_have_put_under_the_name_is_kept(images: Pool, c
         await images.remove(KNOWN, fence=lambda: None)
 
 
-async def test_another_kubernetes_clusters_image_is_kept(images: Pool) -> None:
+async def test_another_kubernetes_clusters_image_is_kept(images: RbdPool) -> None:
     """A backup tool restores volumes under their names in another cluster, while both use one pool."""
     await make(images)
     with pytest.raises(ImageTaken, match="belongs to Kubernetes cluster our-cluster, and this is theirs"):
@@ -95,13 +95,13 @@ async def test_another_kubernetes_clusters_image_is_kept(images: Pool) -> None:
 
 
 @pytest.mark.parametrize("spec", [SPEC, STRIPED], ids=["our own", "librbd's"])
-async def test_image_of_version_0_1_0_goes(images: Pool, ceph: Ceph, spec: ImageSpec) -> None:
+async def test_image_of_version_0_1_0_goes(images: RbdPool, ceph: Ceph, spec: ImageSpec) -> None:
     await make_as_before(images, ceph, spec)
     assert await remove(images, OLD) == set()
 
 
 async def test_renamed_image_of_version_0_1_0_is_known_by_the_id_that_follows_from_its_name(
-    images: Pool, ceph: Ceph
+    images: RbdPool, ceph: Ceph
 ) -> None:
     await make_as_before(images, ceph)
     ceph.rbd("cp", f"{images.name}/{NAME}", f"{images.name}/backup")
@@ -109,7 +109,7 @@ async def test_renamed_image_of_version_0_1_0_is_known_by_the_id_that_follows_fr
     assert await remove(images, OLD) == {"backup"}
 
 
-async def test_nothing_goes_where_nothing_proves_which_one_is_the_copy(images: Pool, ceph: Ceph) -> None:
+async def test_nothing_goes_where_nothing_proves_which_one_is_the_copy(images: RbdPool, ceph: Ceph) -> None:
     identifier = await make_as_before(images, ceph, STRIPED)
     ceph.rbd("cp", f"{images.name}/{NAME}", f"{images.name}/backup")
     with pytest.raises(ImageTaken, match="backup in the same place names the same owner"):
@@ -121,7 +121,7 @@ async def test_nothing_goes_where_nothing_proves_which_one_is_the_copy(images: P
     assert await remove(images, replace(OLD, id=identifier)) == {"backup"}
 
 
-async def test_image_in_the_trash_is_left_to_it(images: Pool, ceph: Ceph) -> None:
+async def test_image_in_the_trash_is_left_to_it(images: RbdPool, ceph: Ceph) -> None:
     await make(images)
     ceph.rbd("rename", f"{images.name}/{NAME}", f"{images.name}/renamed")
     ceph.rbd("trash", "mv", f"{images.name}/renamed")
@@ -131,7 +131,9 @@ async def test_image_in_the_trash_is_left_to_it(images: Pool, ceph: Ceph) -> Non
 
 
 @pytest.mark.parametrize("sought", [KNOWN, OLD], ids=["id known", "id not known"])
-async def test_what_has_the_name_of_an_image_in_the_trash_stays(images: Pool, ceph: Ceph, sought: Sought) -> None:
+async def test_what_has_the_name_of_an_image_in_the_trash_stays(
+    images: RbdPool, ceph: Ceph, sought: ImageQuery
+) -> None:
     await make(images)
     ceph.rbd("trash", "mv", f"{images.name}/{NAME}")
     assert await remove(images, sought) == set()
@@ -141,7 +143,7 @@ async def test_what_has_the_name_of_an_image_in_the_trash_stays(images: Pool, ce
     assert [entry.id for entry in await images.trash_list()] == [ID]
 
 
-async def test_migration_is_waited_for_and_what_it_makes_is_the_volumes(images: Pool, ceph: Ceph) -> None:
+async def test_migration_is_waited_for_and_what_it_makes_is_the_volumes(images: RbdPool, ceph: Ceph) -> None:
     await make(images)
     path = f"{images.name}/{NAME}"
     ceph.rbd("migration", "prepare", path, path, "--object-size", "8M")
@@ -153,7 +155,7 @@ async def test_migration_is_waited_for_and_what_it_makes_is_the_volumes(images: 
     assert await remove(images, KNOWN) == set()
 
 
-async def test_renamed_pool_is_known_by_its_number(cluster: Cluster, images: Pool, ceph: Ceph) -> None:
+async def test_renamed_pool_is_known_by_its_number(cluster: CephCluster, images: RbdPool, ceph: Ceph) -> None:
     await make(images)
     number, new = await images.number(), f"renamed-{secrets.token_hex(4)}"
     ceph.ceph("osd", "pool", "rename", images.name, new)

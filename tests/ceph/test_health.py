@@ -1,7 +1,7 @@
 import pytest
 
-from provisioner.ceph.errors import Unavailable
-from provisioner.ceph.health import Health
+from provisioner.ceph.circuit_breaker import CircuitBreaker
+from provisioner.ceph.errors import CephUnavailable
 
 
 class Clock:
@@ -11,15 +11,15 @@ class Clock:
         return self.now
 
 
-def down(health: Health) -> Unavailable:
-    with pytest.raises(Unavailable) as caught:
+def down(health: CircuitBreaker) -> CephUnavailable:
+    with pytest.raises(CephUnavailable) as caught:
         health.look()
     return caught.value
 
 
 def test_only_one_at_a_time_finds_out_whether_it_answers_again() -> None:
     clock = Clock()
-    health = Health("pool rbd", probe=15, first=1, most=4, clock=clock)
+    health = CircuitBreaker("pool rbd", probe=15, first=1, most=4, clock=clock)
     health.ask()
     health.failed("no answer in time")
     assert "pool rbd does not answer: no answer in time" in str(down(health))
@@ -36,7 +36,7 @@ def test_only_one_at_a_time_finds_out_whether_it_answers_again() -> None:
 
 def test_pause_grows_and_starts_small_again_after_an_answer() -> None:
     clock = Clock()
-    health = Health("pool rbd", probe=15, first=1, most=4, clock=clock)
+    health = CircuitBreaker("pool rbd", probe=15, first=1, most=4, clock=clock)
     waits = []
     for _ in range(4):
         health.failed("x")

@@ -9,19 +9,19 @@ from dataclasses import replace
 import pytest
 import rados
 
-from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import (
-    BadRequest,
     ImageMissing,
     ImageTaken,
     InUse,
+    InvalidArgument,
     NamespaceMissing,
     NoSpace,
     PoolMissing,
 )
-from provisioner.ceph.model import Entry, ImageSpec, Sought
-from provisioner.ceph.pool import Pool
+from provisioner.ceph.model import ImageQuery, ImageSpec, JournalEntry
+from provisioner.ceph.pool import RbdPool
 from sutler.errors import SutlerError
 from tests.cluster import Ceph, wait_for
 
@@ -42,15 +42,15 @@ def closed_gate() -> None:
     raise FencedError("not ours any more")
 
 
-async def create(pool: Pool, spec: ImageSpec = SPEC) -> None:
+async def create(pool: RbdPool, spec: ImageSpec = SPEC) -> None:
     await pool.create(spec, owner=OWNER, fence=open_gate)
 
 
-async def remove(pool: Pool, name: str = SPEC.name, value: str = UID) -> None:
-    await pool.remove(Sought(name, value, ""), fence=open_gate)
+async def remove(pool: RbdPool, name: str = SPEC.name, value: str = UID) -> None:
+    await pool.remove(ImageQuery(name, value, ""), fence=open_gate)
 
 
-async def test_image_is_made_exactly_as_asked_for(images: Pool) -> None:
+async def test_image_is_made_exactly_as_asked_for(images: RbdPool) -> None:
     features = ("layering", "exclusive-lock", "object-map", "fast-diff")
     await create(images, replace(SPEC, features=features, object_size=2**23))
     found = await images.describe(SPEC.name)
@@ -62,14 +62,14 @@ async def test_image_is_made_exactly_as_asked_for(images: Pool) -> None:
     assert [(i.name, i.id) for i in await images.images()] == [(SPEC.name, found.id)]
 
 
-async def test_making_it_again_changes_nothing(images: Pool) -> None:
+async def test_making_it_again_changes_nothing(images: RbdPool) -> None:
     await create(images)
     before = await images.describe(SPEC.name)
     await create(images)
     assert await images.describe(SPEC.name) == before
 
 
-async def test_what_rbd_writes_as_metadata_is_what_we_read_and_the_other_way_round(images: Pool, ceph: Ceph) -> None:
+async def test_what_rbd_writes_as_metadata_is_what_we_read_and_the_other_way_round(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
     ceph.rbd("image-meta", "set", f"{images.name}/{SPEC.name}", "from", "rbd")
     assert (await images.describe(SPEC.name)).metadata["from"] == "rbd"
@@ -83,13 +83,15 @@ async def test_what_rbd_writes_as_metadata_is_what_we_read_and_the_other_way_rou
         ({"metadata": {OWNER: "somebody"}}, f"belongs to {UID}"),
     ],
 )
-async def test_image_of_another_is_never_taken(images: Pool, change: dict[str, object], says: str) -> None:
+async def test_image_of_another_is_never_taken(images: RbdPool, change: dict[str, object], says: str) -> None:
     await create(images)
     with pytest.raises(ImageTaken, match=says):
         await create(images, replace(SPEC, **change))  # type: ignore[arg-type] # a table of fields of several types
 
 
-async def test_image_without_owner_is_finished_only_under_a_name_that_holds_the_owner(images: Pool, ceph: Ceph) -> None:
+async def test_image_without_owner_is_finished_only_under_a_name_that_holds_the_owner(
+    images: RbdPool, ceph: Ceph
+) -> None:
     other = replace(SPEC, name="backup")
     for name in (SPEC.name, other.name):
         ceph.rbd("create", f"{images.name}/{name}", "--size", f"{SPEC.size}B")
@@ -102,14 +104,14 @@ async def test_image_without_owner_is_finished_only_under_a_name_that_holds_the_
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"object_size": 2**30}, BadRequest, "4 KiB to 32 MiB (EDOM, 33)"),
-        ({"name": "x" * 5000}, BadRequest, "too long (ENAMETOOLONG, 36)"),
+        ({"object_size": 2**30}, InvalidArgument, "4 KiB to 32 MiB (EDOM, 33)"),
+        ({"name": "x" * 5000}, InvalidArgument, "too long (ENAMETOOLONG, 36)"),
         ({"data_pool": "nope"}, PoolMissing, "pool nope does not exist"),
-        ({"stripe_unit": 3000, "stripe_count": 2}, BadRequest, "(EINVAL, 22)"),
+        ({"stripe_unit": 3000, "stripe_count": 2}, InvalidArgument, "(EINVAL, 22)"),
     ],
 )
 async def test_what_ceph_does_not_take_is_said_in_words(
-    images: Pool, change: dict[str, object], error: type[Exception], says: str
+    images: RbdPool, change: dict[str, object], error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error) as caught:
         await create(images, replace(SPEC, **change))  # type: ignore[arg-type] # a table of fields of several types
@@ -118,7 +120,7 @@ async def test_what_ceph_does_not_take_is_said_in_words(
     assert await images.images() == []
 
 
-async def test_missing_pool_and_namespace_are_told_apart_from_a_missing_image(cluster: Cluster, pool: str) -> None:
+async def test_missing_pool_and_namespace_are_told_apart_from_a_missing_image(cluster: CephCluster, pool: str) -> None:
     with pytest.raises(PoolMissing, match="pool nope does not exist"):
         await create(cluster.pool("nope"))
     with pytest.raises(NamespaceMissing, match=f"namespace tenant does not exist in pool {pool}"):
@@ -129,7 +131,7 @@ async def test_missing_pool_and_namespace_are_told_apart_from_a_missing_image(cl
     assert await cluster.pool(pool).exists()
 
 
-async def test_pool_that_was_made_anew_is_found(cluster: Cluster, pool: str, ceph: Ceph) -> None:
+async def test_pool_that_was_made_anew_is_found(cluster: CephCluster, pool: str, ceph: Ceph) -> None:
     images = cluster.pool(pool)
     await create(images)
     ceph.remove_pool(pool)
@@ -140,14 +142,14 @@ async def test_pool_that_was_made_anew_is_found(cluster: Cluster, pool: str, cep
     assert len(await images.images()) == 1
 
 
-async def test_removed_image_is_gone_and_removing_it_again_is_no_error(images: Pool) -> None:
+async def test_removed_image_is_gone_and_removing_it_again_is_no_error(images: RbdPool) -> None:
     await create(images)
     await remove(images)
     await remove(images)
     assert await images.images() == []
 
 
-async def test_image_is_removed_for_its_owner_only(images: Pool, ceph: Ceph) -> None:
+async def test_image_is_removed_for_its_owner_only(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
     ceph.rbd("create", f"{images.name}/foreign", "--size", "1M")
     with pytest.raises(ImageTaken, match="is not this volume's image"):
@@ -157,19 +159,19 @@ async def test_image_is_removed_for_its_owner_only(images: Pool, ceph: Ceph) -> 
     assert len(await images.images()) == 2
 
 
-async def test_image_with_a_snapshot_is_neither_removed_nor_trashed(images: Pool, ceph: Ceph) -> None:
+async def test_image_with_a_snapshot_is_neither_removed_nor_trashed(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
     ceph.rbd("snap", "create", f"{images.name}/{SPEC.name}@nightly")
     with pytest.raises(InUse, match="nightly"):
         await remove(images)
     with pytest.raises(InUse, match="nightly"):
-        await images.trash(Sought(SPEC.name, UID, ""), delay=0, fence=open_gate)
+        await images.trash(ImageQuery(SPEC.name, UID, ""), delay=0, fence=open_gate)
     assert len(await images.images()) == 1
 
 
-async def test_trashed_image_can_be_restored(images: Pool) -> None:
+async def test_trashed_image_can_be_restored(images: RbdPool) -> None:
     await create(images)
-    await images.trash(Sought(SPEC.name, UID, ""), delay=60, fence=open_gate)
+    await images.trash(ImageQuery(SPEC.name, UID, ""), delay=60, fence=open_gate)
     (entry,) = await images.trash_list()
     assert (entry.name, entry.until > entry.deleted) == (SPEC.name, True)
     assert (await images.metadata(entry.id))[OWNER] == UID
@@ -177,20 +179,20 @@ async def test_trashed_image_can_be_restored(images: Pool) -> None:
     assert (await images.describe(SPEC.name)).id == entry.id
 
 
-async def test_image_grows_and_never_shrinks(images: Pool) -> None:
+async def test_image_grows_and_never_shrinks(images: RbdPool) -> None:
     await create(images)
     assert await images.resize(SPEC.name, 2**31, fence=open_gate) == 2**31
     assert await images.resize(SPEC.name, 2**30, fence=open_gate) == 2**31
 
 
-async def test_nothing_is_changed_behind_a_closed_fence(images: Pool) -> None:
+async def test_nothing_is_changed_behind_a_closed_fence(images: RbdPool) -> None:
     with pytest.raises(FencedError):
         await images.create(SPEC, owner=OWNER, fence=closed_gate)
     assert await images.images() == []
     await create(images)
     for change in (
-        images.remove(Sought(SPEC.name, UID, ""), fence=closed_gate),
-        images.trash(Sought(SPEC.name, UID, ""), delay=0, fence=closed_gate),
+        images.remove(ImageQuery(SPEC.name, UID, ""), fence=closed_gate),
+        images.trash(ImageQuery(SPEC.name, UID, ""), delay=0, fence=closed_gate),
         images.resize(SPEC.name, 2**31, fence=closed_gate),
     ):
         with pytest.raises(FencedError):
@@ -198,7 +200,7 @@ async def test_nothing_is_changed_behind_a_closed_fence(images: Pool) -> None:
     assert (await images.describe(SPEC.name)).size == SPEC.size
 
 
-async def test_full_pool_fails_at_once_and_can_still_be_emptied(images: Pool, ceph: Ceph) -> None:
+async def test_full_pool_fails_at_once_and_can_still_be_emptied(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
     ceph.ceph("osd", "pool", "set-quota", images.name, "max_objects", "1")
     wait_for(lambda: "full" in ceph.ceph("osd", "pool", "ls", "detail"), "the pool to be full")
@@ -210,7 +212,7 @@ async def test_full_pool_fails_at_once_and_can_still_be_emptied(images: Pool, ce
 
 
 @pytest.mark.usefixtures("remembered")
-async def test_one_create_costs_at_most_nine_osd_operations(images: Pool, ceph: Ceph) -> None:
+async def test_one_create_costs_at_most_nine_osd_operations(images: RbdPool, ceph: Ceph) -> None:
     await create(images, replace(SPEC, name="first"))  # what only a new pool and a new connection need
 
     before = await sent(images, ceph)
@@ -221,9 +223,9 @@ async def test_one_create_costs_at_most_nine_osd_operations(images: Pool, ceph: 
 
 @pytest.mark.usefixtures("remembered")
 async def test_journaled_image_is_found_by_ceph_csis_keys_and_costs_at_most_twelve_operations(
-    images: Pool, ceph: Ceph
+    images: RbdPool, ceph: Ceph
 ) -> None:
-    entry = Entry(UID, f"pvc-{UID}", "shop")
+    entry = JournalEntry(UID, f"pvc-{UID}", "shop")
     await create(images, replace(SPEC, name="first"))
     before = await sent(images, ceph)
     spec = replace(SPEC, name=entry.image)
@@ -254,7 +256,7 @@ async def test_journaled_image_is_found_by_ceph_csis_keys_and_costs_at_most_twel
         omap(f"csi.volume.{UID}")
 
 
-async def sent(pool: Pool, ceph: Ceph) -> int:
+async def sent(pool: RbdPool, ceph: Ceph) -> int:
     """How many operations the pool's connection has sent to the OSD, the one that finds this out included.
 
     The OSD counts those of all clients; but a connection numbers its own, and the OSD remembers them for a while.

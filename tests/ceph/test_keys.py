@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from provisioner.api import problem
-from provisioner.ceph import keys
-from provisioner.ceph.cluster import Cluster
+from provisioner.ceph import cephx_keys
+from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import ClusterSettings, Connection
-from provisioner.ceph.errors import BadRequest, CephError, KeyUnusable, NotConnected
+from provisioner.ceph.errors import CephError, InvalidArgument, KeyUnusable, NotConnected
 from tests.cluster import Ceph
 
 
@@ -43,7 +43,7 @@ AES, AES256K, NEWER = fresh(1, 16), fresh(2, 32), fresh(3, 64)
     ],
 )
 def test_type_of_a_key_is_read_from_the_key(key: str, kind: int | None) -> None:
-    assert keys.key_type(key) == kind
+    assert cephx_keys.key_type(key) == kind
 
 
 def test_its_text_begins_with_the_type() -> None:
@@ -62,7 +62,7 @@ def test_its_text_begins_with_the_type() -> None:
     ],
 )
 def test_key_of_a_user_is_found_in_a_keyring(text: str, found: str | None) -> None:
-    assert keys.in_keyring(text, "admin") == found
+    assert cephx_keys.in_keyring(text, "admin") == found
 
 
 def in_settings(key: str) -> Callable[[ClusterSettings, Path], ClusterSettings]:
@@ -113,7 +113,7 @@ def test_connecting_says_what_is_wrong_with_the_key(
     with pytest.raises(CephError) as caught:
         Connection(prepared(settings, tmp_path))
     assert isinstance(caught.value, KeyUnusable), caught.value
-    assert not isinstance(caught.value, BadRequest)
+    assert not isinstance(caught.value, InvalidArgument)
     text = str(caught.value)
     assert text.startswith("connecting to Ceph cluster default as client.")
     assert [one for one in says if one not in text] == []
@@ -132,7 +132,7 @@ async def test_readiness_knows_of_a_key_until_it_is_replaced(
     settings: ClusterSettings, tmp_path: Path, ceph: Ceph
 ) -> None:
     file = tmp_path / "file"
-    cluster = Cluster(in_a_file(f"[client.admin]\nkey = {AES256K}\n")(settings, tmp_path))
+    cluster = CephCluster(in_a_file(f"[client.admin]\nkey = {AES256K}\n")(settings, tmp_path))
     with pytest.raises(KeyUnusable):
         await cluster.fsid()
     assert "aes256k" in str(cluster.key_problem)

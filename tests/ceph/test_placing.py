@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import rados
 
-from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import ClusterSettings
-from provisioner.ceph.errors import BadRequest, ImageTaken
+from provisioner.ceph.errors import ImageTaken, InvalidArgument
 from provisioner.ceph.model import ImageSpec, feature_names
-from provisioner.ceph.placing import Defaults
+from provisioner.ceph.placement import CreationDefaults
 from tests.ceph.test_blank import OWNER, SPEC, create
 from tests.cluster import Ceph
 from tests.cluster.errors import ClusterError
@@ -21,17 +21,17 @@ from tests.cluster.errors import ClusterError
 @pytest.mark.parametrize(
     ("given", "defaults", "data_pool", "stripes"),
     [
-        ({}, Defaults(), None, (None, None)),
-        ({}, Defaults("erasure"), "erasure", (None, None)),
-        ({}, Defaults("own"), None, (None, None)),
-        ({"data_pool": "asked"}, Defaults("erasure"), "asked", (None, None)),
-        ({}, Defaults(None, 65536, 4), None, (65536, 4)),
-        ({}, Defaults(None, 65536, None), None, (None, None)),
-        ({"stripe_unit": 4096, "stripe_count": 2}, Defaults("erasure", 65536, 4), "erasure", (4096, 2)),
+        ({}, CreationDefaults(), None, (None, None)),
+        ({}, CreationDefaults("erasure"), "erasure", (None, None)),
+        ({}, CreationDefaults("own"), None, (None, None)),
+        ({"data_pool": "asked"}, CreationDefaults("erasure"), "asked", (None, None)),
+        ({}, CreationDefaults(None, 65536, 4), None, (65536, 4)),
+        ({}, CreationDefaults(None, 65536, None), None, (None, None)),
+        ({"stripe_unit": 4096, "stripe_count": 2}, CreationDefaults("erasure", 65536, 4), "erasure", (4096, 2)),
     ],
 )
 def test_configuration_shapes_what_is_not_asked_for(
-    given: dict[str, Any], defaults: Defaults, data_pool: str | None, stripes: tuple[int | None, int | None]
+    given: dict[str, Any], defaults: CreationDefaults, data_pool: str | None, stripes: tuple[int | None, int | None]
 ) -> None:
     shaped = defaults.shape(ImageSpec("a", 1 << 20, **given), "own")
     assert (shaped.data_pool, (shaped.stripe_unit, shaped.stripe_count)) == (data_pool, stripes)
@@ -91,7 +91,7 @@ async def test_default_data_pool_is_honoured(
         conf = tmp_path / "ceph.conf"
         conf.write_text(ceph.conf.read_text().replace("[client]", f"[client]\nrbd default data pool = {other}"))
         settings = replace(settings, conf=str(conf))
-    cluster = Cluster(settings)
+    cluster = CephCluster(settings)
     await create(cluster.pool(pool))
     await cluster.close()
     made = info(ceph, pool, SPEC.name)
@@ -103,7 +103,7 @@ async def test_default_data_pool_is_honoured(
 async def test_default_stripes_are_honoured(settings: ClusterSettings, ceph: Ceph, pool: str) -> None:
     for option, value in (("unit", 65536), ("count", 4)):
         ceph.rbd("config", "pool", "set", pool, f"rbd_default_stripe_{option}", str(value))
-    cluster = Cluster(settings)
+    cluster = CephCluster(settings)
     await create(cluster.pool(pool))
     await cluster.close()
     made = info(ceph, pool, SPEC.name)
@@ -112,13 +112,15 @@ async def test_default_stripes_are_honoured(settings: ClusterSettings, ceph: Cep
 
 async def test_default_data_pool_that_is_missing_is_named(settings: ClusterSettings, ceph: Ceph, pool: str) -> None:
     ceph.rbd("config", "pool", "set", pool, "rbd_default_data_pool", "gone")
-    cluster = Cluster(settings)
-    with pytest.raises(BadRequest, match="rbd_default_data_pool = gone for images of pool"):
+    cluster = CephCluster(settings)
+    with pytest.raises(InvalidArgument, match="rbd_default_data_pool = gone for images of pool"):
         await create(cluster.pool(pool))
     await cluster.close()
 
 
-async def test_pool_that_nobody_initialised_is_made_fit_for_snapshots(cluster: Cluster, ceph: Ceph, raw: str) -> None:
+async def test_pool_that_nobody_initialised_is_made_fit_for_snapshots(
+    cluster: CephCluster, ceph: Ceph, raw: str
+) -> None:
     await create(cluster.pool(raw))
     assert ceph.ceph("osd", "pool", "ls", "detail", "-f", "json").count('"snap_mode":"pool"') == 0
     with pytest.raises(ClusterError, match="unmanaged snaps mode"):
@@ -127,16 +129,18 @@ async def test_pool_that_nobody_initialised_is_made_fit_for_snapshots(cluster: C
     ceph.rbd("create", "--size", "1M", f"{raw}/theirs")
 
 
-async def test_pool_with_snapshots_of_its_own_is_refused_as_librbd_does(cluster: Cluster, ceph: Ceph, raw: str) -> None:
+async def test_pool_with_snapshots_of_its_own_is_refused_as_librbd_does(
+    cluster: CephCluster, ceph: Ceph, raw: str
+) -> None:
     ceph.ceph("osd", "pool", "mksnap", raw, "whole")
     with pytest.raises(ClusterError):
         ceph.rbd("create", "--size", "1M", f"{raw}/theirs")
-    with pytest.raises(BadRequest, match="ceph osd pool mksnap"):
+    with pytest.raises(InvalidArgument, match="ceph osd pool mksnap"):
         await create(cluster.pool(raw))
     assert ceph.rbd("ls", raw) == ""
 
 
-async def test_pool_is_made_fit_as_librbd_leaves_it(cluster: Cluster, ceph: Ceph, raw: str) -> None:
+async def test_pool_is_made_fit_as_librbd_leaves_it(cluster: CephCluster, ceph: Ceph, raw: str) -> None:
     for name in "one", "two":
         await create(cluster.pool(raw), replace(SPEC, name=f"{name}-{SPEC.metadata[OWNER]}", id=name))
     with rados.Rados(conffile=str(ceph.conf)) as direct, direct.open_ioctx(raw) as ioctx:
@@ -144,7 +148,7 @@ async def test_pool_is_made_fit_as_librbd_leaves_it(cluster: Cluster, ceph: Ceph
 
 
 async def test_image_of_the_old_format_is_not_taken_for_remains(
-    cluster: Cluster, ceph: Ceph, pool: str, monkeypatch: pytest.MonkeyPatch
+    cluster: CephCluster, ceph: Ceph, pool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Librbd's create and its removal of remains both know it by its name."""
     monkeypatch.setenv("RBD_FORCE_ALLOW_V1", "1")

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import rbd
 
-from provisioner.ceph import directory, editing, images, purging, removal, snapshots, survey, trashcan
+from provisioner.ceph import directory, editing, images, pool_survey, removal, snapshots, trash, trash_purge
 from provisioner.ceph.connection import ClusterSettings, Connection
 from provisioner.ceph.editing import Guard
 from provisioner.ceph.errors import CephError, Denied, InUse, Unreadable
-from provisioner.ceph.progress import Begun, Cancelled, unheard
-from provisioner.ceph.unfinished import UNFINISHED, Work, mark, progress_of, unfinished
+from provisioner.ceph.interrupted import UNFINISHED, InterruptedWork, mark, progress_of, unfinished
+from provisioner.ceph.removal_progress import Cancelled, RemovalBegun, unheard
 from tests.cluster import Ceph
 
 MIB = 1 << 20
@@ -102,13 +102,13 @@ def test_image_that_is_part_of_something_stays_as_it_was_and_says_of_what(
         lambda: editing.check_removable(connection, ioctx, "image", Guard()),
         # Tied right after it was looked at: librbd refuses.
         lambda: editing.remove(connection, ioctx, "image", found, unheard, operation="op"),
-        lambda: trashcan.throw(ioctx, "image", Guard(), 0),
+        lambda: trash.throw(ioctx, "image", Guard(), 0),
     ):
         with pytest.raises(InUse, match=says):
             refused()
         now = directory.header(ioctx, "image")
         assert (now.id, unfinished(now), UNFINISHED in now.metadata) == (found.id, None, False)
-        assert [entry.id for entry in trashcan.everything(ioctx) if entry.id == found.id] == []
+        assert [entry.id for entry in trash.everything(ioctx) if entry.id == found.id] == []
 
 
 def test_refused_shrink_and_rollback_leave_no_mark(connection: Connection, ioctx: Any, ceph: Ceph) -> None:
@@ -121,7 +121,7 @@ def test_refused_shrink_and_rollback_leave_no_mark(connection: Connection, ioctx
         editing.shrink(ioctx, "image", directory.header(ioctx, "image"), MIB, unheard, operation="op")
     assert UNFINISHED not in directory.header(ioctx, "image").metadata
     # A mark that was true before the refusal stays.
-    mark(ioctx, found.id, Work.SHRINK, "earlier")
+    mark(ioctx, found.id, InterruptedWork.SHRINK, "earlier")
     with pytest.raises(CephError, match="read-only"):
         editing.shrink(ioctx, "image", directory.header(ioctx, "image"), MIB, unheard, operation="op")
     assert directory.header(ioctx, "image").metadata[UNFINISHED] == f"shrink earlier {found.id}"
@@ -137,7 +137,7 @@ def test_watched_image_is_kept_by_volumes_and_by_the_trash(
         with pytest.raises(InUse, match=r"in use at \S+; unmap it there first"):
             editing.remove(connection, ioctx, "image", found, unheard, operation="op")
         with pytest.raises(InUse, match="in use at"):
-            trashcan.throw(ioctx, "image", Guard(), 0)
+            trash.throw(ioctx, "image", Guard(), 0)
     other.close()
     assert UNFINISHED not in directory.header(ioctx, "image").metadata
 
@@ -149,12 +149,12 @@ def test_member_of_a_group_in_the_trash_is_not_marked_by_a_purge(
     grouped(ceph, ioctx)
     found = directory.header(ioctx, "image")
     rbd.RBD().trash_move(ioctx, "image", 0)
-    entry = trashcan.show(ioctx, found.id)
+    entry = trash.show(ioctx, found.id)
     with pytest.raises(InUse, match=f"--image-pool {ioctx.get_pool_name()} --image-id {found.id}"):
-        trashcan.purge(connection, ioctx, entry, unheard, "op")
-    entry = trashcan.show(ioctx, found.id)
+        trash.purge(connection, ioctx, entry, unheard, "op")
+    entry = trash.show(ioctx, found.id)
     assert (entry.unfinished, entry.removing) == (None, False)
-    assert trashcan.restore(ioctx, found.id, None) == "image"
+    assert trash.restore(ioctx, found.id, None) == "image"
 
 
 def test_pool_that_keeps_what_is_removed_has_it_whole_in_its_trash(connection: Connection, ioctx: Any) -> None:
@@ -163,9 +163,9 @@ def test_pool_that_keeps_what_is_removed_has_it_whole_in_its_trash(connection: C
         make(ioctx, name, size)
         found = directory.header(ioctx, name)
         editing.remove(connection, ioctx, name, found, unheard, operation="op")
-        entry = trashcan.show(ioctx, found.id)
+        entry = trash.show(ioctx, found.id)
         assert (entry.source, entry.unfinished) == ("USER", None)
-        assert trashcan.restore(ioctx, found.id, None) == name
+        assert trash.restore(ioctx, found.id, None) == name
 
 
 @pytest.mark.parametrize("data", [False, True])
@@ -204,7 +204,7 @@ def test_huge_image_goes_at_once_and_takes_nothing_else_with_it(connection: Conn
                     image.write(name[:1].encode(), offset)
         editing.remove(connection, place, "huge", directory.header(place, "huge"), unheard, operation="op")
         assert rbd.RBD().list(place) == ["kept"]
-        assert list(trashcan.everything(place)) == []
+        assert list(trash.everything(place)) == []
         with rbd.Image(place, "kept") as image:
             assert [image.read(offset, 1) for offset in (0, MIB, LARGE // 2, LARGE - 1)] == [b"k"] * 4
             prefix = image.block_name_prefix()
@@ -245,19 +245,19 @@ def test_stopped_removal_is_marked_not_restorable_and_goes_on(
 
     with pytest.raises(Cancelled, match="was stopped half-way: enough"):
         editing.remove(connection, ioctx, "image", found, progress, operation="op")
-    (entry,) = [entry for entry in trashcan.listing(ioctx, "", 10) if entry.id == found.id]
+    (entry,) = [entry for entry in trash.listing(ioctx, "", 10) if entry.id == found.id]
     assert entry.header is not None
     assert "some of its data is gone" in (entry.unfinished or "")
     assert entry.header.metadata[UNFINISHED] == f"remove op {found.id}"
     assert progress_of(entry.header, 0.0) is not None
     for restore in (
-        lambda: trashcan.restore(ioctx, found.id, None),
+        lambda: trash.restore(ioctx, found.id, None),
         lambda: rbd.RBD().trash_restore(ioctx, found.id, "image"),
     ):
         with pytest.raises((InUse, rbd.Error)):
             restore()
-    trashcan.purge(connection, ioctx, entry, unheard, "again")
-    assert list(trashcan.everything(ioctx)) == []
+    trash.purge(connection, ioctx, entry, unheard, "again")
+    assert list(trash.everything(ioctx)) == []
 
 
 def test_first_call_of_progress_comes_before_the_second_object_and_finds_the_image_marked(
@@ -301,7 +301,7 @@ def test_what_was_allowed_long_ago_is_not_done_to_what_has_changed_since(
         with pytest.raises(editing.Changed, match="has changed since"):
             work()
     assert sorted(rbd.RBD().list(ioctx)) == ["elsewhere", "image"]
-    assert list(trashcan.everything(ioctx)) == []
+    assert list(trash.everything(ioctx)) == []
     # A name without an image, that has got one since.
     with pytest.raises(editing.Changed):
         editing.remove(connection, ioctx, "image", None, unheard, operation="op")
@@ -329,7 +329,7 @@ def test_source_of_a_migration_in_the_trash_is_listed_and_kept(connection: Conne
     migrating(ceph, ioctx)
     assert removal.trash_listing(ioctx) == []
     with pytest.raises(InUse, match="is being migrated"):
-        trashcan.check_purgeable(connection, ioctx, found.id, force=True)
+        trash.check_purgeable(connection, ioctx, found.id, force=True)
 
 
 def test_mirrored_image_that_is_primary_goes_with_its_snapshots(connection: Connection, ioctx: Any, ceph: Ceph) -> None:
@@ -348,16 +348,16 @@ def test_removal_in_a_pool_over_its_quota_works(connection: Connection, ioctx: A
     ceph.ceph("osd", "pool", "set-quota", ioctx.get_pool_name(), "max_objects", "1")
     editing.remove(connection, ioctx, "image", found, unheard, operation="op")
     assert rbd.RBD().list(ioctx) == []
-    assert list(trashcan.everything(ioctx)) == []
+    assert list(trash.everything(ioctx)) == []
 
 
 def test_what_librbd_left_in_the_trash_after_a_refusal_is_put_back(ioctx: Any) -> None:
     """It moves back, by itself, after some of its refusals only."""
     make(ioctx, "image")
     found = directory.header(ioctx, "image")
-    begun = Begun(ioctx, found.id, "op", unheard)
+    begun = RemovalBegun(ioctx, found.id, "op", unheard)
     rbd.RBD().trash_move(ioctx, "image", 0)
-    with pytest.raises(CephError, match="no reason"), purging.undone(ioctx, found, "image", begun):
+    with pytest.raises(CephError, match="no reason"), trash_purge.undone(ioctx, found, "image", begun):
         raise CephError("no reason")
     assert directory.header(ioctx, "image").id == found.id
 
@@ -374,7 +374,7 @@ def test_name_that_is_no_text_is_said_to_be_one_and_large_images_go_beside_it(
     for listing in (directory.names, images.listing):
         with pytest.raises(Unreadable, match="not UTF-8"):
             listing(ioctx)
-    found = survey.look(connection, pool, seconds=10)
+    found = pool_survey.look(connection, pool, seconds=10)
     assert (found.proven_empty, "not UTF-8" in found.text()) == (False, True)
     editing.remove(connection, ioctx, "image", image, unheard, operation="op")
     assert not directory.has_header(ioctx, image.id)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import ClusterSettings
 from provisioner.ceph.errors import CephError
 from tests.ceph.test_images import SPEC, create
@@ -25,7 +25,7 @@ def lasting(tmp_path: Path) -> Iterator[Ceph]:
 
 @pytest.mark.long
 async def test_restarted_osd_is_found_again_however_short_the_time_out(lasting: Ceph) -> None:
-    cluster = Cluster(ClusterSettings(conf=str(lasting.conf), timeout=3, connect_timeout=3))
+    cluster = CephCluster(ClusterSettings(conf=str(lasting.conf), timeout=3, connect_timeout=3))
     images = cluster.pool(lasting.pool("lasting"))
     try:
         for name in ("one", "two", "three"):

@@ -6,18 +6,18 @@ import time
 
 import pytest
 
-from provisioner.ceph.errors import OutcomeUnknown, Unavailable
-from provisioner.ceph.threads import Running, Threads
+from provisioner.ceph.errors import CephUnavailable, OutcomeUnknown
+from provisioner.ceph.thread_pool import InFlight, ThreadPool
 
 
 async def test_calls_that_never_return_take_no_thread_from_the_others() -> None:
     """Some of librbd's do not, and each took one of the threads for good."""
-    threads = Threads("Ceph", Running(), size=2, patience=0.05)
+    threads = ThreadPool("Ceph", InFlight(), size=2, patience=0.05)
     forever = threading.Event()
     for number in range(2):
         with pytest.raises(OutcomeUnknown, match=f"image {number}: Ceph did not answer within"):
             await threads.call(f"image {number}", forever.wait, deadline=0.05)
-    with pytest.raises(Unavailable, match="image 0: an earlier call has not come back"):
+    with pytest.raises(CephUnavailable, match="image 0: an earlier call has not come back"):
         await threads.call("image 0", forever.wait, deadline=0.05)
     assert await threads.call("another", lambda: "answered", deadline=5) == "answered"
     forever.set()
@@ -27,19 +27,19 @@ async def test_calls_that_never_return_take_no_thread_from_the_others() -> None:
 
 async def test_ceph_that_hangs_altogether_is_still_noticed() -> None:
     """Threads are replaced once: a Ceph that never answers must not get new ones for ever."""
-    threads = Threads("Ceph", Running(), size=1, patience=0.05)
+    threads = ThreadPool("Ceph", InFlight(), size=1, patience=0.05)
     forever = threading.Event()
     for number in range(2):
         with pytest.raises(OutcomeUnknown):
             await threads.call(f"image {number}", forever.wait, deadline=0.05)
-    with pytest.raises(Unavailable, match="all 1 calls at a time are waiting"):
+    with pytest.raises(CephUnavailable, match="all 1 calls at a time are waiting"):
         await threads.call("another", lambda: "answered", deadline=0.05)
     forever.set()
     assert await threads.settle(5)
 
 
 async def test_call_that_gives_signs_of_life_may_take_longer_than_its_deadline() -> None:
-    threads = Threads("Ceph", Running(), size=1, patience=5)
+    threads = ThreadPool("Ceph", InFlight(), size=1, patience=5)
     seen = time.monotonic()
     done = threading.Event()
 

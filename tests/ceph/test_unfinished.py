@@ -6,18 +6,18 @@ from types import MappingProxyType
 
 import pytest
 
-from provisioner.api.operations import Target
-from provisioner.api.schemas.shown import TrashShown
-from provisioner.ceph.headers import Header
-from provisioner.ceph.ties import Ties, hindrances, reasons
-from provisioner.ceph.trashcan import Thrown
-from provisioner.ceph.unfinished import PROGRESS, UNFINISHED, operation_of, progress_of, unfinished
-from sutler.commands.images import trash
+from provisioner.api.operations import OperationTarget
+from provisioner.api.schemas.responses import TrashEntryResponse
+from provisioner.ceph.dependents import Dependents, hindrances, reasons
+from provisioner.ceph.image_header import ImageHeader
+from provisioner.ceph.interrupted import PROGRESS, UNFINISHED, operation_of, progress_of, unfinished
+from provisioner.ceph.trash import TrashEntry
+from sutler.cli.images import trash
 
 NOW = datetime.now(UTC)
 RECENT = int(NOW.timestamp()) + 24 * 3600
 """Ahead of the clock: what a removal has noted is recent for two minutes, and a run of all tests takes longer."""
-WHOLE = Header(
+WHOLE = ImageHeader(
     id="abc",
     size=1 << 20,
     features=(),
@@ -32,11 +32,11 @@ WHOLE = Header(
     metadata={},
     version="v",
 )
-OLD = Target("remove", "rbd", "", "image", "abc").identifier(1)
-OLD_OF_ANOTHER = Target("remove", "rbd", "", "image", "def").identifier(1)
+OLD = OperationTarget("remove", "rbd", "", "image", "abc").identifier(1)
+OLD_OF_ANOTHER = OperationTarget("remove", "rbd", "", "image", "def").identifier(1)
 
 
-def saying(**said: str) -> Header:
+def saying(**said: str) -> ImageHeader:
     keys = {"mark": UNFINISHED, "progress": PROGRESS}
     return replace(WHOLE, metadata=MappingProxyType({keys[key]: value for key, value in said.items()}))
 
@@ -117,10 +117,10 @@ def test_progress_that_is_none_is_none(note: str) -> None:
     ],
 )
 def test_trash_says_what_is_being_purged_and_what_is_whole(
-    found: Header, removing: bool, says: str | None, progress: float | None
+    found: ImageHeader, removing: bool, says: str | None, progress: float | None
 ) -> None:
-    entry = Thrown("abc", "image", "USER", NOW, NOW, found, removing=removing)
-    shown = TrashShown.of(entry, lambda operation: operation == "mine")
+    entry = TrashEntry("abc", "image", "USER", NOW, NOW, found, removing=removing)
+    shown = TrashEntryResponse.of(entry, lambda operation: operation == "mine")
     assert (shown.unfinished is None) if says is None else says in (shown.unfinished or "")
     assert shown.progress == progress
 
@@ -138,7 +138,7 @@ def test_command_tells_how_far_a_purge_is(said: dict[str, float | None], text: s
 
 
 def test_everything_that_an_image_is_part_of_is_said_with_the_way_out() -> None:
-    ties = Ties(
+    ties = Dependents(
         watchers=("10.0.0.1:0/1",),
         children=("rbd/child",),
         snapshots=("monday",),
@@ -154,4 +154,4 @@ def test_everything_that_an_image_is_part_of_is_said_with_the_way_out() -> None:
     assert all(len(reason) < 250 for reason in found)
     # What keeps it from being changed does not ask for what depends on it.
     assert hindrances("rbd/image", ties) == found[-4:]
-    assert (reasons("rbd/image", Ties()), hindrances("rbd/image", Ties())) == ([], [])
+    assert (reasons("rbd/image", Dependents()), hindrances("rbd/image", Dependents())) == ([], [])

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from certs.issue import Pair
+from certs.pki import KeyPair
 
 
-def mount(directory: Path, pair: Pair) -> None:
+def mount(directory: Path, pair: KeyPair) -> None:
     """As the kubelet does: a new directory, and a link to it swapped in one go."""
     fresh = directory / f"..{len(list(directory.iterdir()))}"
     fresh.mkdir()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from certs.contents import Contents
+from certs.rotation import CertificateSecret
 from tests.cluster import ControlPlane
 
 Json = dict[str, Any]
@@ -25,11 +25,11 @@ class Stored:
         found: Json = self.control_plane.kubectl_json("get", "secret", SECRET, "-n", "sutler-system")
         return found
 
-    def contents(self) -> Contents:
+    def contents(self) -> CertificateSecret:
         data = self.secret().get("data") or {}
-        return Contents.from_data({key: base64.b64decode(value) for key, value in data.items()})
+        return CertificateSecret.from_data({key: base64.b64decode(value) for key, value in data.items()})
 
-    def put(self, contents: Contents) -> None:
+    def put(self, contents: CertificateSecret) -> None:
         self.patch({key: base64.b64encode(value).decode() for key, value in contents.to_data().items()})
 
     def patch(self, data: Mapping[str, str | None] | None) -> None:

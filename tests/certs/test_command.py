@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from certs import issue
-from certs.contents import Contents
-from sutler.commands.certs.gather import names_for
+from certs import pki
+from certs.rotation import CertificateSecret
+from sutler.cli.certs.fetch import names_for
 from tests.certs.stored import Stored
 from tests.cli.conftest import Sutler
 from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
@@ -43,7 +43,7 @@ def stored(control_plane: ControlPlane, webhook: SutlerProcess) -> Stored:
     return Stored(control_plane)
 
 
-def assert_tells_no_key(said: str, contents: Contents) -> None:
+def assert_tells_no_key(said: str, contents: CertificateSecret) -> None:
     for key in (contents.authority_key, contents.leaf.key):
         for line in key.decode().splitlines()[1:-1]:
             assert line not in said
@@ -53,7 +53,7 @@ def test_show_tells_what_is_stored_published_and_served(certs: Sutler, stored: S
     ran = certs("certs", "show", "-o", "json")
     assert ran.status == 0, ran.out + ran.err
     said, contents = ran.json, stored.contents()
-    leaf = issue.read_certificate(contents.leaf.certificate)
+    leaf = pki.read_certificate(contents.leaf.certificate)
     assert said["certificate"]["notAfter"] == leaf.not_valid_after_utc.isoformat()
     assert said["certificate"]["names"] == ["127.0.0.1"]
     assert said["certificate"]["signedBy"] == said["authorities"][0]["name"]
@@ -82,8 +82,8 @@ def test_rotate_ca_keeps_the_old_one_trusted_and_is_not_done_twice_at_once(certs
     ran = certs("certs", "rotate", "--ca")
     assert ran.status == 0, ran.out + ran.err
     after = stored.contents()
-    assert issue.read_bundle(after.authorities)[1:] == issue.read_bundle(before.authorities)[:1]
-    assert issue.signed_by(issue.read_certificate(after.leaf.certificate), issue.read_bundle(after.authorities)[0])
+    assert pki.read_bundle(after.authorities)[1:] == pki.read_bundle(before.authorities)[:1]
+    assert pki.signed_by(pki.read_certificate(after.leaf.certificate), pki.read_bundle(after.authorities)[0])
     assert "The old CA goes an hour from now" in ran.out
     again = certs("certs", "rotate", "--ca")
     assert again.status == 1
@@ -99,7 +99,7 @@ def test_rotate_ca_keeps_the_old_one_trusted_and_is_not_done_twice_at_once(certs
     ("bundle", "reason"),
     [
         (b"", "has no caBundle: the API server can't trust whom it calls"),
-        (issue.new_authority(dt.datetime.now(dt.UTC)).certificate, "none of its CAs has signed the certificate"),
+        (pki.new_authority(dt.datetime.now(dt.UTC)).certificate, "none of its CAs has signed the certificate"),
     ],
     ids=["none", "another"],
 )

@@ -3,47 +3,49 @@ from dataclasses import replace
 
 import pytest
 
-from certs import issue
-from certs.contents import MOST_AUTHORITIES, RETIRE_AFTER, Contents, next_step
-from certs.issue import Names, Pair
+from certs import pki
+from certs.pki import KeyPair, ServerNames
+from certs.rotation import MOST_AUTHORITIES, RETIRE_AFTER, CertificateSecret, next_step
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
-NAMES = Names(("sutler-webhook.sutler-system.svc",))
-EMPTY = Contents()
+NAMES = ServerNames(("sutler-webhook.sutler-system.svc",))
+EMPTY = CertificateSecret()
 MOMENT = dt.timedelta(seconds=10)
 
 
-def step(have: Contents, now: dt.datetime = NOW, *, trusted: bool = True, names: Names = NAMES) -> tuple[Contents, str]:
+def step(
+    have: CertificateSecret, now: dt.datetime = NOW, *, trusted: bool = True, names: ServerNames = NAMES
+) -> tuple[CertificateSecret, str]:
     taken = next_step(have, names, now, trusted=trusted)
     assert taken is not None, "a step was expected"
     return taken.contents, taken.why
 
 
-def usable(contents: Contents, now: dt.datetime = NOW) -> bool:
+def usable(contents: CertificateSecret, now: dt.datetime = NOW) -> bool:
     """Whether a client that trusts the bundle accepts the leaf, and the leaf has its key."""
-    leaf = issue.read_certificate(contents.leaf.certificate)
+    leaf = pki.read_certificate(contents.leaf.certificate)
     return (
-        issue.matches(leaf, issue.read_key(contents.leaf.key))
-        and issue.valid(leaf, now)
-        and any(issue.signed_by(leaf, ca) and issue.valid(ca, now) for ca in issue.read_bundle(contents.authorities))
+        pki.matches(leaf, pki.read_key(contents.leaf.key))
+        and pki.valid(leaf, now)
+        and any(pki.signed_by(leaf, ca) and pki.valid(ca, now) for ca in pki.read_bundle(contents.authorities))
     )
 
 
 @pytest.fixture(scope="module")
-def fresh() -> Contents:
+def fresh() -> CertificateSecret:
     return step(EMPTY)[0]
 
 
-def test_nothing_stored_gives_a_ca_and_a_leaf_in_one_step(fresh: Contents) -> None:
+def test_nothing_stored_gives_a_ca_and_a_leaf_in_one_step(fresh: CertificateSecret) -> None:
     assert usable(fresh)
     assert next_step(fresh, NAMES, NOW, trusted=False) is None
 
 
-def test_what_is_stored_survives_the_way_through_the_secret(fresh: Contents) -> None:
-    assert Contents.from_data(fresh.to_data()) == fresh
+def test_what_is_stored_survives_the_way_through_the_secret(fresh: CertificateSecret) -> None:
+    assert CertificateSecret.from_data(fresh.to_data()) == fresh
 
 
-def test_leaf_is_renewed_and_the_ca_stays(fresh: Contents) -> None:
+def test_leaf_is_renewed_and_the_ca_stays(fresh: CertificateSecret) -> None:
     later = NOW + dt.timedelta(days=5)
     renewed, why = step(fresh, later)
     assert why == "new certificate: two thirds of its life are over"
@@ -52,13 +54,13 @@ def test_leaf_is_renewed_and_the_ca_stays(fresh: Contents) -> None:
     assert usable(renewed, later)
 
 
-def test_change_of_ca_keeps_the_leaf_valid_for_whoever_trusts_either(fresh: Contents) -> None:
+def test_change_of_ca_keeps_the_leaf_valid_for_whoever_trusts_either(fresh: CertificateSecret) -> None:
     """The whole sequence, with what the API server can have been told at each point."""
     due = NOW + dt.timedelta(days=250)
-    kept_renewed = replace(fresh, leaf=issue.new_leaf(Pair(fresh.authorities, fresh.authority_key), NAMES, due))
+    kept_renewed = replace(fresh, leaf=pki.new_leaf(KeyPair(fresh.authorities, fresh.authority_key), NAMES, due))
     both, why = step(kept_renewed, due, trusted=False)
     assert why == "new CA: two thirds of its life are over"
-    assert issue.read_bundle(both.authorities)[1:] == issue.read_bundle(fresh.authorities)
+    assert pki.read_bundle(both.authorities)[1:] == pki.read_bundle(fresh.authorities)
     assert both.leaf == kept_renewed.leaf
 
     assert next_step(both, NAMES, due + MOMENT, trusted=False) is None, "the leaf switched before the CA was trusted"
@@ -66,24 +68,24 @@ def test_change_of_ca_keeps_the_leaf_valid_for_whoever_trusts_either(fresh: Cont
     switched, why = step(both, due + MOMENT)
     assert why == "new certificate: the new CA is trusted now"
     assert switched.authorities == both.authorities
-    leaf = issue.read_certificate(switched.leaf.certificate)
-    assert issue.signed_by(leaf, issue.read_bundle(switched.authorities)[0])
+    leaf = pki.read_certificate(switched.leaf.certificate)
+    assert pki.signed_by(leaf, pki.read_bundle(switched.authorities)[0])
 
     assert next_step(switched, NAMES, due + dt.timedelta(minutes=50), trusted=True) is None
     retired, why = step(switched, due + MOMENT + RETIRE_AFTER)
     assert why == "old CA retired: nothing uses it"
-    assert issue.read_bundle(retired.authorities) == issue.read_bundle(both.authorities)[:1]
+    assert pki.read_bundle(retired.authorities) == pki.read_bundle(both.authorities)[:1]
     assert usable(retired, due + MOMENT + RETIRE_AFTER)
 
 
-def test_a_leaf_for_other_names_is_replaced(fresh: Contents) -> None:
-    names = Names(("elsewhere.sutler-system.svc",), ("127.0.0.1",))
+def test_a_leaf_for_other_names_is_replaced(fresh: CertificateSecret) -> None:
+    names = ServerNames(("elsewhere.sutler-system.svc",), ("127.0.0.1",))
     replaced, why = step(fresh, names=names, trusted=False)
     assert why == "new certificate: the stored one is not for elsewhere.sutler-system.svc, 127.0.0.1"
-    assert issue.covers(issue.read_certificate(replaced.leaf.certificate), names)
+    assert pki.covers(pki.read_certificate(replaced.leaf.certificate), names)
 
 
-def damaged(fresh: Contents, other: Contents) -> dict[str, Contents]:
+def damaged(fresh: CertificateSecret, other: CertificateSecret) -> dict[str, CertificateSecret]:
     half = len(fresh.authorities) // 2
     return {
         "emptied": EMPTY,
@@ -93,16 +95,16 @@ def damaged(fresh: Contents, other: Contents) -> dict[str, Contents]:
         "CA key gone": replace(fresh, authority_key=b""),
         "CA key of another": replace(fresh, authority_key=other.authority_key),
         "CA of another": replace(fresh, authorities=other.authorities, authority_key=other.authority_key),
-        "leaf gone": replace(fresh, leaf=Pair(b"", b"")),
-        "leaf garbled": replace(fresh, leaf=Pair(b"garbage", fresh.leaf.key)),
-        "leaf key gone": replace(fresh, leaf=Pair(fresh.leaf.certificate, b"")),
-        "torn pair": replace(fresh, leaf=Pair(fresh.leaf.certificate, other.leaf.key)),
+        "leaf gone": replace(fresh, leaf=KeyPair(b"", b"")),
+        "leaf garbled": replace(fresh, leaf=KeyPair(b"garbage", fresh.leaf.key)),
+        "leaf key gone": replace(fresh, leaf=KeyPair(fresh.leaf.certificate, b"")),
+        "torn pair": replace(fresh, leaf=KeyPair(fresh.leaf.certificate, other.leaf.key)),
         "leaf of another CA": replace(fresh, leaf=other.leaf),
     }
 
 
 @pytest.mark.parametrize("damage", damaged(EMPTY, EMPTY))
-def test_damage_is_repaired(fresh: Contents, damage: str) -> None:
+def test_damage_is_repaired(fresh: CertificateSecret, damage: str) -> None:
     repaired, why = step(damaged(fresh, step(EMPTY)[0])[damage], trusted=False)
     assert usable(repaired)
     assert why
@@ -110,14 +112,14 @@ def test_damage_is_repaired(fresh: Contents, damage: str) -> None:
 
 
 @pytest.mark.parametrize("years", [-1, 1])
-def test_clock_that_jumps_a_year_gives_certificates_for_its_time(fresh: Contents, years: int) -> None:
+def test_clock_that_jumps_a_year_gives_certificates_for_its_time(fresh: CertificateSecret, years: int) -> None:
     then = NOW + dt.timedelta(days=365 * years + 1)
     repaired, _ = step(fresh, then, trusted=False)
     assert usable(repaired, then)
 
 
-def test_clocks_that_disagree_do_not_grow_the_bundle_without_end(fresh: Contents) -> None:
+def test_clocks_that_disagree_do_not_grow_the_bundle_without_end(fresh: CertificateSecret) -> None:
     contents = fresh
     for round_ in range(10):
         contents, _ = step(contents, NOW + dt.timedelta(days=200 * (round_ % 2) * -1 - 2), trusted=False)
-        assert len(issue.read_bundle(contents.authorities)) <= MOST_AUTHORITIES
+        assert len(pki.read_bundle(contents.authorities)) <= MOST_AUTHORITIES

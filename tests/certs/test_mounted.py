@@ -11,37 +11,37 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs import context, issue
-from certs.issue import Names, Pair
-from certs.mounted import MountedCertificate
+from certs import pki, tls_context
+from certs.file_source import FileSource
+from certs.pki import KeyPair, ServerNames
 from tests.certs.handshake import handshake, unverified
 from tests.certs.mounting import mount
 from tests.webhook.running import until
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
-NAMES = Names(("sutler-webhook.sutler-system.svc",))
-AUTHORITY = issue.new_authority(NOW)
+NAMES = ServerNames(("sutler-webhook.sutler-system.svc",))
+AUTHORITY = pki.new_authority(NOW)
 UNSERVABLE = "no certificate is loaded ({} holds a certificate that can't be served: "
 
 
-def pair() -> Pair:
-    return issue.new_leaf(AUTHORITY, NAMES, NOW)
+def pair() -> KeyPair:
+    return pki.new_leaf(AUTHORITY, NAMES, NOW)
 
 
-def der(pair: Pair) -> bytes:
-    return issue.read_certificate(pair.certificate).public_bytes(Encoding.DER)
+def der(pair: KeyPair) -> bytes:
+    return pki.read_certificate(pair.certificate).public_bytes(Encoding.DER)
 
 
-def served(mounted: MountedCertificate) -> bytes | None:
+def served(mounted: FileSource) -> bytes | None:
     return handshake(mounted.context, unverified(), NAMES.dns[0]).getpeercert(binary_form=True)
 
 
 def failures() -> float:
-    return float(context.RELOAD_FAILURES._value.get())
+    return float(tls_context.RELOAD_FAILURES._value.get())
 
 
 async def test_nothing_mounted_says_which_file_is_missing(tmp_path: Path) -> None:
-    mounted = MountedCertificate(tmp_path)
+    mounted = FileSource(tmp_path)
     await mounted.look()
     assert mounted.ready() == f"no certificate is loaded ({tmp_path}/tls.crt: No such file or directory)"
     with pytest.raises(ssl.SSLError):
@@ -49,7 +49,7 @@ async def test_nothing_mounted_says_which_file_is_missing(tmp_path: Path) -> Non
 
 
 async def test_mounted_pair_is_served_and_followed(tmp_path: Path) -> None:
-    mounted = MountedCertificate(tmp_path)
+    mounted = FileSource(tmp_path)
     for _ in range(20):
         current = pair()
         mount(tmp_path, current)
@@ -72,7 +72,7 @@ async def test_mounted_pair_is_served_and_followed(tmp_path: Path) -> None:
     ids=["torn key", "torn certificate", "empty", "truncated", "garbage", "key missing", "certificate missing"],
 )
 async def test_old_pair_goes_on_being_served_beside_a_bad_one(tmp_path: Path, name: str, content: bytes | None) -> None:
-    mounted, good = MountedCertificate(tmp_path), pair()
+    mounted, good = FileSource(tmp_path), pair()
     mount(tmp_path, good)
     await mounted.look()
     before = failures()
@@ -96,7 +96,7 @@ async def test_old_pair_goes_on_being_served_beside_a_bad_one(tmp_path: Path, na
 
 async def test_another_kind_of_key_takes_over_wholly(tmp_path: Path) -> None:
     """A client that can do both must not get the old one of the other kind."""
-    mounted, ecdsa = MountedCertificate(tmp_path), pair()
+    mounted, ecdsa = FileSource(tmp_path), pair()
     for current in (rsa_pair(), ecdsa, rsa_pair()):
         mount(tmp_path, current)
         await mounted.look()
@@ -105,26 +105,26 @@ async def test_another_kind_of_key_takes_over_wholly(tmp_path: Path) -> None:
 
 async def test_expired_certificate_is_not_ready(tmp_path: Path) -> None:
     long_ago = NOW - dt.timedelta(days=30)
-    mount(tmp_path, issue.new_leaf(issue.new_authority(long_ago), NAMES, long_ago))
-    mounted = MountedCertificate(tmp_path)
+    mount(tmp_path, pki.new_leaf(pki.new_authority(long_ago), NAMES, long_ago))
+    mounted = FileSource(tmp_path)
     await mounted.look()
     assert mounted.ready() == "the certificate has expired"
 
 
 async def test_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(tmp_path: Path) -> None:
     plain = pair()
-    key = issue.read_key(plain.key).private_bytes(
+    key = pki.read_key(plain.key).private_bytes(
         Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"word")
     )
-    mount(tmp_path, Pair(plain.certificate, key))
-    mounted = MountedCertificate(tmp_path)
+    mount(tmp_path, KeyPair(plain.certificate, key))
+    mounted = FileSource(tmp_path)
     await mounted.look()
     assert str(mounted.ready()).startswith(UNSERVABLE.format(tmp_path))
 
 
 async def test_pair_that_is_torn_at_the_start_is_told_and_looked_at_again_soon(tmp_path: Path) -> None:
-    mounted = MountedCertificate(tmp_path, poll_interval=3600)
-    mount(tmp_path, Pair(pair().certificate, pair().key))
+    mounted = FileSource(tmp_path, poll_interval=3600)
+    mount(tmp_path, KeyPair(pair().certificate, pair().key))
     running = asyncio.create_task(mounted.run())
     try:
         await until(lambda: str(mounted.ready()).startswith(UNSERVABLE.format(tmp_path)), "the first look")
@@ -134,7 +134,7 @@ async def test_pair_that_is_torn_at_the_start_is_told_and_looked_at_again_soon(t
         running.cancel()
 
 
-def rsa_pair() -> Pair:
+def rsa_pair() -> KeyPair:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAMES.dns[0])])
     certificate = (
@@ -148,4 +148,4 @@ def rsa_pair() -> Pair:
         .sign(key, hashes.SHA256())
     )
     format_, encryption = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    return Pair(certificate.public_bytes(Encoding.PEM), key.private_bytes(Encoding.PEM, format_, encryption))
+    return KeyPair(certificate.public_bytes(Encoding.PEM), key.private_bytes(Encoding.PEM, format_, encryption))

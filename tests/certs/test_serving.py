@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs import issue
-from certs.contents import Contents, next_step
-from certs.issue import Names
-from certs.serving import ServingCertificate
+from certs import pki
+from certs.managed_source import ManagedSource
+from certs.pki import ServerNames
+from certs.rotation import CertificateSecret, next_step
 from sutler.kube.client import Client, connect
 from tests.certs.handshake import handshake, trusting, unverified
 from tests.certs.stored import SECRET, Stored, configuration
@@ -25,14 +25,14 @@ from tests.conftest import REPOSITORY
 Json = dict[str, Any]
 
 HOST = "sutler-webhook.sutler-system.svc"
-NAMES = Names((HOST,))
+NAMES = ServerNames((HOST,))
 POLL = 0.2
 
 
 @asynccontextmanager
-async def serving(client: Client) -> AsyncIterator[ServingCertificate]:
+async def serving(client: Client) -> AsyncIterator[ManagedSource]:
     """One replica's certificate, kept up to date until the end of the block."""
-    certificate = ServingCertificate(
+    certificate = ManagedSource(
         client, namespace="sutler-system", secret_name=SECRET, dns_names=[HOST], ips=[], poll_interval=POLL
     )
     running = asyncio.create_task(certificate.run())
@@ -50,12 +50,12 @@ async def until(condition: Callable[[], bool], what: str) -> None:
     await wait_for_async(ask, what)
 
 
-def served(certificate: ServingCertificate) -> bytes | None:
+def served(certificate: ManagedSource) -> bytes | None:
     """What a client gets to see, DER."""
     return handshake(certificate.context, unverified(), HOST).getpeercert(binary_form=True)
 
 
-def verifies(certificate: ServingCertificate, bundle: bytes) -> bool:
+def verifies(certificate: ManagedSource, bundle: bytes) -> bool:
     try:
         handshake(certificate.context, trusting(bundle), HOST)
     except ssl.SSLCertVerificationError:
@@ -83,7 +83,7 @@ async def test_first_start_makes_publishes_and_serves(stored: Stored, client: Cl
 async def test_two_replicas_agree_on_one_certificate(stored: Stored, client: Client) -> None:
     async with serving(client) as one, serving(client) as other:
         await until(lambda: one.ready() is None and other.ready() is None, "both to be ready")
-        leaf = issue.read_certificate(stored.contents().leaf.certificate)
+        leaf = pki.read_certificate(stored.contents().leaf.certificate)
         await until(lambda: served(one) == served(other), "both to serve the same")
         assert served(one) == leaf.public_bytes(Encoding.DER)
         version = stored.secret()["metadata"]["resourceVersion"]
@@ -98,7 +98,7 @@ async def test_two_replicas_agree_on_one_certificate(stored: Stored, client: Cli
         {"tls.crt": None},
         {"tls.key": base64.b64encode(b"garbage").decode()},
         {"ca.crt": ""},
-        {"ca.key": base64.b64encode(issue.new_authority(dt.datetime.now(dt.UTC)).key).decode()},
+        {"ca.key": base64.b64encode(pki.new_authority(dt.datetime.now(dt.UTC)).key).decode()},
     ],
     ids=["emptied", "certificate gone", "key garbled", "CA emptied", "key of another CA"],
 )
@@ -159,9 +159,9 @@ async def test_without_a_configuration_it_is_ready_and_publishes_when_there_is_o
 async def test_change_of_ca_is_trusted_at_every_moment(stored: Stored, client: Client) -> None:
     """Watched as the API server would: at no look is a leaf served that the published bundle does not vouch for."""
     long_ago = dt.datetime.now(dt.UTC) - dt.timedelta(days=250)
-    old = issue.new_authority(long_ago)
-    stored.put(Contents(old.certificate, old.key, issue.new_leaf(old, NAMES, dt.datetime.now(dt.UTC))))
-    old_leaf = issue.read_certificate(stored.contents().leaf.certificate)
+    old = pki.new_authority(long_ago)
+    stored.put(CertificateSecret(old.certificate, old.key, pki.new_leaf(old, NAMES, dt.datetime.now(dt.UTC))))
+    old_leaf = pki.read_certificate(stored.contents().leaf.certificate)
     async with serving(client) as certificate:
         await until(lambda: certificate.ready() is None, "the certificate to be served")
 
@@ -171,11 +171,11 @@ async def test_change_of_ca_is_trusted_at_every_moment(stored: Stored, client: C
             return served(certificate) != old_leaf.public_bytes(Encoding.DER)
 
         await until(switched, "the leaf of the new CA")
-        bundle = issue.read_bundle(stored.bundles()[0])
+        bundle = pki.read_bundle(stored.bundles()[0])
         assert len(bundle) == 2
-        assert bundle[1] == issue.read_certificate(old.certificate)
-        new_leaf = issue.read_certificate(stored.contents().leaf.certificate)
-        assert issue.signed_by(new_leaf, bundle[0])
+        assert bundle[1] == pki.read_certificate(old.certificate)
+        new_leaf = pki.read_certificate(stored.contents().leaf.certificate)
+        assert pki.signed_by(new_leaf, bundle[0])
 
 
 async def test_certificate_stays_served_while_the_api_server_hangs(stored: Stored, client: Client) -> None:
@@ -202,4 +202,4 @@ async def test_missing_right_is_told_by_readiness(control_plane: ControlPlane, s
             assert SECRET in (certificate.ready() or "")
     finally:
         control_plane.kubectl("delete", "serviceaccount", "nobody", "-n", "sutler-system")
-    assert stored.contents() == Contents()
+    assert stored.contents() == CertificateSecret()

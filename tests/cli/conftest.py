@@ -16,7 +16,7 @@ from tests import inprocess
 from tests.cluster import ControlPlane
 
 REPOSITORY = Path(__file__).parents[2]
-PROGRAM = (sys.executable, "-c", "import sys; sys.argv[0] = 'sutler'; from sutler.cli import main; main()")
+PROGRAM = (sys.executable, "-c", "import sys; sys.argv[0] = 'sutler'; from sutler.cli.main import main; main()")
 CANARIES = re.compile("Password(?!s|:)|UGFzc3dvcmQ|hunter2|aHVudGVyMg|s3cr3t-t0ken")
 """Credentials that the tests use, plain and in base64. Whatever the command prints holds none of them."""
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sutler.cli import GROUPS
-from sutler.output import columns, harmless
+from sutler.cli.main import GROUPS
+from sutler.cli.output import columns
+from sutler.text import sanitized
 from tests.cli.conftest import Run, Sutler
 
 
@@ -21,8 +22,9 @@ def test_help_names_the_exit_statuses(offline: Run, arguments: tuple[str, ...]) 
 
 def test_help_imports_neither_the_kubernetes_client_nor_a_command(environ: dict[str, str]) -> None:
     ran = Sutler({**environ, "PYTHONPROFILEIMPORTTIME": "1"}).apart("--help")
-    assert "sutler.cli" in ran.err, "the imports are there to see"
-    assert not any(module in ran.err for module in ("kubernetes_asyncio", "aiohttp", "sutler.commands"))
+    assert "sutler.cli.main" in ran.err, "the imports are there to see"
+    absent = ("kubernetes_asyncio", "aiohttp", "sutler.cli.registry", "sutler.cli.volumes", "sutler.cli.doctor")
+    assert not any(module in ran.err for module in absent)
 
 
 def test_completion_knows_the_commands(environ: dict[str, str]) -> None:
@@ -65,4 +67,4 @@ def test_columns_line_up_and_do_not_trail() -> None:
 
 
 def test_control_characters_never_reach_the_terminal() -> None:
-    assert harmless("a\x1b[31m\x9b2J\nb\té") == "a?[31m?2J\nb?é"
+    assert sanitized("a\x1b[31m\x9b2J\nb\té") == "a?[31m?2J\nb?é"

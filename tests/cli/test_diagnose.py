@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from sutler.commands.doctor.diagnose import diagnose
-from sutler.commands.doctor.finding import Finding, note, problem, status, unknown
-from sutler.commands.doctor.snapshot import Snapshot, read_patient
-from sutler.commands.world import Held, World
+from sutler.cli.cluster_view import ClusterView, SecretInfo
+from sutler.cli.doctor.cluster_state import ClusterState, read_patient
+from sutler.cli.doctor.diagnose import diagnose
+from sutler.cli.doctor.findings import Finding, note, problem, status, unknown
 
 Json = dict[str, Any]
-MISSING = Held(None, "it does not exist", missing=True)
+MISSING = SecretInfo(None, "it does not exist", missing=True)
 DENIED = 'Failed to pull image "quay.io/acme/app": rpc error: unexpected status: 401 Unauthorized'
 
 
@@ -57,14 +57,14 @@ Places = dict[str, dict[str, str]]
 
 def seen(
     mappings: list[Json], pods: list[Json], secrets: list[Json] | None = None, there: Places | None = None, **more: Any
-) -> Snapshot:
+) -> ClusterState:
     """A cluster in which the copies are where they belong, but for what `there` and `more` say."""
-    world = World("sutler-system", namespaces={"team": {}})
+    world = ClusterView("sutler-system", namespaces={"team": {}})
     for obj in mappings:
         world.add_mapping(obj)
     for obj in secrets or []:
         world.add_secret(obj)
-    snapshot = Snapshot(world, mappings, now="2026-01-03T00:00:10Z", copier_seen="2026-01-03T00:00:00.000000Z")
+    snapshot = ClusterState(world, mappings, now="2026-01-03T00:00:10Z", copier_seen="2026-01-03T00:00:00.000000Z")
     snapshot.secrets = there or {each.secret: {"team": each.name} for each in world.mappings}
     snapshot.patients = [patient for obj in pods if (patient := read_patient(obj))]
     snapshot.pods = [patient.pod for patient in snapshot.patients]
@@ -73,7 +73,7 @@ def seen(
     return snapshot
 
 
-def problems(snapshot: Snapshot) -> list[Finding]:
+def problems(snapshot: ClusterState) -> list[Finding]:
     return [finding for finding in diagnose(snapshot) if finding.harmful]
 
 
@@ -141,7 +141,7 @@ def test_pod_that_cannot_pull_is_explained(objects: Any, why: str, fix: str) -> 
     ("spec", "source", "why", "fix"),
     [
         ({}, MISSING, "nor does its source sutler-system/source", "sutler registry add quay.io/acme --name acme"),
-        ({}, Held(None, "broken"), "has not been copied here", "kubectl describe registrymapping acme"),
+        ({}, SecretInfo(None, "broken"), "has not been copied here", "kubectl describe registrymapping acme"),
         (
             {"pullSecret": {"name": "pull"}},
             MISSING,
@@ -150,7 +150,9 @@ def test_pod_that_cannot_pull_is_explained(objects: Any, why: str, fix: str) -> 
         ),
     ],
 )
-def test_pull_secret_that_is_missing_is_traced_to_its_source(spec: Json, source: Held, why: str, fix: str) -> None:
+def test_pull_secret_that_is_missing_is_traced_to_its_source(
+    spec: Json, source: SecretInfo, why: str, fix: str
+) -> None:
     snapshot = seen([mapping(**spec)], [pod("quay.io/acme/app", "pull")])
     snapshot.world.secrets = {("team", "pull"): MISSING, ("sutler-system", "source"): source}
     (found,) = problems(snapshot)
@@ -414,7 +416,7 @@ def test_what_may_not_be_read_is_called_unknown() -> None:
     assert "whether a mapping is for it is unknown" in found.why
     assert not any("registry add" in line for line in found.fix)
     unread = seen([mapping()], [pod("quay.io/acme/app", "pull")])
-    unread.world.secrets["team", "pull"] = Held(None, "you may not read it", unknown=True)
+    unread.world.secrets["team", "pull"] = SecretInfo(None, "you may not read it", unknown=True)
     (found,) = problems(unread)
     assert "whether its pull secret pull has a credential for it is unknown" in found.why
 

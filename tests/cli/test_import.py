@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from sutler.commands.registry.importing import Import, as_text, read_import
+from sutler.cli.registry.import_config import ImportPlan, as_text, read_import
 
 GOOD = {"auth": "VXNlck5hbWU6UGFzc3dvcmQ="}
 
 
-def read(auths: Mapping[str, Any], **others: Any) -> Import:
+def read(auths: Mapping[str, Any], **others: Any) -> ImportPlan:
     return read_import(json.dumps({"auths": auths, **others}), "config.json")
 
 
-def brought(found: Import) -> dict[str, str]:
+def brought(found: ImportPlan) -> dict[str, str]:
     return {each.entry.key: each.server for each in found.bring}
 
 
-def left(found: Import) -> dict[str, str]:
+def left(found: ImportPlan) -> dict[str, str]:
     return {each.key: each.why for each in found.leave}
 
 

@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sutler.registry import Keyring, parse_image, parse_pattern
 from sutler.registry.explain import near_miss_of_key, near_miss_of_registry, registry_matches, tries
+from sutler.registry.image import parse_image
+from sutler.registry.keyring import Keyring
+from sutler.registry.pattern import parse_pattern
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sutler.commands.registry.listing import no_such_mapping
+from sutler.cli.registry.list_rows import no_such_mapping
 from tests.cli.conftest import Run, Sutler
 from tests.cluster import ControlPlane
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from sutler.commands.doctor.said import understood
-from sutler.commands.doctor.words import OF_CREDENTIALS, Kind
+from sutler.cli.doctor.kubelet_messages import understood
+from sutler.cli.doctor.phrases import OF_CREDENTIALS, PullFailure
 
 IMAGE = "registry.example.com/team/app:1.2"
 HEAD = 'failed to do request: Head "https://registry.example.com/v2/team/app/manifests/1.2"'
 WORDS: dict[str, list[str]] = json.loads(Path(__file__).with_name("kubelet_words.json").read_text())
-TEXTS = [(Kind[kind], text) for kind, texts in WORDS.items() for text in texts]
+TEXTS = [(PullFailure[kind], text) for kind, texts in WORDS.items() for text in texts]
 
 
 @pytest.mark.parametrize(("kind", "text"), TEXTS)
-def test_words_of_kubelets_and_runtimes_are_understood(kind: Kind, text: str) -> None:
+def test_words_of_kubelets_and_runtimes_are_understood(kind: PullFailure, text: str) -> None:
     """By themselves, and as newer kubelets repeat them while they back off."""
     assert understood(IMAGE, "ErrImagePull", text).kind is kind
     assert understood(IMAGE, "ImagePullBackOff", f'Back-off pulling image "{IMAGE}": ErrImagePull: {text}').kind is kind
@@ -33,22 +33,22 @@ def test_words_of_kubelets_and_runtimes_are_understood(kind: Kind, text: str) ->
     ],
 )
 def test_name_of_an_image_is_not_taken_for_what_is_wrong(image: str, text: str) -> None:
-    assert understood(image, "ErrImagePull", text).kind in {Kind.NOT_FOUND, Kind.DNS}
+    assert understood(image, "ErrImagePull", text).kind in {PullFailure.NOT_FOUND, PullFailure.DNS}
 
 
 @pytest.mark.parametrize(
     ("reason", "text", "kind"),
     [
-        ("ErrImageNeverPull", "", Kind.NEVER),
-        ("InvalidImageName", "whatever", Kind.NAME),
-        ("SignatureValidationFailed", "", Kind.SIGNATURE),
-        ("RegistryUnavailable", "", Kind.SERVER),
-        ("RegistryUnavailable", f"{HEAD}: dial tcp 10.0.0.4:443: connect: connection refused", Kind.REFUSED),
-        ("ImageInspectError", "Failed to inspect image: something", Kind.RUNTIME),
-        ("ErrImagePull", "", Kind.UNKNOWN),
+        ("ErrImageNeverPull", "", PullFailure.NEVER),
+        ("InvalidImageName", "whatever", PullFailure.NAME),
+        ("SignatureValidationFailed", "", PullFailure.SIGNATURE),
+        ("RegistryUnavailable", "", PullFailure.SERVER),
+        ("RegistryUnavailable", f"{HEAD}: dial tcp 10.0.0.4:443: connect: connection refused", PullFailure.REFUSED),
+        ("ImageInspectError", "Failed to inspect image: something", PullFailure.RUNTIME),
+        ("ErrImagePull", "", PullFailure.UNKNOWN),
     ],
 )
-def test_reason_counts_where_the_words_say_less(reason: str, text: str, kind: Kind) -> None:
+def test_reason_counts_where_the_words_say_less(reason: str, text: str, kind: PullFailure) -> None:
     assert understood(IMAGE, reason, text).kind is kind
 
 
@@ -67,5 +67,5 @@ def test_pull_secrets_are_looked_at_only_where_words_are_about_them() -> None:
 def test_long_body_in_the_words_takes_no_time() -> None:
     began = time.process_time()
     said = understood(IMAGE, "ErrImagePull", f"{'a.' * 200_000}: 401 Unauthorized")
-    assert said.kind is Kind.CREDENTIALS
+    assert said.kind is PullFailure.CREDENTIALS
     assert time.process_time() - began < 5

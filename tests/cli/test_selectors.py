@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from sutler.commands.registry.selectors import parse_selector, show_selector, why_none
-from sutler.commands.registry.servers import default_name, distinct_name
-from sutler.output import UsageError
+from sutler.cli.output import UsageError
+from sutler.cli.registry.registry_names import default_name, distinct_name
+from sutler.cli.registry.selectors import parse_selector, show_selector, why_none
 
 
 @pytest.mark.parametrize(

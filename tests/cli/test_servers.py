@@ -2,8 +2,9 @@
 
 import pytest
 
-from sutler.commands.registry.servers import UnusableServerError, server_of_key
-from sutler.registry import parse_image, parse_pattern
+from sutler.cli.registry.registry_names import UnusableServerError, server_of_key
+from sutler.registry.image import parse_image
+from sutler.registry.pattern import parse_pattern
 
 
 @pytest.mark.parametrize(

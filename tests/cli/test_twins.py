@@ -6,14 +6,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sutler.commands.explain.decide import explain
-from sutler.commands.pods import read_pod
-from sutler.commands.world import World
+from sutler.cli.cluster_view import ClusterView
+from sutler.cli.explain.explanation import explain
+from sutler.cli.pods import read_pod
 from sutler.registry.injection import CLUSTERS_OWN, Labels
 from tests.webhook.pods import body
-from webhook.decide import Outcome, decide
+from webhook.mutation import AdmissionOutcome, decide
 from webhook.review import decode
-from webhook.state import State, keep_account
+from webhook.state import WebhookState, keep_account
 
 Json = dict[str, Any]
 
@@ -81,15 +81,17 @@ def test_command_tells_what_the_webhook_does(pod: Json, account: Json, namespace
     done, outcome = _done(pod, account, namespace)
     assert told == done
     if left_alone:
-        assert outcome in {Outcome.MIRROR, Outcome.OPTED_OUT, Outcome.EXCLUDED}
+        assert outcome in {AdmissionOutcome.MIRROR, AdmissionOutcome.OPTED_OUT, AdmissionOutcome.EXCLUDED}
 
 
-def _done(pod: Json, account: Json, namespace: str) -> tuple[list[str], Outcome]:
+def _done(pod: Json, account: Json, namespace: str) -> tuple[list[str], AdmissionOutcome]:
     """The pull secrets that the webhook adds."""
-    world = World(OWN)
+    world = ClusterView(OWN)
     for obj in OBJECTS:
         world.add_mapping(obj)
-    state = State.fixed(world.mappings, {name: labels for name, labels in NAMESPACES.items() if labels is not None})
+    state = WebhookState.fixed(
+        world.mappings, {name: labels for name, labels in NAMESPACES.items() if labels is not None}
+    )
     state.excluded = frozenset((OWN, *CLUSTERS_OWN))
     state.accounts = {"plain/strict": keep_account(account)}
     spec = pod["spec"]
@@ -106,7 +108,7 @@ def _done(pod: Json, account: Json, namespace: str) -> tuple[list[str], Outcome]
 
 def _told(pod: Json, account: Json, namespace: str) -> tuple[list[str], bool]:
     """The pull secrets that the command says a Pod gets from mappings, and whether it says that it is left alone."""
-    world = World(OWN)
+    world = ClusterView(OWN)
     for obj in OBJECTS:
         world.add_mapping(obj)
     for name, labels in NAMESPACES.items():

@@ -10,11 +10,11 @@ from typing import Any
 import typer
 from pydantic.fields import FieldInfo
 
-from provisioner.api.process import ApiSettings
-from provisioner.secrets.process import SecretsSettings
-from provisioner.volumes.process import VolumesSettings
-from sutler.cli import GROUPS
-from sutler.output import EXIT_CODES
+from provisioner.api.main import ApiSettings
+from provisioner.secrets.main import SecretsSettings
+from provisioner.volumes.main import VolumesSettings
+from sutler.cli.main import GROUPS
+from sutler.cli.output import EXIT_CODES
 from sutler.settings import ProcessSettings
 from tests.conftest import REPOSITORY
 from webhook.settings import WebhookSettings
@@ -31,9 +31,9 @@ PROCESSES: dict[str, type[ProcessSettings]] = {
 # What a process imports before it serves its metrics.
 _MODULES = {
     "webhook": "webhook.__main__",
-    "secrets": "provisioner.secrets.process",
-    "volumes": "provisioner.volumes.process",
-    "api": "provisioner.api.process",
+    "secrets": "provisioner.secrets.main",
+    "volumes": "provisioner.volumes.main",
+    "api": "provisioner.api.main",
 }
 _COLLECT = """\
 import importlib, json, sys

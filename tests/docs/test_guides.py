@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from provisioner.volumes.parameters import MUTABLE, SERVED
+from provisioner.volumes.planning.storage_class import MUTABLE, SERVED
 from tests.conftest import REPOSITORY
 from tests.manifests.references import dangling
 from tests.manifests.rendered import KNOWS_COMPONENTS, MANIFESTS, container, pods, rendered

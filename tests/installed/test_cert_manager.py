@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from certs import issue
+from certs import pki
 from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
 from tests.cluster.installation import NAMESPACE
 from tests.conftest import REPOSITORY
@@ -30,8 +30,8 @@ def webhook(
     objects = rendered(OVERLAYS["cert-manager"])
     control_plane.kubectl("apply", "-f", str(REPOSITORY / "manifests" / "crds"))
     control_plane.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(of(objects, *RIGHTS)))
-    authority = issue.new_authority(dt.datetime.now(dt.UTC))
-    pair = issue.new_leaf(authority, issue.Names((), ("127.0.0.1",)), dt.datetime.now(dt.UTC))
+    authority = pki.new_authority(dt.datetime.now(dt.UTC))
+    pair = pki.new_leaf(authority, pki.ServerNames((), ("127.0.0.1",)), dt.datetime.now(dt.UTC))
     mounted = tmp_path_factory.mktemp("certificate")
     (mounted / "tls.crt").write_bytes(pair.certificate)
     (mounted / "tls.key").write_bytes(pair.key)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from sutler.kube import Client, connect
+from sutler.kube.client import Client, connect
 from tests.cluster import ControlPlane
 from tests.kube.proxy import FaultyProxy
 

@@ -9,8 +9,9 @@ import contextlib
 import itertools
 import sys
 
-from sutler import process
-from sutler.kube import Elector, connect
+from sutler import runtime
+from sutler.kube.client import connect
+from sutler.kube.lease import Elector
 from sutler.kube.resources import CONFIG_MAPS
 from sutler.settings import ProcessSettings
 
@@ -37,4 +38,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(main, settings=ProcessSettings(log_format="json")))
+    sys.exit(runtime.run(main, settings=ProcessSettings(log_format="json")))

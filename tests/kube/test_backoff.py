@@ -1,6 +1,6 @@
 import pytest
 
-from sutler.kube import Backoff
+from sutler.kube.backoff import Backoff
 
 
 def test_delay_doubles_up_to_the_cap_with_jitter() -> None:

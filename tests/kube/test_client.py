@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from sutler.kube import Client, Json
 from sutler.kube import client as client_module
+from sutler.kube.client import Client
 from sutler.kube.errors import (
     AlreadyExists,
     BadRequest,
@@ -22,6 +22,7 @@ from sutler.kube.errors import (
     Unreachable,
 )
 from sutler.kube.resources import CONFIG_MAPS, NAMESPACES, PODS, SECRETS
+from sutler.typedefs import Json
 from tests.kube import faults
 from tests.kube.proxy import Exchange, Fault, FaultyProxy
 

@@ -8,9 +8,10 @@ from email.utils import format_datetime
 
 from aiohttp import web
 
-from sutler.commands import leases
-from sutler.kube import Client
-from sutler.kube.resources import LEASES, Json
+from sutler.cli import leases
+from sutler.kube.client import Client
+from sutler.kube.resources import LEASES
+from sutler.typedefs import Json
 from tests.kube.proxy import Exchange, FaultyProxy
 from tests.kube.running import running
 

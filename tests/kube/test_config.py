@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from sutler.kube import config, connect
-from sutler.kube.config import Source, find_source
+from sutler.kube import config
+from sutler.kube.client import connect
+from sutler.kube.config import ClientConfig, find_source
 from sutler.kube.errors import ConfigError
 
 CANARY = "canary-token-7f3a"
@@ -38,10 +39,10 @@ IN_POD = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "44
 
 def test_source_is_what_was_named_else_environment_else_account_else_home(account: Path, tmp_path: Path) -> None:
     everything = IN_POD | {"KUBECONFIG": "/env"}
-    assert find_source("/named", "c", everything, account) == Source("/named", "c")
-    assert find_source(None, "c", everything, account) == Source("/env", "c")
-    assert find_source(None, None, IN_POD, account) == Source(None, account=account)
-    home = Source(str(Path("~/.kube/config").expanduser()))
+    assert find_source("/named", "c", everything, account) == ClientConfig("/named", "c")
+    assert find_source(None, "c", everything, account) == ClientConfig("/env", "c")
+    assert find_source(None, None, IN_POD, account) == ClientConfig(None, account=account)
+    home = ClientConfig(str(Path("~/.kube/config").expanduser()))
     assert find_source(None, None, IN_POD, tmp_path / "absent") == home
     assert find_source(None, None, {"KUBECONFIG": ""}, account) == home
 
@@ -49,7 +50,7 @@ def test_source_is_what_was_named_else_environment_else_account_else_home(accoun
 async def test_kubeconfig_is_read(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(yaml.safe_dump(kubeconfig()))
-    read = await config.read(Source(str(path)))
+    read = await config.read(ClientConfig(str(path)))
     assert read.host == "https://10.0.0.1:6443"
     assert await read.get_api_key_with_prefix("BearerToken") == f"Bearer {CANARY}"
     async with connect(str(path), component="test") as client:
@@ -60,7 +61,7 @@ async def test_several_kubeconfigs_are_merged(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text(yaml.safe_dump(kubeconfig(clusters=[])))
     two.write_text(yaml.safe_dump(kubeconfig()))
-    assert (await config.read(Source(f"{one}:{two}:{tmp_path}/absent"))).host == "https://10.0.0.1:6443"
+    assert (await config.read(ClientConfig(f"{one}:{two}:{tmp_path}/absent"))).host == "https://10.0.0.1:6443"
 
 
 @pytest.mark.parametrize(
@@ -103,18 +104,18 @@ async def test_broken_kubeconfig_is_explained_without_its_secrets(tmp_path: Path
 
 async def test_absent_kubeconfig_names_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="absent does not exist; name another with --kubeconfig or KUBECONFIG"):
-        await config.read(Source(f"{tmp_path}/absent"))
+        await config.read(ClientConfig(f"{tmp_path}/absent"))
 
 
 async def test_context_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(yaml.safe_dump(kubeconfig()))
     with pytest.raises(ConfigError, match="context other: there is no 'other' in it"):
-        await config.read(Source(str(path), "other"))
+        await config.read(ClientConfig(str(path), "other"))
 
 
 async def test_account_without_its_ca_is_explained(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in IN_POD.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match="the Pod's service account: Service certification file does not exist"):
-        await config.read(Source(None, account=account))
+        await config.read(ClientConfig(None, account=account))

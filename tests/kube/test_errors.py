@@ -2,7 +2,7 @@
 
 import pytest
 
-from sutler.kube.errors import without_middle
+from sutler.text import without_middle
 
 
 @pytest.mark.parametrize("letter", ["a", "ä", "…", "😀"])

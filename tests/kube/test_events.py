@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
-from sutler.kube import Client, EventRecorder, Json
 from sutler.kube import events as events_module
+from sutler.kube.client import Client
+from sutler.kube.events import EventRecorder
 from sutler.kube.resources import CONFIG_MAPS, EVENTS, NAMESPACES
 from sutler.metrics import REGISTRY
+from sutler.typedefs import Json
 from tests.cluster import ControlPlane
 from tests.cluster.wait import wait_for_async
 from tests.kube import faults

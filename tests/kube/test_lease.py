@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from sutler.kube import Change, Client, Elector, Json, Reflector
+from sutler.kube.client import Client
 from sutler.kube.errors import ConfigError, KubeError, LeaseLost
-from sutler.kube.lease import clock
+from sutler.kube.lease import Elector, clock
+from sutler.kube.reflector import ObjectChange, Reflector
 from sutler.kube.resources import CONFIG_MAPS, LEASES
 from sutler.metrics import REGISTRY
+from sutler.typedefs import Json
 from tests.cluster import ControlPlane
 from tests.cluster.wait import wait_for_async
 from tests.kube import faults
@@ -302,7 +304,7 @@ async def test_frozen_process_does_not_write_after_its_lease(
     await client.create(CONFIG_MAPS, {"metadata": {"name": "target"}}, namespace)
     writes: list[Json] = []
 
-    def note(change: Change[Json]) -> None:
+    def note(change: ObjectChange[Json]) -> None:
         writes.append(change.new or {})
 
     def data(obj: Json) -> Json:
@@ -358,7 +360,7 @@ async def test_of_two_processes_one_writes_at_a_time_whatever_becomes_of_the_fir
     await client.create(CONFIG_MAPS, {"metadata": {"name": "target"}}, namespace)
     writers: list[str] = []
 
-    def note(change: Change[Json]) -> None:
+    def note(change: ObjectChange[Json]) -> None:
         old, new = change.old or {}, change.new or {}
         writers.extend(name for name in ("first", "second") if new.get(name) != old.get(name))
 

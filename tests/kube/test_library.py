@@ -12,8 +12,8 @@ def resident():
         return int(statm.read().split()[1]) * 4096 / 2**20
 before = resident()
 {}
-from sutler.kube import library
-loaded = library.load()
+from sutler.kube import slim_import
+loaded = slim_import.load()
 print(json.dumps({{
     "mib": resident() - before,
     "models": "kubernetes_asyncio.client.models" in sys.modules,

@@ -71,7 +71,8 @@ def test_secret_read_and_written_at_debug_is_nowhere_in_the_output(control_plane
 import asyncio, base64, logging, sys
 from sutler import log
 log.setup("debug", "json")
-from sutler.kube import Reflector, connect
+from sutler.kube.client import connect
+from sutler.kube.reflector import Reflector
 from sutler.kube.resources import SECRETS
 log.setup("debug", "json")
 async def main():

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from sutler.errors import SutlerError
-from sutler.process import TaskEnded, guard
+from sutler.runtime import TaskEnded, guard
 
 PROGRAM = """
 import asyncio, sys
-from sutler import log, process
+from sutler import log, runtime
 from sutler.errors import SutlerError
 from sutler.settings import ProcessSettings
 
@@ -24,7 +24,7 @@ async def main():
 {}
 
 settings = ProcessSettings.from_arguments(sys.argv[1:], program="test")
-sys.exit(process.run(main, settings=settings))
+sys.exit(runtime.run(main, settings=settings))
 """
 
 
@@ -84,7 +84,7 @@ def test_eternal_task_that_fails_ends_the_process_by_name() -> None:
     body = """
     async def fails():
         raise SutlerError("no way")
-    await process.guard(("ever", asyncio.Event().wait()), ("the watcher", fails()))
+    await runtime.guard(("ever", asyncio.Event().wait()), ("the watcher", fails()))
     """
     status, log = ended(start(body))
     assert (status, log[-1]["error"]) == (1, "the watcher: no way")

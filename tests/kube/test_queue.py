@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sutler import log
-from sutler.kube import Backoff, WorkQueue
+from sutler.kube.backoff import Backoff
 from sutler.kube.errors import Conflict, LeaseLost, TooManyRequests, Unavailable
-from sutler.kube.queue import Handle
+from sutler.kube.workqueue import Handle, WorkQueue
 from sutler.metrics import REGISTRY
 from tests.cluster.wait import wait_for_async
 from tests.kube.running import running

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from sutler.kube import Change, Client, Json, Reflector
-from sutler.kube.reflector import unready
+from sutler.kube.client import Client
+from sutler.kube.reflector import ObjectChange, Reflector, unready
 from sutler.kube.resources import CONFIG_MAPS, NAMESPACES, Resource
 from sutler.metrics import REGISTRY
+from sutler.typedefs import Json
 from tests.cluster import ControlPlane
 from tests.cluster.wait import wait_for_async
 from tests.kube import faults
@@ -40,7 +41,7 @@ class Followed(Reflector[dict[str, str]]):
         self.changes: list[tuple[str, Any, Any]] = []
         self.subscribe(self._write_down)
 
-    def _write_down(self, change: Change[dict[str, str]]) -> None:
+    def _write_down(self, change: ObjectChange[dict[str, str]]) -> None:
         assert self.store.get(change.key) == change.new
         self.changes.append((change.key.partition("/")[2], change.old, change.new))
 

@@ -11,8 +11,8 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from sutler.kube import Client, connect
-from sutler.kube.config import Source
+from sutler.kube.client import Client, connect
+from sutler.kube.config import ClientConfig
 from sutler.kube.errors import ApiError, Unauthorized, Unreachable
 from sutler.kube.resources import NAMESPACES, SECRETS
 from sutler.kube.transport import Transport
@@ -54,7 +54,7 @@ async def test_service_account_is_used_and_its_token_reread(
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
     (tmp_path / "ca.crt").write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
     (tmp_path / "token").write_text("expired\n")
-    transport = Transport(Source(None, account=tmp_path), "test")
+    transport = Transport(ClientConfig(None, account=tmp_path), "test")
     await transport.open()
     try:
         client = Client(transport)

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sutler.kube.watch import Lines, StreamBroken, decode, key_of
+from sutler.kube.watch_stream import StreamBroken, WatchLines, decode, key_of
 
 
 @given(st.lists(st.binary().map(lambda line: line.replace(b"\n", b""))), st.data())
 def test_lines_are_the_same_however_they_are_cut(lines: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(line + b"\n" for line in lines) + b"the cut one"
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
-    splitter = Lines()
+    splitter = WatchLines()
     got = []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         got += splitter.feed(stream[start:end])
@@ -21,7 +21,7 @@ def test_lines_are_the_same_however_they_are_cut(lines: list[bytes], data: st.Da
 
 
 def test_line_of_many_chunks_costs_no_more_than_its_length() -> None:
-    splitter = Lines()
+    splitter = WatchLines()
     for _ in range(1000):
         assert splitter.feed(b"x" * 65_536) == []
     assert [len(line) for line in splitter.feed(b"\n")] == [65_536_000]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from provisioner.volumes.parameters import parse_class
+from provisioner.volumes.planning.storage_class import parse_class
 from tests.cluster import ControlPlane
 from tests.conftest import REPOSITORY
 from tests.manifests.kept import lost

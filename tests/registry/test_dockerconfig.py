@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sutler.registry.auth_entry import AuthEntry
 from sutler.registry.dockerconfig import (
     DOCKERCFG,
     DOCKERCONFIGJSON,
@@ -15,7 +16,6 @@ from sutler.registry.dockerconfig import (
     render,
     usable_entries,
 )
-from sutler.registry.entry import Entry
 
 CANARY = "canary-p4ssw0rd"
 
@@ -32,7 +32,7 @@ def test_both_types_of_secret_are_read() -> None:
     entries = {"quay.io": {"auth": auth()}}
     modern = parse_secret(DOCKERCONFIGJSON, {".dockerconfigjson": json.dumps({"auths": entries}).encode()})
     legacy = parse_secret(DOCKERCFG, {".dockercfg": json.dumps(entries).encode()})
-    assert modern.entries == legacy.entries == (Entry("quay.io", b"UserName", CANARY.encode()),)
+    assert modern.entries == legacy.entries == (AuthEntry("quay.io", b"UserName", CANARY.encode()),)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_both_types_of_secret_are_read() -> None:
     ],
 )
 def test_entry_is_read_as_the_kubelet_reads_it(fields: dict[str, Any]) -> None:
-    assert config({"quay.io": fields}).entries == (Entry("quay.io", b"UserName", CANARY.encode()),)
+    assert config({"quay.io": fields}).entries == (AuthEntry("quay.io", b"UserName", CANARY.encode()),)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
     st.lists(st.tuples(st.sampled_from(("quay.io", "ghcr.io", "a.b")), TEXT, TEXT), unique_by=lambda entry: entry[0])
 )
 def test_render_is_read_back_unchanged(entries: list[tuple[str, str, str]]) -> None:
-    given_entries = tuple(Entry(key, user.encode(), password.encode()) for key, user, password in sorted(entries))
+    given_entries = tuple(AuthEntry(key, user.encode(), password.encode()) for key, user, password in sorted(entries))
     kept = tuple(entry for entry in given_entries if entry.username.strip() and entry.password.strip())
     for secret_type, key in ((DOCKERCONFIGJSON, ".dockerconfigjson"), (DOCKERCFG, ".dockercfg")):
         if entries:

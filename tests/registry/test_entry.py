@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from sutler.registry.auth_entry import AuthEntry
 from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON, SourceError, copied, read_config, with_entry
-from sutler.registry.entry import Entry
 
 CANARY = "canary-p4ssw0rd"
 
@@ -167,7 +167,7 @@ def test_objects_that_are_there_twice_are_put_together_as_go_does(content: bytes
 def test_fields_that_are_there_twice_count_as_go_counts_them() -> None:
     """The last that is not null."""
     content = f'{{"a.example": {{"auth": "eDp5", "Auth": "{auth()}", "auth": null}}}}'.encode()
-    assert read_config(DOCKERCFG, content).entries == (Entry("a.example", b"UserName", CANARY.encode()),)
+    assert read_config(DOCKERCFG, content).entries == (AuthEntry("a.example", b"UserName", CANARY.encode()),)
 
 
 @pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"])
@@ -195,7 +195,7 @@ def test_fault_in_another_registrys_entry_keeps_no_copy_back() -> None:
 
 
 def test_entry_is_put_into_a_secret_that_keeps_all_else() -> None:
-    entry = Entry("quay.io/acme", b"UserName", CANARY.encode())
+    entry = AuthEntry("quay.io/acme", b"UserName", CANARY.encode())
     others = {"bad.example": "x", "t.example": {"identitytoken": "t"}}
     there = {
         "auths": {"https://quay.io/acme": {"auth": "eDp5", "email": "e"}, **others},

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sutler.registry import Image, ImageError, parse_image
+from sutler.registry.image import ImageError, ImageReference, parse_image
 
 CASES = json.loads((Path(__file__).parent / "kubelet_cases.json").read_text())
 SHA256 = "sha256:" + "a" * 64
@@ -105,7 +105,7 @@ def test_parse_image_agrees_with_the_kubelet(case: tuple[str, list[str] | None, 
         with pytest.raises(ImageError):
             parse_image(text)
     else:
-        assert parse_image(text) == Image(*expected)
+        assert parse_image(text) == ImageReference(*expected)
 
 
 @given(st.text(max_size=60) | st.from_regex(r"[a-zA-Z0-9.:/@_\[\]-]{0,80}", fullmatch=True))

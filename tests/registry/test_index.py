@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sutler.registry import LabelSelector, Mapping, MappingIndex, PatternError, parse_image, parse_pattern
+from sutler.registry.image import parse_image
+from sutler.registry.index import MappingIndex
+from sutler.registry.mapping import Mapping
+from sutler.registry.pattern import PatternError, parse_pattern
+from sutler.registry.selector import LabelSelector
 
 
 def mapping(name: str, *registries: str) -> Mapping:

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sutler.registry import Keyring
-from sutler.registry.keyring import IgnoredKeyError, parse_key
+from sutler.registry.keyring import IgnoredKeyError, Keyring, parse_key
 
 CASES = json.loads((Path(__file__).parent / "kubelet_cases.json").read_text())
 

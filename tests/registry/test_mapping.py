@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from sutler.registry import MappingError, Mode, parse_mapping
+from sutler.registry.mapping import MappingError, Mode, parse_mapping
 
 
 def resource(**spec: Any) -> dict[str, Any]:

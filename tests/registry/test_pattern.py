@@ -1,6 +1,7 @@
 import pytest
 
-from sutler.registry import PatternError, parse_image, parse_pattern
+from sutler.registry.image import parse_image
+from sutler.registry.pattern import PatternError, parse_pattern
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from sutler.registry import LabelSelector, SelectorError
+from sutler.registry.selector import LabelSelector, SelectorError
 
 LABELS = {"team": "blue", "env": "prod", "empty": ""}
 

@@ -7,13 +7,13 @@ from itertools import product
 
 import pytest
 
+from sutler.registry.auth_entry import AuthEntry
 from sutler.registry.dockerconfig import DOCKERCONFIGJSON, DockerConfig, usable_entries
-from sutler.registry.entry import Entry
 from sutler.registry.glob import Glob, overlap
+from sutler.registry.key_coverage import RegistryCoverage
 from sutler.registry.keyring import Keyring, parse_key
-from sutler.registry.lacking import example, lacking
+from sutler.registry.missing_credentials import example, lacking
 from sutler.registry.pattern import parse_pattern
-from sutler.registry.serving import Registries
 from tests.cluster import quickest
 
 MANY = 1000
@@ -39,7 +39,7 @@ Name = Callable[[int], str]
     ],
 )
 def test_thousand_keys_and_thousand_registries_take_no_time(key: Name, registry: Name) -> None:
-    entries = tuple(Entry(key(n), b"u", b"p") for n in range(MANY))
+    entries = tuple(AuthEntry(key(n), b"u", b"p") for n in range(MANY))
     registries = [registry(n) for n in range(MANY)]
     config = DockerConfig(DOCKERCONFIGJSON, entries)
     assert usable_entries(config, registries) == ()
@@ -64,7 +64,7 @@ PATHS = ("", "", "/acme", "/acme/", "/ac", "/acme/app", "/other")
 
 
 def test_thousand_globs_that_meet_a_thousand_others_take_no_time() -> None:
-    entries = tuple(Entry(f"a*b{n}c*d.example.com", b"u", b"p") for n in range(MANY))
+    entries = tuple(AuthEntry(f"a*b{n}c*d.example.com", b"u", b"p") for n in range(MANY))
     registries = [f"a*e{n}f*d.example.com" for n in range(MANY)]
     config = DockerConfig(DOCKERCONFIGJSON, entries)
     assert len(usable_entries(config, registries)) == MANY
@@ -81,7 +81,7 @@ def test_tree_says_what_each_with_each_says() -> None:
     for _ in range(300):
         written = texts(chance.randint(1, 6), slash=False)
         patterns = [parse_pattern(text) for text in written if ":" not in text or "[" not in text]
-        together, alone = Registries(patterns), [Registries([pattern]) for pattern in patterns]
+        together, alone = RegistryCoverage(patterns), [RegistryCoverage([pattern]) for pattern in patterns]
         for text in texts(5, slash=True):
             key = parse_key(text)
             assert together.served_by(key) == any(one.served_by(key) for one in alone)
@@ -104,7 +104,7 @@ def test_tree_says_what_each_with_each_says() -> None:
     ],
 )
 def test_secret_without_the_credential_names_what_nearly_is_one(keys: list[str], registry: str, said: str) -> None:
-    config = DockerConfig(DOCKERCONFIGJSON, tuple(Entry(key, b"u", b"p") for key in keys))
+    config = DockerConfig(DOCKERCONFIGJSON, tuple(AuthEntry(key, b"u", b"p") for key in keys))
     text = lacking(config, [registry, *(f"m{n}.example" for n in range(200))])
     assert said in text
     assert len(text) < 400

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sutler.kube.client import Client, Json, connect
+from sutler.kube.client import Client, connect
 from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SECRETS
+from sutler.typedefs import Json
 from tests.cluster import ControlPlane, Place, SutlerProcess
 from tests.secrets import objects
 from tests.secrets.objects import OWN, auth, config

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from provisioner.secrets.content import Problem, Source, Usable, content_of, keep_source
-from provisioner.secrets.world import Copies, World, keep_mapping
+from provisioner.secrets.planning.content import PullSecretSource, SourceProblem, UsableContent, content_of, keep_source
+from provisioner.secrets.planning.state import CopyCache, SecretsState, keep_mapping
 from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON
 from tests.secrets import objects
 from tests.secrets.objects import Json, auth, config
@@ -17,7 +17,7 @@ from tests.secrets.objects import Json, auth, config
 CANARY = "canary-4711"
 
 
-def outcome(source: Json | None, *registries: str) -> Usable | Problem:
+def outcome(source: Json | None, *registries: str) -> UsableContent | SourceProblem:
     mapping = keep_mapping(objects.mapping("pull", registries=registries or ("quay.io",))).mapping
     assert mapping is not None
     return content_of(mapping, keep_source(source) if source else None)
@@ -94,7 +94,7 @@ PROBLEMS: dict[str, tuple[Json | None, str, str]] = {
 def test_source_that_gives_nothing_is_told_why_and_never_what(case: str) -> None:
     source, reason, text = PROBLEMS[case]
     problem = outcome(source)
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, SourceProblem)
     assert problem.reason == reason
     assert text in problem.message
     assert CANARY not in problem.message
@@ -104,13 +104,13 @@ def test_source_that_gives_nothing_is_told_why_and_never_what(case: str) -> None
 def test_only_the_entries_that_the_registries_can_use_are_copied() -> None:
     everything = config(quay__io=auth("a", "1"), ghcr__io=auth("b", "2"), **{"quay__io/other": auth("c", "3")})
     usable = outcome(objects.secret("source", everything), "quay.io/acme", "ghcr.io")
-    assert isinstance(usable, Usable)
+    assert isinstance(usable, UsableContent)
     assert json.loads(usable.content.value)["auths"].keys() == {"quay.io", "ghcr.io"}
 
 
 def test_the_legacy_type_stays_what_it_is() -> None:
     usable = outcome(objects.secret("source", config(DOCKERCFG, quay__io=auth("u", "p")), DOCKERCFG))
-    assert isinstance(usable, Usable)
+    assert isinstance(usable, UsableContent)
     assert (usable.content.type, usable.content.key) == (DOCKERCFG, ".dockercfg")
     assert json.loads(usable.content.value) == {"quay.io": {"auth": auth("u", "p")}}
 
@@ -118,7 +118,7 @@ def test_the_legacy_type_stays_what_it_is() -> None:
 def test_what_the_kubelet_ignores_is_noted_beside_what_it_uses() -> None:
     mixed = {"auths": {"quay.io": {"auth": auth("u", "p")}}, "credsStore": "desktop"}
     usable = outcome(objects.secret("source", document(mixed)))
-    assert isinstance(usable, Usable)
+    assert isinstance(usable, UsableContent)
     assert len(usable.notes) == 1
     assert "credsStore" in usable.notes[0]
 
@@ -127,7 +127,7 @@ def test_fault_in_an_entry_of_another_registry_is_noted_and_keeps_nothing_back()
     usable = outcome(
         objects.secret("source", document({"auths": {"a.b": "text", "quay.io": {"auth": auth("u", "p")}}}))
     )
-    assert isinstance(usable, Usable)
+    assert isinstance(usable, UsableContent)
     assert "'a.b': it is not an object" in usable.notes[0]
 
 
@@ -136,14 +136,14 @@ def test_dockers_own_tokens_reach_no_copy() -> None:
     own = {f"https://index.docker.io/v1/{name}-token": {"auth": auth("acme", CANARY)} for name in ("access", "refresh")}
     mixed = {"auths": {**own, "mirror.docker.io": {"auth": auth("u", "p")}}}
     usable = outcome(objects.secret("source", document(mixed)), "*.docker.io", "docker.io")
-    assert isinstance(usable, Usable)
+    assert isinstance(usable, UsableContent)
     assert json.loads(usable.content.value)["auths"].keys() == {"mirror.docker.io"}
     assert "docker's own token" in usable.notes[0]
 
 
 def test_credential_that_a_registry_may_refuse_is_copied_and_doubted() -> None:
     usable = outcome(objects.secret("source", config(quay__io=auth("u", f"{CANARY}\n"))))
-    assert isinstance(usable, Usable)
+    assert isinstance(usable, UsableContent)
     assert "line break" in usable.doubts[0]
     assert json.loads(usable.content.value)["auths"]["quay.io"]["auth"] == auth("u", f"{CANARY}\n")
 
@@ -151,7 +151,7 @@ def test_credential_that_a_registry_may_refuse_is_copied_and_doubted() -> None:
 def test_notes_of_hundreds_of_entries_are_few() -> None:
     many = {"auths": {**{f"r{n}.example": {} for n in range(300)}, "quay.io": {"auth": auth("u", "p")}}}
     usable = outcome(objects.secret("source", document(many)))
-    assert isinstance(usable, Usable)
+    assert isinstance(usable, UsableContent)
     assert "and 297 more" in usable.notes[0]
     assert len(usable.notes[0]) < 500
 
@@ -164,7 +164,7 @@ def test_of_secrets_that_are_no_pull_secrets_nothing_is_kept() -> None:
 
 def test_content_shows_no_secret_in_its_repr() -> None:
     usable = outcome(objects.secret("source", config(quay__io=auth("u", CANARY))))
-    assert isinstance(usable, Usable)
+    assert isinstance(usable, UsableContent)
     assert usable.content.type == DOCKERCONFIGJSON
     assert CANARY not in repr(usable)
     assert auth("u", CANARY) not in repr(usable)
@@ -186,26 +186,26 @@ async def test_content_is_worked_out_once_and_beside_the_event_loop() -> None:
     """Of a thousand keys and a thousand registries it takes longer than the lease lasts without a renewal."""
     data = Recording(config(quay__io=auth("u", "p")))
     declared = keep_mapping(objects.mapping("pull"))
-    sources = {f"{objects.OWN}/source": Source(DOCKERCONFIGJSON, data)}
-    world = World(objects.OWN, {"pull": declared}, {}, sources, Copies({}))
+    sources = {f"{objects.OWN}/source": PullSecretSource(DOCKERCONFIGJSON, data)}
+    world = SecretsState(objects.OWN, {"pull": declared}, {}, sources, CopyCache({}))
     assert declared.mapping
     done = await asyncio.gather(*(world.prepare(declared.mapping) for _ in range(8)))
     assert done == [True] + 7 * [False], "who comes meanwhile comes again, and does not wait"
     assert await world.prepare(declared.mapping)
-    assert isinstance(world.content(declared.mapping), Usable)
+    assert isinstance(world.content(declared.mapping), UsableContent)
     assert len(data.readers) == 1
     assert data.readers != [threading.get_ident()]
 
 
 async def test_content_of_a_source_that_changes_meanwhile_is_the_new_one() -> None:
     declared = keep_mapping(objects.mapping("pull"))
-    sources = {f"{objects.OWN}/source": Source(DOCKERCONFIGJSON, config(quay__io=auth("u", "old")))}
-    world = World(objects.OWN, {"pull": declared}, {}, sources, Copies({}))
+    sources = {f"{objects.OWN}/source": PullSecretSource(DOCKERCONFIGJSON, config(quay__io=auth("u", "old")))}
+    world = SecretsState(objects.OWN, {"pull": declared}, {}, sources, CopyCache({}))
     assert declared.mapping
     preparing = asyncio.create_task(world.prepare(declared.mapping))
     await asyncio.sleep(0)
-    sources[f"{objects.OWN}/source"] = Source(DOCKERCONFIGJSON, config(quay__io=auth("u", "new")))
+    sources[f"{objects.OWN}/source"] = PullSecretSource(DOCKERCONFIGJSON, config(quay__io=auth("u", "new")))
     await preparing
     content = world.content(declared.mapping)
-    assert isinstance(content, Usable)
+    assert isinstance(content, UsableContent)
     assert base64.b64encode(b"u:new").decode() in content.content.value.decode()

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from provisioner.secrets.restraint import TIMES
+from provisioner.secrets.write_throttle import TIMES
 from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON
 from tests.cluster import SutlerProcess, quickest, wait_for
 from tests.secrets import objects

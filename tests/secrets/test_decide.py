@@ -5,10 +5,26 @@ from typing import Any
 
 import pytest
 
-from provisioner.secrets.content import Source, Usable, keep_source
-from provisioner.secrets.copies import MANAGED_BY, MAPPING, PLACE, Copy, body, keep_copy, patch
-from provisioner.secrets.decide import Action, Blocked, Create, Delete, Nothing, Patch, Recreate, decide
-from provisioner.secrets.world import Copies, Declared, Namespace, World, keep_mapping, keep_namespace
+from provisioner.secrets.planning.actions import (
+    Action,
+    Blocked,
+    CreateCopy,
+    DeleteCopy,
+    NoAction,
+    PatchCopy,
+    RecreateCopy,
+    decide,
+)
+from provisioner.secrets.planning.content import PullSecretSource, UsableContent, keep_source
+from provisioner.secrets.planning.copies import MANAGED_BY, MAPPING, PLACE, SecretCopy, body, keep_copy, patch
+from provisioner.secrets.planning.state import (
+    CopyCache,
+    DeclaredMapping,
+    NamespaceState,
+    SecretsState,
+    keep_mapping,
+    keep_namespace,
+)
 from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON
 from tests.secrets import objects
 from tests.secrets.objects import Json, auth, config
@@ -24,9 +40,9 @@ def made(source: Json = SOURCE, name: str = "pull", target: str = TARGET, **meta
     """The copy as the controller makes it, with what the API server adds."""
     declared = keep_mapping(objects.mapping(name, secret="pull")).mapping
     assert declared is not None
-    world = World(objects.OWN, {}, {}, {f"{objects.OWN}/source": keep_source(source)}, Copies({}))
+    world = SecretsState(objects.OWN, {}, {}, {f"{objects.OWN}/source": keep_source(source)}, CopyCache({}))
     usable = world.content(declared)
-    assert isinstance(usable, Usable)
+    assert isinstance(usable, UsableContent)
     copy = body(target, name, usable.content)
     copy["metadata"] |= {"uid": "uid", "resourceVersion": "7", **metadata}
     return copy
@@ -56,65 +72,67 @@ TEAM_A = {"matchLabels": {"team": "a"}}
 OTHER = objects.mapping("other", secret="pull")
 
 CASES: dict[str, Case] = {
-    "nothing there, wanted": Case(Create),
-    "nothing there, nobody wants it": Case(Nothing, mappings=[]),
-    "right": Case(Nothing, copy=made()),
-    "source rotated": Case(Patch, source=ROTATED, copy=made()),
-    "source changed its type": Case(Recreate, source=LEGACY, copy=made()),
-    "source missing, nothing there": Case(Nothing, source=None),
-    "source missing, copy there": Case(Nothing, source=None, copy=made()),
-    "source broken, copy there": Case(Nothing, source=BROKEN, copy=made()),
+    "nothing there, wanted": Case(CreateCopy),
+    "nothing there, nobody wants it": Case(NoAction, mappings=[]),
+    "right": Case(NoAction, copy=made()),
+    "source rotated": Case(PatchCopy, source=ROTATED, copy=made()),
+    "source changed its type": Case(RecreateCopy, source=LEGACY, copy=made()),
+    "source missing, nothing there": Case(NoAction, source=None),
+    "source missing, copy there": Case(NoAction, source=None, copy=made()),
+    "source broken, copy there": Case(NoAction, source=BROKEN, copy=made()),
     "source has nothing for the registries": Case(
-        Nothing, mappings=[objects.mapping("pull", registries=("gcr.io",))], copy=made()
+        NoAction, mappings=[objects.mapping("pull", registries=("gcr.io",))], copy=made()
     ),
     "source broken, namespace not selected any more": Case(
-        Delete, source=BROKEN, mappings=[objects.mapping("pull", selector=TEAM_A)], copy=made()
+        DeleteCopy, source=BROKEN, mappings=[objects.mapping("pull", selector=TEAM_A)], copy=made()
     ),
-    "data edited": Case(Patch, copy=changed(made(), data=config(quay__io=auth("x", "y")))),
-    "data emptied": Case(Patch, copy=changed(made(), data=None)),
-    "a key added": Case(Patch, copy=changed(made(), data={**made()["data"], "extra": "eA=="})),
-    "made immutable, right": Case(Nothing, copy=changed(made(), immutable=True)),
-    "made immutable, source rotated": Case(Recreate, source=ROTATED, copy=changed(made(), immutable=True)),
+    "data edited": Case(PatchCopy, copy=changed(made(), data=config(quay__io=auth("x", "y")))),
+    "data emptied": Case(PatchCopy, copy=changed(made(), data=None)),
+    "a key added": Case(PatchCopy, copy=changed(made(), data={**made()["data"], "extra": "eA=="})),
+    "made immutable, right": Case(NoAction, copy=changed(made(), immutable=True)),
+    "made immutable, source rotated": Case(RecreateCopy, source=ROTATED, copy=changed(made(), immutable=True)),
     "other people's labels on it": Case(
-        Nothing, copy=made(labels={MANAGED_BY: "sutler", MAPPING: "pull", "team": "a"})
+        NoAction, copy=made(labels={MANAGED_BY: "sutler", MAPPING: "pull", "team": "a"})
     ),
-    "its place not noted yet": Case(Patch, copy=made(annotations={})),
+    "its place not noted yet": Case(PatchCopy, copy=made(annotations={})),
     "copied on by hand from another namespace": Case(Blocked, copy=made(annotations={PLACE: "team-b/pull"})),
-    "copied on by hand, nobody wants it": Case(Nothing, mappings=[], copy=made(annotations={PLACE: "team-b/pull"})),
-    "namespace selected": Case(Create, mappings=[objects.mapping("pull", selector=TEAM_A)], labels={"team": "a"}),
-    "namespace not selected": Case(Nothing, mappings=[objects.mapping("pull", selector=TEAM_A)]),
-    "namespace not selected any more": Case(Delete, mappings=[objects.mapping("pull", selector=TEAM_A)], copy=made()),
-    "namespace terminating, nothing there": Case(Nothing, terminating=True),
-    "namespace terminating, copy there": Case(Nothing, terminating=True, mappings=[], copy=made()),
-    "namespace unknown": Case(Nothing, known_namespace=False),
-    "mapping gone": Case(Delete, mappings=[], copy=made()),
-    "mapping makes another name now": Case(Delete, mappings=[objects.mapping("pull", secret="new")], copy=made()),
-    "mapping copies no more": Case(Delete, mappings=[objects.mapping("pull", copy_from=None)], copy=made()),
-    "mapping without copyFrom": Case(Nothing, mappings=[objects.mapping("pull", copy_from=None)]),
-    "mapping observes": Case(Nothing, mappings=[objects.mapping("pull", mode="Observe")]),
+    "copied on by hand, nobody wants it": Case(NoAction, mappings=[], copy=made(annotations={PLACE: "team-b/pull"})),
+    "namespace selected": Case(CreateCopy, mappings=[objects.mapping("pull", selector=TEAM_A)], labels={"team": "a"}),
+    "namespace not selected": Case(NoAction, mappings=[objects.mapping("pull", selector=TEAM_A)]),
+    "namespace not selected any more": Case(
+        DeleteCopy, mappings=[objects.mapping("pull", selector=TEAM_A)], copy=made()
+    ),
+    "namespace terminating, nothing there": Case(NoAction, terminating=True),
+    "namespace terminating, copy there": Case(NoAction, terminating=True, mappings=[], copy=made()),
+    "namespace unknown": Case(NoAction, known_namespace=False),
+    "mapping gone": Case(DeleteCopy, mappings=[], copy=made()),
+    "mapping makes another name now": Case(DeleteCopy, mappings=[objects.mapping("pull", secret="new")], copy=made()),
+    "mapping copies no more": Case(DeleteCopy, mappings=[objects.mapping("pull", copy_from=None)], copy=made()),
+    "mapping without copyFrom": Case(NoAction, mappings=[objects.mapping("pull", copy_from=None)]),
+    "mapping observes": Case(NoAction, mappings=[objects.mapping("pull", mode="Observe")]),
     "mapping observes, copy there and stale": Case(
-        Nothing, mappings=[objects.mapping("pull", mode="Observe")], source=ROTATED, copy=made()
+        NoAction, mappings=[objects.mapping("pull", mode="Observe")], source=ROTATED, copy=made()
     ),
     "mapping observes and does not select it, copy there": Case(
-        Nothing, mappings=[objects.mapping("pull", mode="Observe", selector=TEAM_A)], copy=made()
+        NoAction, mappings=[objects.mapping("pull", mode="Observe", selector=TEAM_A)], copy=made()
     ),
-    "mapping impossible": Case(Nothing, mappings=[objects.mapping("pull", registries=("quay.io/*",))]),
+    "mapping impossible": Case(NoAction, mappings=[objects.mapping("pull", registries=("quay.io/*",))]),
     "mapping impossible, copy there": Case(
-        Nothing, mappings=[objects.mapping("pull", registries=("quay.io/*",))], copy=made()
+        NoAction, mappings=[objects.mapping("pull", registries=("quay.io/*",))], copy=made()
     ),
-    "two want it, nothing there": Case(Create, mappings=[objects.mapping("pull"), OTHER]),
-    "two want it, one has it": Case(Nothing, mappings=[objects.mapping("pull"), OTHER], copy=made()),
-    "another takes over where the first is gone": Case(Patch, mappings=[OTHER], copy=made()),
+    "two want it, nothing there": Case(CreateCopy, mappings=[objects.mapping("pull"), OTHER]),
+    "two want it, one has it": Case(NoAction, mappings=[objects.mapping("pull"), OTHER], copy=made()),
+    "another takes over where the first is gone": Case(PatchCopy, mappings=[OTHER], copy=made()),
     "another wants it, the first only observes": Case(
-        Nothing, mappings=[objects.mapping("pull", mode="Observe"), OTHER], copy=made()
+        NoAction, mappings=[objects.mapping("pull", mode="Observe"), OTHER], copy=made()
     ),
     "it is a source": Case(
-        Nothing,
+        NoAction,
         mappings=[objects.mapping("pull", secret="source")],
         target=f"{objects.OWN}/source",
     ),
     "it is a source that bears our labels": Case(
-        Nothing,
+        NoAction,
         mappings=[objects.mapping("else", secret="else", copy_from="source")],
         target=f"{objects.OWN}/source",
         copy=made(target=f"{objects.OWN}/source", name="gone"),
@@ -122,20 +140,20 @@ CASES: dict[str, Case] = {
 }
 
 
-def world(case: Case) -> World:
+def world(case: Case) -> SecretsState:
     namespace, name = case.target.split("/")
     terminating = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if case.terminating else {}
     found = keep_namespace({"metadata": {"name": namespace, "labels": case.labels, **terminating}})
-    sources: dict[str, Source] = {}
+    sources: dict[str, PullSecretSource] = {}
     if case.source is not None:
         sources[f"{objects.OWN}/source"] = keep_source(case.source)
-    copies: dict[str, Copy] = {}
+    copies: dict[str, SecretCopy] = {}
     if case.copy is not None:
         case.copy["metadata"]["name"] = name
         copies[case.target] = keep_copy(case.copy)
-    declared: dict[str, Declared] = {one["metadata"]["name"]: keep_mapping(one) for one in case.mappings}
-    namespaces: dict[str, Namespace] = {namespace: found} if case.known_namespace else {}
-    return World(objects.OWN, declared, namespaces, sources, Copies(copies))
+    declared: dict[str, DeclaredMapping] = {one["metadata"]["name"]: keep_mapping(one) for one in case.mappings}
+    namespaces: dict[str, NamespaceState] = {namespace: found} if case.known_namespace else {}
+    return SecretsState(objects.OWN, declared, namespaces, sources, CopyCache(copies))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -148,19 +166,19 @@ def test_decision(name: str) -> None:
 def test_unreadable_mapping_keeps_its_copies(spec: object) -> None:
     unreadable = objects.mapping("pull") | {"spec": spec}
     assert keep_mapping(unreadable).problem
-    assert isinstance(decide(world(Case(Nothing, mappings=[unreadable], copy=made())), TARGET), Nothing)
+    assert isinstance(decide(world(Case(NoAction, mappings=[unreadable], copy=made())), TARGET), NoAction)
 
 
 def test_of_two_mappings_the_first_by_name_gets_an_empty_place() -> None:
     action = decide(world(CASES["two want it, nothing there"]), TARGET)
-    assert isinstance(action, Create)
+    assert isinstance(action, CreateCopy)
     assert action.mapping == "other"
 
 
 def test_of_two_mappings_the_one_that_has_the_copy_keeps_it() -> None:
-    case = Case(Patch, mappings=[objects.mapping("pull"), OTHER], source=ROTATED, copy=made())
+    case = Case(PatchCopy, mappings=[objects.mapping("pull"), OTHER], source=ROTATED, copy=made())
     action = decide(world(case), TARGET)
-    assert isinstance(action, Patch)
+    assert isinstance(action, PatchCopy)
     assert action.mapping == "pull"
 
 
@@ -186,8 +204,8 @@ def test_copy_holds_only_what_the_registries_can_use_and_the_same_bytes_each_tim
 
 def test_patch_replaces_the_data_and_leaves_other_labels_alone() -> None:
     stale = made(labels={MANAGED_BY: "sutler", MAPPING: "pull", "team": "a"}, annotations={"note": "x"})
-    action = decide(world(Case(Patch, source=ROTATED, copy=stale)), TARGET)
-    assert isinstance(action, Patch)
+    action = decide(world(Case(PatchCopy, source=ROTATED, copy=stale)), TARGET)
+    assert isinstance(action, PatchCopy)
     operations = patch(TARGET, action.mapping, action.content, action.copy)
     assert operations == [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from provisioner.secrets.foreign import MOST, ForeignWatches
+from provisioner.secrets.conflict_watches import MOST, ConflictWatches
 from sutler.kube.client import Client, connect
 from sutler.kube.resources import SECRETS
 from tests.cluster import ControlPlane, wait_for_async
@@ -34,7 +34,7 @@ async def test_place_is_looked_at_again_when_the_foreign_secret_goes(client: Cli
     first, second = await make(client, namespace, "pull"), await make(client, namespace, "other")
     seen: list[str] = []
     async with asyncio.TaskGroup() as tasks:
-        watches = ForeignWatches(client, tasks, seen.append)
+        watches = ConflictWatches(client, tasks, seen.append)
         for target in (first, second):
             watches.met(target, foreign=True)
         # Whether the watch runs by now or begins later: both are shown.
@@ -51,7 +51,7 @@ async def test_place_is_looked_at_again_when_the_foreign_secret_goes(client: Cli
 async def test_secret_that_went_before_the_watch_began_is_not_waited_for(client: Client, namespace: str) -> None:
     seen: list[str] = []
     async with asyncio.TaskGroup() as tasks:
-        watches = ForeignWatches(client, tasks, seen.append)
+        watches = ConflictWatches(client, tasks, seen.append)
         watches.met(f"{namespace}/gone", foreign=True)
         await until_seen(seen, f"{namespace}/gone")
         watches.met(f"{namespace}/gone", foreign=False)
@@ -61,7 +61,7 @@ async def test_so_many_names_are_watched_and_no_more(client: Client, namespace: 
     targets = [f"{namespace}/pull-{number}" for number in range(MOST + 5)]
     async with asyncio.TaskGroup() as tasks:
         before = len(asyncio.all_tasks())
-        watches = ForeignWatches(client, tasks, lambda _: None)
+        watches = ConflictWatches(client, tasks, lambda _: None)
         for target in (*targets, *targets):
             watches.met(target, foreign=True)
         assert len(asyncio.all_tasks()) == before + MOST

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.secrets.controller import Controller
+from provisioner.secrets.controller import SecretsController
 from sutler.kube.client import connect
 from sutler.kube.events import EventRecorder
 from tests.cluster import ControlPlane, wait_for
@@ -18,13 +18,13 @@ SPACES = 6
 
 
 @pytest.fixture
-async def controllers(account: Path) -> AsyncIterator[list[Controller]]:
+async def controllers(account: Path) -> AsyncIterator[list[SecretsController]]:
     async with AsyncExitStack() as stack:
         running: list[asyncio.Task[None]] = []
         made = []
         for number in range(2):
             client = await stack.enter_async_context(connect(str(account), component=f"race-{number}"))
-            controller = Controller(client, client, EventRecorder(client, "test"), namespace=OWN, workers=4)
+            controller = SecretsController(client, client, EventRecorder(client, "test"), namespace=OWN, workers=4)
             running += [asyncio.ensure_future(one.run()) for one in controller.reflectors.values()]
             running.append(asyncio.ensure_future(controller.lead()))
             made.append(controller)
@@ -35,7 +35,7 @@ async def controllers(account: Path) -> AsyncIterator[list[Controller]]:
 
 
 async def test_two_leaders_end_with_the_same_copies_and_rest(
-    control_plane: ControlPlane, controllers: list[Controller]
+    control_plane: ControlPlane, controllers: list[SecretsController]
 ) -> None:
     cluster = Cluster(control_plane)
     try:

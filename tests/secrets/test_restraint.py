@@ -2,7 +2,7 @@
 
 import pytest
 
-from provisioner.secrets.restraint import TIMES, WINDOW, Restraint
+from provisioner.secrets.write_throttle import TIMES, WINDOW, WriteThrottle
 
 ONE, OTHER = b"one", b"other"
 
@@ -20,7 +20,7 @@ def clock() -> Clock:
 
 
 def test_a_few_repairs_go_at_once_and_the_next_waits(clock: Clock) -> None:
-    restraint = Restraint(clock)
+    restraint = WriteThrottle(clock)
     for _ in range(TIMES):
         assert restraint.wait("ns/copy", ONE) is None
         restraint.wrote("ns/copy", ONE)
@@ -31,7 +31,7 @@ def test_a_few_repairs_go_at_once_and_the_next_waits(clock: Clock) -> None:
 
 
 def test_new_content_and_other_copies_do_not_wait(clock: Clock) -> None:
-    restraint = Restraint(clock)
+    restraint = WriteThrottle(clock)
     for _ in range(TIMES):
         restraint.wrote("ns/copy", ONE)
     assert restraint.wait("ns/copy", OTHER) is None
@@ -39,7 +39,7 @@ def test_new_content_and_other_copies_do_not_wait(clock: Clock) -> None:
 
 
 def test_fight_of_hours_is_a_few_writes_a_minute(clock: Clock) -> None:
-    restraint = Restraint(clock)
+    restraint = WriteThrottle(clock)
     writes = 0
     for _ in range(3600):
         if restraint.wait("ns/copy", ONE) is None:
@@ -50,7 +50,7 @@ def test_fight_of_hours_is_a_few_writes_a_minute(clock: Clock) -> None:
 
 
 def test_what_is_long_ago_is_forgotten(clock: Clock) -> None:
-    restraint = Restraint(clock)
+    restraint = WriteThrottle(clock)
     restraint.wrote("ns/old", ONE)
     clock.now += WINDOW
     restraint.wrote("ns/new", ONE)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.secrets.copies import Copy
-from provisioner.secrets.world import RECENT, Copies
+from provisioner.secrets.planning.copies import SecretCopy
+from provisioner.secrets.planning.state import RECENT, CopyCache
 
 TARGET = "team-a/pull"
-OLD = Copy(
+OLD = SecretCopy(
     mapping="pull", uid="one", version="5", type="t", fingerprint=b"", immutable=False, annotated=True, placed=True,
     foreign=False,
 )  # fmt: skip
@@ -17,7 +17,7 @@ LATER = replace(OLD, version="9")
 
 
 def test_our_write_counts_before_the_watch_shows_it() -> None:
-    copies = Copies({TARGET: OLD})
+    copies = CopyCache({TARGET: OLD})
     assert copies.get(TARGET) == OLD
     copies.wrote(TARGET, OURS)
     assert copies.get(TARGET) == OURS
@@ -35,8 +35,10 @@ def test_our_write_counts_before_the_watch_shows_it() -> None:
         (replace(OLD, uid="zero"), None, OURS, False),  # the deletion of the one before
     ],
 )
-def test_the_watch_ends_what_it_has_overtaken(old: Copy | None, new: Copy | None, expected: Copy, news: bool) -> None:
-    copies = Copies({TARGET: OLD})
+def test_the_watch_ends_what_it_has_overtaken(
+    old: SecretCopy | None, new: SecretCopy | None, expected: SecretCopy, news: bool
+) -> None:
+    copies = CopyCache({TARGET: OLD})
     copies.wrote(TARGET, OURS)
     assert copies.shown(TARGET, old, new) is news
     assert copies.get(TARGET) == expected
@@ -44,7 +46,7 @@ def test_the_watch_ends_what_it_has_overtaken(old: Copy | None, new: Copy | None
 
 def test_our_own_deletion_is_no_news_and_what_comes_after_it_is() -> None:
     watched = {TARGET: OLD}
-    copies = Copies(watched)
+    copies = CopyCache(watched)
     copies.wrote(TARGET, None)
     del watched[TARGET]
     assert copies.shown(TARGET, OLD, None) is False
@@ -59,8 +61,8 @@ def test_our_own_deletion_is_no_news_and_what_comes_after_it_is() -> None:
         ({TARGET: LATER}, OURS),  # somebody wrote after us, and that was shown before our answer came
     ],
 )
-def test_a_watch_faster_than_the_answer_is_believed(watched: dict[str, Copy], wrote: Copy | None) -> None:
-    copies = Copies(watched)
+def test_a_watch_faster_than_the_answer_is_believed(watched: dict[str, SecretCopy], wrote: SecretCopy | None) -> None:
+    copies = CopyCache(watched)
     copies.wrote(TARGET, wrote)
     assert copies.get(TARGET) == watched.get(TARGET)
     watched.pop(TARGET, None)
@@ -69,7 +71,7 @@ def test_a_watch_faster_than_the_answer_is_believed(watched: dict[str, Copy], wr
 
 
 def test_a_copy_made_and_deleted_before_the_watch_shows_it_is_not_there() -> None:
-    copies = Copies({})
+    copies = CopyCache({})
     copies.wrote(TARGET, OURS)
     copies.wrote(TARGET, None)
     assert copies.get(TARGET) is None
@@ -77,7 +79,7 @@ def test_a_copy_made_and_deleted_before_the_watch_shows_it_is_not_there() -> Non
 
 def test_our_write_is_forgotten_when_the_watch_never_shows_it() -> None:
     now = [100.0]
-    copies = Copies({TARGET: OLD}, clock=lambda: now[0])
+    copies = CopyCache({TARGET: OLD}, clock=lambda: now[0])
     copies.wrote(TARGET, OURS)
     now[0] += RECENT
     assert copies.get(TARGET) == OLD

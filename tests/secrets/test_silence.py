@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.secrets.controller import Controller
+from provisioner.secrets.controller import SecretsController
 from sutler.kube.client import connect
 from sutler.kube.events import EventRecorder
 from tests.cluster import ControlPlane, wait_for
@@ -30,11 +30,13 @@ def proxy(account: Path, tmp_path: Path) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture
-async def controller(proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Controller]:
+async def controller(proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SecretsController]:
     """All that it reads and writes goes through the proxy."""
     monkeypatch.setattr("sutler.kube.client._SECONDS", 2.0)
     async with connect(str(proxy.kubeconfig), component="silent") as client:
-        controller = Controller(client, client, EventRecorder(client, "test"), namespace=OWN, workers=4, silence=1.0)
+        controller = SecretsController(
+            client, client, EventRecorder(client, "test"), namespace=OWN, workers=4, silence=1.0
+        )
         running: list[asyncio.Task[None]] = [asyncio.ensure_future(one.run()) for one in controller.reflectors.values()]
         running.append(asyncio.ensure_future(controller.lead()))
         yield controller
@@ -44,7 +46,7 @@ async def controller(proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> Asy
 
 
 async def test_everything_that_happened_in_silence_is_made_good(
-    control_plane: ControlPlane, controller: Controller, proxy: FaultyProxy
+    control_plane: ControlPlane, controller: SecretsController, proxy: FaultyProxy
 ) -> None:
     cluster = Cluster(control_plane)
     try:

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from provisioner.secrets import write
-from provisioner.secrets.content import keep_source
-from provisioner.secrets.copies import Copy, body, keep_copy
-from provisioner.secrets.decide import Delete, Nothing, Wait, decide
-from provisioner.secrets.status import LISTED, Obstacle, Survey, judge, ready_reason, status_of, survey
-from provisioner.secrets.world import Copies, World, keep_mapping, keep_namespace
+from provisioner.secrets import writer
+from provisioner.secrets.planning.actions import DeleteCopy, NoAction, Wait, decide
+from provisioner.secrets.planning.content import keep_source
+from provisioner.secrets.planning.copies import SecretCopy, body, keep_copy
+from provisioner.secrets.planning.state import CopyCache, SecretsState, keep_mapping, keep_namespace
+from provisioner.secrets.planning.status import LISTED, CopyObstacle, CopySurvey, judge, ready_reason, status_of, survey
 from tests.secrets import objects
 from tests.secrets.objects import Json, auth, config
 
@@ -20,23 +20,25 @@ LONGEST_MESSAGE = 32768
 NOW = "2026-02-03T04:05:06Z"
 
 
-def world(*mappings: Json, copied: tuple[str, ...] = (), source: Json | None = SOURCE, owner: str = "pull") -> World:
+def world(
+    *mappings: Json, copied: tuple[str, ...] = (), source: Json | None = SOURCE, owner: str = "pull"
+) -> SecretsState:
     """Four namespaces, of which `copied` have what the mapping `owner` puts into them."""
     declared = {one["metadata"]["name"]: keep_mapping(one) for one in mappings}
     namespaces = {name: keep_namespace({"metadata": {"name": name}}) for name in SPACES}
     sources = {f"{objects.OWN}/source": keep_source(source)} if source else {}
-    copies: dict[str, Copy] = {}
-    made = World(objects.OWN, declared, namespaces, sources, Copies(copies))
+    copies: dict[str, SecretCopy] = {}
+    made = SecretsState(objects.OWN, declared, namespaces, sources, CopyCache(copies))
     for namespace in copied:
         copies[f"{namespace}/pull"] = copy_of(made, namespace, owner)
     return made
 
 
-def copy_of(made: World, namespace: str, owner: str) -> Copy:
+def copy_of(made: SecretsState, namespace: str, owner: str) -> SecretCopy:
     return keep_copy(body_of(made, namespace, owner))
 
 
-def body_of(made: World, namespace: str, owner: str) -> Json:
+def body_of(made: SecretsState, namespace: str, owner: str) -> Json:
     mapping = made.mappings[owner].mapping
     assert mapping is not None
     usable = made.content(mapping)
@@ -46,26 +48,26 @@ def body_of(made: World, namespace: str, owner: str) -> Json:
     return whole
 
 
-def status(made: World, name: str = "pull", **obstacles: Obstacle) -> Json:
+def status(made: SecretsState, name: str = "pull", **obstacles: CopyObstacle) -> Json:
     declared = made.mappings[name]
     by_target = {f"{namespace.replace('_', '-')}/pull": obstacle for namespace, obstacle in obstacles.items()}
-    found = survey(made, declared.mapping, by_target) if declared.mapping else Survey()
+    found = survey(made, declared.mapping, by_target) if declared.mapping else CopySurvey()
     return status_of(declared, found, judge(made, declared, found), NOW)
 
 
-def replace_source(made: World, source: Json) -> World:
+def replace_source(made: SecretsState, source: Json) -> SecretsState:
     kept = {f"{objects.OWN}/source": keep_source(source)}
-    return World(objects.OWN, made.mappings, made.namespaces, kept, made.copies)
+    return SecretsState(objects.OWN, made.mappings, made.namespaces, kept, made.copies)
 
 
-def with_copy(made: World, namespace: str, metadata: Json) -> World:
+def with_copy(made: SecretsState, namespace: str, metadata: Json) -> SecretsState:
     """With this of its copy's metadata changed."""
     copies = {target: copy for target in made.copies.targets() if (copy := made.copies.get(target))}
     whole = body_of(made, namespace, "pull")
     whole["metadata"] |= metadata
     copies[f"{namespace}/pull"] = keep_copy(whole)
     sources = {f"{objects.OWN}/source": keep_source(SOURCE)}
-    return World(objects.OWN, made.mappings, made.namespaces, sources, Copies(copies))
+    return SecretsState(objects.OWN, made.mappings, made.namespaces, sources, CopyCache(copies))
 
 
 def condition(told: Json, kind: str = "Ready") -> Json:
@@ -77,7 +79,7 @@ def pull(**changes: Any) -> Json:
     return objects.mapping("pull", **changes)
 
 
-FOREIGN = Obstacle("exists and is not Sutler's", foreign=True)
+FOREIGN = CopyObstacle("exists and is not Sutler's", foreign=True)
 
 
 def test_all_copied_is_ready() -> None:
@@ -119,7 +121,7 @@ def test_copy_that_waits_for_a_finalizer_lacks_and_is_named() -> None:
     going = {"deletionTimestamp": NOW, "finalizers": ["example.com/keep"]}
     made = with_copy(made, "team-a", going)
     assert decide(made, "team-a/pull") == Wait(("example.com/keep",))
-    told = status(made, team_a=write.going(("example.com/keep",)))
+    told = status(made, team_a=writer.going(("example.com/keep",)))
     words = "team-a/pull: it is being deleted and waits for finalizers example.com/keep. It will be tried again."
     assert (condition(told)["reason"], condition(told)["message"]) == ("CopyFailed", words)
     assert told["namespaces"] == {"selected": 4, "synced": 3, "lacking": ["team-a"]}
@@ -130,12 +132,12 @@ def test_unwanted_copy_that_goes_already_is_not_deleted_again() -> None:
     assert isinstance(made.mappings, dict)
     old = made.mappings.pop("pull")
     made.mapping_changed("pull", old, None)
-    assert decide(made, "team-a/pull") == Nothing()
-    assert isinstance(decide(made, "team-b/pull"), Delete)
+    assert decide(made, "team-a/pull") == NoAction()
+    assert isinstance(decide(made, "team-b/pull"), DeleteCopy)
 
 
 def test_conflict_does_not_hide_a_failure() -> None:
-    told = status(world(pull(), copied=SPACES[2:]), team_a=FOREIGN, team_b=Obstacle("exceeded quota"))
+    told = status(world(pull(), copied=SPACES[2:]), team_a=FOREIGN, team_b=CopyObstacle("exceeded quota"))
     assert condition(told)["reason"] == "Conflict"
     assert "team-b/pull: exceeded quota. It will be tried again." in condition(told)["message"]
 
@@ -162,13 +164,13 @@ def test_conflict_condition_is_there_only_while_there_is_one() -> None:
 
 
 def test_failures_are_told_with_their_cause() -> None:
-    told = status(world(pull(), copied=SPACES[1:]), team_a=Obstacle("exceeded quota"))
+    told = status(world(pull(), copied=SPACES[1:]), team_a=CopyObstacle("exceeded quota"))
     assert condition(told)["reason"] == "CopyFailed"
     assert condition(told)["message"] == "team-a/pull: exceeded quota. It will be tried again."
 
 
 def test_an_obstacle_that_is_over_does_not_count() -> None:
-    told = status(world(pull(), copied=SPACES), team_a=Obstacle("exceeded quota"))
+    told = status(world(pull(), copied=SPACES), team_a=CopyObstacle("exceeded quota"))
     assert condition(told)["reason"] == "Synced"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import rados
 
-from provisioner.ceph import blank
+from provisioner.ceph import fast_create
 from provisioner.ceph.model import ImageSpec
 from sutler.kube import config
 from sutler.kube.client import Client, connect
@@ -111,7 +111,7 @@ def images(ceph: Any, pool: str, names: list[str], metadata: Callable[[str], dic
 
         def make(name: str) -> None:
             spec = ImageSpec(name, MIB, metadata=metadata(name), id=uuid.uuid4().hex[:14])
-            blank.create(ioctx, spec, name)
+            fast_create.create(ioctx, spec, name)
 
         with ThreadPoolExecutor(AT_A_TIME) as threads:
             list(threads.map(make, names))

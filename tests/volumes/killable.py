@@ -12,15 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 from provisioner import __main__ as program
-from provisioner.ceph import adoption, blank, finding, images, journal, removal
+from provisioner.ceph import adoption, csi_journal, fast_create, image_lookup, images, removal
 from sutler.kube.transport import Call, Transport
 
 _ABOUT_VOLUMES = ("persistentvolumeclaims", "persistentvolumes")
 _CEPH = [
     (images, ["prepare"]),
-    (blank, ["_execute"]),
-    (finding, ["describe"]),
-    (journal, ["reserve", "complete", "drop"]),
+    (fast_create, ["_execute"]),
+    (image_lookup, ["describe"]),
+    (csi_journal, ["reserve", "complete", "drop"]),
     (adoption, ["describe", "metadata_of", "_write", "forget"]),
 ]
 _LIBRBD = ["remove", "trash_move", "trash_restore"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from provisioner.volumes.parameters import VolumeClass, parse_class
+from provisioner.volumes.planning.storage_class import VolumeClass, parse_class
 
 Json = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sutler.volumes.adoption import Adoption, render, request_name
+from sutler.volumes.adoption_request import AdoptionRequest, render, request_name
 from tests.cluster import ControlPlane, wait_for
 from tests.volumes.command import Sutler
 from tests.volumes.world import World, claim
@@ -44,7 +44,7 @@ def make(world: World, name: str, size: str = "8M", pool: str | None = None) -> 
 
 def ask(world: World, image: str, cls: str, name: str = "data") -> str:
     """The request, without the command that waits for it; its name comes back."""
-    wanted = Adoption(namespace=world.namespace, claim=name, storage_class=cls, image=image)
+    wanted = AdoptionRequest(namespace=world.namespace, claim=name, storage_class=cls, image=image)
     world.apply(render(wanted))
     return request_name(wanted.key)
 

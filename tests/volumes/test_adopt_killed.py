@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sutler.volumes.adoption import Adoption, render, request_name
+from sutler.volumes.adoption_request import AdoptionRequest, render, request_name
 from tests.cluster import Ceph, ControlPlane, SutlerProcess, wait_for
 from tests.volumes.test_killed_everywhere import MIB
 from tests.volumes.world import World, claim
@@ -43,7 +43,7 @@ class Adopting:
             wanted = {"restore_from": world.pool, "restore_id": entry["id"]}
         else:
             wanted = {"image": path}
-        self.request = Adoption(namespace=world.namespace, claim=self.claim, storage_class=self.cls, **wanted)
+        self.request = AdoptionRequest(namespace=world.namespace, claim=self.claim, storage_class=self.cls, **wanted)
         world.apply(render(self.request))
         self.process = self.start(self.kill)
         # The request has to be known before the claim, or a new image is made for it.

@@ -5,26 +5,29 @@ from typing import Any
 
 import pytest
 
-from provisioner.ceph.model import Image
-from provisioner.volumes import adoption
-from provisioner.volumes.adoption import Obstacle
-from provisioner.volumes.volume import Place
-from sutler.volumes.adoption import NOBODY, Adoption, RequestError, claim_key, read, render, request_name
-from sutler.volumes.place import parse_place
+from provisioner.ceph.model import RbdImage
+from provisioner.volumes.planning import adoption
+from provisioner.volumes.planning.adoption import AdoptionObstacle
+from provisioner.volumes.planning.persistent_volume import ImageLocation
+from sutler.volumes.adoption_request import NOBODY, AdoptionRequest, RequestError, claim_key, read, render, request_name
+from sutler.volumes.locations import parse_place
 from tests.volumes.objects import UID, claim, parsed, volume
 
-PLACE = Place("", "rbd", "", "disk")
-WANTED = Adoption(namespace="shop", claim="data", storage_class="fast", image="rbd/disk")
+PLACE = ImageLocation("", "rbd", "", "disk")
+WANTED = AdoptionRequest(namespace="shop", claim="data", storage_class="fast", image="rbd/disk")
 HANDLE = f"0001-0001-b-0000000000000002-{UID}"
 
 
-def image(size: int = 1 << 30, **more: Any) -> Image:
+def image(size: int = 1 << 30, **more: Any) -> RbdImage:
     created = datetime(2026, 1, 1, tzinfo=UTC)
-    return Image("disk", "abc", size, ("layering",), 1 << 22, created, **({"metadata": {}} | more))
+    return RbdImage("disk", "abc", size, ("layering",), 1 << 22, created, **({"metadata": {}} | more))
 
 
 def test_request_is_read_as_it_was_written() -> None:
-    for wanted in (WANTED, Adoption(namespace="a", claim="b", storage_class="c", restore_from="p/n", restore_id="1")):
+    for wanted in (
+        WANTED,
+        AdoptionRequest(namespace="a", claim="b", storage_class="c", restore_from="p/n", restore_id="1"),
+    ):
         assert read(render(wanted)) == wanted
 
 
@@ -77,7 +80,7 @@ def test_volume_that_could_be_used_is_no_request(change: dict[str, Any]) -> None
     ],
 )
 def test_place_is_pool_namespace_image(text: str, parts: tuple[str, str, str] | None) -> None:
-    assert parse_place("c", text) == (Place("c", *parts) if parts else None)
+    assert parse_place("c", text) == (ImageLocation("c", *parts) if parts else None)
 
 
 @pytest.mark.parametrize(
@@ -89,17 +92,17 @@ def test_place_is_pool_namespace_image(text: str, parts: tuple[str, str, str] | 
     ],
 )
 def test_image_of_others_or_half_an_image_is_refused(metadata: dict[str, str], says: str) -> None:
-    with pytest.raises(Obstacle, match=says) as refused:
+    with pytest.raises(AdoptionObstacle, match=says) as refused:
         adoption.check_image(image(metadata=metadata), "rbd/disk", "ours", metadata.get("sutler.dev/uid"))
     assert not refused.value.passing
 
 
 def test_image_in_use_or_taken_meanwhile_is_waited_for() -> None:
-    with pytest.raises(Obstacle, match=r"in use at 10\.0\.0\.7") as refused:
+    with pytest.raises(AdoptionObstacle, match=r"in use at 10\.0\.0\.7") as refused:
         adoption.check_image(image(watchers=("10.0.0.7:0/1",)), "rbd/disk", "ours", None)
     assert refused.value.passing
     taken = {"sutler.dev/uid": "u", "sutler.dev/kubernetes": "ours"}
-    with pytest.raises(Obstacle, match="somebody else's meanwhile") as refused:
+    with pytest.raises(AdoptionObstacle, match="somebody else's meanwhile") as refused:
         adoption.check_image(image(metadata=taken), "rbd/disk", "ours", None)
     assert refused.value.passing
 
@@ -107,8 +110,10 @@ def test_image_in_use_or_taken_meanwhile_is_waited_for() -> None:
 @pytest.mark.parametrize(("namespace", "cls"), [("tenant", ""), ("", "tenant"), ("tenant", "other")])
 def test_image_in_another_rados_namespace_than_the_class_is_refused(namespace: str, cls: str) -> None:
     """The nodes would map whatever has its name in the class's namespace."""
-    with pytest.raises(Obstacle, match="radosNamespace is the image's"):
-        adoption.check_place(Place("", "rbd", namespace, "disk"), parsed({"radosNamespace": cls} if cls else {}))
+    with pytest.raises(AdoptionObstacle, match="radosNamespace is the image's"):
+        adoption.check_place(
+            ImageLocation("", "rbd", namespace, "disk"), parsed({"radosNamespace": cls} if cls else {})
+        )
 
 
 def csi(handle: str, **attributes: str) -> dict[str, Any]:
@@ -145,7 +150,7 @@ def test_volumes_of_every_kind_are_known_by_their_image(
 
 
 def test_old_volume_of_ceph_csi_is_known_by_its_handle() -> None:
-    place = Place("", "rbd", "", f"csi-vol-{UID}")
+    place = ImageLocation("", "rbd", "", f"csi-vol-{UID}")
     found = adoption.other(volume(annotations=FOREIGN, **csi(HANDLE)), place, csi=True)
     assert found is not None
     assert found.same_image
@@ -156,7 +161,7 @@ def test_volume_of_another_cluster_is_in_the_way_only_by_its_handle() -> None:
     found = adoption.other(ours, PLACE, csi=True)
     assert found is not None
     assert (found.cluster, found.claim) == ("b", "shop/data")
-    with pytest.raises(Obstacle, match="an image of the same name elsewhere"):
+    with pytest.raises(AdoptionObstacle, match="an image of the same name elsewhere"):
         adoption.check_other(found, PLACE.path, "shop/data", elsewhere=True)
     in_tree = adoption.other(ours, PLACE, csi=False)
     assert in_tree is not None
@@ -168,7 +173,7 @@ def test_claims_own_old_volume_is_waited_for(key: str, passing: bool) -> None:
     source: dict[str, Any] = {"rbd": {"pool": "rbd", "image": "disk"}, "persistentVolumeReclaimPolicy": "Retain"}
     found = adoption.other(volume(phase="Bound", annotations=FOREIGN, **source), PLACE, csi=True)
     assert found is not None
-    with pytest.raises(Obstacle, match="set its persistentVolumeReclaimPolicy to Retain") as refused:
+    with pytest.raises(AdoptionObstacle, match="set its persistentVolumeReclaimPolicy to Retain") as refused:
         adoption.check_other(found, PLACE.path, key, elsewhere=False)
     assert refused.value.passing is passing
 
@@ -186,7 +191,7 @@ def test_claims_own_old_volume_is_waited_for(key: str, passing: bool) -> None:
 )
 def test_claim_that_can_not_have_it_is_told_why(asking: dict[str, Any], says: str, passing: bool) -> None:
     cls = adoption.fitted(parsed(), WANTED)
-    with pytest.raises(Obstacle, match=says) as refused:
+    with pytest.raises(AdoptionObstacle, match=says) as refused:
         adoption.for_claim(asking, cls, image().size, "rbd/disk")
     assert refused.value.passing is passing
 
@@ -194,10 +199,10 @@ def test_claim_that_can_not_have_it_is_told_why(asking: dict[str, Any], says: st
 def test_volume_has_the_images_size_and_the_class_is_fitted_to_it() -> None:
     cls = adoption.fitted(
         parsed({"journal": "ceph-csi", "clusterID": "b"}, volumeBindingMode="WaitForFirstConsumer"),
-        Adoption(namespace="shop", claim="data", storage_class="fast", image="rbd/disk", filesystem="xfs"),
+        AdoptionRequest(namespace="shop", claim="data", storage_class="fast", image="rbd/disk", filesystem="xfs"),
     )
     assert (cls.journal, cls.waits_for_consumer, cls.filesystem) == (False, False, "xfs")
     for size in ("5Mi", "10000001"):
         assert adoption.for_claim(claim(size=size), cls, 10000001, "rbd/disk").size == 10000001
-    with pytest.raises(Obstacle, match="asks for 10000002 bytes and rbd/disk has 10000001"):
+    with pytest.raises(AdoptionObstacle, match="asks for 10000002 bytes and rbd/disk has 10000001"):
         adoption.for_claim(claim(size="10000002"), cls, 10000001, "rbd/disk")

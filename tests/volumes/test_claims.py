@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes.claims import Leave, Provision, Refuse, caution, decide
+from provisioner.volumes.planning.claims import IgnoreClaim, ProvisionClaim, RefuseClaim, caution, decide
 from tests.volumes.objects import UID, claim, parsed
 
 WAITING = parsed(volumeBindingMode="WaitForFirstConsumer")
@@ -39,7 +39,7 @@ NODE = {"volume.kubernetes.io/selected-node": "node-1"}
 )  # fmt: skip
 def test_claim_is_provisioned(case: str, obj: Any, cls: Any) -> None:
     decision = decide(obj, cls)
-    assert isinstance(decision, Provision), case
+    assert isinstance(decision, ProvisionClaim), case
     assert decision.request.uid == UID
     assert decision.request.size == 1024**3
 
@@ -64,7 +64,7 @@ def test_claim_is_provisioned(case: str, obj: Any, cls: Any) -> None:
 )  # fmt: skip
 def test_claim_is_left_alone(case: str, obj: Any, cls: Any, reason: str) -> None:
     decision = decide(obj, cls)
-    assert isinstance(decision, Leave), case
+    assert isinstance(decision, IgnoreClaim), case
     assert reason in decision.reason
 
 
@@ -95,13 +95,13 @@ def test_claim_is_left_alone(case: str, obj: Any, cls: Any, reason: str) -> None
 )  # fmt: skip
 def test_impossible_claim_is_refused_with_what_to_do(case: str, obj: Any, says: str) -> None:
     decision = decide(obj, parsed())
-    assert isinstance(decision, Refuse), case
+    assert isinstance(decision, RefuseClaim), case
     assert says in decision.message
 
 
 def test_nobody_is_told_what_is_wrong_with_a_claim_that_we_do_not_serve() -> None:
-    assert isinstance(decide(claim(storageClassName="slow", accessModes=["ReadWriteMany"]), parsed()), Leave)
-    assert isinstance(decide(claim(accessModes=["ReadWriteMany"]), WAITING), Leave)
+    assert isinstance(decide(claim(storageClassName="slow", accessModes=["ReadWriteMany"]), parsed()), IgnoreClaim)
+    assert isinstance(decide(claim(accessModes=["ReadWriteMany"]), WAITING), IgnoreClaim)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_nobody_is_told_what_is_wrong_with_a_claim_that_we_do_not_serve() -> Non
 )
 def test_size_is_exact_to_the_sector_and_never_less(size: str, bytes_: int) -> None:
     decision = decide(claim(size=size, volumeMode="Block"), parsed())
-    assert isinstance(decision, Provision)
+    assert isinstance(decision, ProvisionClaim)
     assert decision.request.size == bytes_
 
 
@@ -132,13 +132,13 @@ def test_claim_too_small_for_a_filesystem_is_refused_with_the_least_size(
     decision = decide(claim(size=size), cls)
     if least is None:
         # Rounded up to a sector it is large enough.
-        assert isinstance(decision, Provision)
+        assert isinstance(decision, ProvisionClaim)
         return
-    assert isinstance(decision, Refuse)
+    assert isinstance(decision, RefuseClaim)
     assert f"too small for any filesystem: ask for {least} or more" in decision.message
-    assert isinstance(decide(claim(size=size, volumeMode="Block"), cls), Provision)
+    assert isinstance(decide(claim(size=size, volumeMode="Block"), cls), ProvisionClaim)
     # An image that is to be adopted has its filesystem, whatever the claim asks for.
-    assert isinstance(decide(claim(size=size), cls, formatted=True), Provision)
+    assert isinstance(decide(claim(size=size), cls, formatted=True), ProvisionClaim)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_size_that_only_old_versions_can_format_is_served_with_a_word(
     filesystem: str, size: str, mode: str, says: str
 ) -> None:
     decision = decide(claim(size=size, volumeMode=mode), parsed({"csi.storage.k8s.io/fstype": filesystem}))
-    assert isinstance(decision, Provision)
+    assert isinstance(decision, ProvisionClaim)
     said = caution(decision.request, filesystem)
     assert says in said
     assert bool(said) is bool(says)
@@ -183,6 +183,6 @@ def test_claim_without_what_the_secrets_name_is_made_of_is_refused(annotations: 
         }
     )
     decision = decide(claim(metadata={"annotations": annotations}), cls)
-    assert isinstance(decision, Refuse)
+    assert isinstance(decision, RefuseClaim)
     assert says in decision.message
     assert decision.message.startswith("StorageClass fast: ")

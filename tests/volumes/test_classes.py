@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes.naming import image_name
-from provisioner.volumes.parameters import ClassError, Secret, parse_class
-from sutler.volumes.classes import is_ours
+from provisioner.volumes.planning.image_name import image_name
+from provisioner.volumes.planning.storage_class import ClassError, SecretReference, parse_class
+from sutler.volumes.storage_class import is_ours
 from tests.volumes.objects import UID, parsed, storage_class
 
 
@@ -71,7 +71,7 @@ def test_class_by_ceph_csis_names_is_understood() -> None:
     assert (cls.stripe_unit, cls.stripe_count) == (65536, 16)
     assert cls.features == ("layering", "exclusive-lock", "object-map", "fast-diff")
     assert cls.options == (("mounter", "rbd-nbd"), ("mapOptions", "krbd:rxbounce"))
-    assert (cls.filesystem, cls.secret) == ("xfs", Secret("csi-rbd-secret", "ceph-csi"))
+    assert (cls.filesystem, cls.secret) == ("xfs", SecretReference("csi-rbd-secret", "ceph-csi"))
     assert (cls.mount_options, cls.reclaim_policy, cls.waits_for_consumer) == (("discard",), "Retain", True)
     assert cls.expandable
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sutler.commands.volumes import facts, finding, showing
-from sutler.commands.volumes.facts import Facts, age, rows, sort_out
-from sutler.commands.volumes.missing import Orphan
-from sutler.volumes.adoption import Adoption, render
-from sutler.volumes.classes import Where
+from sutler.cli.volumes import inventory, orphan_report, show
+from sutler.cli.volumes.inventory import VolumeInventory, age, rows, sort_out
+from sutler.cli.volumes.missing_images import OrphanVolume
+from sutler.volumes.adoption_request import AdoptionRequest, render
+from sutler.volumes.storage_class import ClassLocation
 from tests.volumes.objects import UID, claim, storage_class, volume
 
 IMAGE = f"shop-data-{UID}"
@@ -23,12 +23,12 @@ def image(name: str, uid: str | None, **more: Any) -> dict[str, Any]:
     return {"name": name, "claim": owner, "used": None, "created": CREATED} | more
 
 
-def known(*volumes: Any, claims: tuple[Any, ...] = (), images: tuple[Any, ...] | None = None) -> Facts:
+def known(*volumes: Any, claims: tuple[Any, ...] = (), images: tuple[Any, ...] | None = None) -> VolumeInventory:
     for one in volumes:
         one["metadata"] |= {"creationTimestamp": CREATED}
     found = sort_out(volumes, claims, [storage_class()], "ours")
     if images is not None:
-        found.images = {Where("", "rbd", ""): list(images)}
+        found.images = {ClassLocation("", "rbd", ""): list(images)}
     return found
 
 
@@ -94,7 +94,7 @@ def test_image_is_missed_only_where_somebody_has_looked() -> None:
 
 
 def test_request_stands_for_its_claim_until_it_is_done() -> None:
-    request = render(Adoption(namespace="shop", claim="data", storage_class="fast", image="rbd/disk"))
+    request = render(AdoptionRequest(namespace="shop", claim="data", storage_class="fast", image="rbd/disk"))
     request["metadata"]["annotations"]["sutler.dev/adoption"] = "Waiting: it is in use"
     (row,) = rows(known(request, claims=(claim(),)))
     assert (row.claim, row.state, row.message) == ("shop/data", "Adopting", "Waiting: it is in use")
@@ -107,9 +107,11 @@ def test_claims_of_others_are_left_out() -> None:
     assert rows(known(theirs, claims=(claim(storageClassName="slow"), claim(volumeName="pv-of-theirs")))) == []
 
 
-def orphans(before: Facts, after: Facts, metadata: dict[str, str] | None = None) -> list[Orphan]:
+def orphans(
+    before: VolumeInventory, after: VolumeInventory, metadata: dict[str, str] | None = None
+) -> list[OrphanVolume]:
     mine = {"sutler.dev/kubernetes": "ours"}
-    return finding.find(before, after, lambda *_: {"metadata": mine | (metadata or {})}, lambda _: [])
+    return orphan_report.find(before, after, lambda *_: {"metadata": mine | (metadata or {})}, lambda _: [])
 
 
 def test_image_without_claim_and_volume_is_an_orphan() -> None:
@@ -148,7 +150,7 @@ def test_what_to_type_is_harmless_whatever_an_image_is_called() -> None:
 )
 def test_age_is_in_the_largest_unit_of_which_there_are_two(created: str, text: str) -> None:
     assert age(created, datetime(2026, 1, 3, tzinfo=UTC)) == text
-    assert facts.age("?", datetime(2026, 1, 3, tzinfo=UTC)) == "-"
+    assert inventory.age("?", datetime(2026, 1, 3, tzinfo=UTC)) == "-"
 
 
 EARLIER = "11111111-8c1d-4a2b-9a63-0d2f8d9f1c11"
@@ -161,7 +163,7 @@ EARLIER = "11111111-8c1d-4a2b-9a63-0d2f8d9f1c11"
         # The claim that has come since under the same name is another one.
         ([volume()], [claim(metadata={"uid": EARLIER})], {UID, "volume-uid"}),
         ([], [claim()], {UID}),
-        ([render(Adoption(namespace="shop", claim="data", storage_class="fast", image="rbd/a"))], [claim()],
+        ([render(AdoptionRequest(namespace="shop", claim="data", storage_class="fast", image="rbd/a"))], [claim()],
          {UID, "request-uid"}),
     ],
 )  # fmt: skip
@@ -172,7 +174,7 @@ def test_events_of_an_earlier_claim_of_the_same_name_are_left_out(
         one["metadata"].setdefault("uid", "request-uid")
     found = known(*volumes, claims=tuple(claims))
     row = next(row for row in rows(found) if row.volume or not volumes)
-    assert showing.uids(row, found) == known_uids
+    assert show.uids(row, found) == known_uids
     said = [{"involvedObject": {"uid": uid}} for uid in (UID, EARLIER)] + [{"involvedObject": {"name": "data"}}]
-    assert showing.about(said, known_uids) == [said[0], said[2]]
-    assert showing.about(said, set()) == said
+    assert show.about(said, known_uids) == [said[0], said[2]]
+    assert show.about(said, set()) == said

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes.parameters import ClassError, Secret, VolumeClass, parse_class
-from provisioner.volumes.views import view_class
-from sutler.volumes.classes import Where, volume_source, where_of
+from provisioner.volumes.cache_entries import view_class
+from provisioner.volumes.planning.storage_class import ClassError, SecretReference, VolumeClass, parse_class
+from sutler.volumes.storage_class import ClassLocation, volume_source, where_of
 from tests.volumes.objects import parsed, storage_class
 
 CSI = "csi.storage.k8s.io/"
@@ -135,7 +135,7 @@ def test_journaling_is_served_where_nodes_can_map_it(parameters: dict[str, str])
 def test_in_tree_class_asks_for_in_tree_volumes() -> None:
     cls = parsed(IN_TREE | {"fsType": "xfs"})
     assert (cls.volume_source, cls.monitors, cls.user) == ("rbd", ("10.16.153.105:6789",), "kube")
-    assert (cls.secret, cls.filesystem) == (Secret("ceph-secret-user", "default"), "xfs")
+    assert (cls.secret, cls.filesystem) == (SecretReference("ceph-secret-user", "default"), "xfs")
     assert volume_source(storage_class(IN_TREE)) == "rbd"
     assert volume_source(storage_class({"USERSECRETNAME": "s"})) == "rbd"
     assert volume_source(storage_class()) == "csi"
@@ -176,16 +176,18 @@ def test_prefix_of_image_names_is_ceph_csis() -> None:
 @pytest.mark.parametrize(
     ("parameters", "secret"),
     [
-        (secrets("node-stage"), Secret("csi-rbd-secret", "ceph-csi")),
-        ({f"{CSI}secret-name": "all", f"{CSI}secret-namespace": "ns"}, Secret("all", "ns")),
+        (secrets("node-stage"), SecretReference("csi-rbd-secret", "ceph-csi")),
+        ({f"{CSI}secret-name": "all", f"{CSI}secret-namespace": "ns"}, SecretReference("all", "ns")),
         (secrets("node-stage") | {f"{CSI}secret-name": "all", f"{CSI}secret-namespace": "ns"},
-         Secret("csi-rbd-secret", "ceph-csi")),
-        ({"csiNodeStageSecretName": "old", "csiNodeStageSecretNamespace": "ns"}, Secret("old", "ns")),
+         SecretReference("csi-rbd-secret", "ceph-csi")),
+        ({"csiNodeStageSecretName": "old", "csiNodeStageSecretNamespace": "ns"}, SecretReference("old", "ns")),
         ({"csiProvisionerSecretName": "old", "csiProvisionerSecretNamespace": "ns"}, None),
         (secrets("provisioner", "node-publish"), None),
     ],
 )  # fmt: skip
-def test_nodes_secret_is_found_under_each_of_its_names(parameters: dict[str, str], secret: Secret | None) -> None:
+def test_nodes_secret_is_found_under_each_of_its_names(
+    parameters: dict[str, str], secret: SecretReference | None
+) -> None:
     assert parsed(parameters).secret == secret
 
 
@@ -283,7 +285,7 @@ def test_class_that_may_be_meant_for_us_is_told_so_without_being_served() -> Non
 
 def test_place_of_images_is_found_whatever_the_case_of_the_names() -> None:
     obj = storage_class() | {"parameters": {"clusterId": "c", "Pool": "p", "radosnamespace": "n"}}
-    assert where_of(obj) == Where("c", "p", "n")
+    assert where_of(obj) == ClassLocation("c", "p", "n")
     cls: VolumeClass = parse_class(obj)
     assert (cls.cluster, cls.pool, cls.namespace) == ("c", "p", "n")
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sutler.commands.console import RefusedError
-from sutler.commands.volumes import gather
-from sutler.commands.volumes.facts import Facts, sort_out
+from sutler.cli.api_client import ApiRefusedError
+from sutler.cli.volumes import fetch
+from sutler.cli.volumes.inventory import VolumeInventory, sort_out
 from tests.volumes.objects import volume
 
 HERE = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -19,7 +19,7 @@ class Console:
 
     def get(self, path: str, *_: str, **__: str) -> Any:
         if self.fsid == "refused":
-            raise RefusedError(403, "no")
+            raise ApiRefusedError(403, "no")
         return {"status": {"ceph": {"fsid": self.fsid}}, "pools": {"pools": []}}[path]
 
     def items(self, *_: str, **__: str) -> list[Any]:
@@ -47,8 +47,8 @@ def made(cluster: str, named: str | None) -> Any:
 def test_images_are_looked_for_only_where_the_volumes_are(
     volumes: list[Any], fsid: str | None, looked: bool, unseen: str
 ) -> None:
-    facts: Facts = sort_out(volumes, [], [], "ours")
-    ceph = gather.Ceph.__new__(gather.Ceph)
+    facts: VolumeInventory = sort_out(volumes, [], [], "ours")
+    ceph = fetch.CephView.__new__(fetch.CephView)
     ceph._cluster_id, ceph._console, ceph.unseen = None, Console(fsid), ""  # type: ignore[assignment]
     ceph.look(facts)
     assert (bool(facts.images), unseen in facts.unseen, bool(facts.unseen)) == (looked, True, bool(unseen))

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from provisioner.ceph.errors import ImageTaken
-from provisioner.ceph.model import Sought
-from provisioner.volumes import deletion
-from provisioner.volumes.claims import Provision, decide
-from provisioner.volumes.provision import Attempt, Provisioner
-from provisioner.volumes.volume import Place
+from provisioner.ceph.model import ImageQuery
+from provisioner.volumes.planning import deletion
+from provisioner.volumes.planning.claims import ProvisionClaim, decide
+from provisioner.volumes.planning.persistent_volume import ImageLocation
+from provisioner.volumes.provisioner import ProvisionAttempt, Provisioner
 from sutler.kube.errors import AlreadyExists, NotFound
 from sutler.volumes.identity import image_id
 from tests.volumes.objects import UID, claim, parsed, volume
 
 NAME = f"shop-data-{UID}"
-PLACE = Place("", "rbd", "", NAME)
+PLACE = ImageLocation("", "rbd", "", NAME)
 THEIRS = {"pv.kubernetes.io/provisioned-by": "rbd.csi.ceph.com"}
 
 
@@ -56,7 +56,7 @@ class World:
 
     def __init__(self, existing: Any) -> None:
         self.existing = existing
-        self.removed: list[Sought] = []
+        self.removed: list[ImageQuery] = []
         self.said: list[tuple[str, str]] = []
 
     async def get(self, resource: Any, *_: Any) -> Any:
@@ -81,7 +81,7 @@ class World:
     async def fsid(self) -> str:
         return "fsid"
 
-    async def remove(self, sought: Sought, **_: Any) -> None:
+    async def remove(self, sought: ImageQuery, **_: Any) -> None:
         self.removed.append(sought)
 
     def provisioner(self, *, absent: bool) -> Provisioner:
@@ -105,7 +105,7 @@ class Making(World):
         return await super().create(*words)
 
 
-OURS = Sought(NAME, UID, "k", image_id("k", NAME))
+OURS = ImageQuery(NAME, UID, "k", image_id("k", NAME))
 
 
 async def test_image_goes_and_claim_is_told_when_another_provisioner_was_faster() -> None:
@@ -133,8 +133,8 @@ async def test_left_attempt_is_removed_by_its_id_and_nothing_adopted_meanwhile(*
     world = World(None if gone else volume(annotations={"sutler.dev/image": "rbd/adopted"}))
     provisioner = world.provisioner(absent=False)
     decision = decide(claim(), parsed())
-    assert isinstance(decision, Provision)
-    provisioner.attempts[f"pvc-{UID}"] = Attempt(decision.request, PLACE, journal=False)
+    assert isinstance(decision, ProvisionClaim)
+    provisioner.attempts[f"pvc-{UID}"] = ProvisionAttempt(decision.request, PLACE, journal=False)
     if gone:
         await provisioner.clean_up(f"pvc-{UID}")
     else:
@@ -144,7 +144,7 @@ async def test_left_attempt_is_removed_by_its_id_and_nothing_adopted_meanwhile(*
 
 
 class Taken(World):
-    async def remove(self, sought: Sought, **named: Any) -> None:
+    async def remove(self, sought: ImageQuery, **named: Any) -> None:
         await super().remove(sought, **named)
         raise ImageTaken("it is another's")
 
@@ -153,7 +153,7 @@ async def test_attempt_at_an_image_that_is_anothers_ends_with_its_claim() -> Non
     world = Taken(None)
     provisioner = world.provisioner(absent=False)
     decision = decide(claim(), parsed())
-    assert isinstance(decision, Provision)
-    provisioner.attempts[f"pvc-{UID}"] = Attempt(decision.request, PLACE, journal=False)
+    assert isinstance(decision, ProvisionClaim)
+    provisioner.attempts[f"pvc-{UID}"] = ProvisionAttempt(decision.request, PLACE, journal=False)
     await provisioner.clean_up(f"pvc-{UID}")
     assert (world.removed, provisioner.attempts) == ([OURS], {})

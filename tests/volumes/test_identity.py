@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes import views
-from sutler.volumes import names
+from provisioner.volumes import cache_entries
+from sutler.volumes import well_known
 from sutler.volumes.identity import Relation, image_id, names_itself, relation
-from sutler.volumes.place import Place, ids_of, owner_of, source_agrees
+from sutler.volumes.locations import ImageLocation, ids_of, owner_of, source_agrees
 from tests.volumes.objects import UID, volume
 
 OURS, NAME = {"sutler.dev/uid": UID, "sutler.dev/kubernetes": "ours"}, f"shop-data-{UID}"
@@ -44,7 +44,7 @@ def test_image_that_says_nothing_of_its_ids_neither_is_itself_nor_is_not() -> No
     [(f"pvc-{UID}", UID), ("pvc-data", ""), (UID, ""), (f"pvc-{UID}-copy", ""), (f"velero-pvc-{UID}", "")],
 )
 def test_owner_is_in_the_volumes_name(name: str, owner: str) -> None:
-    assert names.owner_of(name) == owner
+    assert well_known.owner_of(name) == owner
     again = volume(metadata={"name": name}, claimRef={"namespace": "shop", "name": "other", "uid": "another"})
     assert owner_of(again) == (owner or "another")
 
@@ -79,14 +79,14 @@ def test_ids_are_read_from_the_volume(annotations: dict[str, str], handle: str, 
     ],
 )
 def test_volume_that_was_copied_by_hand_for_another_image_does_not_agree(source: dict[str, Any], agrees: bool) -> None:
-    assert source_agrees(volume(**source), Place("", "rbd", "", "a")) is agrees
+    assert source_agrees(volume(**source), ImageLocation("", "rbd", "", "a")) is agrees
 
 
 def test_view_knows_the_claim_that_has_the_volume_now() -> None:
     again = volume(phase="Bound", claimRef={"namespace": "shop", "name": "new", "uid": "another"})
-    view = views.view_volume(again)
+    view = cache_entries.view_volume(again)
     assert view is not None
     assert (view.owner, view.bound_again) == (UID, ("shop", "new"))
-    first = views.view_volume(volume(phase="Bound"))
+    first = cache_entries.view_volume(volume(phase="Bound"))
     assert first is not None
     assert first.bound_again is None

@@ -2,25 +2,25 @@
 
 import pytest
 
-from provisioner.volumes.lanes import HUGE, WORKERS, Job, Lanes
-from provisioner.volumes.volume import Place
+from provisioner.volumes.planning.persistent_volume import ImageLocation
+from provisioner.volumes.planning.purge_order import HUGE, WORKERS, PurgeJob, PurgeOrder
 
 SMALL = 4
 PEBIBYTE = 1 << 28
 
 
-def job(pool: str, number: int, objects: int = SMALL, cluster: str = "") -> Job:
-    return Job(Place(cluster, pool, "", f"image-{number}"), str(number), objects)
+def job(pool: str, number: int, objects: int = SMALL, cluster: str = "") -> PurgeJob:
+    return PurgeJob(ImageLocation(cluster, pool, "", f"image-{number}"), str(number), objects)
 
 
-def lanes(*jobs: Job) -> Lanes:
-    made = Lanes()
+def lanes(*jobs: PurgeJob) -> PurgeOrder:
+    made = PurgeOrder()
     for one in jobs:
         made.add(one)
     return made
 
 
-def takes(found: Lanes) -> list[tuple[str, int]]:
+def takes(found: PurgeOrder) -> list[tuple[str, int]]:
     """All that begin now, as pool and objects."""
     taken = []
     while one := found.take():
@@ -51,7 +51,7 @@ def test_hundred_small_images_pass_a_huge_one_of_their_own_pool() -> None:
         assert takes(found) == [("a", SMALL)]
 
 
-def running(found: Lanes) -> list[Job]:
+def running(found: PurgeOrder) -> list[PurgeJob]:
     return list(found._running)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import rados
 
-from provisioner.ceph import blank, journal
-from provisioner.ceph.model import Entry, ImageSpec
+from provisioner.ceph import csi_journal, fast_create
+from provisioner.ceph.model import ImageSpec, JournalEntry
 from sutler.volumes.identity import image_id
 from tests.cluster import Ceph, ControlPlane, SutlerProcess, wait_for
 from tests.volumes.world import World, claim
@@ -32,7 +32,7 @@ def half_made(ceph: Ceph, control_plane: ControlPlane, pool: str) -> str:
     name = f"shop-half-{uuid.uuid4()}"
     spec = ImageSpec(name, 1 << 20, id=identifier(control_plane, name))
     with rados.Rados(conffile=str(ceph.conf)) as cluster, cluster.open_ioctx(pool) as ioctx:
-        blank.create(ioctx, spec, name)
+        fast_create.create(ioctx, spec, name)
         ioctx.remove_object(f"rbd_header.{spec.id}")
     return name
 
@@ -64,15 +64,15 @@ def ioctx(world: World) -> Iterator[rados.Ioctx]:
         yield ioctx
 
 
-def lost() -> Entry:
+def lost() -> JournalEntry:
     """A volume in ceph-csi's journal whose claim is gone."""
     uid = str(uuid.uuid4())
-    return Entry(uid, f"pvc-{uid}", "shop")
+    return JournalEntry(uid, f"pvc-{uid}", "shop")
 
 
 def in_journal(ioctx: rados.Ioctx) -> tuple[set[str], set[str]]:
     """The UUIDs that keys lead to, and those of objects."""
-    keys = {entry.uuid for entry, _ in journal.listing(ioctx, lambda _: True)}
+    keys = {entry.uuid for entry, _ in csi_journal.listing(ioctx, lambda _: True)}
     objects = {found.key.removeprefix("csi.volume.") for found in ioctx.list_objects()}
     return keys, {uid for uid in objects if uid.count("-") == 4 and not uid.startswith("rbd")}
 
@@ -90,14 +90,14 @@ def test_entries_of_the_journal_without_an_image_go_and_what_is_not_provably_our
             "spec": {"capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/none"}},
         }
     )
-    csis = Entry(str(uuid.uuid4()), f"pvc-{uuid.uuid4()}", "shop")
-    nobodys = Entry(str(uuid.uuid4()), f"pvc-{uuid.uuid4()}", "shop")
+    csis = JournalEntry(str(uuid.uuid4()), f"pvc-{uuid.uuid4()}", "shop")
+    nobodys = JournalEntry(str(uuid.uuid4()), f"pvc-{uuid.uuid4()}", "shop")
     spec = ImageSpec(whole.image, 1 << 20, id=identifier(world.control_plane, whole.image))
-    blank.create(ioctx, spec, whole.image)
+    fast_create.create(ioctx, spec, whole.image)
     for entry in (ours, dangling, kept, whole, csis):
-        journal.reserve(ioctx, entry, identifier(world.control_plane, entry.image))
-    journal.reserve(ioctx, nobodys, None)
-    journal.reserve(ioctx, anothers, image_id("another cluster", anothers.image))
+        csi_journal.reserve(ioctx, entry, identifier(world.control_plane, entry.image))
+    csi_journal.reserve(ioctx, nobodys, None)
+    csi_journal.reserve(ioctx, anothers, image_id("another cluster", anothers.image))
     ioctx.remove_object(f"csi.volume.{dangling.uuid}")
     stays = {entry.uuid for entry in (anothers, whole, csis, nobodys)}
     try:

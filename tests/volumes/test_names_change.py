@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import rados
 
-from provisioner.ceph import blank
+from provisioner.ceph import fast_create
 from provisioner.ceph.model import ImageSpec
 from sutler.volumes.identity import image_id
 from tests.cluster import SutlerProcess, wait_for
@@ -56,7 +56,7 @@ def settle(world: World, rounds: int = 2) -> None:
         spec = ImageSpec(name, 1 << 20, metadata=said, id=image_id(kubernetes, name))
         with rados.Rados(conffile=str(world.ceph.conf)) as cluster, cluster.open_ioctx(world.pool) as ioctx:
             # With its metadata: what was once seen without is not looked at again.
-            blank.create(ioctx, spec, name)
+            fast_create.create(ioctx, spec, name)
         wait_for(lambda name=name: name not in world.images(), "the marker to go")  # type: ignore[misc] # mypy can't type a lambda with a default
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes.needed import needed
-from provisioner.volumes.views import view_claim, view_volume
-from provisioner.volumes.volume import Wanted, ids_of, owner_of, place_of
+from provisioner.volumes.cache_entries import view_claim, view_volume
+from provisioner.volumes.planning.image_users import needed
+from provisioner.volumes.planning.persistent_volume import VolumeRequest, ids_of, owner_of, place_of
 from tests.volumes.objects import UID, claim, volume
 
 NAME = f"pvc-{UID}"
@@ -20,7 +20,7 @@ def why(leaving: Any, *others: Any, claims: tuple[Any, ...] = ()) -> str:
     assert place is not None
     views = {one["metadata"]["name"]: view_volume(one) for one in (leaving, *others)}
     asked = {f"shop/{one['metadata']['name']}": view_claim(one) for one in claims}
-    return needed(leaving, Wanted(place, owner_of(leaving), *ids_of(leaving)), asked, views)
+    return needed(leaving, VolumeRequest(place, owner_of(leaving), *ids_of(leaving)), asked, views)
 
 
 def annotated(name: str, annotations: Any, **more: Any) -> Any:

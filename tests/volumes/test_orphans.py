@@ -4,38 +4,38 @@ from typing import Any
 
 import pytest
 
-from sutler.commands.volumes import finding
-from sutler.commands.volumes.missing import Orphan
-from sutler.volumes.classes import Where
+from sutler.cli.volumes import orphan_report
+from sutler.cli.volumes.missing_images import OrphanVolume
 from sutler.volumes.identity import image_id
+from sutler.volumes.storage_class import ClassLocation
 from tests.volumes.objects import UID, volume
 from tests.volumes.test_facts import IMAGE, image, known
 
-RBD, SSD = Where("", "rbd", ""), Where("", "ssd", "")
+RBD, SSD = ClassLocation("", "rbd", ""), ClassLocation("", "ssd", "")
 IDS = {"sutler.dev/pool-id": "2", "sutler.dev/image-id": "a1"}
 ITSELF = {"sutler.dev/kubernetes": "ours"} | IDS
 
 
 def found(
     *volumes: Any,
-    images: dict[Where, list[Any]] | None = None,
+    images: dict[ClassLocation, list[Any]] | None = None,
     metadata: dict[str, str] | None = None,
     details: dict[str, Any] | None = None,
     trash: list[Any] | None = None,
     failures: dict[str, str] | None = None,
-) -> list[Orphan]:
+) -> list[OrphanVolume]:
     facts = known(*volumes)
     facts.images = images if images is not None else {RBD: []}
     facts.pools = {2: "rbd", 3: "ssd"}
     facts.served = frozenset({""})
     said = (ITSELF if metadata is None else metadata) | {"sutler.dev/uid": UID}
     later = known(*volumes)
-    return finding.find(
+    return orphan_report.find(
         facts, later, lambda *_: {"metadata": said} | (details or {}), lambda _: trash or [], failures or {}
     )
 
 
-def deletes(orphans: list[Orphan]) -> bool:
+def deletes(orphans: list[OrphanVolume]) -> bool:
     return any(word in fix for one in orphans for fix in one.fixes for word in ("images delete", "delete pv"))
 
 
@@ -157,4 +157,4 @@ def test_one_cluster_of_two_names_has_each_image_once() -> None:
     facts.served, facts.pools = frozenset({"", "fsid"}), {2: "rbd"}
     facts.images = {RBD: [image(IMAGE, UID, id="a1")]}
     assert facts.wheres() == {RBD}
-    assert finding.find(facts, later, lambda *_: None, lambda _: []) == []
+    assert orphan_report.find(facts, later, lambda *_: None, lambda _: []) == []

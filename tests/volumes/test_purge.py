@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from provisioner.ceph.errors import PoolMissing
-from provisioner.volumes import purge
-from provisioner.volumes.purge import Purger
-from provisioner.volumes.volume import Place
+from provisioner.volumes import trash_purger
+from provisioner.volumes.planning.persistent_volume import ImageLocation
+from provisioner.volumes.trash_purger import TrashPurger
 from sutler.errors import SutlerError
 from sutler.metrics import REGISTRY
 from tests.cluster.wait import wait_for_async
 
-PLACE = Place("", "rbd", "", "large")
+PLACE = ImageLocation("", "rbd", "", "large")
 
 
 class Clusters:
@@ -47,7 +47,7 @@ class Clusters:
 
 async def test_image_found_again_while_it_is_being_removed_is_removed_once() -> None:
     clusters: Any = Clusters()
-    purger = Purger(clusters, fence=lambda: None)
+    purger = TrashPurger(clusters, fence=lambda: None)
     running = asyncio.create_task(purger.run())
     before = retries()
     purger.add(PLACE, "one")
@@ -66,7 +66,7 @@ async def test_image_found_again_while_it_is_being_removed_is_removed_once() -> 
 async def test_image_that_is_back_in_the_trash_is_removed_again() -> None:
     clusters: Any = Clusters()
     clusters.end.set()
-    purger = Purger(clusters, fence=lambda: None)
+    purger = TrashPurger(clusters, fence=lambda: None)
     running = asyncio.create_task(purger.run())
     for _ in range(2):
         purger.add(PLACE, "one")
@@ -80,7 +80,7 @@ async def test_image_that_is_back_in_the_trash_is_removed_again() -> None:
 async def test_pool_that_is_gone_has_nothing_to_remove() -> None:
     clusters: Any = Clusters()
     clusters.trash_remove = gone
-    purger = Purger(clusters, fence=lambda: None)
+    purger = TrashPurger(clusters, fence=lambda: None)
     running = asyncio.create_task(purger.run())
     before = retries()
     purger.add(PLACE, "one")
@@ -116,9 +116,9 @@ class Endless(Clusters):
 
 
 async def test_removal_in_a_pool_that_is_gone_is_stopped_and_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(purge, "_LOOK", 0.01)
+    monkeypatch.setattr(trash_purger, "_LOOK", 0.01)
     clusters: Any = Endless()
-    purger = Purger(clusters, fence=lambda: None)
+    purger = TrashPurger(clusters, fence=lambda: None)
     running = asyncio.create_task(purger.run())
     before = retries()
     purger.add(PLACE, "one")
@@ -133,7 +133,7 @@ async def test_removal_in_a_pool_that_is_gone_is_stopped_and_not_tried_again(mon
 
 @pytest.mark.parametrize("lost", [True, False], ids=["lease lost", "process ends"])
 async def test_removal_stops_with_the_lease_and_with_the_process(lost: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(purge, "_FENCE_EVERY", 0.01)
+    monkeypatch.setattr(trash_purger, "_FENCE_EVERY", 0.01)
     gone: list[bool] = []
 
     def fence() -> None:
@@ -141,7 +141,7 @@ async def test_removal_stops_with_the_lease_and_with_the_process(lost: bool, mon
             raise SutlerError("the lease is lost")
 
     clusters: Any = Endless()
-    purger = Purger(clusters, fence=fence)
+    purger = TrashPurger(clusters, fence=fence)
     running = asyncio.create_task(purger.run())
     purger.add(PLACE, "one")
     await clusters.begun.wait()
@@ -154,9 +154,9 @@ async def test_removal_stops_with_the_lease_and_with_the_process(lost: bool, mon
 
 
 async def test_progress_and_time_left_are_in_the_metrics_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(purge, "_LOOK", 0.01)
+    monkeypatch.setattr(trash_purger, "_LOOK", 0.01)
     clusters: Any = Endless()
-    purger = Purger(clusters, fence=lambda: None)
+    purger = TrashPurger(clusters, fence=lambda: None)
     running = asyncio.create_task(purger.run())
     purger.add(PLACE, "one")
     await clusters.begun.wait()
@@ -173,7 +173,7 @@ async def test_progress_and_time_left_are_in_the_metrics_while_it_goes_on(monkey
 async def test_same_path_in_two_clusters_is_removed_in_both() -> None:
     clusters: Any = Clusters()
     clusters.end.set()
-    purger = Purger(clusters, fence=lambda: None)
+    purger = TrashPurger(clusters, fence=lambda: None)
     running = asyncio.create_task(purger.run())
     purger.add(PLACE, "one")
     purger.add(replace(PLACE, cluster="other"), "one")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes.refuse import Refuser
-from provisioner.volumes.told import AN_HOUR
+from provisioner.volumes.event_deduplication import AN_HOUR
+from provisioner.volumes.refuser import ClaimRefuser
 from sutler.kube.errors import NotFound
 from tests.volumes.objects import claim
 
@@ -26,9 +26,9 @@ class Api:
     def warning(self, _: Any, reason: str, message: str) -> None:
         self.said.append((reason, message))
 
-    def refuser(self) -> Refuser:
+    def refuser(self) -> ClaimRefuser:
         fake: Any = self
-        return Refuser(fake, fake)
+        return ClaimRefuser(fake, fake)
 
 
 BOUND = {"phase": "Bound"}

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from provisioner.ceph.model import Space
-from provisioner.volumes.room import capacity_name, capacity_of, changes, in_words
+from provisioner.ceph.model import PoolSpace
+from provisioner.volumes.planning.capacity import capacity_name, capacity_of, changes, in_words
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -12,15 +12,15 @@ GIB = 1 << 30
 @pytest.mark.parametrize(
     ("space", "free"),
     [
-        (Space(used=3, available=7, quota=None), 7),
-        (Space(used=3, available=7, quota=5, stored=1), 4),
-        (Space(used=3, available=7, quota=100, stored=1), 7),
-        (Space(used=30, available=7, quota=5, stored=10), 0),
-        (Space(used=3, available=7, quota=None, objects=9, most_objects=10), 7),
-        (Space(used=3, available=7, quota=None, objects=10, most_objects=10), 0),
+        (PoolSpace(used=3, available=7, quota=None), 7),
+        (PoolSpace(used=3, available=7, quota=5, stored=1), 4),
+        (PoolSpace(used=3, available=7, quota=100, stored=1), 7),
+        (PoolSpace(used=30, available=7, quota=5, stored=10), 0),
+        (PoolSpace(used=3, available=7, quota=None, objects=9, most_objects=10), 7),
+        (PoolSpace(used=3, available=7, quota=None, objects=10, most_objects=10), 0),
     ],
 )
-def test_free_is_what_disks_and_quotas_leave(space: Space, free: int) -> None:
+def test_free_is_what_disks_and_quotas_leave(space: PoolSpace, free: int) -> None:
     assert space.free == free
 
 
@@ -28,16 +28,16 @@ def test_free_is_what_disks_and_quotas_leave(space: Space, free: int) -> None:
     ("space", "says"),
     [
         (
-            Space(used=9, available=8 * GIB, quota=10 * MIB, stored=10 * MIB + 512 * 1024, objects=7),
+            PoolSpace(used=9, available=8 * GIB, quota=10 * MIB, stored=10 * MIB + 512 * 1024, objects=7),
             "pool fast holds 10.5 MiB of its quota of 10 MiB in 7 objects, its disks have room for 8 GiB",
         ),
         (
-            Space(used=9, available=0, quota=None, stored=12, objects=7, most_objects=7),
+            PoolSpace(used=9, available=0, quota=None, stored=12, objects=7, most_objects=7),
             "pool fast holds 12 bytes in 7 of 7 objects, its disks have room for 0 bytes",
         ),
     ],
 )
-def test_fill_and_quotas_are_said_in_words(space: Space, says: str) -> None:
+def test_fill_and_quotas_are_said_in_words(space: PoolSpace, says: str) -> None:
     assert in_words("fast", space) == says
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes.views import view_attachment, view_claim
+from provisioner.volumes.cache_entries import view_attachment, view_claim
 from tests.volumes.objects import claim
 
 BOUND = {"phase": "Bound", "capacity": {"storage": "1Gi"}}

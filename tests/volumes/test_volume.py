@@ -4,25 +4,32 @@ from typing import Any
 
 import pytest
 
-from provisioner.ceph.model import Entry
-from provisioner.volumes import deletion, expansion
-from provisioner.volumes.claims import Provision, Request, decide
-from provisioner.volumes.volume import Ceph, Place, Wanted, metadata, place_of, render
+from provisioner.ceph.model import JournalEntry
+from provisioner.volumes.planning import deletion, expansion
+from provisioner.volumes.planning.claims import ClaimRequest, ProvisionClaim, decide
+from provisioner.volumes.planning.persistent_volume import (
+    CephSource,
+    ImageLocation,
+    VolumeRequest,
+    metadata,
+    place_of,
+    render,
+)
 from tests.volumes.objects import UID, claim, parsed, volume
 
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
 LEAVING = {"deletionTimestamp": "2030-01-01T00:00:00Z"}
 
 
-def request(**more: Any) -> Request:
+def request(**more: Any) -> ClaimRequest:
     decision = decide(claim(**more), parsed())
-    assert isinstance(decision, Provision)
+    assert isinstance(decision, ProvisionClaim)
     return decision.request
 
 
 def rendered(cls: Any, **more: Any) -> Any:
-    place = Place(cls.cluster, cls.pool, cls.namespace, f"shop-data-{UID}")
-    return render(request(**more), cls, place, Ceph("ceph-1", 2, "5a1bd2c3e4f506", monitors=("10.0.0.1:6789",)))
+    place = ImageLocation(cls.cluster, cls.pool, cls.namespace, f"shop-data-{UID}")
+    return render(request(**more), cls, place, CephSource("ceph-1", 2, "5a1bd2c3e4f506", monitors=("10.0.0.1:6789",)))
 
 
 def test_volume_for_ceph_csi_is_a_static_one() -> None:
@@ -173,12 +180,12 @@ def test_volume_in_ceph_csis_journal_is_not_static() -> None:
     }
     released = body | {"status": {"phase": "Released"}}
     decision = deletion.decide(released, attached=False)
-    assert isinstance(decision, deletion.Delete)
-    assert decision.entry == Entry(UID, f"pvc-{UID}", "shop")
+    assert isinstance(decision, deletion.DeleteImage)
+    assert decision.entry == JournalEntry(UID, f"pvc-{UID}", "shop")
 
 
 def test_handle_is_the_one_that_ceph_csi_computes() -> None:
-    handle = Entry(UID, "pvc-1", "shop").handle("b9127830-b0cc-4e34-aa47-9d1a2e9949a8", 26)
+    handle = JournalEntry(UID, "pvc-1", "shop").handle("b9127830-b0cc-4e34-aa47-9d1a2e9949a8", 26)
     assert handle == f"0001-0024-b9127830-b0cc-4e34-aa47-9d1a2e9949a8-000000000000001a-{UID}"
 
 
@@ -191,7 +198,7 @@ def test_block_volume_has_no_filesystem() -> None:
 def test_volume_remembers_what_its_deletion_needs() -> None:
     cls = parsed({"clusterID": "b", "radosNamespace": "tenant", "deletionPolicy": "trash", "trashDelay": "1h"})
     body = rendered(cls)
-    assert place_of(body) == Place("b", "rbd", "tenant", f"shop-data-{UID}")
+    assert place_of(body) == ImageLocation("b", "rbd", "tenant", f"shop-data-{UID}")
     assert body["metadata"]["annotations"]["sutler.dev/trash-delay"] == "3600"
 
 
@@ -208,34 +215,36 @@ def test_metadata_leads_from_the_image_to_the_claim() -> None:
 @pytest.mark.parametrize(
     ("case", "obj", "attached", "kind"),
     [
-        ("released", volume(), False, deletion.Delete),
-        ("released and deleted by hand", volume(metadata=LEAVING), False, deletion.Delete),
-        ("its annotation of the image is lost", volume(annotations={"sutler.dev/image": ""}), False, deletion.Unclear),
-        ("its claim's UID is lost", volume(claimRef={}), False, deletion.Unclear),
+        ("released", volume(), False, deletion.DeleteImage),
+        ("released and deleted by hand", volume(metadata=LEAVING), False, deletion.DeleteImage),
+        ("its annotation of the image is lost", volume(annotations={"sutler.dev/image": ""}),
+         False, deletion.ImageUnclear),
+        ("its claim's UID is lost", volume(claimRef={}), False, deletion.ImageUnclear),
         ("a policy in upper case", volume(annotations={"sutler.dev/deletion-policy": "Trash"}), False,
-         deletion.Unclear),
-        ("no policy of ours", volume(annotations={"sutler.dev/deletion-policy": "retain"}), False, deletion.Unclear),
-        ("an empty policy", volume(annotations={"sutler.dev/deletion-policy": ""}), False, deletion.Unclear),
+         deletion.ImageUnclear),
+        ("no policy of ours", volume(annotations={"sutler.dev/deletion-policy": "retain"}),
+         False, deletion.ImageUnclear),
+        ("an empty policy", volume(annotations={"sutler.dev/deletion-policy": ""}), False, deletion.ImageUnclear),
         ("a delay that librbd does not take", volume(annotations={"sutler.dev/deletion-policy": "trash",
                                                                   "sutler.dev/trash-delay": "9" * 20}), False,
-         deletion.Unclear),
+         deletion.ImageUnclear),
         ("a delay in words", volume(annotations={"sutler.dev/deletion-policy": "trash",
-                                                 "sutler.dev/trash-delay": "1 week"}), False, deletion.Unclear),
-        ("still attached", volume(), True, deletion.Attached),
-        ("not ours", volume(annotations={"pv.kubernetes.io/provisioned-by": "x"}), False, deletion.Keep),
-        ("made by hand", volume(metadata={"annotations": {}}), False, deletion.Keep),
-        ("no annotations", volume(metadata={"annotations": None}), False, deletion.Keep),
-        ("bound", volume(phase="Bound"), False, deletion.Keep),
-        ("available", volume(phase="Available"), False, deletion.Keep),
-        ("failed", volume(phase="Failed"), False, deletion.Keep),
-        ("bound and deleted by hand", volume(phase="Bound", metadata=LEAVING), False, deletion.Keep),
-        ("retained", volume(persistentVolumeReclaimPolicy="Retain"), False, deletion.Keep),
-        ("recycled", volume(persistentVolumeReclaimPolicy="Recycle"), False, deletion.Keep),
+                                                 "sutler.dev/trash-delay": "1 week"}), False, deletion.ImageUnclear),
+        ("still attached", volume(), True, deletion.VolumeAttached),
+        ("not ours", volume(annotations={"pv.kubernetes.io/provisioned-by": "x"}), False, deletion.KeepVolume),
+        ("made by hand", volume(metadata={"annotations": {}}), False, deletion.KeepVolume),
+        ("no annotations", volume(metadata={"annotations": None}), False, deletion.KeepVolume),
+        ("bound", volume(phase="Bound"), False, deletion.KeepVolume),
+        ("available", volume(phase="Available"), False, deletion.KeepVolume),
+        ("failed", volume(phase="Failed"), False, deletion.KeepVolume),
+        ("bound and deleted by hand", volume(phase="Bound", metadata=LEAVING), False, deletion.KeepVolume),
+        ("retained", volume(persistentVolumeReclaimPolicy="Retain"), False, deletion.KeepVolume),
+        ("recycled", volume(persistentVolumeReclaimPolicy="Recycle"), False, deletion.KeepVolume),
         ("retained and deleted by hand", volume(persistentVolumeReclaimPolicy="Retain", metadata=LEAVING), False,
-         deletion.Release),
+         deletion.ReleaseVolume),
         ("on its way", volume(metadata=LEAVING | {"finalizers": ["kubernetes.io/pv-protection"]}), False,
-         deletion.Keep),
-        ("without our finalizer, not deleted", volume(metadata={"finalizers": []}), False, deletion.Delete),
+         deletion.KeepVolume),
+        ("without our finalizer, not deleted", volume(metadata={"finalizers": []}), False, deletion.DeleteImage),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
@@ -256,7 +265,7 @@ def test_volume_is_deleted_only_when_nothing_needs_it(case: str, obj: Any, attac
 )
 def test_deletion_needs_no_class(annotations: dict[str, str], delay: int | None) -> None:
     decision = deletion.decide(volume(annotations=annotations), attached=False)
-    assert decision == deletion.Delete(Wanted(Place("", "rbd", "", f"shop-data-{UID}"), UID), delay)
+    assert decision == deletion.DeleteImage(VolumeRequest(ImageLocation("", "rbd", "", f"shop-data-{UID}"), UID), delay)
 
 
 @pytest.mark.parametrize("finalizers", [[FINALIZER], [FINALIZER, "x"], ["x", FINALIZER]])
@@ -273,27 +282,27 @@ PENDING = BOUND | {"conditions": [{"type": "FileSystemResizePending", "status": 
 @pytest.mark.parametrize(
     ("case", "obj", "vol", "kind"),
     [
-        ("asks for more", claim(size="2Gi", status=BOUND), volume(phase="Bound"), expansion.Grow),
-        ("asks for a little more", claim(size="1073741825", status=BOUND), volume(phase="Bound"), expansion.Grow),
-        ("asks for what it has", claim(status=BOUND), volume(phase="Bound"), expansion.Stay),
-        ("asks for less", claim(size="1Mi", status=BOUND), volume(phase="Bound"), expansion.Stay),
-        ("not bound", claim(size="2Gi"), volume(phase="Bound"), expansion.Stay),
+        ("asks for more", claim(size="2Gi", status=BOUND), volume(phase="Bound"), expansion.GrowVolume),
+        ("asks for a little more", claim(size="1073741825", status=BOUND), volume(phase="Bound"), expansion.GrowVolume),
+        ("asks for what it has", claim(status=BOUND), volume(phase="Bound"), expansion.KeepSize),
+        ("asks for less", claim(size="1Mi", status=BOUND), volume(phase="Bound"), expansion.KeepSize),
+        ("not bound", claim(size="2Gi"), volume(phase="Bound"), expansion.KeepSize),
         ("bound to another", claim(size="2Gi", status=BOUND), volume(phase="Bound", claimRef={"uid": "x"}),
-         expansion.Stay),
+         expansion.KeepSize),
         ("not ours", claim(size="2Gi", status=BOUND), volume(annotations={"pv.kubernetes.io/provisioned-by": "x"}),
-         expansion.Stay),
-        ("being deleted", claim(size="2Gi", status=BOUND, metadata=LEAVING), volume(phase="Bound"), expansion.Stay),
+         expansion.KeepSize),
+        ("being deleted", claim(size="2Gi", status=BOUND, metadata=LEAVING), volume(phase="Bound"), expansion.KeepSize),
         ("volume being deleted", claim(size="2Gi", status=BOUND), volume(phase="Bound", metadata=LEAVING),
-         expansion.Stay),
+         expansion.KeepSize),
         ("waits for the node", claim(size="2Gi", status=PENDING), volume(phase="Bound", capacity={"storage": "2Gi"}),
-         expansion.Stay),
+         expansion.KeepSize),
         ("grown again while it waits for the node", claim(size="3Gi", status=PENDING), volume(
-            phase="Bound", capacity={"storage": "2Gi"}), expansion.Grow),
+            phase="Bound", capacity={"storage": "2Gi"}), expansion.GrowVolume),
         ("killed after the volume was written", claim(size="2Gi", status=BOUND), volume(
-            phase="Bound", capacity={"storage": "2Gi"}), expansion.Grow),
-        ("too much", claim(size="8Ei", status=BOUND), volume(phase="Bound"), expansion.Refuse),
+            phase="Bound", capacity={"storage": "2Gi"}), expansion.GrowVolume),
+        ("too much", claim(size="8Ei", status=BOUND), volume(phase="Bound"), expansion.RefuseExpansion),
         ("image unknown", claim(size="2Gi", status=BOUND), volume(phase="Bound", annotations={"sutler.dev/image": ""}),
-         expansion.Refuse),
+         expansion.RefuseExpansion),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
@@ -303,23 +312,23 @@ def test_volume_grows_only_when_its_claim_asks(case: str, obj: Any, vol: Any, ki
 
 def test_growth_is_exact_and_knows_how_far_it_got() -> None:
     first = expansion.decide(claim(size="2.5Gi", status=BOUND), volume(phase="Bound"))
-    assert isinstance(first, expansion.Grow)
+    assert isinstance(first, expansion.GrowVolume)
     assert (first.size, first.capacity, first.volume_done) == (2560 * 1024**2, "2560Mi", False)
     again = expansion.decide(claim(size="2.5Gi", status=BOUND), volume(phase="Bound", capacity={"storage": "2560Mi"}))
-    assert isinstance(again, expansion.Grow)
+    assert isinstance(again, expansion.GrowVolume)
     assert again.volume_done
 
 
 def test_grown_filesystem_waits_for_the_node_and_grown_block_device_is_done() -> None:
     filesystem = claim(size="2Gi", status=BOUND | {"conditions": [{"type": "Resizing"}, {"type": "Other"}]})
     grow = expansion.decide(filesystem, volume(phase="Bound"))
-    assert isinstance(grow, expansion.Grow)
+    assert isinstance(grow, expansion.GrowVolume)
     status = expansion.resized(filesystem, grow, "now")["status"]
     assert [c["type"] for c in status["conditions"]] == ["Other", "FileSystemResizePending"]
     assert "capacity" not in status
     block = claim(size="2Gi", volumeMode="Block", status=BOUND)
     grow = expansion.decide(block, volume(phase="Bound"))
-    assert isinstance(grow, expansion.Grow)
+    assert isinstance(grow, expansion.GrowVolume)
     assert expansion.resized(block, grow, "now")["status"] == {"conditions": [], "capacity": {"storage": "2Gi"}}
 
 
@@ -327,13 +336,13 @@ def test_growth_tells_the_node_to_grow_where_another_resizer_has_been() -> None:
     allocated = {"allocatedResources": {"storage": "1Gi"}, "allocatedResourceStatuses": {"storage": "x"}}
     filesystem = claim(size="2Gi", status=BOUND | allocated)
     grow = expansion.decide(filesystem, volume(phase="Bound"))
-    assert isinstance(grow, expansion.Grow)
+    assert isinstance(grow, expansion.GrowVolume)
     status = expansion.resized(filesystem, grow, "now")["status"]
     assert status["allocatedResources"] == {"storage": "2Gi"}
     assert status["allocatedResourceStatuses"] == {"storage": "NodeResizePending"}
     block = claim(size="2Gi", volumeMode="Block", status=BOUND | allocated)
     grow = expansion.decide(block, volume(phase="Bound"))
-    assert isinstance(grow, expansion.Grow)
+    assert isinstance(grow, expansion.GrowVolume)
     status = expansion.resized(block, grow, "now")["status"]
     assert (status["allocatedResources"], status["allocatedResourceStatuses"]) == (
         {"storage": "2Gi"},
@@ -344,11 +353,11 @@ def test_growth_tells_the_node_to_grow_where_another_resizer_has_been() -> None:
 def test_claim_of_an_in_tree_volume_is_completed_by_kubernetes_alone() -> None:
     source = {"image": "x"}
     grow = expansion.decide(claim(size="2Gi", status=BOUND), volume(phase="Bound", rbd=source))
-    assert isinstance(grow, expansion.Grow)
+    assert isinstance(grow, expansion.GrowVolume)
     assert grow.in_tree
     for mode in ("Filesystem", "Block"):
         grown = expansion.decide(
             claim(size="2Gi", volumeMode=mode, status=BOUND),
             volume(phase="Bound", rbd=source, capacity={"storage": "2Gi"}),
         )
-        assert grown == expansion.Stay("Kubernetes has yet to complete the claim")
+        assert grown == expansion.KeepSize("Kubernetes has yet to complete the claim")

@@ -25,11 +25,11 @@ from typing import cast
 import uvloop
 from aiohttp import web
 
-from certs.issue import Names, new_authority, new_leaf
+from certs.pki import ServerNames, new_authority, new_leaf
 from tests.webhook.reviews import distinct, mappings, repeated
-from webhook.server import make_runner
-from webhook.serving import spare_collector
-from webhook.state import State
+from webhook.handler import make_runner
+from webhook.server import spare_collector
+from webhook.state import WebhookState
 
 REPOSITORY = Path(__file__).parents[2]
 SIZES = (3, 100, 10_000)
@@ -247,7 +247,7 @@ def bench(given: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as state, ExitStack() as stack:
         folder = Path(state)
         authority = new_authority(dt.datetime.now(dt.UTC))
-        leaf = new_leaf(authority, Names(("localhost",)), dt.datetime.now(dt.UTC))
+        leaf = new_leaf(authority, ServerNames(("localhost",)), dt.datetime.now(dt.UTC))
         (folder / "tls.crt").write_bytes(leaf.certificate)
         (folder / "tls.key").write_bytes(leaf.key)
         pin(1)()
@@ -287,7 +287,7 @@ def main() -> None:
     elif arguments.serve == BARE:
         uvloop.run(serve(bare, arguments.folder))
     else:
-        state = State.fixed(mappings(int(arguments.serve)), {"default": {}})
+        state = WebhookState.fixed(mappings(int(arguments.serve)), {"default": {}})
         spare_collector()
         uvloop.run(serve(lambda: make_runner(state), arguments.folder))
 

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from certs.issue import Names, new_authority, new_leaf
+from certs.pki import ServerNames, new_authority, new_leaf
 from tests.webhook.pods import state
 from tests.webhook.running import Contexts, Running, free_port
-from webhook.load import Limits
-from webhook.server import Admission
-from webhook.serving import listening
+from webhook.handler import AdmissionHandler
+from webhook.limits import ConcurrencyLimits
+from webhook.server import listening
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
     folder = tmp_path_factory.mktemp("tls")
     now = dt.datetime.now(dt.UTC)
     authority = new_authority(now)
-    leaf = new_leaf(authority, Names(("localhost",)), now)
+    leaf = new_leaf(authority, ServerNames(("localhost",)), now)
     (folder / "tls.crt").write_bytes(leaf.certificate)
     (folder / "tls.key").write_bytes(leaf.key)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -31,7 +31,7 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
 async def running(contexts: Contexts) -> AsyncIterator[Running]:
     port = free_port()
     # Waits as long as a busy machine takes; what it does with those that wait too long has tests of its own.
-    admission = Admission(state(), Limits(lag=30))
+    admission = AdmissionHandler(state(), ConcurrencyLimits(lag=30))
     async with (
         listening(admission, "127.0.0.1", port, contexts[0]),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1])) as session,

@@ -9,9 +9,9 @@ import datetime as dt
 import ssl
 from collections.abc import Iterator
 
-from certs import issue
-from certs.contents import CA_KEY, LEAF_CERTIFICATE, LEAF_KEY
-from sutler.commands.certs.gather import Seen, gather
+from certs import pki
+from certs.rotation import CA_KEY, LEAF_CERTIFICATE, LEAF_KEY
+from sutler.cli.certs.fetch import CertificateReport, gather
 from sutler.kube.client import Client
 from sutler.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS
 from tests.certs.stored import Stored
@@ -90,7 +90,7 @@ async def _changed(stored: Stored, client: Client, damage: Damage, *, authority:
     await wait_for_async(renewed, f"a new certificate after {sorted(damage)}", 60)
 
 
-async def _seen(client: Client) -> Seen:
+async def _seen(client: Client) -> CertificateReport:
     return await gather(client, NAMESPACE, SECRET, "sutler-webhook")
 
 
@@ -98,7 +98,7 @@ def _damages(stored: Stored) -> Iterator[Damage]:
     """Torn, truncated, missing, garbled; made from what is there at that time."""
     now = dt.datetime.now(dt.UTC)
     while True:
-        yield {LEAF_KEY: _text(issue.new_authority(now).key)}
+        yield {LEAF_KEY: _text(pki.new_authority(now).key)}
         yield {LEAF_CERTIFICATE: _text(stored.contents().leaf.certificate[:300])}
         yield {LEAF_KEY: None}
         yield {LEAF_CERTIFICATE: _text(b"garbage"), LEAF_KEY: ""}

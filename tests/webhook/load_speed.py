@@ -14,7 +14,7 @@ from time import perf_counter
 from tests.cluster import SutlerProcess
 from tests.webhook.clients import Pool, Report, everyday_bodies, trusting_anybody
 from tests.webhook.replicas import Replicas, port_of
-from webhook.load import Limits
+from webhook.limits import ConcurrencyLimits
 
 _SLICE_SECONDS = 0.01
 _WARM_CONNECTIONS = 16
@@ -79,7 +79,7 @@ async def overloaded(process: SutlerProcess, *, share: float, seconds: float) ->
     report, bodies = Report(), everyday_bodies()
     with throttled(pid, share):
         capacity = (await at_full_speed(process, connections=16, seconds=2)).outcomes["200"] / 2
-    callers = min(int(3 * capacity * Limits().lag), Limits().connections - 100)
+    callers = min(int(3 * capacity * ConcurrencyLimits().lag), ConcurrencyLimits().connections - 100)
     pool = Pool(port_of(process), lambda: context, report, patience=10, most_idle=callers)
     await pool.open(callers)
     with throttled(pid, share):

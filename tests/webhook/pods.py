@@ -7,11 +7,12 @@ from typing import Any
 
 import jsonpatch
 
-from sutler.registry import LabelSelector, Mapping, Mode
 from sutler.registry.injection import Labels
-from webhook.decide import Decision, Outcome, decide
+from sutler.registry.mapping import Mapping, Mode
+from sutler.registry.selector import LabelSelector
+from webhook.mutation import AdmissionOutcome, Decision, decide
 from webhook.review import answer, decode, encode
-from webhook.state import State
+from webhook.state import WebhookState
 
 Json = dict[str, Any]
 
@@ -22,8 +23,8 @@ WATCHED = Mapping("watched", ("watched.io",), "watched-secret", LabelSelector(),
 MAPPINGS = (QUAY, GHCR, BLUE, WATCHED)
 
 
-def state(*mappings: Mapping, **namespaces: Labels) -> State:
-    return State.fixed(mappings or MAPPINGS, namespaces or {"default": {}})
+def state(*mappings: Mapping, **namespaces: Labels) -> WebhookState:
+    return WebhookState.fixed(mappings or MAPPINGS, namespaces or {"default": {}})
 
 
 def pod(*images: str, **spec: Any) -> Json:
@@ -64,12 +65,12 @@ def body(obj: Any, **fields: Any) -> bytes:
     return json.dumps(review).encode()
 
 
-def decided(obj: Any, state: State, **fields: Any) -> Decision:
+def decided(obj: Any, state: WebhookState, **fields: Any) -> Decision:
     decoded = decode(body(obj, **fields))
     return decide(decoded, state.namespaces.get(decoded.namespace or ""), state)
 
 
-def response_to(obj: Any, state: State, **fields: Any) -> Json:
+def response_to(obj: Any, state: WebhookState, **fields: Any) -> Json:
     """What the API server gets, checked for what must be true of every answer."""
     found = decided(obj, state, **fields)
     sent = json.loads(answer("uid-1", encode(found.verdict)))
@@ -79,7 +80,7 @@ def response_to(obj: Any, state: State, **fields: Any) -> Json:
     assert response["uid"] == "uid-1"
     assert response["allowed"] is True
     assert ("patch" in response) == (response.get("patchType") == "JSONPatch")
-    assert ("patch" in response) == (found.outcome is Outcome.INJECTED)
+    assert ("patch" in response) == (found.outcome is AdmissionOutcome.INJECTED)
     assert all(len(warning) <= 120 for warning in response.get("warnings", []))
     assert len(response.get("warnings", [])) <= 5
     return response
@@ -93,5 +94,5 @@ def patched(obj: Json, response: Json) -> Json:
     return after
 
 
-def secrets_after(obj: Json, state: State, **fields: Any) -> Any:
+def secrets_after(obj: Json, state: WebhookState, **fields: Any) -> Any:
     return patched(obj, response_to(obj, state, **fields))["spec"].get("imagePullSecrets")

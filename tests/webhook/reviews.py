@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from itertools import count, cycle
 
-from sutler.registry import LabelSelector, Mapping
+from sutler.registry.mapping import Mapping
+from sutler.registry.selector import LabelSelector
 
 TEMPLATES = ("registry-{:05}.example.com", "*.team-{:05}.example.com", "quay.io/team-{:05}")
 REPEATED = 60

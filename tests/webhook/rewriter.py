@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from certs.issue import Names, new_authority, new_leaf
+from certs.pki import ServerNames, new_authority, new_leaf
 
 CACHE, BEHIND = "cache.example.com/", "quay.io/"
 
@@ -44,7 +44,7 @@ def rewriter(port: int, folder: Path) -> Iterator[dict[str, Any]]:
     """Its registration, for Pods labelled rewrite=yes. The name comes after that of ours, and so does its call."""
     now = dt.datetime.now(dt.UTC)
     authority = new_authority(now)
-    leaf = new_leaf(authority, Names(("localhost",)), now)
+    leaf = new_leaf(authority, ServerNames(("localhost",)), now)
     certificate, key = folder / "rewriter.crt", folder / "rewriter.key"
     certificate.write_bytes(leaf.certificate)
     key.write_bytes(leaf.key)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import aiohttp
 
 from tests.cluster import wait_for_async
-from webhook.server import Admission
-from webhook.state import State
+from webhook.handler import AdmissionHandler
+from webhook.state import WebhookState
 
 APP = "quay.io/acme/app:1"
 Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
@@ -20,13 +20,13 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass
 class Running:
-    admission: Admission
+    admission: AdmissionHandler
     session: aiohttp.ClientSession
     port: int
     context: ssl.SSLContext
 
     @property
-    def state(self) -> State:
+    def state(self) -> WebhookState:
         return self.admission.state
 
     @property

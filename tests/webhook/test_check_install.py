@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from sutler.commands.check_install.diagnose import diagnose
-from sutler.commands.check_install.rights import NEEDED
-from sutler.commands.check_install.snapshot import REGISTRATION, RIGHTS, Injection, Installed, Trial
-from sutler.commands.check_install.trial import choices, pod
-from sutler.commands.doctor.finding import status
-from sutler.commands.world import World
-from sutler.output import Exit
-from sutler.registry import LabelSelector, Mapping
+from sutler.cli.check_install.diagnose import diagnose
+from sutler.cli.check_install.dry_run import choices, pod
+from sutler.cli.check_install.installation import REGISTRATION, RIGHTS, InjectionTrial, InstallationReport, Trial
+from sutler.cli.check_install.permissions import NEEDED
+from sutler.cli.cluster_view import ClusterView
+from sutler.cli.doctor.findings import status
+from sutler.cli.output import ExitCode
+from sutler.registry.mapping import Mapping
+from sutler.registry.selector import LabelSelector
 from tests.cli.conftest import Ran, Sutler
 from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
 from tests.cluster.installation import Installation
@@ -171,7 +172,7 @@ def test_user_with_few_rights_is_told_what_was_not_seen(check: Sutler, control_p
     assert "have the rights" not in ran.out
     assert "no mapping yet" not in ran.out
     assert "PROBLEM" not in ran.out
-    assert ran.status == Exit.CLUSTER
+    assert ran.status == ExitCode.CLUSTER
 
 
 def _finding(check: Sutler, text: str) -> Ran | None:
@@ -179,9 +180,9 @@ def _finding(check: Sutler, text: str) -> Ran | None:
     return ran if text in ran.out else None
 
 
-def picture(**changes: Any) -> Installed:
+def picture(**changes: Any) -> InstallationReport:
     """Of an installation without a mapping, in which all is well."""
-    seen = Installed("sutler-system", World("sutler-system"), now=NOW, version=(1, 30))
+    seen = InstallationReport("sutler-system", ClusterView("sutler-system"), now=NOW, version=(1, 30))
     seen.crd = {
         "spec": {"versions": [{"name": "v1alpha1", "served": True}]},
         "status": {"conditions": [{"type": "Established", "status": "True"}]},
@@ -189,7 +190,7 @@ def picture(**changes: Any) -> Installed:
     seen.deployments = {component: deployment(component, 1) for component in ("webhook", "secrets", "volumes", "api")}
     seen.leases = {component: lease("somebody", NOW) for component in ("secrets", "volumes")}
     seen.asked = 3
-    seen.trial = Trial(Injection.UNTRIED, why="there is no mapping yet")
+    seen.trial = Trial(InjectionTrial.UNTRIED, why="there is no mapping yet")
     for name, value in changes.items():
         setattr(seen, name, value)
     return seen
@@ -253,10 +254,10 @@ MAPPING = Mapping("m", ("quay.io/acme",), "pull", LabelSelector(), copy_from="so
         ({"leases": {"secrets": lease("old", "2025-12-31T23:00:00+00:00")}}, "of which none leads"),
         ({"leases": {}}, "of which none leads"),
         ({"denied": [("sutler-webhook", "list namespaces")]}, "lacks rights: list namespaces"),
-        ({"world": World("sutler-system", registered=False)}, "The webhook is not registered"),
+        ({"world": ClusterView("sutler-system", registered=False)}, "The webhook is not registered"),
         ({"service": "has no Pod that is ready behind Service a/b"}, "has no Pod that is ready"),
         ({"certificate_trouble": "there is none"}, "can't be seen: there is none"),
-        ({"trial": Trial(Injection.MISSING, "i", "ns", "s")}, "A Pod with image i in namespace ns does not get"),
+        ({"trial": Trial(InjectionTrial.MISSING, "i", "ns", "s")}, "A Pod with image i in namespace ns does not get"),
     ],
 )
 def test_each_fault_is_a_problem_with_a_way_out(changes: dict[str, Any], what: str) -> None:
@@ -276,7 +277,7 @@ WEBHOOK = {"webhook": deployment("webhook", 1)}
 @pytest.mark.parametrize(
     ("changes", "what", "not_said"),
     [
-        ({"trial": Trial(Injection.REFUSED, "i", "ns", "s", "quota")}, "refuses it: quota", "PROBLEM"),
+        ({"trial": Trial(InjectionTrial.REFUSED, "i", "ns", "s", "quota")}, "refuses it: quota", "PROBLEM"),
         (
             {"unseen": [RIGHTS], "asked": 0},
             "the rights of the accounts could not",
@@ -294,7 +295,7 @@ WEBHOOK = {"webhook": deployment("webhook", 1)}
             "is not there in namespace",
         ),
         (
-            {"trial": Trial(Injection.UNTRIED, why="you may not", unseen=True)},
+            {"trial": Trial(InjectionTrial.UNTRIED, why="you may not", unseen=True)},
             "could not be tried: you may not",
             "note",
         ),
@@ -307,11 +308,11 @@ def test_what_could_not_be_seen_or_tried_is_neither_fine_nor_amiss(
     said = [each.as_text() for each in found]
     assert any(text.startswith("UNKNOWN") and what in text for text in said), said
     assert not any(not_said in text for text in said), said
-    assert status(found) == Exit.CLUSTER
+    assert status(found) == ExitCode.CLUSTER
 
 
 def test_pull_secret_that_is_injected_and_not_there_is_not_called_fine() -> None:
-    trial = Trial(Injection.DONE, "i", "ns", "s", unready="mapping m is not ready: no source")
+    trial = Trial(InjectionTrial.DONE, "i", "ns", "s", unready="mapping m is not ready: no source")
     (found,) = (each for each in diagnose(picture(trial=trial)) if "gets pull secret" in each.as_text())
     assert found.as_json()["level"] == "note"
     assert "which may not be there: mapping m is not ready: no source" in found.as_text()
@@ -320,13 +321,13 @@ def test_pull_secret_that_is_injected_and_not_there_is_not_called_fine() -> None
 def test_parts_that_are_not_wanted_are_only_noted() -> None:
     found = diagnose(picture(deployments={"webhook": deployment("webhook", 1)}, leases={}))
     assert not [each.as_text() for each in found if each.harmful]
-    world = World("sutler-system", mappings=[MAPPING])
+    world = ClusterView("sutler-system", mappings=[MAPPING])
     found = diagnose(picture(deployments={"webhook": deployment("webhook", 1)}, leases={}, world=world))
     assert [each.as_text() for each in found if each.harmful], "a mapping wants a copy that nobody makes"
 
 
 def test_trial_prefers_namespace_default_and_leaves_out_what_is_left_out() -> None:
-    world = World("sutler-system", mappings=[MAPPING])
+    world = ClusterView("sutler-system", mappings=[MAPPING])
     world.namespaces = {name: {} for name in ("kube-system", "a", "default", "sutler-system")}
     assert [choice[1:] for choice in choices(world, None)] == [("default", "quay.io/acme/sutler-check-install")]
     assert [choice[1:] for choice in choices(world, "a")] == [("a", "quay.io/acme/sutler-check-install")]
@@ -335,7 +336,7 @@ def test_trial_prefers_namespace_default_and_leaves_out_what_is_left_out() -> No
 
 @pytest.mark.parametrize("registry", ["docker.io", "*.io", "localhost:5000/x", "a?.example.com", "[::1]:5000"])
 def test_image_of_the_trial_is_one_that_the_mapping_is_for(registry: str) -> None:
-    world = World("sutler-system", mappings=[Mapping("m", (registry,), "pull", LabelSelector())])
+    world = ClusterView("sutler-system", mappings=[Mapping("m", (registry,), "pull", LabelSelector())])
     world.namespaces = {"default": {}}
     ((_, _, image),) = choices(world, None)
     assert pod(image)["spec"]["containers"][0]["image"] == image

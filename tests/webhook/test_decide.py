@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sutler.registry import LabelSelector, Mapping, Mode
 from sutler.registry.injection import Account
+from sutler.registry.mapping import Mapping, Mode
+from sutler.registry.selector import LabelSelector
 from tests.webhook.pods import BLUE, GHCR, QUAY, Json, decided, patched, pod, response_to, secrets_after, state
-from webhook.decide import Outcome
+from webhook.informers import keep_mapping
+from webhook.mutation import AdmissionOutcome
 from webhook.review import ReviewError
-from webhook.state import UNRESTRICTED, Trouble, keep_account
-from webhook.watch import keep_mapping
+from webhook.state import UNRESTRICTED, StateProblem, keep_account
 
 APP = "quay.io/acme/app:1"
 TOOL = "ghcr.io/acme/tool@sha256:" + "a" * 64
@@ -94,21 +95,21 @@ def test_namespace_that_nobody_knows_gets_what_every_namespace_gets_and_a_warnin
 @pytest.mark.parametrize(
     ("metadata", "outcome"),
     [
-        ({"annotations": {"kubernetes.io/config.mirror": "hash"}}, Outcome.MIRROR),
-        ({"annotations": {"kubernetes.io/config.mirror": ""}}, Outcome.MIRROR),
-        ({"annotations": {"sutler.dev/inject": "false"}}, Outcome.OPTED_OUT),
-        ({"labels": {"sutler.dev/inject": "false"}}, Outcome.OPTED_OUT),
-        ({"labels": {"sutler.dev/inject": "true"}, "annotations": None}, Outcome.INJECTED),
-        ({"labels": None}, Outcome.INJECTED),
-        ({}, Outcome.INJECTED),
-        (None, Outcome.INJECTED),
+        ({"annotations": {"kubernetes.io/config.mirror": "hash"}}, AdmissionOutcome.MIRROR),
+        ({"annotations": {"kubernetes.io/config.mirror": ""}}, AdmissionOutcome.MIRROR),
+        ({"annotations": {"sutler.dev/inject": "false"}}, AdmissionOutcome.OPTED_OUT),
+        ({"labels": {"sutler.dev/inject": "false"}}, AdmissionOutcome.OPTED_OUT),
+        ({"labels": {"sutler.dev/inject": "true"}, "annotations": None}, AdmissionOutcome.INJECTED),
+        ({"labels": None}, AdmissionOutcome.INJECTED),
+        ({}, AdmissionOutcome.INJECTED),
+        (None, AdmissionOutcome.INJECTED),
     ],
 )
-def test_mirror_pods_and_pods_that_opt_out_are_left_alone(metadata: Any, outcome: Outcome) -> None:
+def test_mirror_pods_and_pods_that_opt_out_are_left_alone(metadata: Any, outcome: AdmissionOutcome) -> None:
     before = pod(APP) | {"metadata": metadata}
     found = decided(before, state())
     assert found.outcome is outcome
-    if outcome is not Outcome.INJECTED:
+    if outcome is not AdmissionOutcome.INJECTED:
         assert "patch" not in response_to(before, state())
         assert found.verdict.audit_annotations == {"skipped": outcome.value}
 
@@ -116,9 +117,9 @@ def test_mirror_pods_and_pods_that_opt_out_are_left_alone(metadata: Any, outcome
 def test_excluded_namespaces_are_left_alone() -> None:
     known = state(**{"kube-system": {}, "quiet": {"sutler.dev/exclude": "true"}, "loud": {"sutler.dev/exclude": "no"}})
     known.excluded = frozenset(["kube-system"])
-    assert decided(pod(APP), known, namespace="kube-system").outcome is Outcome.EXCLUDED
-    assert decided(pod(APP), known, namespace="quiet").outcome is Outcome.EXCLUDED
-    assert decided(pod(APP), known, namespace="loud").outcome is Outcome.INJECTED
+    assert decided(pod(APP), known, namespace="kube-system").outcome is AdmissionOutcome.EXCLUDED
+    assert decided(pod(APP), known, namespace="quiet").outcome is AdmissionOutcome.EXCLUDED
+    assert decided(pod(APP), known, namespace="loud").outcome is AdmissionOutcome.INJECTED
 
 
 def test_observing_mapping_changes_nothing_and_is_told_in_the_audit_log() -> None:
@@ -126,7 +127,7 @@ def test_observing_mapping_changes_nothing_and_is_told_in_the_audit_log() -> Non
     response = response_to(before, state())
     assert response["auditAnnotations"] == {"observed": "watched-secret (mapping watched)"}
     assert set(response) == {"uid", "allowed", "auditAnnotations"}
-    assert decided(before, state()).outcome is Outcome.OBSERVED
+    assert decided(before, state()).outcome is AdmissionOutcome.OBSERVED
 
 
 def test_observing_mapping_does_not_hold_back_another_with_the_same_secret() -> None:
@@ -146,20 +147,20 @@ def test_audit_annotations_say_which_mapping_asked_for_what() -> None:
 
 def test_pod_that_needs_nothing_gets_the_shortest_answer() -> None:
     assert set(response_to(pod("nginx"), state())) == {"uid", "allowed"}
-    assert decided(pod("nginx"), state()).outcome is Outcome.UNMATCHED
+    assert decided(pod("nginx"), state()).outcome is AdmissionOutcome.UNMATCHED
 
 
 @pytest.mark.parametrize(
     ("allowed", "after", "outcome"),
     [
-        (None, ["quay-secret", "ghcr-secret"], Outcome.INJECTED),
-        ((), None, Outcome.RESTRICTED),
-        (("other",), None, Outcome.RESTRICTED),
-        (("ghcr-secret",), ["ghcr-secret"], Outcome.INJECTED),
+        (None, ["quay-secret", "ghcr-secret"], AdmissionOutcome.INJECTED),
+        ((), None, AdmissionOutcome.RESTRICTED),
+        (("other",), None, AdmissionOutcome.RESTRICTED),
+        (("ghcr-secret",), ["ghcr-secret"], AdmissionOutcome.INJECTED),
     ],
 )
 def test_service_account_that_enforces_mountable_secrets_gets_only_what_it_lists(
-    allowed: tuple[str, ...] | None, after: list[str] | None, outcome: Outcome
+    allowed: tuple[str, ...] | None, after: list[str] | None, outcome: AdmissionOutcome
 ) -> None:
     known = state()
     known.accounts = {"default/strict": Account(allowed or (), enforces=allowed is not None)}
@@ -209,7 +210,7 @@ def test_warnings_are_few_and_short() -> None:
 
 def test_secret_that_cannot_be_brought_is_injected_all_the_same_with_a_warning() -> None:
     known = state()
-    known.troubles = {"quay": Trouble("SourceMissing: Secret quay-credentials is not in Sutler's namespace")}
+    known.troubles = {"quay": StateProblem("SourceMissing: Secret quay-credentials is not in Sutler's namespace")}
     response = response_to(pod(APP), known)
     assert "patch" in response
     assert response["warnings"] == [
@@ -236,10 +237,10 @@ HERE = "default/quay-secret"
 )
 def test_secret_that_is_not_where_the_pod_is_gives_a_warning_there_and_nowhere_else(text: str, said: str) -> None:
     known = state()
-    known.troubles = {"quay": Trouble(text, frozenset(["default"]))}
+    known.troubles = {"quay": StateProblem(text, frozenset(["default"]))}
     (warning,) = response_to(pod(APP), known)["warnings"]
     assert warning.startswith(f"sutler: pull secret quay-secret: {said}")
-    known.troubles = {"quay": Trouble(text, frozenset(["team-b"]))}
+    known.troubles = {"quay": StateProblem(text, frozenset(["team-b"]))}
     assert "warnings" not in response_to(pod(APP), known)
 
 
@@ -254,14 +255,14 @@ def declared(reason: str, ready: str = "False", **namespaces: Any) -> Json:
     ("mapping", "trouble"),
     [
         (declared("Synced", "True"), None),
-        (declared("SourceMissing", lacking=["a"]), Trouble("SourceMissing: why")),
-        (declared("Conflict", lacking=["a"]), Trouble("Conflict: why", frozenset(["a"]))),
-        (declared("Copying", lacking=[]), Trouble("Copying: why", frozenset())),
-        (declared("CopyFailed", selected=2, synced=1), Trouble("CopyFailed: why")),
-        (declared("Copying", lacking=[str(n) for n in range(500)]), Trouble("Copying: why")),
+        (declared("SourceMissing", lacking=["a"]), StateProblem("SourceMissing: why")),
+        (declared("Conflict", lacking=["a"]), StateProblem("Conflict: why", frozenset(["a"]))),
+        (declared("Copying", lacking=[]), StateProblem("Copying: why", frozenset())),
+        (declared("CopyFailed", selected=2, synced=1), StateProblem("CopyFailed: why")),
+        (declared("Copying", lacking=[str(n) for n in range(500)]), StateProblem("Copying: why")),
     ],
 )
-def test_trouble_is_read_from_the_status_of_a_mapping(mapping: Json, trouble: Trouble | None) -> None:
+def test_trouble_is_read_from_the_status_of_a_mapping(mapping: Json, trouble: StateProblem | None) -> None:
     """Without a whole list of namespaces it may be any."""
     assert keep_mapping(mapping)[1] == trouble
 
@@ -293,7 +294,7 @@ def test_update_only_warns_and_only_about_new_images(sub: str) -> None:
 def test_update_is_silent_about_a_secret_that_the_pod_has() -> None:
     after = pod(APP, imagePullSecrets=[{"name": "quay-secret"}])
     assert set(response_to(after, state(), operation="UPDATE", oldObject=pod("nginx"))) == {"uid", "allowed"}
-    assert decided(after, state(), operation="UPDATE").outcome is Outcome.UPDATE
+    assert decided(after, state(), operation="UPDATE").outcome is AdmissionOutcome.UPDATE
 
 
 @pytest.mark.parametrize(

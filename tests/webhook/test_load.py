@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from certs import issue
-from certs.issue import Names, Pair
+from certs import pki
+from certs.pki import KeyPair, ServerNames
 from sutler.kube.client import connect
 from tests.certs.mounting import mount
 from tests.certs.stored import Stored
@@ -169,7 +169,7 @@ async def test_certificate_directory_is_followed_through_every_state_without_a_f
             return status == 503 and text in found
 
         await wait_for_async(lambda: says(f"{tmp_path}/tls.crt: No such file"), "what is missing to be told")
-        mount(tmp_path, Pair(kept.pair().certificate, kept.pair().key))
+        mount(tmp_path, KeyPair(kept.pair().certificate, kept.pair().key))
         await wait_for_async(lambda: says("holds a certificate that can't be served"), "a torn pair to be told")
         mount(tmp_path, current := kept.pair())
         await asyncio.to_thread(process.wait_ready, 60)
@@ -195,13 +195,13 @@ class Kept:
 
     def __init__(self) -> None:
         self._now = dt.datetime.now(dt.UTC)
-        self._authority = issue.new_authority(self._now)
+        self._authority = pki.new_authority(self._now)
 
-    def pair(self) -> Pair:
-        return issue.new_leaf(self._authority, Names(("localhost",)), self._now)
+    def pair(self) -> KeyPair:
+        return pki.new_leaf(self._authority, ServerNames(("localhost",)), self._now)
 
 
-async def serves(process: SutlerProcess, pair: Pair) -> bool:
+async def serves(process: SutlerProcess, pair: KeyPair) -> bool:
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(process), ssl=trusting_anybody())
     found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.webhook.pods import body, decided, patched, pod, request, response_to, state
-from webhook.decide import decide
+from webhook.mutation import decide
 from webhook.review import ReviewError, answer, decode
 
 APP = "quay.io/acme/app:1"

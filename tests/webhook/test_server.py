@@ -15,9 +15,9 @@ from sutler.registry.injection import Labels
 from tests.cluster import wait_for_async
 from tests.webhook.pods import body, pod
 from tests.webhook.running import APP, JSON, Running, head_of, until
-from webhook.load import Limits
-from webhook.memo import Memo
-from webhook.server import KEEP_ALIVE_SECONDS, LARGEST_BODY, make_runner
+from webhook.decision_cache import DecisionCache
+from webhook.handler import KEEP_ALIVE_SECONDS, LARGEST_BODY, make_runner
+from webhook.limits import ConcurrencyLimits
 
 
 def count(outcome: str) -> float:
@@ -199,7 +199,7 @@ async def test_not_ready_asks_the_api_server_to_come_again(running: Running) -> 
 async def test_too_much_at_once_asks_the_api_server_to_come_again(
     running: Running,
 ) -> None:
-    running.admission.load.limits = Limits(bodies=1)
+    running.admission.load.limits = ConcurrencyLimits(bodies=1)
     _, first = await running.raw()
     first.write(head_of(100) + b"half")
     await until(lambda: running.admission.busy, "a request to be in work")
@@ -220,7 +220,7 @@ async def test_requests_that_wait_too_long_are_turned_away_until_the_wait_is_ove
     running: Running,
 ) -> None:
     assert (await running.post(body(pod(APP))))[0] == 200
-    running.admission.load.limits = Limits(lag=0.2)
+    running.admission.load.limits = ConcurrencyLimits(lag=0.2)
     before = count("overloaded")
 
     async def turned_away() -> bool:
@@ -243,13 +243,13 @@ async def test_defect_is_an_internal_error_without_a_traceback(
     def fail(*_: object) -> None:
         raise RuntimeError("canary-p4ssw0rd")
 
-    monkeypatch.setattr(Memo, "decide", fail)
+    monkeypatch.setattr(DecisionCache, "decide", fail)
     status, text = await running.post(body(pod(APP)))
     assert (status, text) == (500, "internal error, see the webhook's log\n")
 
 
 async def test_bodies_take_up_memory_as_they_come_and_not_by_what_they_announce(running: Running) -> None:
-    running.admission.load.limits = Limits(size=300_000)
+    running.admission.load.limits = ConcurrencyLimits(size=300_000)
     slow = [await running.raw() for _ in range(8)]
     for _, writer in slow:
         writer.write(head_of(LARGEST_BODY) + b"{")
@@ -285,7 +285,7 @@ async def test_defect_is_logged_with_the_request_and_requests_that_make_no_sense
     for _ in range(3):
         await running.post(b"not json")
     assert capsys.readouterr().out.count("a request was refused") == 1
-    monkeypatch.setattr(Memo, "decide", fail)
+    monkeypatch.setattr(DecisionCache, "decide", fail)
     await running.post(body(pod(APP)))
     said = capsys.readouterr().out
     assert "a request could not be decided" in said
@@ -306,7 +306,7 @@ async def test_slow_and_half_open_connections_do_not_hold_up_the_others(running:
 
 
 async def test_connections_that_never_ask_make_room_and_those_that_asked_stay(running: Running) -> None:
-    running.admission.load.limits = Limits(connections=20)
+    running.admission.load.limits = ConcurrencyLimits(connections=20)
     reader, writer = await running.raw()
     content = head_of(len(body(pod(APP)))) + body(pod(APP))
     writer.write(content)
@@ -322,7 +322,7 @@ async def test_connections_that_never_ask_make_room_and_those_that_asked_stay(ru
 
 
 async def test_connections_that_never_ask_make_room_at_once_though_they_answer_no_farewell(running: Running) -> None:
-    running.admission.load.limits = Limits(connections=5)
+    running.admission.load.limits = ConcurrencyLimits(connections=5)
 
     silent = [await asyncio.to_thread(running.silent) for _ in range(5)]
     async with asyncio.timeout(10):  # much less than TLS waits for a farewell
@@ -332,7 +332,7 @@ async def test_connections_that_never_ask_make_room_at_once_though_they_answer_n
 
 
 async def test_connections_that_never_shake_hands_make_room(running: Running) -> None:
-    running.admission.load.limits = Limits(connections=20)
+    running.admission.load.limits = ConcurrencyLimits(connections=20)
     mute = [await asyncio.open_connection("localhost", running.port) for _ in range(60)]
     async with asyncio.timeout(10):  # much less than a handshake may take
         assert (await running.post(body(pod(APP))))[0] == 200

@@ -7,9 +7,9 @@ import aiohttp
 from tests.cluster import wait_for_async
 from tests.webhook.pods import body, pod, state
 from tests.webhook.running import APP, JSON, Contexts, Running, free_port, head_of, until
-from webhook.load import Limits
-from webhook.server import Admission
-from webhook.serving import drain, listening
+from webhook.handler import AdmissionHandler
+from webhook.limits import ConcurrencyLimits
+from webhook.server import drain, listening
 
 
 async def test_stopping_server_answers_on_asks_clients_to_leave_and_ends_when_it_is_quiet(running: Running) -> None:
@@ -69,7 +69,7 @@ async def test_rolling_restart_under_load_loses_no_request(contexts: Contexts) -
     async def enough() -> bool:
         return answered > done + 100
 
-    first, second = (Admission(state(), Limits(lag=30)) for _ in range(2))
+    first, second = (AdmissionHandler(state(), ConcurrencyLimits(lag=30)) for _ in range(2))
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1])) as session,
         listening(second, "127.0.0.1", new, contexts[0]),

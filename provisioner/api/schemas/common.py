@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from provisioner.api.schemas.base import AnyName, Asked, Namespace, Shown
+from provisioner.api.schemas.fields import AnyName, Namespace, RequestModel, ResponseModel
 
 
-class Nothing(Asked):
+class NoFields(RequestModel):
     pass
 
 
-class PoolPath(Asked):
+class PoolPath(RequestModel):
     pool: AnyName
     """Name of the pool."""
 
@@ -30,7 +30,7 @@ class TrashPath(PoolPath):
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{1,32}$", description="The entry's identifier, from the list.")]
 
 
-class InNamespace(Asked):
+class InNamespace(RequestModel):
     namespace: Namespace = ""
 
 
@@ -46,7 +46,7 @@ class Paged(InNamespace):
     ] = ""
 
 
-class FieldProblem(Shown):
+class FieldProblem(ResponseModel):
     """One thing that is wrong with the request."""
 
     where: Annotated[str, Field(description="`body`, `query`, `path` or `header`, and a JSON pointer or a name.")]
@@ -55,7 +55,7 @@ class FieldProblem(Shown):
     """What would be accepted."""
 
 
-class Problem(Shown):
+class ProblemDocument(ResponseModel):
     """RFC 9457. `type` leads to a description on the documentation's page."""
 
     type: str

@@ -4,17 +4,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from provisioner.api.schemas.base import (
+from provisioner.api.schemas.common import Forced, Paged
+from provisioner.api.schemas.fields import (
     LARGEST_OBJECT,
     MOST_OBJECTS,
     WHOLE,
     AnyName,
-    Asked,
     Namespace,
     NewName,
+    RequestModel,
     Size,
 )
-from provisioner.api.schemas.common import Forced, Paged
 from provisioner.ceph.model import REQUIRES, ImageSpec
 
 _FIRST_ORDER, _DEFAULT_ORDER, _LAST_ORDER = 12, 22, 25
@@ -72,7 +72,7 @@ StripeCount = Annotated[
 ]
 
 
-class Layout(Asked):
+class Layout(RequestModel):
     """How an image lies in Ceph."""
 
     order: Order | None = None
@@ -120,7 +120,7 @@ class Layout(Asked):
         )
 
 
-class ImageWanted(Layout):
+class ImageCreate(Layout):
     name: NewName
     size: Size
 
@@ -135,7 +135,7 @@ class ImageWanted(Layout):
         return self
 
 
-class ImageChange(Asked):
+class ImageUpdate(RequestModel):
     """A new size, a new name, or both."""
 
     size: Size | None = None
@@ -152,7 +152,7 @@ class ImageChange(Asked):
         return self
 
 
-class CloneWanted(Layout):
+class CloneCreate(Layout):
     name: NewName
     pool: Annotated[AnyName | None, Field(description="Pool of the clone; left out: the parent's.")] = None
     namespace: Annotated[
@@ -160,7 +160,7 @@ class CloneWanted(Layout):
     ] = None
 
 
-class Listing(Paged):
+class ImageListQuery(Paged):
     prefix: Annotated[
         str,
         Field(
@@ -171,7 +171,7 @@ class Listing(Paged):
     ] = ""
 
 
-class Deletion(Forced):
+class ImageDelete(Forced):
     trash: bool = False
     """Move it to the trash, from where it can be restored, instead of removing it at once."""
     delay: Annotated[
@@ -184,19 +184,19 @@ class Deletion(Forced):
     ] = 0
 
 
-class SnapshotWanted(Asked):
+class SnapshotCreate(RequestModel):
     name: NewName
 
 
-class SnapshotChange(Asked):
+class SnapshotUpdate(RequestModel):
     protected: bool
     """A protected snapshot can't be deleted, and can be cloned on every Ceph."""
 
 
-class Restoration(Asked):
+class TrashRestore(RequestModel):
     name: NewName | None = None
     """Left out: the name it had."""
 
 
-class Purge(Forced):
+class TrashPurge(Forced):
     """`force`: also what is still to be kept. Needs the right `force` on images."""

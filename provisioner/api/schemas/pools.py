@@ -2,8 +2,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
-from provisioner.api.schemas.base import WHOLE, AnyName, Asked, NewName, Shown, Size, SizeOrNone, quantity_text
-from provisioner.ceph.pools import PoolInfo
+from provisioner.api.schemas.fields import (
+    WHOLE,
+    AnyName,
+    NewName,
+    RequestModel,
+    ResponseModel,
+    Size,
+    SizeOrNone,
+    quantity_text,
+)
+from provisioner.ceph.pool_admin import PoolInfo
 
 _MOST_PGS = 32768
 
@@ -18,14 +27,14 @@ Copies = Annotated[
 ]
 
 
-class Quota(Asked):
+class Quota(RequestModel):
     """What a pool may hold. Left out: no limit, or when changing one: as it was."""
 
     bytes: Size | None = None
     objects: Objects | None = None
 
 
-class PoolWanted(Asked):
+class PoolCreate(RequestModel):
     name: NewName
     pg_num: PlacementGroups | None = None
     autoscale: Literal["on", "off", "warn"] | None = None
@@ -34,7 +43,7 @@ class PoolWanted(Asked):
     quota: Quota = Quota()
 
 
-class QuotaChange(Asked):
+class QuotaUpdate(RequestModel):
     """0 takes a limit away, left out leaves it as it is."""
 
     bytes: SizeOrNone | None = None
@@ -47,23 +56,23 @@ class QuotaChange(Asked):
         return self
 
 
-class PoolChange(Asked):
-    quota: QuotaChange
+class PoolUpdate(RequestModel):
+    quota: QuotaUpdate
 
 
-class PoolDeletion(Asked):
+class PoolDelete(RequestModel):
     confirm: AnyName
     """The pool's name once more: all that is in it goes with it."""
     force: bool = False
     """Delete it although something is in it, or though nobody can see what. Needs the right `force` on pools."""
 
 
-class QuotaShown(Shown):
+class QuotaResponse(ResponseModel):
     bytes: int | None
     objects: int | None
 
 
-class PoolShown(Shown):
+class PoolResponse(ResponseModel):
     name: str
     id: int
     type: str
@@ -75,7 +84,7 @@ class PoolShown(Shown):
     autoscale: str
     applications: list[str]
     """`rbd` is among them when the pool is made for images."""
-    quota: QuotaShown
+    quota: QuotaResponse
     stored: int
     """Bytes that clients have written."""
     used: int
@@ -102,7 +111,7 @@ class PoolShown(Shown):
             pg_num=pool.pg_num,
             autoscale=pool.autoscale,
             applications=list(pool.applications),
-            quota=QuotaShown(bytes=pool.quota_bytes, objects=pool.quota_objects),
+            quota=QuotaResponse(bytes=pool.quota_bytes, objects=pool.quota_objects),
             stored=pool.stored,
             used=pool.used,
             objects=pool.objects,
@@ -111,10 +120,10 @@ class PoolShown(Shown):
         )
 
 
-class PoolList(Shown):
-    pools: list[PoolShown]
+class PoolList(ResponseModel):
+    pools: list[PoolResponse]
 
 
-class NamespaceList(Shown):
+class NamespaceList(ResponseModel):
     namespaces: list[str]
     """The default one, which has no name, is not among them."""

@@ -1,0 +1,27 @@
+"""A serving certificate that somebody else keeps, such as cert-manager, in a mounted Secret."""
+
+from pathlib import Path
+
+from certs.pki import KeyPair
+from certs.rotation import LEAF_CERTIFICATE, LEAF_KEY
+from certs.source import CertificateSource
+
+
+class FileSource(CertificateSource):
+    """The pair `tls.crt` and `tls.key` in a directory.
+
+    It is looked at again and again: a mounted Secret changes by a swapped link, which no watch on the files shows.
+    """
+
+    def __init__(self, directory: Path, *, poll_interval: float = 10.0) -> None:
+        super().__init__(poll_interval)
+        self._directory = directory
+
+    async def refresh(self) -> str | None:
+        try:
+            certificate = (self._directory / LEAF_CERTIFICATE).read_bytes()
+            key = (self._directory / LEAF_KEY).read_bytes()
+        except OSError as error:
+            return f"{error.filename}: {error.strerror}"
+        problem = self._live.load(KeyPair(certificate, key))
+        return f"{self._directory} holds {problem}" if problem else None

@@ -1,0 +1,196 @@
+"""Makes and reads certificates. Pure: the time comes in, nothing is stored.
+
+ECDSA P-256 throughout: every TLS library since 2010 speaks it, and a handshake costs a tenth of RSA's.
+"""
+
+import datetime as dt
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from sutler.errors import SutlerError
+
+AUTHORITY_LIFETIME = dt.timedelta(days=365)
+"""Of the CA. Long: a change of CA has to reach the API server before it may be used."""
+
+LEAF_LIFETIME = dt.timedelta(days=7)
+"""Of the serving certificate. Short: it lies in a Secret, and its renewal is exercised every few days."""
+
+CLOCK_SKEW = dt.timedelta(hours=1)
+"""How far the API server's clock may be behind ours: certificates are valid from this long before they are made."""
+
+
+class CertificateError(SutlerError):
+    """A certificate or key that can't be read, or that do not belong together."""
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A certificate and its private key, PEM."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ServerNames:
+    """What a serving certificate is for."""
+
+    dns: tuple[str, ...] = ()
+    ips: tuple[str, ...] = ()
+
+    def general_names(self) -> list[x509.GeneralName]:
+        return [
+            *(x509.DNSName(name) for name in self.dns),
+            *(x509.IPAddress(ipaddress.ip_address(ip)) for ip in self.ips),
+        ]
+
+
+def new_authority(now: dt.datetime) -> KeyPair:
+    """A CA that signs itself. Its name carries a serial number, so that two CAs in one bundle are told apart."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    serial = x509.random_serial_number()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"sutler-webhook-ca-{serial:x}"[:64])])
+    certificate = (
+        _builder(name, name, key.public_key(), serial, now=now, until=now + AUTHORITY_LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return KeyPair(_pem(certificate), _key_pem(key))
+
+
+def new_leaf(authority: KeyPair, names: ServerNames, now: dt.datetime) -> KeyPair:
+    """A serving certificate. It never outlives its CA."""
+    ca, ca_key = read_certificate(authority.certificate), read_key(authority.key)
+    key = ec.generate_private_key(ec.SECP256R1())
+    # The common name is for people; clients look at the alternative names only, and it may not exceed 64 characters.
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sutler-webhook")])
+    until = min(now + LEAF_LIFETIME, ca.not_valid_after_utc)
+    certificate = (
+        _builder(name, ca.subject, key.public_key(), x509.random_serial_number(), now=now, until=until)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names.general_names()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+                ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+            ),
+            critical=False,
+        )
+        .sign(ca_key, hashes.SHA256())
+    )
+    return KeyPair(_pem(certificate), _key_pem(key))
+
+
+def due(certificate: x509.Certificate, now: dt.datetime) -> bool:
+    """Whether two thirds of its life are over, or it is not valid yet (a clock that was set back)."""
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return now < begin or now >= begin + (end - begin) * 2 / 3
+
+
+def valid(certificate: x509.Certificate, now: dt.datetime) -> bool:
+    return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
+
+
+def covers(certificate: x509.Certificate, names: ServerNames) -> bool:
+    """Whether it names all of them."""
+    try:
+        has = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    return all(name in has for name in names.general_names())
+
+
+def signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def matches(certificate: x509.Certificate, key: PrivateKeyTypes) -> bool:
+    """Whether the key is the certificate's: not so in a pair of which only one half was replaced."""
+    return certificate.public_key() == key.public_key()
+
+
+def read_certificate(pem: bytes) -> x509.Certificate:
+    return read_bundle(pem)[0]
+
+
+def read_bundle(pem: bytes) -> list[x509.Certificate]:
+    """All certificates of a PEM text, at least one."""
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise CertificateError(f"not a PEM certificate ({len(pem)} bytes)") from error
+
+
+def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    """The CA's key. Only what `new_authority` makes is expected; the error never repeats any of the text."""
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise CertificateError(f"not a PEM private key ({len(pem)} bytes)") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise CertificateError(f"a private key of type {type(key).__name__} where ECDSA is expected")
+    return key
+
+
+def write_bundle(certificates: Sequence[x509.Certificate]) -> bytes:
+    return b"".join(_pem(certificate) for certificate in certificates)
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    serial: int,
+    *,
+    now: dt.datetime,
+    until: dt.datetime,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(serial)
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(until)
+    )
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

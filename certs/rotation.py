@@ -1,0 +1,155 @@
+"""What the certificate's Secret holds, and what it should hold next. Pure: the time and the state come in.
+
+The order that keeps the API server able to call the webhook at every moment of a change of CA:
+
+1. the new CA joins the old one in `ca.crt`; the leaf in use stays
+2. both are published in the webhook configuration's caBundle, and seen there
+3. only then a leaf signed by the new CA takes over
+4. an hour later, when every replica serves that leaf, the old CA leaves the bundle
+
+Each replica takes whatever step is next. Two that take the same step at once write different keys; the API server
+accepts one of them, and the other replica goes on with what it finds.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from cryptography import x509
+
+from certs import pki
+from certs.pki import CertificateError, KeyPair, ServerNames
+
+CA_CERTIFICATE, CA_KEY, LEAF_CERTIFICATE, LEAF_KEY = "ca.crt", "ca.key", "tls.crt", "tls.key"
+
+RETIRE_AFTER = dt.timedelta(hours=1)
+"""How long a leaf of the new CA is in use before the old CA is dropped. Replicas look every few seconds."""
+
+MOST_AUTHORITIES = 4
+"""In one bundle. More than two means that clocks disagree; the bundle must not grow without end then."""
+
+
+@dataclass(frozen=True)
+class CertificateSecret:
+    """The Secret's four entries, PEM; empty where there is nothing."""
+
+    authorities: bytes = b""
+    """One or more CAs. The first one signs, the others are still trusted."""
+    authority_key: bytes = field(default=b"", repr=False)
+    leaf: KeyPair = field(default_factory=lambda: KeyPair(b"", b""))
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, bytes]) -> "CertificateSecret":
+        leaf = KeyPair(data.get(LEAF_CERTIFICATE, b""), data.get(LEAF_KEY, b""))
+        return cls(data.get(CA_CERTIFICATE, b""), data.get(CA_KEY, b""), leaf)
+
+    def to_data(self) -> dict[str, bytes]:
+        return {
+            CA_CERTIFICATE: self.authorities,
+            CA_KEY: self.authority_key,
+            LEAF_CERTIFICATE: self.leaf.certificate,
+            LEAF_KEY: self.leaf.key,
+        }
+
+
+@dataclass(frozen=True)
+class RotationStep:
+    """What to write, and why, for the log."""
+
+    contents: CertificateSecret
+    why: str
+
+
+def next_step(have: CertificateSecret, names: ServerNames, now: dt.datetime, *, trusted: bool) -> RotationStep | None:
+    """The change that is due, if any.
+
+    Args:
+        have: What the Secret holds, however damaged.
+        names: What the leaf has to be for.
+        now: The wall clock's time.
+        trusted: Whether the API server is known to trust the signing CA already.
+    """
+    bundle = bundle_of(have)
+    unusable = why_leaf_is_unusable(have.leaf, bundle, names, now)
+    authority, why = _authority(have, bundle, now)
+    if authority is None:
+        return _renew_authority(have, bundle, names, now, why=why, keep_leaf=not unusable)
+    if unusable:
+        return RotationStep(replace(have, leaf=pki.new_leaf(authority, names, now)), f"new certificate: {unusable}")
+    leaf = pki.read_certificate(have.leaf.certificate)
+    of_signing_authority = pki.signed_by(leaf, bundle[0])
+    if pki.due(leaf, now) or not of_signing_authority:
+        if not trusted:
+            return None
+        why = "two thirds of its life are over" if of_signing_authority else "the new CA is trusted now"
+        return RotationStep(replace(have, leaf=pki.new_leaf(authority, names, now)), f"new certificate: {why}")
+    if len(bundle) > 1 and now >= leaf.not_valid_before_utc + pki.CLOCK_SKEW + RETIRE_AFTER:
+        return RotationStep(replace(have, authorities=pki.write_bundle(bundle[:1])), "old CA retired: nothing uses it")
+    return None
+
+
+def _authority(have: CertificateSecret, bundle: list[x509.Certificate], now: dt.datetime) -> tuple[KeyPair | None, str]:
+    """The signing CA with its key, or why a new one is needed."""
+    if not bundle:
+        return None, "there is none" if not have.authorities else "the one stored is unreadable"
+    if not pki.valid(bundle[0], now):
+        return None, "the stored one is not valid at this time"
+    if pki.due(bundle[0], now):
+        return None, "two thirds of its life are over"
+    try:
+        key = pki.read_key(have.authority_key)
+    except CertificateError as error:
+        return None, f"its key is unusable: {error}"
+    if not pki.matches(bundle[0], key):
+        return None, "the stored key is another certificate's"
+    return KeyPair(pki.write_bundle(bundle[:1]), have.authority_key), ""
+
+
+def _renew_authority(
+    have: CertificateSecret,
+    bundle: list[x509.Certificate],
+    names: ServerNames,
+    now: dt.datetime,
+    *,
+    why: str,
+    keep_leaf: bool,
+) -> RotationStep:
+    authority = pki.new_authority(now)
+    trusted_on = [old for old in bundle if now < old.not_valid_after_utc][: MOST_AUTHORITIES - 1]
+    return RotationStep(
+        CertificateSecret(
+            authorities=authority.certificate + pki.write_bundle(trusted_on),
+            authority_key=authority.key,
+            # Nothing is lost by a leaf that nobody trusts yet where there is none that anybody trusts.
+            leaf=have.leaf if keep_leaf else pki.new_leaf(authority, names, now),
+        ),
+        f"new CA: {why}",
+    )
+
+
+def why_leaf_is_unusable(  # noqa: PLR0911 - a list of cases
+    leaf: KeyPair, bundle: list[x509.Certificate], names: ServerNames, now: dt.datetime
+) -> str:
+    """A leaf that nobody can be served with, for what reason; empty if it is fine."""
+    if not leaf.certificate:
+        return "there is none"
+    try:
+        certificate, key = pki.read_certificate(leaf.certificate), pki.read_key(leaf.key)
+    except CertificateError as error:
+        return f"the stored one is unusable: {error}"
+    if not pki.matches(certificate, key):
+        return "the stored key is another certificate's"
+    if not pki.valid(certificate, now):
+        return "the stored one is not valid at this time"
+    if not pki.covers(certificate, names):
+        return f"the stored one is not for {', '.join((*names.dns, *names.ips))}"
+    if not any(pki.signed_by(certificate, authority) for authority in bundle):
+        return "the stored one is not signed by any stored CA"
+    return ""
+
+
+def bundle_of(have: CertificateSecret) -> list[x509.Certificate]:
+    try:
+        return pki.read_bundle(have.authorities)
+    except CertificateError:
+        return []

@@ -1,0 +1,114 @@
+"""The application: endpoints, pages and health, and the port they are served on."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.resources import files
+from typing import Any, NoReturn
+
+import msgspec
+from aiohttp import web
+
+from provisioner.api import docs_page, openapi
+from provisioner.api.ceph_health import CephHealth
+from provisioner.api.dispatch import LARGEST_BODY, Dispatcher, guarded
+from provisioner.api.endpoint import endpoints
+from provisioner.api.endpoints.images import ImageEndpoints
+from provisioner.api.endpoints.operations import OperationEndpoints
+from provisioner.api.endpoints.pools import PoolEndpoints
+from provisioner.api.endpoints.snapshots import SnapshotEndpoints
+from provisioner.api.endpoints.status import StatusEndpoints
+from provisioner.api.endpoints.trash import TrashEndpoints
+from sutler.errors import SutlerError
+
+OWNERS: Sequence[type] = (
+    PoolEndpoints,
+    ImageEndpoints,
+    SnapshotEndpoints,
+    TrashEndpoints,
+    OperationEndpoints,
+    StatusEndpoints,
+)
+
+# Nothing from elsewhere, nothing inline: whatever a name in Ceph contains, it can't become a script.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_STATIC = {"page.css": "text/css", "ui.js": "text/javascript", "icon.svg": "image/svg+xml"}
+
+
+class ListenError(SutlerError):
+    pass
+
+
+def document() -> dict[str, Any]:
+    return openapi.document(found for owner in OWNERS for found in endpoints(owner))
+
+
+def application(front: Dispatcher, owners: Sequence[object], health: CephHealth) -> web.Application:
+    app = web.Application(middlewares=[guarded], client_max_size=LARGEST_BODY)
+    app.add_routes(front.routes(owners))
+    described = document()
+    pages = {
+        "/openapi.json": ("application/json", msgspec.json.format(msgspec.json.encode(described))),
+        "/docs": ("text/html", docs_page.render(described).encode()),
+        "/ui": ("text/html", _read("ui.html")),
+        **{f"/static/{name}": (kind, _read(name)) for name, kind in _STATIC.items()},
+    }
+    for path, (kind, body) in pages.items():
+        app.router.add_get(path, _page(front, kind, body))
+    app.router.add_get("/", _to_ui(front))
+    app.router.add_get("/health", _health(health))
+    return app
+
+
+def _page(front: Dispatcher, kind: str, body: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def page(request: web.Request) -> web.Response:
+        await front.authenticate(request)
+        headers = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+
+    return page
+
+
+def _to_ui(front: Dispatcher) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def redirect(request: web.Request) -> web.Response:
+        await front.authenticate(request)
+        raise web.HTTPFound("/ui")
+
+    return redirect
+
+
+def _health(health: CephHealth) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """For load balancers and monitors, the only thing that needs no token: it says nothing but how Ceph is."""
+
+    async def answer(_: web.Request) -> web.Response:
+        status = health.seen.status
+        return web.json_response({"status": status}, status=503 if status == "down" else 200)
+
+    return answer
+
+
+def _read(name: str) -> bytes:
+    return (files("provisioner.api") / "pages" / name).read_bytes()
+
+
+async def serve(app: web.Application, host: str, port: int, tls: ssl.SSLContext) -> NoReturn:
+    """Serve until cancelled; requests under way get a few seconds to end."""
+    # What a handler raises is logged in `guarded`; the rest are requests that are no HTTP, each worth no traceback.
+    quiet = logging.getLogger("sutler.http")
+    quiet.setLevel(logging.CRITICAL)
+    runner = web.AppRunner(app, access_log=None, logger=quiet, shutdown_timeout=5.0, keepalive_timeout=75.0)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port, ssl_context=tls, backlog=512).start()
+        except OSError as error:
+            text = error.strerror or "is it an address of this machine?"
+            raise ListenError(f"can't listen on --host {host} --port {port}: {text}") from error
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+    raise AssertionError

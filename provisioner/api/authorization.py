@@ -1,0 +1,92 @@
+"""Who is asking, and what they may: the questions, and the roles that answer them. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from provisioner.api.problem import ProblemError, ProblemKind
+
+GROUP = "sutler.dev"
+
+Verb = Literal["get", "list", "create", "update", "delete", "force"]
+Kindred = Literal["pools", "images", "registrymappings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """As RBAC says it: a verb on a resource of the group sutler.dev. `resourceNames` are names of pools, for both."""
+
+    resource: Kindred
+    verb: Verb
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}.{GROUP}"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    role: "Role | None" = None
+    """Of a user out of a token file; Kubernetes' users have their rights from RBAC."""
+
+
+class Role(StrEnum):
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    ADMIN = "admin"
+
+
+# The same as the ClusterRoles sutler-api-viewer, -editor and -admin in the manifests.
+ROLES: Mapping[Role, Mapping[Kindred, frozenset[Verb]]] = {
+    Role.VIEWER: {
+        "pools": frozenset({"get", "list"}),
+        "images": frozenset({"get", "list"}),
+        "registrymappings": frozenset({"list"}),
+    },
+    Role.EDITOR: {
+        "pools": frozenset({"get", "list"}),
+        "images": frozenset({"get", "list", "create", "update", "delete"}),
+        "registrymappings": frozenset({"list"}),
+    },
+    Role.ADMIN: {
+        "pools": frozenset({"get", "list", "create", "update", "delete", "force"}),
+        "images": frozenset({"get", "list", "create", "update", "delete", "force"}),
+        "registrymappings": frozenset({"list"}),
+    },
+}
+
+
+class Access(Protocol):
+    async def who(self, token: str) -> User | None:
+        """None: nobody has this token."""
+
+    async def may(self, user: User, right: Permission, pool: str | None) -> bool: ...
+
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="sutler", Basic realm="sutler: any name, the token as password"'}
+
+
+def unauthenticated(why: str) -> ProblemError:
+    return ProblemError(
+        ProblemKind.UNAUTHENTICATED,
+        why,
+        accepted="Authorization: Bearer and a token, of a Kubernetes ServiceAccount or user, or from the token file",
+        headers=CHALLENGE,
+    )
+
+
+def forbidden(user: User, right: Permission, pool: str | None) -> ProblemError:
+    where = f" in pool {pool}" if pool else ""
+    if user.role is not None:
+        way_out = f"its role is {user.role}; {_least_role(right)} may, which the token file can give it"
+    else:
+        way_out = f"bind the ClusterRole sutler-api-{_least_role(right)} to it, or a role of your own with this right"
+    return ProblemError(ProblemKind.FORBIDDEN, f"{user.name} has no right to {right}{where}: {way_out}")
+
+
+def _least_role(right: Permission) -> Role:
+    return next(role for role, rights in ROLES.items() if right.verb in rights[right.resource])

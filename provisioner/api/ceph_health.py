@@ -1,0 +1,101 @@
+"""Whether Ceph answers, found out by asking it now and then: for health checks, and for people who wonder."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from provisioner.ceph import directory, pool_admin
+from provisioner.ceph.cluster import CephCluster
+from provisioner.ceph.connection import Connection
+from provisioner.ceph.errors import CephError
+
+INTERVAL = 5.0
+"""Seconds between two looks."""
+_POOLS_A_LOOK = 8
+"""Pools that are read from in one look; the others have their turn in the next ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterHealth:
+    at: float
+    fsid: str | None = None
+    ceph: str | None = None
+    """HEALTH_OK and the like."""
+    problem: str | None = None
+    """Why no monitor answers."""
+    silent_pools: tuple[str, ...] = ()
+    answering_pools: int = 0
+
+    @property
+    def status(self) -> str:
+        if self.problem or (self.silent_pools and not self.answering_pools):
+            return "down"
+        return "degraded" if self.silent_pools else "ok"
+
+    @property
+    def reason(self) -> str | None:
+        if self.problem:
+            return self.problem
+        return f"{len(self.silent_pools)} pools do not answer" if self.silent_pools else None
+
+
+class CephHealth:
+    def __init__(self, cluster: CephCluster) -> None:
+        self._cluster = cluster
+        self._silent: dict[str, str] = {}
+        self._answering: set[str] = set()
+        self._next = 0
+        self.seen = ClusterHealth(at=0.0, problem="Ceph has not been asked yet")
+
+    async def run(self) -> NoReturn:
+        while True:
+            await self.look()
+            await asyncio.sleep(INTERVAL)
+
+    async def look(self) -> None:
+        try:
+            fsid, ceph, names = await self._cluster.run("health", _ask_monitors)
+        except CephError as error:
+            self.seen = ClusterHealth(at=time.time(), fsid=self.seen.fsid, problem=str(error))
+            return
+        await asyncio.gather(*(self._look_at(name) for name in self._turn(names)))
+        self._silent = {name: text for name, text in self._silent.items() if name in names}
+        self._answering &= set(names)
+        self.seen = ClusterHealth(
+            at=time.time(),
+            fsid=fsid,
+            ceph=ceph,
+            silent_pools=tuple(sorted(self._silent)),
+            answering_pools=len(self._answering),
+        )
+
+    def _turn(self, names: list[str]) -> list[str]:
+        """A few at a time, and always those that were silent."""
+        start = self._next % len(names) if names else 0
+        self._next = start + _POOLS_A_LOOK
+        return list(
+            dict.fromkeys([*(n for n in names if n in self._silent), *(names + names)[start : start + _POOLS_A_LOOK]])
+        )
+
+    async def _look_at(self, name: str) -> None:
+        def work(connection: Connection) -> Any:
+            return directory.names(connection.ioctx(name), most=1)
+
+        try:
+            await self._cluster.run("probe pool", work, pool=name)
+        except CephError as error:
+            self._silent[name] = str(error)
+            self._answering.discard(name)
+        else:
+            self._silent.pop(name, None)
+            self._answering.add(name)
+
+
+def _ask_monitors(connection: Connection) -> tuple[str, str, list[str]]:
+    health = connection.command("health")
+    return (
+        connection.fsid(),
+        health["status"],
+        [pool.name for pool in pool_admin.listing(connection) if "rbd" in pool.applications],
+    )

@@ -1,0 +1,251 @@
+"""Images: listed, made, shown, resized, renamed, deleted, parted from their parents."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from provisioner.api import links, locations, preconditions
+from provisioner.api.authorization import Permission
+from provisioner.api.backend import Backend, ImagePlace, answered
+from provisioner.api.endpoint import CHANGES, EndpointResult, Link, RequestContext, Result, endpoint
+from provisioner.api.problem import ProblemKind, invalid
+from provisioner.api.schemas.common import Forced, ImagePath, InNamespace, PoolPath
+from provisioner.api.schemas.images import ImageCreate, ImageDelete, ImageListQuery, ImageUpdate
+from provisioner.api.schemas.responses import (
+    ImageDetails,
+    ImageList,
+    ImageResponse,
+    OperationResponse,
+    OtherSnapshotResponse,
+    SnapshotResponse,
+    fields,
+)
+from provisioner.ceph import directory, editing, image_details, placement, trash
+from provisioner.ceph.connection import Connection
+from provisioner.ceph.editing import Guard
+from provisioner.ceph.image_details import ImageDetailsRead
+from provisioner.ceph.image_header import ImageHeader
+from provisioner.ceph.removal_progress import Progress
+
+_FROM_POOL = {"pool": "$request.path.pool", "image": "$response.body#/name"}
+IMAGE_LINKS = tuple(
+    Link(operation, _FROM_POOL)
+    for operation in (
+        "show_image",
+        "change_image",
+        "delete_image",
+        "list_snapshots",
+        "create_snapshot",
+        "flatten_image",
+    )
+)
+ETAG = {"ETag": "Its version, for If-Match."}
+ACCEPTED = Result(
+    "It goes on for longer: ask there how far it is.",
+    OperationResponse,
+    {"Location": "Path of the operation.", "Retry-After": "Seconds."},
+    tuple(Link(name, {"id": "$response.body#/id"}) for name in ("show_operation", "cancel_operation")),
+)
+FORCE = Permission("images", "force")
+
+
+async def gone() -> EndpointResult:
+    return EndpointResult(204)
+
+
+class ImageEndpoints:
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @endpoint(
+        "GET",
+        "/pools/{pool}/images",
+        Permission("images", "list"),
+        {200: Result("One page, by name.", ImageList, {"Link": "The next page, with rel=next."})},
+        problems=(ProblemKind.NOT_FOUND,),
+    )
+    async def list_images(self, path: PoolPath, query: ImageListQuery) -> EndpointResult:
+        """List the images of a pool, page by page."""
+        place = ImagePlace(path.pool, query.namespace)
+        after = links.read(query.cursor) if query.cursor else ""
+
+        def work(connection: Connection, ioctx: Any) -> list[ImageResponse]:
+            found = directory.page(ioctx, query.prefix, after, query.limit)
+            numbers = {one.header.data_pool for one in found if one.header}
+            pools = {number: image_details.pool_name(connection, number) for number in numbers}
+            running = self._backend.operations.is_running
+            return [
+                ImageResponse.of(one, place.pool, place.namespace, pools.get(one.data_pool), running) for one in found
+            ]
+
+        shown = await self._backend.read("list images", place, work)
+        if len(shown) < query.limit:
+            return EndpointResult(200, ImageList(images=shown, next_cursor=None))
+        following = links.after(shown[-1].name)
+        parameters = query.model_dump(exclude_defaults=True) | {"cursor": following}
+        link = f'<{locations.pool(path.pool)}/images?{urlencode(parameters)}>; rel="next"'
+        return EndpointResult(200, ImageList(images=shown, next_cursor=following), {"Link": link})
+
+    @endpoint(
+        "POST",
+        "/pools/{pool}/images",
+        Permission("images", "create"),
+        {201: Result("It is made.", ImageDetails, {"Location": "Path of the image.", **ETAG}, IMAGE_LINKS)},
+        problems=(ProblemKind.NOT_FOUND, ProblemKind.TAKEN, ProblemKind.NO_SPACE),
+        brief=True,
+    )
+    async def create_image(
+        self, path: PoolPath, query: InNamespace, body: ImageCreate, ask: RequestContext
+    ) -> EndpointResult:
+        """Create an image."""
+        place = ImagePlace(path.pool, query.namespace)
+
+        def work(connection: Connection, _: Any) -> ImageDetailsRead | None:
+            image_details.require_data_pool(connection, body.data_pool)
+            wanted = body.spec(body.name, body.size)
+            ioctx, spec = placement.placed(connection, place.pool, place.namespace, wanted)
+            identifier = editing.create(ioctx, spec)
+            return None if ask.minimal else image_details.made(connection, ioctx, body.name, identifier)
+
+        made = await self._backend.change("create image", place, body.name, work)
+        if made is None:
+            return EndpointResult(201, None, {"Location": locations.image(place, body.name)})
+        return created(self._backend, place, made)
+
+    @endpoint(
+        "GET",
+        "/pools/{pool}/images/{image}",
+        Permission("images", "get"),
+        {200: Result("The image.", ImageDetails, ETAG)},
+        problems=(ProblemKind.NOT_FOUND,),
+    )
+    async def show_image(self, path: ImagePath, query: InNamespace) -> EndpointResult:
+        """Show one image, with watchers, snapshots, parent and metadata."""
+        return await self._shown(ImagePlace(path.pool, query.namespace), path.image)
+
+    @endpoint(
+        "PATCH",
+        "/pools/{pool}/images/{image}",
+        Permission("images", "update"),
+        {200: Result("The image as it is now.", ImageDetails, ETAG), 202: ACCEPTED},
+        problems=CHANGES,
+    )
+    async def change_image(
+        self, path: ImagePath, query: Forced, body: ImageUpdate, ask: RequestContext
+    ) -> EndpointResult:
+        """Resize or rename an image.
+
+        Growing is at once. Making it smaller needs `"shrink": true`, destroys what lies behind the new end, and may
+        take long; then it can't be renamed in the same request.
+        """
+        place = ImagePlace(path.pool, query.namespace)
+        await preconditions.require_force(ask, FORCE, path.pool, force=query.force)
+        guard = preconditions.guard(ask, path.image, force=query.force)
+        size, new = body.size, body.name
+        if size is not None and body.shrink:
+            if new is not None:
+                raise invalid("body/name", "can't be given together with shrink", accepted="two requests")
+            return await self._shrink(ask, place, path.image, guard, size)
+
+        def work(_: Connection, ioctx: Any) -> None:
+            if new is not None:
+                editing.require_free(ioctx, new)
+            if size is not None:
+                editing.grow(ioctx, path.image, size, guard)
+            if new is not None:
+                after_growing = guard if size is None else Guard()
+                editing.rename(ioctx, path.image, new, after_growing)
+
+        await self._backend.change("change image", place, path.image, work)
+        return await self._shown(place, new or path.image)
+
+    @endpoint(
+        "DELETE",
+        "/pools/{pool}/images/{image}",
+        Permission("images", "delete"),
+        {204: Result("It is gone, or in the trash."), 202: ACCEPTED},
+        problems=CHANGES,
+    )
+    async def delete_image(self, path: ImagePath, query: ImageDelete, ask: RequestContext) -> EndpointResult:
+        """Delete an image, at once or by way of the trash.
+
+        An image with watchers, snapshots or clones is kept, and the refusal names them. Removing at once may take long;
+        what is left of an image when that stops half-way lies in the trash, says so, and can only be purged.
+        """
+        if query.delay and not query.trash:
+            raise invalid("query/delay", "is for the trash only", accepted="trash=true, or no delay")
+        place = ImagePlace(path.pool, query.namespace)
+        await preconditions.require_force(ask, FORCE, path.pool, force=query.force)
+        guard = preconditions.guard(ask, path.image, force=query.force)
+        if query.trash:
+            await self._backend.change(
+                "trash image", place, path.image, lambda _, ioctx: trash.throw(ioctx, path.image, guard, query.delay)
+            )
+            return EndpointResult(204)
+
+        def prepare(connection: Connection, ioctx: Any) -> ImageHeader | None:
+            return editing.check_removable(connection, ioctx, path.image, guard)
+
+        def work(
+            connection: Connection, ioctx: Any, found: ImageHeader | None, operation: str, progress: Progress
+        ) -> None:
+            editing.remove(connection, ioctx, path.image, found, progress, operation=operation)
+
+        operation = await self._backend.run_long(ask, "remove", place, path.image, prepare=prepare, work=work)
+        return await answered(operation, ask, gone)
+
+    @endpoint(
+        "POST",
+        "/pools/{pool}/images/{image}/flatten",
+        Permission("images", "update"),
+        {200: Result("The image, a clone no more.", ImageDetails, ETAG), 202: ACCEPTED},
+        problems=CHANGES,
+    )
+    async def flatten_image(self, path: ImagePath, query: InNamespace, ask: RequestContext) -> EndpointResult:
+        """Part a clone from its parent, by copying what they share."""
+        place = ImagePlace(path.pool, query.namespace)
+        guard = preconditions.guard(ask, path.image, force=False, protects_claims=False)
+
+        def work(_: Connection, ioctx: Any, __: ImageHeader, ___: str, progress: Progress) -> None:
+            editing.flatten(ioctx, path.image, progress)
+
+        def prepare(_: Connection, ioctx: Any) -> ImageHeader:
+            return editing.check_clone(ioctx, path.image, guard)
+
+        operation = await self._backend.run_long(ask, "flatten", place, path.image, prepare=prepare, work=work)
+        return await answered(operation, ask, lambda: self._shown(place, path.image))
+
+    async def _shrink(
+        self, ask: RequestContext, place: ImagePlace, name: str, guard: Guard, size: int
+    ) -> EndpointResult:
+        def prepare(connection: Connection, ioctx: Any) -> ImageHeader:
+            return editing.check_shrinkable(connection, ioctx, name, size, guard)
+
+        def work(_: Connection, ioctx: Any, found: ImageHeader, operation: str, progress: Progress) -> None:
+            editing.shrink(ioctx, name, found, size, progress, operation=operation)
+
+        operation = await self._backend.run_long(ask, "shrink", place, name, prepare=prepare, work=work)
+        return await answered(operation, ask, lambda: self._shown(place, name))
+
+    async def _shown(self, place: ImagePlace, name: str) -> EndpointResult:
+        found = await self._backend.read("show image", place, lambda c, ioctx: image_details.show(c, ioctx, name))
+        return EndpointResult(200, shown(self._backend, place, found), preconditions.etag(found.header.version))
+
+
+def shown(backend: Backend, place: ImagePlace, found: ImageDetailsRead) -> ImageDetails:
+    return ImageDetails.model_validate(
+        fields(found.entry, place.pool, place.namespace, found.data_pool, running=backend.operations.is_running)
+        | {
+            "watchers": list(found.watchers),
+            "snapshots": [SnapshotResponse.of(snapshot) for snapshot in found.snapshots],
+            "other_snapshots": [OtherSnapshotResponse.of(snapshot) for snapshot in found.other_snapshots],
+            "parent": found.parent,
+            "metadata": dict(found.header.metadata),
+        }
+    )
+
+
+def created(backend: Backend, place: ImagePlace, made: ImageDetailsRead) -> EndpointResult:
+    location = locations.image(place, made.entry.name)
+    return EndpointResult(
+        201, shown(backend, place, made), {"Location": location, **preconditions.etag(made.header.version)}
+    )

@@ -1,0 +1,88 @@
+"""Operations: looked at, cancelled."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from provisioner.api import operations
+from provisioner.api.authorization import Permission, forbidden
+from provisioner.api.backend import Backend, ImagePlace
+from provisioner.api.endpoint import EndpointResult, RequestContext, Result, endpoint
+from provisioner.api.problem import ProblemError, ProblemKind
+from provisioner.api.recall import recall
+from provisioner.api.schemas.fields import RequestModel
+from provisioner.api.schemas.responses import OperationList, OperationResponse
+
+_SEE = Permission("images", "get")
+_CANCEL = Permission("images", "update")
+
+
+class OperationPath(RequestModel):
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,2000}$", description="Its identifier, from the 202.")]
+
+
+class OperationEndpoints:
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @endpoint("GET", "/operations", None, {200: Result("The newest first.", OperationList)})
+    async def list_operations(self, ask: RequestContext) -> EndpointResult:
+        """List the operations of the last hour that this process has run, in pools that you may see."""
+        known = self._backend.operations.all()
+        pools = {operation.target.pool for operation in known}
+        visible = {pool for pool in pools if await ask.may(_SEE, pool)}
+        return EndpointResult(
+            200, OperationList(operations=[one.shown() for one in known if one.target.pool in visible])
+        )
+
+    @endpoint(
+        "GET",
+        "/operations/{id}",
+        None,
+        {200: Result("How far it is, or how it ended.", OperationResponse)},
+        problems=(ProblemKind.NOT_FOUND,),
+    )
+    async def show_operation(self, path: OperationPath, ask: RequestContext) -> EndpointResult:
+        """Show one operation.
+
+        Of one that a process began which has ended since, the image itself tells: `interrupted` when it was not done.
+        """
+        known = self._backend.operations.get(path.id)
+        if known is not None:
+            await _require(ask, _SEE, known.target.pool)
+            return EndpointResult(200, known.shown())
+        read = operations.read_identifier(path.id)
+        if read is None:
+            raise ProblemError(ProblemKind.NOT_FOUND, f"there is no operation {path.id[:40]}")
+        target, started = read
+        await _require(ask, _SEE, target.pool)
+        place = ImagePlace(target.pool, target.namespace)
+        found = await self._backend.read("recall", place, lambda _, ioctx: recall(ioctx, target, path.id, started))
+        return EndpointResult(200, found)
+
+    @endpoint(
+        "DELETE",
+        "/operations/{id}",
+        None,
+        {202: Result("It will stop soon; ask again.", OperationResponse)},
+        problems=(ProblemKind.NOT_FOUND, ProblemKind.IN_USE),
+    )
+    async def cancel_operation(self, path: OperationPath, ask: RequestContext) -> EndpointResult:
+        """Cancel an operation, where librbd can: remove, purge, flatten.
+
+        What is left when a removal is stopped lies in the trash, and says so.
+        """
+        known = self._backend.operations.get(path.id)
+        if known is None:
+            raise ProblemError(ProblemKind.NOT_FOUND, f"this process runs no operation {path.id[:40]}")
+        await _require(ask, _CANCEL, known.target.pool)
+        if not known.cancellable:
+            why = "it has ended" if known.finished else f"librbd can't stop a {known.target.kind}"
+            raise ProblemError(ProblemKind.IN_USE, f"operation {path.id[:40]} can't be cancelled: {why}")
+        known.cancelled = True
+        return EndpointResult(202, known.shown())
+
+
+async def _require(ask: RequestContext, right: Permission, pool: str) -> None:
+    if not await ask.may(right, pool):
+        raise forbidden(ask.user, right, pool)

@@ -1,0 +1,159 @@
+"""Pools: made, shown, limited, deleted."""
+
+from provisioner.api import locations, preconditions
+from provisioner.api.authorization import Permission
+from provisioner.api.backend import Backend, ImagePlace
+from provisioner.api.endpoint import CHANGES, EndpointResult, Link, RequestContext, Result, endpoint
+from provisioner.api.problem import ProblemError, ProblemKind, invalid
+from provisioner.api.schemas.common import PoolPath
+from provisioner.api.schemas.pools import NamespaceList, PoolCreate, PoolDelete, PoolList, PoolResponse, PoolUpdate
+from provisioner.ceph import pool_admin, pool_survey
+from provisioner.ceph.connection import Connection
+from provisioner.ceph.pool_admin import PoolInfo, PoolSpec
+from provisioner.ceph.pool_contents import PoolContents
+
+_ETAG = {"ETag": "Its version, for If-Match."}
+_LINKS = tuple(
+    Link(operation, {"pool": "$response.body#/name"})
+    for operation in ("show_pool", "change_pool", "delete_pool", "list_images", "create_image", "list_trash")
+)
+_FORCE = Permission("pools", "force")
+_LOST = "Sutler-Lost"
+_LONGEST_LOST = 2000
+
+
+class PoolEndpoints:
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @endpoint("GET", "/pools", Permission("pools", "list"), {200: Result("All pools, by name.", PoolList)})
+    async def list_pools(self) -> EndpointResult:
+        """List the pools."""
+        found = await self._backend.cluster.run("list pools", pool_admin.listing)
+        return EndpointResult(200, PoolList(pools=[PoolResponse.of(pool) for pool in found]))
+
+    @endpoint(
+        "POST",
+        "/pools",
+        Permission("pools", "create"),
+        {
+            201: Result(
+                "It is made and ready for images.", PoolResponse, {"Location": "Path of the pool.", **_ETAG}, _LINKS
+            )
+        },
+        problems=(ProblemKind.TAKEN, ProblemKind.NO_SPACE),
+    )
+    async def create_pool(self, body: PoolCreate) -> EndpointResult:
+        """Make a replicated pool, initialised for RBD images."""
+        spec = PoolSpec(
+            name=body.name,
+            pg_num=body.pg_num,
+            replicas=body.replicas,
+            autoscale=body.autoscale,
+            quota_bytes=body.quota.bytes,
+            quota_objects=body.quota.objects,
+        )
+
+        def work(connection: Connection) -> PoolInfo:
+            pool_admin.create(connection, spec)
+            return pool_admin.show(connection, body.name)
+
+        made = await self._backend.pool_change("create pool", body.name, work)
+        return EndpointResult(201, PoolResponse.of(made), {"Location": locations.pool(made.name), **_etag(made)})
+
+    @endpoint(
+        "GET",
+        "/pools/{pool}",
+        Permission("pools", "get"),
+        {200: Result("The pool.", PoolResponse, _ETAG)},
+        problems=(ProblemKind.NOT_FOUND,),
+    )
+    async def show_pool(self, path: PoolPath) -> EndpointResult:
+        """Show one pool."""
+        found = await self._backend.cluster.run("show pool", lambda connection: pool_admin.show(connection, path.pool))
+        return EndpointResult(200, PoolResponse.of(found), _etag(found))
+
+    @endpoint(
+        "GET",
+        "/pools/{pool}/namespaces",
+        Permission("images", "list"),
+        {200: Result("All of them, by name.", NamespaceList)},
+        problems=(ProblemKind.NOT_FOUND,),
+    )
+    async def list_namespaces(self, path: PoolPath) -> EndpointResult:
+        """List the RADOS namespaces for images in a pool."""
+        place = ImagePlace(path.pool)
+        found = await self._backend.read("list namespaces", place, lambda c, _: pool_admin.namespaces(c, path.pool))
+        return EndpointResult(200, NamespaceList(namespaces=found))
+
+    @endpoint(
+        "PATCH",
+        "/pools/{pool}",
+        Permission("pools", "update"),
+        {200: Result("The pool as it is now.", PoolResponse, _ETAG)},
+        problems=(ProblemKind.NOT_FOUND, ProblemKind.CHANGED, ProblemKind.BUSY),
+    )
+    async def change_pool(self, path: PoolPath, body: PoolUpdate, ask: RequestContext) -> EndpointResult:
+        """Change a pool's quota."""
+
+        def work(connection: Connection) -> PoolInfo:
+            before = pool_admin.show(connection, path.pool)
+            preconditions.refuse_if_changed(ask, f"pool {path.pool}", _version(before))
+            pool_admin.set_quota(connection, path.pool, body.quota.bytes, body.quota.objects)
+            return pool_admin.show(connection, path.pool)
+
+        found = await self._backend.pool_change("change pool", path.pool, work)
+        return EndpointResult(200, PoolResponse.of(found), _etag(found))
+
+    @endpoint(
+        "DELETE",
+        "/pools/{pool}",
+        Permission("pools", "delete"),
+        {204: Result("It is gone, with all that was in it.", None, {_LOST: "By force: what was in it, in words."})},
+        problems=CHANGES,
+    )
+    async def delete_pool(self, path: PoolPath, query: PoolDelete, ask: RequestContext) -> EndpointResult:
+        """Delete a pool.
+
+        Its name has to be given twice. A pool is kept unless it is proven that nothing is in it and nothing depends on
+        it: images of both formats, in every RADOS namespace and in the trash; data and parents of images of other
+        pools; groups, journals, snapshots of the pool; objects of other applications; what names it in Ceph. The
+        refusal says what is there, or what could not be looked at.
+        """
+        if query.confirm != path.pool:
+            raise invalid("query/confirm", f"is {query.confirm}, not {path.pool}", accepted=f"confirm={path.pool}")
+        await preconditions.require_force(ask, _FORCE, path.pool, force=query.force)
+        seconds = self._backend.cluster.settings.timeout
+
+        def work(connection: Connection) -> PoolContents:
+            preconditions.refuse_if_changed(ask, f"pool {path.pool}", _version(pool_admin.show(connection, path.pool)))
+            if query.force:
+                inside = pool_survey.look(connection, path.pool, seconds=seconds, certain=False)
+            else:
+                inside = pool_survey.look(connection, path.pool, seconds=2 * seconds)
+                if not inside.proven_empty:
+                    raise _refused(inside)
+            pool_admin.delete(connection, path.pool)
+            return inside
+
+        inside = await self._backend.pool_change("delete pool", path.pool, work)
+        if inside.proven_empty:
+            return EndpointResult(204)
+        lost = inside.text()
+        # What a header can carry.
+        shown = lost.encode("ascii", "backslashreplace").decode()[:_LONGEST_LOST]
+        return EndpointResult(204, None, {_LOST: shown}, note=f"by force: {lost}")
+
+
+def _refused(inside: PoolContents) -> ProblemError:
+    return ProblemError(ProblemKind.IN_USE, inside.refusal(), images=tuple(inside.images))
+
+
+def _version(pool: PoolInfo) -> str:
+    return preconditions.digest(
+        pool.id, pool.name, pool.replicas, pool.pg_num, pool.autoscale, pool.quota_bytes, pool.quota_objects
+    )
+
+
+def _etag(pool: PoolInfo) -> dict[str, str]:
+    return preconditions.etag(_version(pool))

@@ -1,0 +1,187 @@
+"""Snapshots: listed, made, protected, rolled back to, cloned, deleted."""
+
+from typing import Any
+
+from provisioner.api import locations, preconditions
+from provisioner.api.authorization import Permission
+from provisioner.api.backend import Backend, ImagePlace, answered
+from provisioner.api.endpoint import CHANGES, EndpointResult, Link, RequestContext, Result, endpoint
+from provisioner.api.endpoints.images import ACCEPTED, ETAG, FORCE, created, shown
+from provisioner.api.problem import ProblemError, ProblemKind
+from provisioner.api.schemas.common import Forced, ImagePath, InNamespace, SnapshotPath
+from provisioner.api.schemas.images import CloneCreate, SnapshotCreate, SnapshotUpdate
+from provisioner.api.schemas.responses import ImageDetails, SnapshotList, SnapshotResponse
+from provisioner.ceph import image_details, snapshots
+from provisioner.ceph.connection import Connection
+from provisioner.ceph.image_details import ImageDetailsRead
+from provisioner.ceph.image_header import ImageHeader
+from provisioner.ceph.removal_progress import Progress
+
+_PARAMETERS = {
+    "pool": "$request.path.pool",
+    "image": "$request.path.image",
+    "snapshot": "$response.body#/name",
+}
+_LINKS = tuple(
+    Link(operation, _PARAMETERS)
+    for operation in ("show_snapshot", "change_snapshot", "delete_snapshot", "rollback_image", "clone_snapshot")
+)
+
+
+class SnapshotEndpoints:
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @endpoint(
+        "GET",
+        "/pools/{pool}/images/{image}/snapshots",
+        Permission("images", "get"),
+        {200: Result("All of them, the oldest first.", SnapshotList)},
+        problems=(ProblemKind.NOT_FOUND,),
+    )
+    async def list_snapshots(self, path: ImagePath, query: InNamespace) -> EndpointResult:
+        """List the snapshots of an image."""
+        place = ImagePlace(path.pool, query.namespace)
+        found = await self._backend.read("list snapshots", place, lambda _, ioctx: snapshots.listing(ioctx, path.image))
+        return EndpointResult(200, SnapshotList(snapshots=[SnapshotResponse.of(one) for one in found]))
+
+    @endpoint(
+        "POST",
+        "/pools/{pool}/images/{image}/snapshots",
+        Permission("images", "update"),
+        {201: Result("It is made.", SnapshotResponse, {"Location": "Path of the snapshot."}, _LINKS)},
+        problems=(*CHANGES, ProblemKind.TAKEN),
+    )
+    async def create_snapshot(
+        self, path: ImagePath, query: InNamespace, body: SnapshotCreate, ask: RequestContext
+    ) -> EndpointResult:
+        """Make a snapshot of an image, of a claim's as well."""
+        place = ImagePlace(path.pool, query.namespace)
+        guard = preconditions.guard(ask, path.image, force=False, protects_claims=False)
+
+        def work(_: Connection, ioctx: Any) -> SnapshotResponse:
+            snapshots.create(ioctx, path.image, body.name, guard)
+            return SnapshotResponse.of(snapshots.require(ioctx, path.image, body.name))
+
+        made = await self._backend.change("create snapshot", place, path.image, work)
+        return EndpointResult(201, made, {"Location": locations.image(place, path.image, "snapshots", body.name)})
+
+    @endpoint(
+        "GET",
+        "/pools/{pool}/images/{image}/snapshots/{snapshot}",
+        Permission("images", "get"),
+        {200: Result("The snapshot.", SnapshotResponse)},
+        problems=(ProblemKind.NOT_FOUND,),
+    )
+    async def show_snapshot(self, path: SnapshotPath, query: InNamespace) -> EndpointResult:
+        """Show one snapshot, with its clones."""
+        place = ImagePlace(path.pool, query.namespace)
+
+        def work(_: Connection, ioctx: Any) -> SnapshotResponse:
+            return SnapshotResponse.of(snapshots.require(ioctx, path.image, path.snapshot))
+
+        return EndpointResult(200, await self._backend.read("show snapshot", place, work))
+
+    @endpoint(
+        "PATCH",
+        "/pools/{pool}/images/{image}/snapshots/{snapshot}",
+        Permission("images", "update"),
+        {200: Result("The snapshot as it is now.", SnapshotResponse)},
+        problems=CHANGES,
+    )
+    async def change_snapshot(
+        self, path: SnapshotPath, query: InNamespace, body: SnapshotUpdate, ask: RequestContext
+    ) -> EndpointResult:
+        """Protect a snapshot, or protect it no longer."""
+        place = ImagePlace(path.pool, query.namespace)
+        guard = preconditions.guard(ask, path.image, force=False, protects_claims=False)
+
+        def work(_: Connection, ioctx: Any) -> SnapshotResponse:
+            snapshots.protect(ioctx, path.image, path.snapshot, guard, protected=body.protected)
+            return SnapshotResponse.of(snapshots.require(ioctx, path.image, path.snapshot))
+
+        return EndpointResult(200, await self._backend.change("change snapshot", place, path.image, work))
+
+    @endpoint(
+        "DELETE",
+        "/pools/{pool}/images/{image}/snapshots/{snapshot}",
+        Permission("images", "delete"),
+        {204: Result("It is gone.")},
+        problems=CHANGES,
+    )
+    async def delete_snapshot(self, path: SnapshotPath, query: InNamespace, ask: RequestContext) -> EndpointResult:
+        """Delete a snapshot. One that is protected or has clones is kept."""
+        place = ImagePlace(path.pool, query.namespace)
+        guard = preconditions.guard(ask, path.image, force=False, protects_claims=False)
+
+        def work(_: Connection, ioctx: Any) -> None:
+            snapshots.delete(ioctx, path.image, path.snapshot, guard)
+
+        await self._backend.change("delete snapshot", place, path.image, work)
+        return EndpointResult(204)
+
+    @endpoint(
+        "POST",
+        "/pools/{pool}/images/{image}/snapshots/{snapshot}/rollback",
+        Permission("images", "update"),
+        {200: Result("The image is what it was.", ImageDetails, ETAG), 202: ACCEPTED},
+        problems=CHANGES,
+    )
+    async def rollback_image(self, path: SnapshotPath, query: Forced, ask: RequestContext) -> EndpointResult:
+        """Roll an image back to a snapshot.
+
+        What was written since is lost. Stopped half-way it leaves an image that is neither the old nor the new, which
+        says so and wants to be rolled back again.
+        """
+        place = ImagePlace(path.pool, query.namespace)
+        await preconditions.require_force(ask, FORCE, path.pool, force=query.force)
+        guard = preconditions.guard(ask, path.image, force=query.force)
+
+        def prepare(connection: Connection, ioctx: Any) -> ImageHeader:
+            return snapshots.check_rollback(connection, ioctx, path.image, path.snapshot, guard)
+
+        def work(_: Connection, ioctx: Any, found: ImageHeader, operation: str, __: Progress) -> None:
+            snapshots.rollback(ioctx, path.image, found, path.snapshot, operation)
+
+        async def finished() -> EndpointResult:
+            found = await self._backend.read(
+                "show image", place, lambda c, ioctx: image_details.show(c, ioctx, path.image)
+            )
+            return EndpointResult(200, shown(self._backend, place, found), preconditions.etag(found.header.version))
+
+        operation = await self._backend.run_long(ask, "rollback", place, path.image, prepare=prepare, work=work)
+        return await answered(operation, ask, finished)
+
+    @endpoint(
+        "POST",
+        "/pools/{pool}/images/{image}/snapshots/{snapshot}/clone",
+        Permission("images", "create"),
+        {201: Result("The clone is made.", ImageDetails, {"Location": "Path of the clone.", **ETAG})},
+        problems=(*CHANGES, ProblemKind.TAKEN),
+    )
+    async def clone_snapshot(
+        self, path: SnapshotPath, query: InNamespace, body: CloneCreate, ask: RequestContext
+    ) -> EndpointResult:
+        """Clone a snapshot. It gets protected where this Ceph's clones need that."""
+        parent = ImagePlace(path.pool, query.namespace)
+        child = _child(parent, body)
+        if child.pool != parent.pool and not await ask.may(Permission("images", "create"), child.pool):
+            raise ProblemError(
+                ProblemKind.FORBIDDEN, f"{ask.user.name} has no right to create images in pool {child.pool}"
+            )
+        guard = preconditions.guard(ask, path.image, force=False, protects_claims=False)
+
+        def work(connection: Connection, ioctx: Any) -> ImageDetailsRead:
+            image_details.require_data_pool(connection, body.data_pool)
+            target = image_details.require_place(connection, child.pool, child.namespace)
+            spec = body.spec(body.name, 0)
+            snapshots.clone(ioctx, path.image, path.snapshot, target, spec, guard=guard)
+            return image_details.show(connection, target, body.name)
+
+        return created(self._backend, child, await self._backend.change("clone snapshot", parent, path.image, work))
+
+
+def _child(parent: ImagePlace, body: CloneCreate) -> ImagePlace:
+    pool = body.pool or parent.pool
+    inherited = parent.namespace if pool == parent.pool else ""
+    return ImagePlace(pool, inherited if body.namespace is None else body.namespace)

@@ -1,0 +1,83 @@
+"""The trash of a pool: listed, restored from, purged."""
+
+from typing import Any
+
+from provisioner.api import links, locations, preconditions
+from provisioner.api.authorization import Permission
+from provisioner.api.backend import Backend, ImagePlace, answered
+from provisioner.api.endpoint import EndpointResult, RequestContext, Result, endpoint
+from provisioner.api.endpoints.images import ACCEPTED, ETAG, FORCE, gone, shown
+from provisioner.api.problem import ProblemKind
+from provisioner.api.schemas.common import InNamespace, Paged, PoolPath, TrashPath
+from provisioner.api.schemas.images import TrashPurge, TrashRestore
+from provisioner.api.schemas.responses import ImageDetails, TrashEntryResponse, TrashList
+from provisioner.ceph import image_details, trash
+from provisioner.ceph.connection import Connection
+from provisioner.ceph.image_details import ImageDetailsRead
+from provisioner.ceph.removal_progress import Progress
+from provisioner.ceph.trash import TrashEntry
+
+
+class TrashEndpoints:
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @endpoint(
+        "GET",
+        "/pools/{pool}/trash",
+        Permission("images", "list"),
+        {200: Result("One page, by identifier.", TrashList)},
+        problems=(ProblemKind.NOT_FOUND,),
+    )
+    async def list_trash(self, path: PoolPath, query: Paged) -> EndpointResult:
+        """List what is in the trash of a pool, page by page."""
+        place = ImagePlace(path.pool, query.namespace)
+        after = links.read(query.cursor) if query.cursor else ""
+
+        def work(_: Connection, ioctx: Any) -> list[TrashEntry]:
+            return trash.listing(ioctx, after, query.limit)
+
+        found = await self._backend.read("list trash", place, work)
+        following = links.after(found[-1].id) if len(found) == query.limit else None
+        running = self._backend.operations.is_running
+        entries = [TrashEntryResponse.of(one, running) for one in found]
+        return EndpointResult(200, TrashList(entries=entries, next_cursor=following))
+
+    @endpoint(
+        "POST",
+        "/pools/{pool}/trash/{id}/restore",
+        Permission("images", "create"),
+        {200: Result("The image is back.", ImageDetails, {"Location": "Path of the image.", **ETAG})},
+        problems=(ProblemKind.NOT_FOUND, ProblemKind.TAKEN, ProblemKind.NO_SPACE),
+    )
+    async def restore_image(self, path: TrashPath, query: InNamespace, body: TrashRestore) -> EndpointResult:
+        """Take an image out of the trash."""
+        place = ImagePlace(path.pool, query.namespace)
+
+        def work(connection: Connection, ioctx: Any) -> ImageDetailsRead:
+            return image_details.show(connection, ioctx, trash.restore(ioctx, path.id, body.name))
+
+        found = await self._backend.change("restore image", place, path.id, work)
+        headers = {"Location": locations.image(place, found.entry.name), **preconditions.etag(found.header.version)}
+        return EndpointResult(200, shown(self._backend, place, found), headers)
+
+    @endpoint(
+        "DELETE",
+        "/pools/{pool}/trash/{id}",
+        Permission("images", "delete"),
+        {204: Result("It is gone for ever."), 202: ACCEPTED},
+        problems=(ProblemKind.NOT_FOUND, ProblemKind.IN_USE, ProblemKind.NO_SPACE),
+    )
+    async def purge_image(self, path: TrashPath, query: TrashPurge, ask: RequestContext) -> EndpointResult:
+        """Remove an image from the trash, with its data. Before its time is up only by force."""
+        place = ImagePlace(path.pool, query.namespace)
+        await preconditions.require_force(ask, FORCE, path.pool, force=query.force)
+
+        def prepare(connection: Connection, ioctx: Any) -> TrashEntry:
+            return trash.check_purgeable(connection, ioctx, path.id, force=query.force)
+
+        def work(connection: Connection, ioctx: Any, entry: TrashEntry, operation: str, progress: Progress) -> None:
+            trash.purge(connection, ioctx, entry, progress, operation)
+
+        operation = await self._backend.run_long(ask, "purge", place, path.id, prepare=prepare, work=work)
+        return await answered(operation, ask, gone)

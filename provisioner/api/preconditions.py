@@ -1,0 +1,52 @@
+"""What has to be true of an image right before it is changed."""
+
+import hashlib
+
+from provisioner.api.authorization import Permission
+from provisioner.api.endpoint import RequestContext
+from provisioner.api.problem import ProblemError, ProblemKind
+from provisioner.api.schemas.responses import claim_of
+from provisioner.ceph.editing import Guard
+from provisioner.ceph.image_header import ImageHeader
+
+
+async def require_force(ask: RequestContext, resource: Permission, pool: str, *, force: bool) -> None:
+    """Forcing is a right of its own."""
+    if force and not await ask.may(resource, pool):
+        raise ProblemError(
+            ProblemKind.FORBIDDEN,
+            f"{ask.user.name} has no right to {resource} in pool {pool}: ask without force, or an admin",
+        )
+
+
+def guard(ask: RequestContext, name: str, *, force: bool, protects_claims: bool = True) -> Guard:
+    """Holds against If-Match, and against taking a claim its image."""
+
+    def check(found: ImageHeader) -> None:
+        refuse_if_changed(ask, name, found.version)
+        claim = claim_of(found)
+        if protects_claims and claim is not None and not force:
+            raise ProblemError(
+                ProblemKind.CLAIMED,
+                f"image {name} belongs to claim {claim.namespace}/{claim.name} (volume {claim.volume}): change or "
+                "delete the claim, or use force=true, which needs the right to force images.sutler.dev",
+            )
+
+    return Guard(check)
+
+
+def refuse_if_changed(ask: RequestContext, name: str, version: str) -> None:
+    if ask.if_match is not None and version not in ask.if_match:
+        raise ProblemError(
+            ProblemKind.CHANGED,
+            f"{name} is not any more what you have seen: its version is {version} now; look again",
+            headers={"ETag": f'"{version}"'},
+        )
+
+
+def etag(version: str | None) -> dict[str, str]:
+    return {} if version is None else {"ETag": f'"{version}"'}
+
+
+def digest(*parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()

@@ -1,0 +1,95 @@
+"""Tokens from a file, for a service outside any Kubernetes cluster.
+
+One line for each: ``token,user,role``; role is viewer, editor or admin. Empty lines and lines that begin with ``#`` are
+skipped. The file is read again when it has changed; one that can't be read leaves the tokens as they were.
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from provisioner.api.authorization import ROLES, Permission, Role, User
+from sutler import log
+from sutler.errors import SutlerError
+
+_log = log.get(__name__)
+_LOOK = 1.0
+"""Seconds between two looks at the file."""
+_SHORTEST = 16
+"""Characters of a token: a shorter one is guessed."""
+
+
+class TokenFileError(SutlerError):
+    """The file can't be used. Never quotes a token."""
+
+
+class TokenFile:
+    def __init__(self, path: Path) -> None:
+        """Raises TokenFileError: a service that lets nobody in is not worth starting."""
+        self._path = path
+        self._look_again = 0.0
+        self._stamp = self._read_stamp()
+        self._users = parse(_text(path), path.name)
+
+    async def who(self, token: str) -> User | None:
+        self._refresh()
+        return self._users.get(_digest(token))
+
+    async def may(self, user: User, right: Permission, pool: str | None) -> bool:  # noqa: ARG002 - roles are for all pools
+        return user.role is not None and right.verb in ROLES[user.role][right.resource]
+
+    def _read_stamp(self) -> tuple[int, int]:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return (0, 0)
+        return (status.st_mtime_ns, status.st_ino)
+
+    def _refresh(self) -> None:
+        now = time.monotonic()
+        if now < self._look_again:
+            return
+        self._look_again = now + _LOOK
+        stamp = self._read_stamp()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._users = parse(_text(self._path), self._path.name)
+            _log.info("token file read", users=len(self._users))
+        except TokenFileError as error:
+            _log.warning("token file not usable, the tokens stay as they were", reason=str(error))
+
+
+def parse(text: str, name: str) -> Mapping[bytes, User]:
+    """Users by the digests of their tokens: a look-up by digest takes no longer for a token that is nearly right."""
+    users = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        parts = [part.strip() for part in line.split(",")]
+        if len(parts) != 3 or not parts[1]:  # noqa: PLR2004 - token,user,role
+            raise TokenFileError(f"{name} line {number} is not token,user,role")
+        token, user, role = parts
+        if role not in set(Role):
+            raise TokenFileError(f"{name} line {number}: role {role!r} is not viewer, editor or admin")
+        if len(token) < _SHORTEST:
+            raise TokenFileError(f"{name} line {number}: the token is shorter than {_SHORTEST} characters")
+        users[_digest(token)] = User(user, role=Role(role))
+    if not users:
+        raise TokenFileError(f"{name} has no token in it: write lines of token,user,role")
+    return users
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenFileError(
+            f"token file {path} can't be read: {getattr(error, 'strerror', None) or 'not text'}"
+        ) from error
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="replace")).digest()

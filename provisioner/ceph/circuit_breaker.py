@@ -1,0 +1,51 @@
+"""Remembering that a cluster or a pool does not answer, so that only one caller at a time waits to find out again.
+
+Without it every claim of a pool that is down would hold a worker for a whole time-out, and the claims of all the others
+would wait behind them.
+"""
+
+import time
+from collections.abc import Callable
+
+from provisioner.ceph.errors import CephUnavailable
+
+
+class CircuitBreaker:
+    def __init__(
+        self,
+        what: str,
+        *,
+        probe: float,
+        first: float = 1.0,
+        most: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """All in seconds; `first` and `most` bound the pause before somebody asks again, `probe` the asking."""
+        self._what = what
+        self._probe = probe
+        self._first, self._most = first, most
+        self._clock = clock
+        self._pause = 0.0
+        self._until = 0.0
+        self._reason = ""
+
+    def look(self) -> None:
+        """Raises Unavailable while it is known not to answer."""
+        left = self._until - self._clock()
+        if self._pause and left > 0:
+            retry_after = min(left, self._most) + 0.1
+            raise CephUnavailable(f"{self._what} does not answer: {self._reason}", retry_after=retry_after)
+
+    def ask(self) -> None:
+        """As `look`, for one that is about to find out: the first one after the pause is let through, alone."""
+        self.look()
+        if self._pause:
+            self._until = self._clock() + self._probe
+
+    def answered(self) -> None:
+        self._pause = 0.0
+
+    def failed(self, reason: str) -> None:
+        self._reason = reason
+        self._pause = min(self._pause * 2 or self._first, self._most)
+        self._until = self._clock() + self._pause

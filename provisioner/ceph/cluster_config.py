@@ -1,0 +1,106 @@
+"""Which Ceph cluster a clusterID means, and how to get in: from mounted files, in the forms that ceph-csi uses.
+
+- the default: a ceph.conf and a user, for a single cluster;
+- a folder with one folder per clusterID, each a mounted Secret: `userID` and `userKey` as in ceph-csi's Secrets, and
+  `ceph.conf`, unless
+- ceph-csi's `config.json` names the monitors: ``[{"clusterID": "...", "monitors": ["..."]}]``.
+
+Files change when Secrets are rotated: they are read again before they are used, at most every few seconds.
+"""
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from provisioner.ceph.cluster import CephCluster
+from provisioner.ceph.connection import ClusterSettings
+from provisioner.ceph.errors import InvalidArgument
+
+FRESH = 5.0
+"""Seconds for which what was read is taken for true."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSources:
+    default: ClusterSettings
+    folder: Path | None = None
+    config_json: Path | None = None
+
+
+class CephClusters:
+    def __init__(self, sources: ClusterSources) -> None:
+        self._sources = sources
+        self._known: dict[str, tuple[float, CephCluster]] = {}
+
+    def get(self, cluster_id: str) -> CephCluster:
+        """The cluster, connected or not. Raises BadRequest for one that nobody has told us of."""
+        read_at, cluster = self._known.get(cluster_id, (0.0, None))
+        now = time.monotonic()
+        if cluster is None or now - read_at > FRESH:
+            settings = read_settings(self._sources, cluster_id)
+            if cluster is None or cluster.settings != settings:
+                cluster = CephCluster(settings)
+            self._known[cluster_id] = (now, cluster)
+        return cluster
+
+    def key_problem(self) -> str | None:
+        """For a readiness check: of all clusters that were asked for."""
+        return "; ".join(filter(None, (cluster.key_problem for _, cluster in self._known.values()))) or None
+
+    async def settle(self, seconds: float) -> bool:
+        """Waits until no call runs any more; False when some still do after `seconds`."""
+        return all([await cluster.settle(seconds) for _, cluster in self._known.values()])
+
+
+def read_settings(sources: ClusterSources, cluster_id: str) -> ClusterSettings:
+    monitors = _monitors(sources.config_json)
+    folders = _folders(sources.folder)
+    if not cluster_id or not (monitors or folders):
+        # One cluster only: its clusterID is what ceph-csi calls it, and nothing that we could look up.
+        return sources.default
+    if cluster_id not in monitors and cluster_id not in folders:
+        known = ", ".join(sorted({*monitors, *folders}))
+        raise InvalidArgument(f"clusterID {cluster_id} is not configured: known are {known}")
+    settings = replace(sources.default, name=cluster_id, monitors=monitors.get(cluster_id, ()))
+    folder = folders.get(cluster_id)
+    if folder is None:
+        return settings
+    conf = folder / "ceph.conf"
+    return replace(
+        settings,
+        conf=str(conf) if conf.exists() else settings.conf,
+        monitors=() if conf.exists() else settings.monitors,
+        user=_text(folder / "userID") or settings.user,
+        key=_text(folder / "userKey") or settings.key,
+    )
+
+
+def _monitors(path: Path | None) -> dict[str, tuple[str, ...]]:
+    if path is None:
+        return {}
+    try:
+        entries = json.loads(path.read_text())
+        return {entry["clusterID"]: tuple(entry["monitors"]) for entry in entries}
+    except FileNotFoundError:
+        raise InvalidArgument(f"ceph-csi's configuration {path} does not exist") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidArgument(
+            f'{path} is not ceph-csi\'s config.json ([{{"clusterID", "monitors"}}, ...]): {error}'
+        ) from error
+
+
+def _folders(path: Path | None) -> dict[str, Path]:
+    if path is None:
+        return {}
+    if not path.is_dir():
+        raise InvalidArgument(f"the folder of Ceph clusters {path} does not exist")
+    # Names with dots are how Kubernetes keeps the versions of a mounted volume.
+    return {entry.name: entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text().strip() or None
+    except FileNotFoundError:
+        return None

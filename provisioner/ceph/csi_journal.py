@@ -1,0 +1,107 @@
+"""ceph-csi's own bookkeeping of volumes, so that its controller takes our images for its own.
+
+Two things in the pool: an object per volume, whose omap says which PersistentVolume and which image it is, and a key
+per PersistentVolume in one common object that leads back to the volume. Ours have the claim's UID where ceph-csi draws
+lots, so doing it again does the same again. The key is written first and removed last: what is left half-way can be
+found by it, while the objects of a pool can't be gone through.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from provisioner.ceph import directory
+from provisioner.ceph.bindings import rados
+from provisioner.ceph.errors import ImageTaken, translated
+from provisioner.ceph.model import JournalEntry
+from provisioner.ceph.where import place
+
+_VOLUMES = "csi.volumes.default"
+_PREFIX = "csi.volume."
+_AT_ONCE = 1000
+"""Keys asked for at a time."""
+_NAME, _IMAGE, _IMAGE_ID, _OWNER = "csi.volname", "csi.imagename", "csi.imageid", "csi.volume.owner"
+
+
+def reserve(ioctx: Any, entry: JournalEntry, image_id: str | None) -> bool:
+    """Before the image is made, with the id that it will have, if that is known; False if there is an entry already."""
+    keys = {_NAME: entry.volume, _IMAGE: entry.image, _OWNER: entry.owner}
+    if image_id is not None:
+        keys[_IMAGE_ID] = image_id
+    fresh = True
+    with translated("writing ceph-csi's journal for", entry.image):
+        _write(ioctx, _VOLUMES, {_PREFIX + entry.volume: entry.uuid})
+        try:
+            with rados.WriteOpCtx() as operation:
+                operation.new(rados.LIBRADOS_CREATE_EXCLUSIVE)
+                _set(ioctx, operation, keys)
+                ioctx.operate_write_op(operation, _PREFIX + entry.uuid)
+        except rados.ObjectExists:
+            if (others := _values(ioctx, entry, _NAME)) != [entry.volume]:
+                _remove_key(ioctx, entry)
+                whose = others[0] if others else "nobody"
+                raise ImageTaken(f"ceph-csi's journal has {entry.uuid} for {whose}, not {entry.volume}") from None
+            fresh = False
+    return fresh
+
+
+def complete(ioctx: Any, entry: JournalEntry, image_id: str) -> None:
+    """When the image is there, and its id was not known before."""
+    with translated("writing ceph-csi's journal for", entry.image):
+        _write(ioctx, _PREFIX + entry.uuid, {_IMAGE_ID: image_id})
+
+
+def drop(ioctx: Any, entry: JournalEntry) -> None:
+    """When the image is gone."""
+    with translated("removing from ceph-csi's journal", entry.image):
+        with contextlib.suppress(rados.ObjectNotFound):
+            ioctx.remove_object(_PREFIX + entry.uuid)
+        _remove_key(ioctx, entry)
+
+
+def listing(ioctx: Any, wanted: Callable[[JournalEntry], bool]) -> list[tuple[JournalEntry, str | None]]:
+    """The entries that are `wanted`, each with its image's id: empty if it names none, None if it leads to nothing.
+
+    Their namespaces are not asked for.
+    """
+    with translated("listing ceph-csi's journal of", f"pool {place(ioctx)}"):
+        return [(entry, _id_of(ioctx, entry)) for entry in _keys(ioctx) if wanted(entry)]
+
+
+def _keys(ioctx: Any) -> Iterator[JournalEntry]:
+    after = ""
+    while page := directory.omap(ioctx, _VOLUMES, after, _PREFIX, _AT_ONCE):
+        for key, uuid in page:
+            yield JournalEntry(uuid.decode(errors="replace"), key.removeprefix(_PREFIX), "")
+        after = page[-1][0]
+
+
+def _id_of(ioctx: Any, entry: JournalEntry) -> str | None:
+    try:
+        return "".join(_values(ioctx, entry, _IMAGE_ID))
+    except rados.ObjectNotFound:
+        return None
+
+
+def _values(ioctx: Any, entry: JournalEntry, key: str) -> list[str]:
+    """One value, or none."""
+    with rados.ReadOpCtx() as operation:
+        found, _ = ioctx.get_omap_vals_by_keys(operation, (key,))
+        ioctx.operate_read_op(operation, _PREFIX + entry.uuid)
+        return [value.decode(errors="replace") for _, value in found]
+
+
+def _remove_key(ioctx: Any, entry: JournalEntry) -> None:
+    with contextlib.suppress(rados.ObjectNotFound), rados.WriteOpCtx() as operation:
+        ioctx.remove_omap_keys(operation, (_PREFIX + entry.volume,))
+        ioctx.operate_write_op(operation, _VOLUMES)
+
+
+def _write(ioctx: Any, name: str, keys: dict[str, str]) -> None:
+    with rados.WriteOpCtx() as operation:
+        _set(ioctx, operation, keys)
+        ioctx.operate_write_op(operation, name)
+
+
+def _set(ioctx: Any, operation: Any, keys: dict[str, str]) -> None:
+    ioctx.set_omap(operation, tuple(keys), tuple(value.encode() for value in keys.values()))

@@ -1,0 +1,88 @@
+"""All there is to know of one image, as a blocking call: its header, and what only an open image tells."""
+
+import errno
+from dataclasses import dataclass
+from typing import Any
+
+from provisioner.ceph import directory, images, snapshots
+from provisioner.ceph.bindings import rbd
+from provisioner.ceph.connection import Connection
+from provisioner.ceph.directory import DirectoryEntry
+from provisioner.ceph.errors import InvalidArgument, Missing, PoolMissing, translated
+from provisioner.ceph.image_header import ImageHeader
+from provisioner.ceph.snapshots import OtherSnapshot, RbdSnapshot
+from provisioner.ceph.where import image, image_errors
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDetailsRead:
+    entry: DirectoryEntry
+    header: ImageHeader
+    data_pool: str | None
+    watchers: tuple[str, ...]
+    snapshots: tuple[RbdSnapshot, ...]
+    other_snapshots: tuple[OtherSnapshot, ...]
+    parent: str | None
+    """pool/[namespace/]image@snapshot"""
+
+
+def show(connection: Connection, ioctx: Any, name: str) -> ImageDetailsRead:
+    found = directory.header(ioctx, name)
+    # A read-write open is itself a watcher.
+    with image_errors("opening", image(ioctx, name)), rbd.Image(ioctx, name, read_only=True) as opened:
+        return ImageDetailsRead(
+            entry=DirectoryEntry(name, found.id, found, directory.used(ioctx, found)),
+            header=found,
+            data_pool=pool_name(connection, found.data_pool),
+            watchers=tuple(watcher["addr"] for watcher in opened.watchers_list()),
+            snapshots=tuple(snapshots.of_opened(opened)) if found.snapshots else (),
+            other_snapshots=tuple(snapshots.others_of_opened(opened)) if found.snapshots else (),
+            parent=_parent(opened) if found.is_clone else None,
+        )
+
+
+def made(connection: Connection, ioctx: Any, name: str, identifier: str | None) -> ImageDetailsRead:
+    """The same of an image that was just made: nobody can have opened, cloned or filled it yet."""
+    found = directory.header_by_id(ioctx, identifier, name) if identifier else None
+    if found is None:
+        found = directory.header(ioctx, name)
+    used = 0 if found.map_usable else None
+    return ImageDetailsRead(
+        DirectoryEntry(name, found.id, found, used), found, pool_name(connection, found.data_pool), (), (), (), None
+    )
+
+
+def pool_name(connection: Connection, number: int | None) -> str | None:
+    if number is None:
+        return None
+    try:
+        with translated("looking up", f"pool {number}"):
+            return str(connection.rados.pool_reverse_lookup(number))
+    except Missing:
+        return f"(deleted pool {number})"
+
+
+def require_data_pool(connection: Connection, name: str | None) -> None:
+    """Of a missing data pool librbd says that the image does not exist."""
+    if name is None:
+        return
+    try:
+        connection.ioctx(name)
+    except PoolMissing as error:
+        raise InvalidArgument(f"data_pool: {error}", code=errno.ENOENT) from None
+
+
+def require_place(connection: Connection, pool: str, namespace: str) -> Any:
+    """The pool that a request's body names; one that is missing makes the request wrong, not its path."""
+    try:
+        ioctx = connection.ioctx(pool, namespace)
+        images.require_namespace(ioctx, namespace)
+    except Missing as error:
+        raise InvalidArgument(str(error), code=errno.ENOENT) from None
+    return ioctx
+
+
+def _parent(opened: Any) -> str:
+    parent = opened.get_parent_image_spec()
+    place = "/".join(part for part in (parent["pool_name"], parent["pool_namespace"], parent["image_name"]) if part)
+    return f"{place}@{parent['snap_name']}"

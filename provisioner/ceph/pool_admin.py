@@ -1,0 +1,137 @@
+"""Pools, as blocking calls. Every RBD client may list them; making and deleting needs a credential of its own."""
+
+import errno
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from provisioner.ceph.bindings import rbd
+from provisioner.ceph.connection import Connection
+from provisioner.ceph.errors import CephError, InvalidArgument, PoolMissing, errno_name, from_errno, translated
+
+_LIBRBD = rbd.RBD()
+_IMPOSSIBLE = frozenset({errno.EINVAL, errno.ERANGE, errno.EOPNOTSUPP})
+"""What the monitors answer to numbers that they don't like."""
+
+
+class PoolTaken(CephError):  # noqa: N818 - named after what happened, as all of them
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class PoolInfo:
+    name: str
+    id: int
+    kind: str
+    """replicated or erasure"""
+    replicas: int
+    min_replicas: int
+    pg_num: int
+    autoscale: str
+    """on, off or warn"""
+    applications: tuple[str, ...]
+    quota_bytes: int | None
+    quota_objects: int | None
+    stored: int
+    """Bytes that clients have written, copies not counted."""
+    used: int
+    """Bytes on disks, copies counted."""
+    objects: int
+    free: int
+    """Bytes that clients can still write."""
+    measured: bool
+    """Ceph has statistics of it: of a new pool only after some seconds. Until then these four are 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSpec:
+    name: str
+    pg_num: int | None
+    replicas: int | None
+    autoscale: str | None
+    quota_bytes: int | None
+    quota_objects: int | None
+
+
+def listing(connection: Connection) -> list[PoolInfo]:
+    details = connection.command("osd pool ls", detail="detail")
+    statistics = {pool["name"]: pool["stats"] for pool in connection.command("df")["pools"]}
+    return sorted((_info(pool, statistics.get(pool["pool_name"], {})) for pool in details), key=lambda pool: pool.name)
+
+
+def show(connection: Connection, name: str) -> PoolInfo:
+    for pool in listing(connection):
+        if pool.name == name:
+            return pool
+    raise PoolMissing(f"pool {name} does not exist in this Ceph cluster")
+
+
+def _info(pool: Mapping[str, Any], statistics: Mapping[str, Any]) -> PoolInfo:
+    return PoolInfo(
+        name=pool["pool_name"],
+        id=pool["pool_id"],
+        kind="erasure" if pool["type"] == 3 else "replicated",  # noqa: PLR2004 - Ceph's number for it
+        replicas=pool["size"],
+        min_replicas=pool["min_size"],
+        pg_num=pool["pg_num"],
+        autoscale=pool["pg_autoscale_mode"],
+        applications=tuple(sorted(pool["application_metadata"])),
+        quota_bytes=pool["quota_max_bytes"] or None,
+        quota_objects=pool["quota_max_objects"] or None,
+        stored=statistics.get("stored", 0),
+        used=statistics.get("bytes_used", 0),
+        objects=statistics.get("objects", 0),
+        # Those of a pool that no placement group has reported of are all 0.
+        measured=bool(statistics.get("max_avail") or statistics.get("objects")),
+        free=_free(pool["quota_max_bytes"], statistics.get("stored", 0), statistics.get("max_avail", 0)),
+    )
+
+
+def _free(quota: int, stored: int, available: int) -> int:
+    """What the disks have left is Ceph's answer; what the quota leaves it does not consider."""
+    return min(available, max(0, quota - stored)) if quota else available
+
+
+def create(connection: Connection, spec: PoolSpec) -> None:
+    """Makes a pool for RBD images. One that failed half-way lacks the application `rbd`, as its list says."""
+    if connection.rados.pool_lookup(spec.name) is not None:
+        raise PoolTaken(f"pool {spec.name} exists already: choose another name")
+    wanted: dict[str, Any] = {"pool": spec.name, "pool_type": "replicated"}
+    optional = {"pg_num": spec.pg_num, "size": spec.replicas, "autoscale_mode": spec.autoscale}
+    wanted |= {key: value for key, value in optional.items() if value is not None}
+    _change(connection, "osd pool create", f"creating pool {spec.name}", **wanted)
+    ioctx = connection.ioctx(spec.name)
+    with translated("initialising for RBD", f"pool {spec.name}"):
+        _LIBRBD.pool_init(ioctx, False)
+    set_quota(connection, spec.name, spec.quota_bytes, spec.quota_objects)
+
+
+def set_quota(connection: Connection, name: str, max_bytes: int | None, max_objects: int | None) -> None:
+    """None leaves a quota as it is, 0 takes it away."""
+    for field, value in (("max_bytes", max_bytes), ("max_objects", max_objects)):
+        if value is not None:
+            what = f"setting the quota of pool {name}"
+            _change(connection, "osd pool set-quota", what, pool=name, field=field, val=str(value))
+
+
+def delete(connection: Connection, name: str) -> None:
+    what = f"deleting pool {name}"
+    _change(connection, "osd pool delete", what, pool=name, pool2=name, yes_i_really_really_mean_it=True)
+
+
+def namespaces(connection: Connection, name: str) -> list[str]:
+    """The RADOS namespaces for images in a pool, the default one not among them."""
+    ioctx = connection.ioctx(name)
+    with translated("listing", f"the namespaces of pool {name}"):
+        return sorted(_LIBRBD.namespace_list(ioctx))
+
+
+def _change(connection: Connection, prefix: str, what: str, **arguments: Any) -> None:
+    request = json.dumps({"prefix": prefix, "format": "json", **arguments})
+    with translated(*what.split(" ", 1)):
+        code, _, message = connection.rados.mon_command(request, b"")
+    if code:
+        # The monitors' own sentence says which rule it was; the errno alone would not.
+        kind = InvalidArgument if -code in _IMPOSSIBLE else type(from_errno(-code, what, ""))
+        raise kind(f"{what}: {message or 'refused'} ({errno_name(-code)}, {-code})", code=-code)

@@ -1,0 +1,160 @@
+"""Blocking calls, away from the event loop, and never able to hold it up.
+
+librbd has no asynchronous calls for most of what we need, and any call can hang for as long as Ceph does. The standard
+library's executor waits for its threads when the process ends, so one hung call would keep a process from stopping.
+These threads are daemons, there is a fixed number of them, and a caller waits for its answer only until its deadline.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from provisioner.ceph.errors import CephUnavailable, OutcomeUnknown
+
+T = TypeVar("T")
+
+Alive = Callable[[], float]
+"""When a call last gave a sign of life, by time.monotonic."""
+
+
+class InFlight:
+    """What is being worked on, by key, since when: one for all the threads that may touch the same things."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def refuse_twice(self, key: str) -> None:
+        if key in self._since:
+            raise CephUnavailable(f"{key}: an earlier call has not come back from Ceph yet")
+
+    def begin(self, key: str) -> None:
+        self._since[key] = time.monotonic()
+
+    def end(self, key: str) -> None:
+        del self._since[key]
+
+
+class ThreadPool:
+    def __init__(self, name: str, running: InFlight, *, size: int, patience: float) -> None:
+        """Runs up to `size` calls at a time.
+
+        While they are all busy, and one has been for `patience` seconds, Ceph is taken to hang, and further calls fail
+        as Unavailable instead of waiting for a thread.
+        """
+        self._name = name
+        self._size = size
+        self._patience = patience
+        self._free = asyncio.Semaphore(size)
+        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._started = 0
+        self._keys = running
+        self._calls: dict[asyncio.Future[None], float] = {}
+        self._lost: set[asyncio.Future[Any]] = set()
+
+    async def call(self, key: str, work: Callable[[], T], *, deadline: float, alive: Alive | None = None) -> T:
+        """Runs `work` in a thread. `key` names what it touches: two calls with one key never run side by side.
+
+        Raises OutcomeUnknown after `deadline` seconds without an answer and without a sign of life; the call itself
+        goes on, and until it returns every other call with its key fails as Unavailable.
+        """
+        self._keys.refuse_twice(key)
+        await self._slot()
+        try:
+            self._keys.refuse_twice(key)
+        except CephUnavailable:
+            self._free.release()
+            raise
+        answer = self._start(key, work)
+        try:
+            return await self._answered(answer, deadline, alive)
+        except TimeoutError:
+            self._give_up(answer)
+            raise OutcomeUnknown(f"{self._name}: {key}: Ceph did not answer within {deadline:g} s") from None
+        finally:
+            answer.cancel()  # no effect on one that is there
+
+    async def _answered(self, answer: "asyncio.Future[T]", deadline: float, alive: Alive | None) -> T:
+        left = deadline
+        while True:
+            try:
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the answer.
+                async with asyncio.timeout(left):
+                    return await asyncio.shield(answer)
+            except TimeoutError:
+                if answer.done():
+                    return answer.result()
+                left = deadline - (time.monotonic() - alive()) if alive is not None else 0.0
+                if left <= 0:
+                    raise
+
+    def _give_up(self, answer: "asyncio.Future[Any]") -> None:
+        """Another thread takes the place of one whose call may never return, as some of librbd's don't."""
+        if len(self._lost) < self._size:
+            self._lost.add(answer)
+            self._free.release()
+
+    async def _slot(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._free.acquire()
+            except TimeoutError:
+                oldest = min(self._calls.values(), default=time.monotonic())
+                if time.monotonic() - oldest >= self._patience:
+                    raise CephUnavailable(
+                        f"{self._name}: all {self._size} calls at a time are waiting for Ceph"
+                    ) from None
+            else:
+                return
+
+    async def settle(self, seconds: float) -> bool:
+        """Waits until no call runs any more; False when some still do after `seconds`."""
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=seconds)
+        return not self._calls
+
+    def _start(self, key: str, work: Callable[[], T]) -> "asyncio.Future[T]":
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        done: asyncio.Future[None] = loop.create_future()
+        self._keys.begin(key)
+        self._calls[done] = time.monotonic()
+
+        def finish(result: T | None, error: BaseException | None) -> None:
+            self._keys.end(key)
+            del self._calls[done]
+            done.set_result(None)
+            if answer in self._lost:
+                self._lost.discard(answer)
+            else:
+                self._free.release()
+            if answer.cancelled():
+                return  # nobody waits any more
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(result)  # type: ignore[arg-type] # None is T where work returns None
+
+        def job() -> None:
+            result: Any = None
+            failure: BaseException | None = None
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001 - it belongs to the caller, whatever it is
+                failure = error
+            with contextlib.suppress(RuntimeError):  # the loop is gone: so is everybody who could wait
+                loop.call_soon_threadsafe(finish, result, failure)
+
+        if self._started < min(self._size + len(self._lost), len(self._calls)):
+            self._started += 1
+            threading.Thread(target=self._serve, name=f"ceph-{self._name}-{self._started}", daemon=True).start()
+        self._jobs.put(job)
+        return answer
+
+    def _serve(self) -> None:
+        while True:
+            self._jobs.get()()

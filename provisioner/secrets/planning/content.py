@@ -1,0 +1,65 @@
+"""From a mapping and its source Secret to what the copies hold. Pure."""
+
+from base64 import b64decode
+from dataclasses import dataclass, field
+
+from provisioner.secrets.planning.copies import CopyContent
+from sutler.registry import dockerconfig
+from sutler.registry.dockerconfig import DATA_KEYS, SourceError
+from sutler.registry.mapping import Mapping
+from sutler.registry.missing_credentials import lacking, some
+from sutler.typedefs import Json
+
+
+@dataclass(frozen=True)
+class PullSecretSource:
+    """A Secret of Sutler's own namespace. Of other types than pull secrets nothing but the type is kept."""
+
+    type: str
+    data: dict[str, str] = field(repr=False)
+
+
+def keep_source(secret: Json) -> PullSecretSource:
+    kind = secret.get("type", "")
+    data = secret.get("data") or {}
+    wanted = DATA_KEYS.get(kind, "")
+    return PullSecretSource(kind, {key: value for key, value in data.items() if key == wanted})
+
+
+@dataclass(frozen=True)
+class SourceProblem:
+    """Why there is nothing to copy."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class UsableContent:
+    """What to copy, what of the source will be of no use to anybody, and what may be of none."""
+
+    content: CopyContent
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def content_of(mapping: Mapping, source: PullSecretSource | None) -> UsableContent | SourceProblem:
+    """Only the entries that the mapping's registries can use: whoever may read Secrets there reads the copy."""
+    if source is None:
+        return SourceProblem(
+            "SourceMissing",
+            f"Secret {mapping.copy_from} is not in Sutler's namespace: create it there, or correct "
+            "spec.pullSecret.copyFrom",
+        )
+    try:
+        source_config = dockerconfig.read_secret(source.type, {key: b64decode(v) for key, v in source.data.items()})
+        config = dockerconfig.copied(source_config, mapping.registries)
+    except SourceError as error:
+        return SourceProblem("SourceInvalid", f"Secret {mapping.copy_from} can't be used: {error}")
+    if not config.entries:
+        why = lacking(source_config, mapping.registries)
+        return SourceProblem("SourceUnusable", f"Secret {mapping.copy_from} has no credentials for {why}")
+    value = dockerconfig.render(config.entries, config.type)
+    notes = (some(config.ignored, "; "),) if config.ignored else ()
+    doubts = (some(config.doubts, "; "),) if config.doubts else ()
+    return UsableContent(CopyContent(config.type, DATA_KEYS[config.type], value), notes, doubts)

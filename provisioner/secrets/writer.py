@@ -1,0 +1,99 @@
+"""Carries out what was decided about a copy: one request each, two where a Secret has to be made anew."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import assert_never
+
+from prometheus_client import Counter
+
+from provisioner.secrets.planning.actions import (
+    Action,
+    Blocked,
+    CreateCopy,
+    DeleteCopy,
+    NoAction,
+    PatchCopy,
+    RecreateCopy,
+    Wait,
+)
+from provisioner.secrets.planning.copies import CopyContent, SecretCopy, body, keep_copy, patch
+from provisioner.secrets.planning.state import CopyCache
+from provisioner.secrets.planning.status import CopyObstacle
+from sutler import log
+from sutler.kube.client import Client
+from sutler.kube.errors import AlreadyExists, NotFound
+from sutler.kube.resources import SECRETS
+from sutler.metrics import REGISTRY
+
+WRITES = Counter("sutler_secret_copy_writes_total", "Copies of pull secrets written.", ["operation"], registry=REGISTRY)
+
+_log = log.get(__name__)
+
+FOREIGN = "exists and is not Sutler's"
+
+
+class CopyWriter:
+    """Every write tells the API server which state of the object it is meant for, so that a late one does nothing."""
+
+    def __init__(self, client: Client, copies: CopyCache) -> None:
+        self._client = client
+        self._copies = copies
+
+    async def apply(self, target: str, action: Action) -> CopyObstacle | None:
+        """Raises Conflict or NotFound where the world is not as it was thought to be; look again then."""
+        match action:
+            case NoAction():
+                return None
+            case Blocked():
+                return CopyObstacle(FOREIGN, foreign=True)
+            case Wait(finalizers):
+                return going(finalizers)
+            case CreateCopy(mapping, content):
+                return await self._create(target, mapping, content)
+            case PatchCopy(mapping, content, copy):
+                await self._patch(target, mapping, content, copy)
+            case RecreateCopy(mapping, content, copy):
+                await self._delete(target, copy)
+                return await self._create(target, mapping, content)
+            case DeleteCopy(copy):
+                await self._delete(target, copy)
+            case _:
+                assert_never(action)
+        return None
+
+    async def _create(self, target: str, mapping: str, content: CopyContent) -> CopyObstacle | None:
+        namespace, name = target.split("/")
+        try:
+            made = await self._client.create(SECRETS, body(target, mapping, content), namespace)
+        except AlreadyExists:
+            found = keep_copy(await self._client.get(SECRETS, name, namespace))
+            if found.foreign:
+                return CopyObstacle(FOREIGN, foreign=True)
+            self._copies.wrote(target, found)
+            if found.finalizers is not None:
+                return going(found.finalizers)
+            raise
+        self._wrote("create", target, keep_copy(made))
+        return None
+
+    async def _patch(self, target: str, mapping: str, content: CopyContent, copy: SecretCopy) -> None:
+        namespace, name = target.split("/")
+        operations = patch(target, mapping, content, copy)
+        made = await self._client.json_patch(SECRETS, name, operations, namespace)
+        self._wrote("patch", target, keep_copy(made))
+
+    async def _delete(self, target: str, copy: SecretCopy) -> None:
+        namespace, name = target.split("/")
+        with suppress(NotFound):  # somebody was faster
+            await self._client.delete(SECRETS, name, namespace, uid=copy.uid, resource_version=copy.version)
+        self._wrote("delete", target, None)
+
+    def _wrote(self, operation: str, target: str, copy: SecretCopy | None) -> None:
+        self._copies.wrote(target, copy)
+        WRITES.labels(operation).inc()
+        _log.debug("copy", operation=operation, secret=target)
+
+
+def going(finalizers: Sequence[str]) -> CopyObstacle:
+    waits = f" and waits for finalizers {', '.join(finalizers)}" if finalizers else ""
+    return CopyObstacle(f"it is being deleted{waits}")

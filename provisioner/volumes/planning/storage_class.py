@@ -1,0 +1,220 @@
+"""What a StorageClass asks for: pure.
+
+Parameters have the names that ceph-csi's users know. Those of a StorageClass can never be changed, so the ones that may
+change without harm to existing volumes can also be set, and overridden, as `sutler.dev/NAME` annotations.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+from provisioner.ceph.model import DEFAULT_OBJECT
+from provisioner.volumes.planning import class_annotations, image_name, known_parameters, parameter_values
+from provisioner.volumes.planning.class_annotations import MUTABLE
+from provisioner.volumes.planning.known_parameters import FSTYPE, PASSED_ON, SERVED
+from provisioner.volumes.planning.parameter_values import ParameterReader
+from provisioner.volumes.planning.secret_templates import SecretReference
+from sutler.errors import SutlerError
+from sutler.typedefs import Json
+from sutler.volumes import well_known
+from sutler.volumes.storage_class import FALSE, TRUE, volume_source
+
+__all__ = ["MUTABLE", "SERVED", "ClassError", "SecretReference", "VolumeClass", "parse_class"]
+
+CSI_DRIVER = "rbd.csi.ceph.com"
+FILESYSTEMS = ("ext4", "ext3", "xfs", "btrfs")
+VOLUME_SOURCES = ("csi", "rbd")
+DELETION_POLICIES = ("remove", "trash")
+JOURNALS = ("none", "ceph-csi")
+_JOURNAL_NAMES = "csi-vol-{uid}"
+_LONGEST = 1000
+"""Bytes of all sentences about one class, and its name: with how many more there are, they fit into an event."""
+DEFAULT_DELAY = 24 * 3600
+
+
+class ClassError(SutlerError):
+    """Lists everything that is wrong with a StorageClass."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeClass:
+    name: str
+    provisioner: str
+    cluster: str = ""
+    """clusterID; empty: the only one."""
+    pool: str
+    namespace: str = ""
+    """The RADOS namespace."""
+    data_pool: str | None = None
+    features: tuple[str, ...] = ("layering",)
+    object_size: int = DEFAULT_OBJECT
+    stripe_unit: int | None = None
+    stripe_count: int | None = None
+    filesystem: str = "ext4"
+    volume_source: str = "csi"
+    driver: str = CSI_DRIVER
+    """The name of ceph-csi's node plugin in this Kubernetes cluster; only for volumeSource csi."""
+    monitors: tuple[str, ...] = ()
+    """As the nodes reach them; empty: as we do. Only for volumeSource rbd."""
+    secret: SecretReference | None = None
+    """With which nodes map the image."""
+    expand_secret: SecretReference | None = None
+    """With which ceph-csi's controller grows the image; only with the journal."""
+    user: str = "admin"
+    """Only for volumeSource rbd."""
+    options: tuple[tuple[str, str], ...] = ()
+    """Passed on to ceph-csi's node plugin."""
+    template: str = image_name.DEFAULT_TEMPLATE
+    deletion_policy: str = "remove"
+    journal: bool = False
+    """Enter the images into ceph-csi's journal: its own controller can expand, snapshot and clone them then."""
+    trash_delay: int = DEFAULT_DELAY
+    """Seconds that an image stays restorable; only for deletion policy trash."""
+    reclaim_policy: str = "Delete"
+    mount_options: tuple[str, ...] = ()
+    waits_for_consumer: bool = False
+    expandable: bool = False
+
+
+def parse_class(obj: Json) -> VolumeClass:
+    """Raises ClassError with every problem at once, each with what would be accepted."""
+    name, provisioner = obj["metadata"]["name"], obj["provisioner"]
+    given, unknown = known_parameters.canonical(obj.get("parameters") or {})
+    changed, mistaken = class_annotations.read(obj, SERVED)
+    given |= changed
+    reader = ParameterReader(given)
+    source = volume_source(obj)
+    result = VolumeClass(
+        name=name,
+        provisioner=provisioner,
+        cluster=given.get("clusterID", ""),
+        pool=reader.name("pool", required=True) or "",
+        namespace=reader.name("radosNamespace") or "",
+        data_pool=reader.name("dataPool"),
+        features=reader.read("imageFeatures", parameter_values.features, ("layering",)),
+        object_size=reader.read("objectSize", parameter_values.object_size, DEFAULT_OBJECT),
+        stripe_unit=reader.read("stripeUnit", parameter_values.size, None),
+        stripe_count=reader.read("stripeCount", parameter_values.count, None),
+        filesystem=reader.one_of(FSTYPE, FILESYSTEMS),
+        volume_source=source,
+        # Rook and others put a name before ceph-csi's, for the provisioner and for the node plugin the same.
+        driver=reader.read(
+            "csiDriver", parameter_values.driver, provisioner if provisioner.endswith(f".{CSI_DRIVER}") else CSI_DRIVER
+        ),
+        monitors=reader.read("monitors", parameter_values.monitors, ()),
+        secret=_node_secret(given, reader, source),
+        expand_secret=reader.secret("controller-expand-", ""),
+        user=given.get("userId") or given.get("adminId") or "admin",
+        options=_options(given, reader),
+        template=_template(given, reader),
+        journal=reader.one_of("journal", JOURNALS) == "ceph-csi",
+        deletion_policy=reader.one_of("deletionPolicy", DELETION_POLICIES),
+        trash_delay=reader.read("trashDelay", parameter_values.duration, DEFAULT_DELAY),
+        reclaim_policy=obj.get("reclaimPolicy") or "Delete",
+        mount_options=tuple(obj.get("mountOptions") or ()),
+        waits_for_consumer=obj.get("volumeBindingMode") == "WaitForFirstConsumer",
+        expandable=bool(obj.get("allowVolumeExpansion")),
+    )
+    problems = unknown + mistaken + reader.problems + _together(result, given)
+    if problems:
+        raise ClassError(_listed(f"StorageClass {name}: ", problems))
+    return result
+
+
+def _listed(what: str, problems: list[str]) -> str:
+    """As many whole sentences as an event has space for: none loses what to do about it."""
+    kept = list(accumulate([what + problems[0], *problems[1:]], lambda text, problem: f"{text}; {problem}"))
+    fit = max(1, sum(len(text.encode()) <= _LONGEST for text in kept))
+    return kept[fit - 1] + (f"; and {len(problems) - fit} more" if fit < len(problems) else "")
+
+
+def _together(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
+    problems = []
+    if ("stripeUnit" in given) != ("stripeCount" in given):
+        problems.append("stripeUnit and stripeCount go together: give both or neither")
+    elif cls.stripe_unit is not None and (cls.stripe_unit > cls.object_size or cls.object_size % cls.stripe_unit):
+        problems.append(f"stripeUnit {cls.stripe_unit} does not divide objectSize {cls.object_size}")
+    named = cls.template not in {image_name.DEFAULT_TEMPLATE, _JOURNAL_NAMES}
+    if cls.journal and (not cls.cluster or cls.volume_source != "csi" or named):
+        problems.append("journal: ceph-csi needs a clusterID and volumeSource csi, and names the images itself")
+    if given.get("journalPool", cls.pool) != cls.pool:
+        problems.append(f"journalPool: the journal is kept in {cls.pool}, where the images are: leave it away")
+    if cls.provisioner.startswith("kubernetes.io/") and cls.provisioner != "kubernetes.io/no-provisioner":
+        problems.append(
+            f"provisioner: Kubernetes itself acts on claims of {cls.provisioner}, too: write "
+            f"{well_known.PROVISIONER}, in a new class with the same parameters"
+        )
+    others = _unmountable(cls, given)
+    return problems + others + (_in_tree(cls, given) if cls.volume_source == "rbd" else _node_plugin(cls, given))
+
+
+def _unmountable(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
+    """What makes volumes that are bound, and that no node can mount."""
+    problems = []
+    if "ro" in ",".join(cls.mount_options).replace(" ", "").split(","):
+        problems.append("mountOptions: ro lets no node put a filesystem on a new, empty image: leave it away")
+    by_kernel = given.get("mounter") != "rbd-nbd" and given.get("tryOtherMounters") not in TRUE
+    if "journaling" in cls.features and (by_kernel or cls.volume_source == "rbd"):
+        problems.append(
+            "imageFeatures: the kernel maps no image with journaling: leave it away, or write mounter: rbd-nbd"
+        )
+    return problems
+
+
+def _in_tree(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
+    problems = []
+    if cls.namespace:
+        problems.append(
+            "Kubernetes' own rbd volumes know no RADOS namespace: leave radosNamespace away, or volumeSource csi"
+        )
+    if cls.expandable and "adminSecretName" not in given:
+        problems.append(
+            "allowVolumeExpansion: Kubernetes itself grows volumes of volumeSource rbd, and fails without "
+            "adminSecretName and adminSecretNamespace: name them in a new class, or allow no growth: "
+            f"kubectl patch storageclass {cls.name} -p '{{\"allowVolumeExpansion\":false}}'"
+        )
+    return problems
+
+
+def _node_plugin(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
+    problems = []
+    if cls.volume_source not in VOLUME_SOURCES:
+        problems.append(f"volumeSource: {cls.volume_source!r} is not one of {', '.join(VOLUME_SOURCES)}")
+    if cls.monitors:
+        problems.append(
+            "monitors: ceph-csi's node plugin has them from its own configuration: leave them away and name the "
+            "clusterID, or write volumeSource: rbd"
+        )
+    if "userSecretName" in given:
+        problems.append(
+            f"userSecretName: ceph-csi's node plugin needs a Secret with userID and userKey: name one by "
+            f"{known_parameters.CSI_PREFIX}node-stage-secret-name and -namespace"
+        )
+    return problems
+
+
+def _node_secret(given: Mapping[str, str], reader: ParameterReader, source: str) -> SecretReference | None:
+    found = reader.secret("node-stage-", "")
+    if source != "rbd" or "userSecretName" not in given:
+        return found
+    if found is not None:
+        reader.problems.append("userSecretName and a node-stage secret are both given: leave one away")
+    # Without a namespace the kubelet takes the Pod's, which is the claim's.
+    in_tree = SecretReference(given["userSecretName"], given.get("userSecretNamespace", "${pvc.namespace}"))
+    return reader.checked("userSecretName", in_tree)
+
+
+def _template(given: Mapping[str, str], reader: ParameterReader) -> str:
+    if "volumeNamePrefix" not in given:
+        return reader.read("imageNameTemplate", image_name.check_template, image_name.DEFAULT_TEMPLATE)
+    if "imageNameTemplate" in given:
+        reader.problems.append("volumeNamePrefix and imageNameTemplate both name the images: leave one away")
+    return reader.read("volumeNamePrefix", lambda prefix: image_name.check_template(prefix + "{uid}"), "")
+
+
+def _options(given: Mapping[str, str], reader: ParameterReader) -> tuple[tuple[str, str], ...]:
+    for name in ("mapOptions", "unmapOptions"):
+        reader.read(name, parameter_values.map_options, "")
+    if given.get("tryOtherMounters", "true") not in TRUE | FALSE:
+        reader.problems.append(f"tryOtherMounters: {given['tryOtherMounters']!r} is neither true nor false")
+    return tuple((name, given[name]) for name in PASSED_ON if given.get(name))

@@ -1,0 +1,1 @@
+"""`sutler certs`: the webhook's CA and certificate, and who trusts them."""

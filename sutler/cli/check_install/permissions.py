@@ -1,0 +1,67 @@
+"""What each account can't do without. The manifests grant more, and say why; this is to find a grant that got lost."""
+
+from typing import Any, NamedTuple
+
+PATH = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+
+class NeededPermission(NamedTuple):
+    verb: str
+    group: str
+    resource: str
+    name: str = ""
+    own: bool = False
+    """In Sutler's own namespace only."""
+
+    def __str__(self) -> str:
+        which = f" {self.name}" if self.name else ""
+        return f"{self.verb} {self.resource}{which}" + (" in its own namespace" if self.own else "")
+
+
+_LIST_MAPPINGS = NeededPermission("list", "sutler.dev", "registrymappings")
+_LIST_NAMESPACES = NeededPermission("list", "", "namespaces")
+_CONFIGURATION = ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "sutler-webhook")
+
+NEEDED = {
+    "sutler-webhook": (
+        _LIST_MAPPINGS,
+        _LIST_NAMESPACES,
+        NeededPermission("watch", "", "serviceaccounts"),
+        NeededPermission("get", *_CONFIGURATION),
+        NeededPermission("patch", *_CONFIGURATION),
+        NeededPermission("update", "", "secrets", "sutler-webhook-certificate", own=True),
+    ),
+    "sutler-secrets": (
+        _LIST_MAPPINGS,
+        _LIST_NAMESPACES,
+        NeededPermission("create", "", "secrets"),
+        NeededPermission("patch", "sutler.dev", "registrymappings/status"),
+        NeededPermission("update", "coordination.k8s.io", "leases", "sutler-secrets", own=True),
+    ),
+    "sutler-volumes": (
+        NeededPermission("watch", "", "persistentvolumeclaims"),
+        NeededPermission("create", "", "persistentvolumes"),
+        NeededPermission("list", "storage.k8s.io", "storageclasses"),
+        NeededPermission("update", "coordination.k8s.io", "leases", "sutler-volumes", own=True),
+    ),
+    "sutler-api": (
+        NeededPermission("create", "authentication.k8s.io", "tokenreviews"),
+        NeededPermission("create", "authorization.k8s.io", "subjectaccessreviews"),
+    ),
+}
+
+
+def review(namespace: str, account: str, right: NeededPermission) -> dict[str, Any]:
+    """A SubjectAccessReview: may this account of Sutler's do that?"""
+    resource, _, subresource = right.resource.partition("/")
+    attributes = {"verb": right.verb, "group": right.group, "resource": resource}
+    given = {"subresource": subresource, "name": right.name, "namespace": namespace if right.own else ""}
+    return {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": f"system:serviceaccount:{namespace}:{account}",
+            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"],
+            "resourceAttributes": attributes | {key: value for key, value in given.items() if value},
+        },
+    }

@@ -1,0 +1,1 @@
+"""`sutler doctor`: what is amiss with pulling images, why, and what to type."""

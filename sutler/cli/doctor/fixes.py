@@ -1,0 +1,88 @@
+"""What to type so that a mapping's pull secret reaches the Pods of a namespace. Pure; foreign text is quoted."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from shlex import quote
+from typing import Any
+
+from sutler.cli.cluster_view import NAMESPACE_NAME
+from sutler.registry.injection import EXCLUDE
+from sutler.registry.selector import LabelSelector, Operator, Requirement
+from sutler.typedefs import JsonMapping
+
+Labels = Mapping[str, str]
+
+
+def let_select(mapping: JsonMapping, namespace: str, labels: Labels) -> Iterator[str]:
+    """For a mapping that does not select the namespace. `mapping` is as the API shows it."""
+    name, selector = mapping["metadata"]["name"], mapping["spec"]["namespaceSelector"]
+    lacking = [each for each in LabelSelector.parse(selector).requirements if not each.holds(labels)]
+    changes = [_label(each) for each in lacking if each.key != NAMESPACE_NAME]
+    of_name = [each for each in lacking if each.key == NAMESPACE_NAME]
+    if of_name and NAMESPACE_NAME not in labels:  # Kubernetes before 1.21 does not set it
+        changes.append(f"{NAMESPACE_NAME}={namespace}")
+    if changes:
+        overwrite = " --overwrite" if any(each.key in labels and each.values for each in lacking) else ""
+        or_else = f"# or let it select others: kubectl edit registrymapping {name}"
+        yield f"kubectl label namespace {namespace} {' '.join(map(quote, changes))}{overwrite}  {or_else}"
+    if not all(each.holds({NAMESPACE_NAME: namespace}) for each in of_name):
+        yield _patch(name, {"namespaceSelector": _with_name(selector, namespace)})
+
+
+def let_inject(mapping: str) -> str:
+    """For a mapping that only observes."""
+    return _patch(mapping, {"mode": "Inject"})
+
+
+def let_name(account: str, listed: Collection[str], secret: str, namespace: str) -> str:
+    """For a ServiceAccount that refuses Pods with pull secrets other than those that it lists."""
+    entry, end = {"name": secret}, "/-" if listed else ""
+    patch = [{"op": "add", "path": f"/imagePullSecrets{end}", "value": entry if listed else [entry]}]
+    return f"kubectl -n {namespace} patch serviceaccount {account} --type=json -p {quote(json.dumps(patch))}"
+
+
+def let_in(namespace: str) -> str:
+    """For a namespace that is left out by its label."""
+    return f"kubectl label namespace {namespace} {EXCLUDE}-"
+
+
+def _label(lacking: Requirement) -> str:
+    """What to make of one label, as kubectl takes it."""
+    match lacking.operator:
+        case Operator.IN:
+            return f"{lacking.key}={min(lacking.values)}"
+        case Operator.EXISTS:
+            return f"{lacking.key}="
+        case Operator.NOT_IN | Operator.DOES_NOT_EXIST:
+            return f"{lacking.key}-"
+
+
+def _with_name(selector: JsonMapping, namespace: str) -> JsonMapping:
+    """A merge patch by which a selector that goes by the names of namespaces is for this one, too."""
+    labels: Labels = selector.get("matchLabels") or {}
+    expressions = [_expression(each, namespace) for each in selector.get("matchExpressions") or ()]
+    patch: dict[str, Any] = {}
+    if NAMESPACE_NAME in labels:
+        patch["matchLabels"] = {NAMESPACE_NAME: None}
+        values = sorted({labels[NAMESPACE_NAME], namespace})
+        expressions.append({"key": NAMESPACE_NAME, "operator": Operator.IN, "values": values})
+    return {**patch, "matchExpressions": [each for each in expressions if each]}
+
+
+def _expression(expression: JsonMapping, namespace: str) -> JsonMapping | None:
+    """None where it is better left out."""
+    if expression["key"] != NAMESPACE_NAME:
+        return expression
+    values = set(expression.get("values") or ())
+    match Operator(expression["operator"]):
+        case Operator.IN:
+            return {**expression, "values": sorted(values | {namespace})}
+        case Operator.NOT_IN if values > {namespace}:
+            return {**expression, "values": sorted(values - {namespace})}
+        case Operator.EXISTS:
+            return expression
+    return None
+
+
+def _patch(mapping: str, spec: JsonMapping) -> str:
+    return f"kubectl patch registrymapping {mapping} --type=merge -p {quote(json.dumps({'spec': spec}))}"

@@ -1,0 +1,224 @@
+"""Words of registries, container runtimes (containerd, CRI-O, docker) and kubelets, by what they mean. Pure data."""
+
+from enum import Enum, auto
+
+
+class PullFailure(Enum):
+    """What a pull failed at."""
+
+    UNKNOWN = auto()
+    CREDENTIALS = auto()
+    HIDDEN = auto()
+    """The registry does not tell whether the image does not exist or needs a credential."""
+    SECRET = auto()
+    """The kubelet can't read one of the Pod's pull secrets, so it does not pull at all."""
+    NEVER = auto()
+    """It may not be pulled, and what is there may not be used. The kubelet does not tell more, on purpose."""
+    NAME = auto()
+    SHORT_NAME = auto()
+    SIGNATURE = auto()
+    PACE = auto()
+    RATE = auto()
+    PROXY = auto()
+    DISK = auto()
+    DNS = auto()
+    PLAIN_HTTP = auto()
+    TIMEOUT = auto()
+    CERTIFICATE = auto()
+    REFUSED = auto()
+    UNREACHABLE = auto()
+    CUT = auto()
+    PLATFORM = auto()
+    FORMAT = auto()
+    DAMAGED = auto()
+    RULE = auto()
+    SERVER = auto()
+    NOT_FOUND = auto()
+    RUNTIME = auto()
+
+
+OF_CREDENTIALS = frozenset(
+    (PullFailure.UNKNOWN, PullFailure.CREDENTIALS, PullFailure.HIDDEN, PullFailure.SECRET, PullFailure.NEVER)
+)
+"""Where the pull secrets of the Pod are worth a look."""
+
+REASONS = {
+    "InvalidImageName": PullFailure.NAME,
+    "ErrImageNeverPull": PullFailure.NEVER,
+    "SignatureValidationFailed": PullFailure.SIGNATURE,
+}
+"""What a kubelet calls it where that says it all."""
+
+VAGUE_REASONS = {"RegistryUnavailable": PullFailure.SERVER, "ImageInspectError": PullFailure.RUNTIME}
+"""The same where the words may say more."""
+
+WORDS = (
+    (
+        PullFailure.RUNTIME,
+        r"""
+        dial unix | error while dialing | (containerd|docker|crio)\.sock | connect to the docker daemon
+        unknown service runtime | dockershim\.sock
+        """,
+    ),
+    (
+        PullFailure.SIGNATURE,
+        r"""
+        signature validation failed | signature was required | signature for identity | source image rejected
+        signatures? (verification|is invalid) | invalid signature | no matching signatures | trust data
+        cryptographic signature
+        """,
+    ),
+    (PullFailure.NEVER, r"pull policy of never"),
+    (PullFailure.SHORT_NAME, r"short[- ]name | unqualified-search"),
+    (
+        PullFailure.NAME,
+        r"""
+        couldn't parse image | invalid reference format | repository name must be lowercase
+        apply default image tag
+        """,
+    ),
+    (PullFailure.PACE, r"pull qps exceeded"),
+    (
+        PullFailure.DISK,
+        r"""
+        no space left on device | disk quota exceeded | not enough space | insufficient (disk )?space
+        read-only file ?system | input/output error | structure needs cleaning
+        """,
+    ),
+    (
+        PullFailure.RATE,
+        r"""
+        toomanyrequests | too many requests | rate limit | rate exceeded | quota exceeded | \b429\b
+        """,
+    ),
+    (PullFailure.PROXY, r"proxyconnect | proxy authentication | \b407\b | proxy error | socks connect"),
+    (
+        PullFailure.DNS,
+        r"""
+        no such host | server misbehaving | name resolution | name or service not known | lookup \S+( on \S+)?:
+        could not resolve host
+        """,
+    ),
+    (
+        PullFailure.PLAIN_HTTP,
+        r"""
+        http response to https client | first record does not look like a tls handshake | wrong version number
+        http request to an https server | malformed http response
+        """,
+    ),
+    (
+        PullFailure.TIMEOUT,
+        r"""
+        i/o timeout | handshake timeout | deadline ?exceeded | client\.timeout | timeout exceeded | timed out
+        timeout awaiting | operation timeout | request canceled while waiting | no response from
+        canceled: no progress
+        """,
+    ),
+    (PullFailure.CERTIFICATE, r"x509 | certificate | tls:  | unknown authority"),
+    (PullFailure.REFUSED, r"connection refused | actively refused"),
+    (
+        PullFailure.UNREACHABLE,
+        r"""
+        no route to host | network is unreachable | host is (down|unreachable) | cannot assign requested address
+        """,
+    ),
+    (
+        PullFailure.CUT,
+        r"""
+        connection reset | broken pipe | \beof\b | stream error | connection lost | forcibly closed
+        server closed | goaway | use of closed network connection | context canceled | locked for | short read
+        """,
+    ),
+    (
+        PullFailure.PLATFORM,
+        r"""
+        no match for platform | no matching manifest for | no image found in (manifest list|image index)
+        supported platform | match the specified platform | cannot be used on this platform
+        operating system .{0,40}cannot be used | no matching platform | different platform | exec format error
+        """,
+    ),
+    (
+        PullFailure.DAMAGED,
+        r"""
+        unexpected commit (digest|size) | failed size validation | digest (mismatch|did not match|verification)
+        wrong diff ?id | does not match (expected|digest) | did not match | unexpected end of (file|data)
+        invalid (tar header|checksum) | corrupt | filesystem layer verification failed
+        would not match destination | gzip: | zstd:  | flate:  | content size of zero
+        """,
+    ),
+    (
+        PullFailure.FORMAT,
+        r"""
+        media ?type | manifest (schema )?v1 | schema ?(version )?1\b | prettyjws | unsupported manifest
+        unknown manifest | invalid manifest | manifest invalid | unsupported (config|compression)
+        no longer supported | not an image | unknown type | missing signature key
+        image (config|manifest) .{0,20}(invalid|too large)
+        """,
+    ),
+    (
+        PullFailure.RULE,
+        r"""
+        not allowed access | precondition failed | \b412\b | due to configured policy | policy ?violation
+        vulnerabilit | quarantine | legal reasons | \b451\b | payment required | \b402\b | blocked by
+        is blocked
+        """,
+    ),
+    (
+        PullFailure.SERVER,
+        r"""
+        \b50[0-4]  | status( code)?:? (50[0-4]|52\d)\b | internal server error | bad gateway
+        service unavailable | gateway time-?out | registry is unavailable
+        """,
+    ),
+    (
+        PullFailure.HIDDEN,
+        r"""
+        does not exist or may require | no pull access | may require .?docker login
+        requested access to the resource
+        """,
+    ),
+    (
+        PullFailure.RUNTIME,
+        r"""
+        \b(open|mkdir|write|l?stat|unlink|rename|l?chown|chmod|mknod|connect|exec|create)\b[^:]*: permission denied
+        operation not permitted | operation not supported | cannot allocate memory | too many open files
+        snapshotter | failed to (mount|prepare|create (temp|snapshot)) | layer not known | signal: killed
+        parent snapshot | mount callback failed | shim | storage driver | lsetxattr | runtime handler | chown\b
+        """,
+    ),
+    (
+        PullFailure.CREDENTIALS,
+        r"""
+        \b401\b | \b403\b | unauthori[sz]ed | denied | forbidden | authentication (is )?required
+        authorization failed | no basic auth | insufficient_scope | username or password | username/password
+        invalid credential | bad credential | credentials | access token | login attempt | expired token
+        token (has )?expired | insufficient scopes? | not logged in
+        """,
+    ),
+    (
+        PullFailure.NOT_FOUND,
+        r"""
+        not found | manifest[ _]?unknown | name[ _]?unknown | blob[ _]?unknown | \b404\b
+        unknown (manifest|repository|image|tag) | does not exist | no such (image|manifest|repository)
+        named manifest is not known | repository name not known
+        """,
+    ),
+    (
+        PullFailure.CREDENTIALS,
+        r"failed to authorize | failed to fetch (oauth|anonymous) token | requesting bearer token",
+    ),
+    (
+        PullFailure.SECRET,
+        r"""
+        illegal base64 | invalid character | end of json input | cannot unmarshal | unable to parse auth field
+        """,
+    ),
+    (
+        PullFailure.RUNTIME,
+        r"""
+        failed to (register|extract|unpack|apply) layer | failed to (reserve|commit) | unpigz | rootfs
+        devicemapper | overlay
+        """,
+    ),
+)
+"""The first that matches counts. What is said of the way to the registry comes before what is said by it."""

@@ -1,0 +1,1 @@
+"""`sutler images`: RBD images, through Sutler's REST API."""

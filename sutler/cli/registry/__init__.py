@@ -1,0 +1,1 @@
+"""`sutler registry`: which registries use which credential."""

@@ -1,0 +1,68 @@
+"""The registries of a cluster, as rows. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from sutler.cli.output import columns
+from sutler.cli.registry.selectors import show_selector
+from sutler.typedefs import Json
+
+HEADINGS = ("NAME", "REGISTRIES", "PULL SECRET", "SOURCE", "NAMESPACES", "MODE", "READY", "SYNCED")
+_NAMED = 10
+"""Mappings that an error names at most."""
+
+
+def ready(mapping: Json) -> Json:
+    """The Ready condition, empty where nobody has looked at the mapping yet."""
+    conditions = (mapping.get("status") or {}).get("conditions") or []
+    found: Json = next((condition for condition in conditions if condition.get("type") == "Ready"), {})
+    return found
+
+
+def as_json(mapping: Json) -> Json:
+    spec, status, condition = mapping["spec"], mapping.get("status") or {}, ready(mapping)
+    return {
+        "name": mapping["metadata"]["name"],
+        "registries": spec.get("registries") or [],
+        "pullSecret": (spec.get("pullSecret") or {}).get("name"),
+        "copyFrom": (spec.get("pullSecret") or {}).get("copyFrom"),
+        "namespaceSelector": spec.get("namespaceSelector"),
+        "mode": spec.get("mode", "Inject"),
+        "ready": condition.get("status", "Unknown"),
+        "reason": condition.get("reason"),
+        "message": condition.get("message"),
+        "namespaces": status.get("namespaces") or {},
+    }
+
+
+def as_text(rows: Sequence[Json]) -> str:
+    if not rows:
+        return "No registries yet. Add one: sutler registry add SERVER --username NAME --password-stdin"
+    return columns(HEADINGS, [_row(row) for row in rows])
+
+
+def _row(row: Json) -> list[str]:
+    counts = row["namespaces"]
+    synced = f"{counts.get('synced', '-')}/{counts['selected']}" if "selected" in counts else "-"
+    state = row["ready"] if row["ready"] == "True" or not row["reason"] else f"{row['ready']} ({row['reason']})"
+    selector = show_selector(row["namespaceSelector"] or {})
+    registries = ",".join(row["registries"])
+    return [
+        row["name"],
+        registries,
+        row["pullSecret"] or "-",
+        row["copyFrom"] or "-",
+        selector,
+        row["mode"],
+        state,
+        synced,
+    ]
+
+
+def no_such_mapping(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """For an error: what was asked for, and what there is instead."""
+    have = sorted(known)
+    missing = f"there is no mapping {', '.join(unknown)}"
+    if not have:
+        return f"{missing}; there are none at all"
+    more = f" and {len(have) - _NAMED} more (sutler registry list)" if len(have) > _NAMED else ""
+    return f"{missing}; there is: {', '.join(have[:_NAMED])}{more}"

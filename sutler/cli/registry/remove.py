@@ -1,0 +1,74 @@
+"""Takes registries away: their mappings, and the source Secrets that `add` made for them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sutler.cli.explain.fetch import mappings
+from sutler.cli.output import RefusedError
+from sutler.cli.registry.list_rows import no_such_mapping
+from sutler.cli.registry.plan import SOURCE_OF
+from sutler.kube.client import Client
+from sutler.kube.errors import NotFound
+from sutler.kube.resources import REGISTRY_MAPPINGS, SECRETS
+from sutler.typedefs import Json
+
+
+@dataclass(frozen=True)
+class RemoveResult:
+    name: str
+    secret: str
+    """What became of the source Secret, in words."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {"mapping": self.name, "source": self.secret}
+
+    def as_text(self) -> str:
+        return (
+            f"mapping {self.name} deleted; its copies go within moments. {self.secret[:1].upper()}{self.secret[1:]}.\n"
+            f"  Pods that run keep running; what pulls its images from now on does so without credentials."
+        )
+
+
+async def remove(client: Client, names: list[str], own_namespace: str) -> list[RemoveResult]:
+    """All or none: names are looked at before anything is deleted."""
+    known = {mapping["metadata"]["name"]: mapping for mapping in await mappings(client)}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise RefusedError(f"{no_such_mapping(unknown, known)}. Nothing was removed")
+    removed = []
+    for name in dict.fromkeys(names):
+        mapping = known.pop(name)
+        await _delete_mapping(client, mapping)
+        removed.append(RemoveResult(name, await _delete_source(client, mapping, list(known.values()), own_namespace)))
+    return removed
+
+
+async def _delete_mapping(client: Client, mapping: Json) -> None:
+    metadata = mapping["metadata"]
+    try:
+        await client.delete(REGISTRY_MAPPINGS, metadata["name"], uid=metadata["uid"])
+    except NotFound:
+        return  # somebody was faster
+
+
+async def _delete_source(client: Client, mapping: Json, others: list[Json], own_namespace: str) -> str:
+    source = _source(mapping)
+    if not source:
+        return "it copied no Secret"
+    where = f"Secret {own_namespace}/{source}"
+    users = [other["metadata"]["name"] for other in others if _source(other) == source]
+    if users:
+        return f"{where} stays: mapping {', '.join(users)} copies it too"
+    try:
+        secret = await client.get(SECRETS, source, own_namespace)
+    except NotFound:
+        return f"{where} was not there"
+    if (secret["metadata"].get("labels") or {}).get(SOURCE_OF) != mapping["metadata"]["name"]:
+        return f"{where} stays: this command did not make it"
+    await client.delete(SECRETS, source, own_namespace, uid=secret["metadata"]["uid"])
+    return f"{where} deleted"
+
+
+def _source(mapping: Json) -> str | None:
+    name: str | None = (mapping["spec"].get("pullSecret") or {}).get("copyFrom")
+    return name

@@ -1,0 +1,101 @@
+"""Label selectors as kubectl takes them on the command line, to and from the API's form. Pure.
+
+team=a    team==a    team!=a    team in (a,b)    team notin (a,b)    team    !team
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sutler.cli.output import UsageError
+from sutler.registry.selector import LabelSelector, SelectorError
+
+_term = re.compile(
+    r"""\s*(?:
+        (?P<absent>!)\s*(?P<absent_key>[^\s,()=!]+)
+      | (?P<set_key>[^\s,()=!]+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)
+      | (?P<key>[^\s,()=!]+)\s*(?:(?P<equals>==|=|!=)\s*(?P<value>[^\s,()=!]*))?
+    )\s*(?P<end>,|$)""",
+    re.VERBOSE,
+).match
+
+EVERYWHERE = "every namespace"
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+
+
+def parse_selector(text: str) -> dict[str, Any]:
+    """The API's form; no text selects everything. Raises UsageError."""
+    labels: dict[str, str] = {}
+    expressions = []
+    position, again = 0, bool(text.strip())
+    while again:
+        found = _term(text, position)
+        if not found:
+            raise UsageError(
+                f"--namespaces {text!r} is no label selector (at {text[position:]!r}): write it as for kubectl, such "
+                f"as team=a or 'team in (a,b)'"
+            )
+        position, again = found.end(), found["end"] == ","
+        if found["equals"] in {"=", "=="} and found["key"] not in labels:
+            labels[found["key"]] = found["value"]
+        else:
+            expressions.append(_expression(found))
+    selector: dict[str, Any] = {}
+    if labels:
+        selector["matchLabels"] = labels
+    if expressions:
+        selector["matchExpressions"] = expressions
+    try:
+        LabelSelector.parse(selector)
+    except SelectorError as error:
+        raise UsageError(f"--namespaces {text!r}: {error}") from error
+    return selector
+
+
+def show_selector(selector: Mapping[str, Any], everywhere: str = EVERYWHERE) -> str:
+    return ",".join(_terms(selector)) or everywhere
+
+
+def why_none(selector: Mapping[str, Any], namespaces: Mapping[str, Mapping[str, str]]) -> str:
+    """Why a selector selects no namespace, and what to type. `namespaces` are the labels of all."""
+    requirements = LabelSelector.parse(dict(selector)).requirements
+    by_name = next((each for each in requirements if each.key == NAMESPACE_NAME and each.values), None)
+    if by_name is None:
+        return "No namespace has such labels yet. To give one of them: kubectl label namespace NAME KEY=VALUE"
+    there = sorted(by_name.values & namespaces.keys())
+    if not there:
+        return f"There is no namespace {', '.join(sorted(by_name.values))} yet."
+    unlabelled = [name for name in there if NAMESPACE_NAME not in namespaces[name]]
+    if not unlabelled:
+        return "No namespace has all of these labels yet."
+    lines = "; ".join(f"kubectl label namespace {name} {NAMESPACE_NAME}={name}" for name in unlabelled)
+    return f"Kubernetes before 1.21 does not give namespaces the label {NAMESPACE_NAME}. Give it: {lines}"
+
+
+def _expression(found: re.Match[str]) -> dict[str, Any]:
+    if found["absent"]:
+        return {"key": found["absent_key"], "operator": "DoesNotExist"}
+    if found["set_key"]:
+        operator = "In" if found["operator"] == "in" else "NotIn"
+        values = [value.strip() for value in found["values"].split(",")]
+        return {"key": found["set_key"], "operator": operator, "values": values}
+    if found["equals"]:
+        operator = "NotIn" if found["equals"] == "!=" else "In"
+        return {"key": found["key"], "operator": operator, "values": [found["value"]]}
+    return {"key": found["key"], "operator": "Exists"}
+
+
+def _terms(selector: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in (selector.get("matchLabels") or {}).items():
+        yield f"{key}={value}"
+    for expression in selector.get("matchExpressions") or []:
+        key, values = expression.get("key"), ",".join(expression.get("values") or [])
+        match expression.get("operator"):
+            case "In":
+                yield f"{key} in ({values})"
+            case "NotIn":
+                yield f"{key} notin ({values})"
+            case "Exists":
+                yield f"{key}"
+            case _:
+                yield f"!{key}"

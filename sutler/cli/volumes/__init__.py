@@ -1,0 +1,1 @@
+"""`sutler volumes`: claims, their volumes and the images behind them."""

@@ -1,1 +1,0 @@
-"""The commands of `sutler`. Each module or package has an `app`; sutler.cli names them."""

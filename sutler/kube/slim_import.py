@@ -1,0 +1,86 @@
+"""kubernetes-asyncio's configuration and transport, without its six hundred models.
+
+`import kubernetes_asyncio` executes every generated API and model class: 34 MiB of resident memory and a third of a
+second on a fast machine, in every replica of every process, for classes that we never use (objects are plain JSON
+here). So the two packages on the way, `kubernetes_asyncio` and `kubernetes_asyncio.client`, are stood in for by empty
+ones with the same search path while the few modules that we do use are imported, by their own unchanged code.
+Afterwards sys.modules looks as if nothing had happened: whoever imports the library later gets all of it.
+
+Should a release of the library be laid out so that this doesn't work, the ordinary import is used and a warning logged.
+"""
+
+import importlib
+import importlib.util
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_ROOT = "kubernetes_asyncio"
+_CLIENT = f"{_ROOT}.client"
+
+# At DEBUG this logger prints the body of every answer, Secrets included.
+logging.getLogger(_ROOT).setLevel(logging.INFO)
+logging.getLogger(f"{_CLIENT}.rest").setLevel(logging.INFO)
+
+
+@dataclass(frozen=True)
+class ClientLibrary:
+    """What we use of kubernetes-asyncio. It carries no types, so these are Any."""
+
+    Configuration: Callable[[], Any]
+    RESTClientObject: Callable[[Any], Any]
+    load_kube_config: Callable[..., Awaitable[Any]]
+    load_incluster_config: Callable[..., None]
+    modules: tuple[ModuleType, ...]
+
+
+def load() -> ClientLibrary:
+    """Load the slim way, or the ordinary one when that fails or somebody has imported all of it already."""
+    if _ROOT not in sys.modules:
+        try:
+            return _load_slim()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the ordinary import decides
+            logging.getLogger(__name__).warning(
+                "kubernetes_asyncio is imported whole: %s: %s", type(error).__name__, error
+            )
+    return _import_modules()
+
+
+def _load_slim() -> ClientLibrary:
+    spec = importlib.util.find_spec(_ROOT)
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError(f"{_ROOT} is not installed as a package")
+    folders = list(spec.submodule_search_locations)
+    sys.modules[_ROOT] = _stand_in(_ROOT, folders)
+    client = sys.modules[_CLIENT] = _stand_in(_CLIENT, [str(Path(folder) / "client") for folder in folders])
+    try:
+        client.__dict__["Configuration"] = importlib.import_module(f"{_CLIENT}.configuration").Configuration
+        # Named in an import of config.kube_config, used only by functions of it that we don't call.
+        client.__dict__["ApiClient"] = None
+        return _import_modules()
+    finally:
+        for name in [name for name in sys.modules if name == _ROOT or name.startswith(f"{_ROOT}.")]:
+            del sys.modules[name]
+
+
+def _stand_in(name: str, folders: list[str]) -> ModuleType:
+    module = ModuleType(name)
+    module.__path__ = folders
+    return module
+
+
+def _import_modules() -> ClientLibrary:
+    configuration = importlib.import_module(f"{_CLIENT}.configuration")
+    rest = importlib.import_module(f"{_CLIENT}.rest")
+    config = importlib.import_module(f"{_ROOT}.config")
+    return ClientLibrary(
+        Configuration=configuration.Configuration,
+        RESTClientObject=rest.RESTClientObject,
+        load_kube_config=config.load_kube_config,
+        load_incluster_config=config.load_incluster_config,
+        modules=(configuration, rest, config),
+    )

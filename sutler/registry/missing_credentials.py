@@ -1,0 +1,73 @@
+"""Why a Secret has no credential for the registries of a mapping, in few words: there may be hundreds of each."""
+
+from collections.abc import Sequence
+from itertools import islice
+
+from sutler.registry.dockerconfig import DockerConfig
+from sutler.registry.explain import NearMiss, near_miss_of_key
+from sutler.registry.image import DOCKER_HUB, HUB_NAMES, ImageReference
+from sutler.registry.key_coverage import RegistryCoverage
+from sutler.registry.keyring import IgnoredKeyError, parse_key
+from sutler.registry.near_miss import split
+from sutler.registry.pattern import Pattern, parse_pattern
+from sutler.text import quoted
+
+_NAMED = 3
+_COMPARED = 20
+"""Keys and registries, one with one: this is done on the controller's event loop."""
+
+
+def lacking(config: DockerConfig, registries: Sequence[str]) -> str:
+    """For the end of a sentence. `config` has no entry for the registries."""
+    text = some(registries)
+    serving = RegistryCoverage.parsed(registries)
+    entry = next((each for each in config.left if _is_for(each.key, serving)), None)
+    if entry is not None:
+        return f"{text}: of the entry {quoted(entry.key)} the kubelet can use nothing, {entry.why}"
+    near = near_miss([each.key for each in config.entries], registries)
+    if near:
+        write = f", write {near.write}" if near.write else ""
+        return f"{text}: its key {near.text} nearly is one, but {near.why}{write}"
+    has = some([entry.key for entry in config.entries]) or "none at all"
+    ignored = f"; ignored: {some(config.ignored, '; ')}" if config.ignored else ""
+    return f"{text}; it has: {has}{ignored}"
+
+
+def near_miss(keys: Sequence[str], registries: Sequence[str]) -> NearMiss | None:
+    """The first key that would serve one of the registries, were it written a little differently."""
+    alike: dict[str, list[str]] = {}
+    for text in registries:
+        alike.setdefault(_about(text), []).append(text)
+    pairs = ((key, text) for key in keys for text in alike.get(_about(key), ()))
+    for key, text in islice(pairs, _COMPARED):
+        image = example(parse_pattern(text))
+        near = near_miss_of_key(key, image) if image else None
+        if near and not near.elsewhere:
+            return near
+    return None
+
+
+def _about(text: str) -> str:
+    """The end of the host, which is the same for all that people write instead of a registry."""
+    host = split(text.strip()).host.lower().rstrip(".")
+    return DOCKER_HUB if host in HUB_NAMES else ".".join(host.split(".")[-2:])
+
+
+def example(pattern: Pattern) -> ImageReference | None:
+    """An image that the pattern matches; None where none comes to mind."""
+    domain, _, path = pattern.text.partition("/")
+    host = domain.replace("*", "a").replace("?", "a")
+    image = ImageReference(host, f"{path}/a" if path else "a/a")
+    return image if pattern.matches(image) else None
+
+
+def some(texts: Sequence[str], between: str = ", ") -> str:
+    more = f"{between}and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    return between.join(texts[:_NAMED]) + more
+
+
+def _is_for(key: str, serving: RegistryCoverage) -> bool:
+    try:
+        return serving.served_by(parse_key(key))
+    except IgnoredKeyError:
+        return False
