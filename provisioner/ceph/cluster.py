@@ -8,7 +8,7 @@ from typing import TypeVar
 from provisioner.ceph.circuit_breaker import CircuitBreaker
 from provisioner.ceph.connection import ClusterSettings, Connection
 from provisioner.ceph.errors import DISCONNECTED, CephError, CephUnavailable, KeyUnusable, OutcomeUnknown, PoolMissing
-from provisioner.ceph.metrics import observe
+from provisioner.ceph.metrics import observe, result_of
 from provisioner.ceph.pool import RbdPool
 from provisioner.ceph.thread_pool import Alive, InFlight, ThreadPool
 
@@ -88,14 +88,14 @@ class CephCluster:
             what = key or f"{operation} {id(work)}"
             answer = await threads.call(what, lambda: work(connection), deadline=limit, alive=alive)
         except OutcomeUnknown as error:
-            result = type(error).__name__
+            result = result_of(error)
             hint = self._hint() if pool else ""
             health.failed(f"Ceph did not answer in time{hint}")
             if error.code == DISCONNECTED:
                 self._drop()
             raise OutcomeUnknown(f"{error}{hint}", code=error.code) from error
         except CephError as error:
-            result = type(error).__name__
+            result = result_of(error)
             if not isinstance(error, CephUnavailable):
                 health.answered()
             raise

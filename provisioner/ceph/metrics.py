@@ -1,5 +1,6 @@
 from prometheus_client import Histogram
 
+from provisioner.ceph.errors import CephUnavailable, InvalidArgument
 from sutler.metrics import REGISTRY
 
 _DURATION = Histogram(
@@ -9,6 +10,15 @@ _DURATION = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
     registry=REGISTRY,
 )
+
+
+# Dashboards and alerts know these values of the label `result`; the others are the names of the errors.
+_RESULTS: dict[type[BaseException], str] = {CephUnavailable: "Unavailable", InvalidArgument: "BadRequest"}
+
+
+def result_of(error: BaseException) -> str:
+    """The value of the label `result` for a call that ended with `error`."""
+    return _RESULTS.get(type(error), type(error).__name__)
 
 
 def observe(operation: str, result: str, seconds: float) -> None:
