@@ -4,6 +4,8 @@
 set -eu
 root=$1
 shift
+# A mount point of its own, so that COMMAND can enter another root from there.
+mount --bind "$root" "$root"
 for system in /dev /proc /sys; do mount --rbind "$system" "$root$system"; done
 # Names are resolved as outside.
 for file in /etc/resolv.conf /etc/hosts; do
