@@ -1,7 +1,7 @@
 """`sutler pools` and `sutler images` against the running service, from the command's own entry point on."""
 
 import json
-import sys
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,9 @@ import pytest
 import rbd
 
 from sutler.cli import api_client
-from sutler.cli.main import main
 from tests.api.client import ADMIN, VIEWER
 from tests.api.conftest import Service
+from tests.inprocess import command
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,11 @@ Sutler = Callable[..., Ended]
 
 
 @pytest.fixture
-def sutler(service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sutler:
-    """Within this process: to start one for each of these commands takes longer than all that they do."""
+def sutler(service: Service) -> Sutler:
+    access = {"SUTLER_API_URL": service.url, "SUTLER_API_CA": str(service.api.authority), "SUTLER_API_TOKEN": ADMIN}
 
     def run(*words: str, **environment: str) -> Ended:
-        access = {"SUTLER_API_URL": service.url, "SUTLER_API_CA": str(service.api.authority), "SUTLER_API_TOKEN": ADMIN}
-        with monkeypatch.context() as patched:
-            for name, value in {**access, **environment}.items():
-                patched.setenv(name, value)
-            patched.setattr(sys, "argv", ["sutler", *words])
-            with pytest.raises(SystemExit) as ended:
-                main()
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+        return Ended(*command(*words, environ={**os.environ, **access, **environment}))
 
     return run
 
