@@ -11,6 +11,8 @@ from tests.cluster.place import Place
 from tests.cluster.process import Process
 
 _REMINDER_SECONDS = 30
+# The parent-death signal ends one process, and a compiler has children: this shell kills its whole process group.
+_GROUP = ["setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", 'trap "kill -KILL 0" TERM; "$@" & wait "$!"', "sh"]
 
 
 @contextmanager
@@ -61,7 +63,7 @@ class Steps:
         """
         self.say(f"{what} …")
         command = argv if env is None else ["env", "-i", *(f"{name}={value}" for name, value in env.items()), *argv]
-        process = Process.started(command, place=Place.host(), log=self.log, cwd=cwd, env=more)
+        process = Process.started([*_GROUP, *command], place=Place.host(), log=self.log, cwd=cwd, env=more)
         said = time.monotonic()
         try:
             while process.alive:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import ClusterError, Place, Process, wait_for
+from tests.cluster import ClusterError, Place, Process, steps, wait_for
 from tests.ground import processes
 
 REPOSITORY = Path(__file__).parents[2]
 # For so many seconds nothing else on this machine sleeps, another run of these tests neither.
-CHILD, ORPHAN = f"611.{os.getpid()}", f"622.{os.getpid()}"
+CHILD, ORPHAN, WORKER = (f"{seconds}.{os.getpid()}" for seconds in (611, 622, 633))
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
@@ -82,6 +82,25 @@ def test_process_dies_with_an_owner_that_is_killed(tmp_path: Path) -> None:
         finally:
             owner.kill()
     wait_for(lambda: not processes.naming(f"sleep {ORPHAN}"), "the process to die with its owner")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_children_of_a_step_die_with_an_owner_that_is_ended(tmp_path: Path, sent: signal.Signals) -> None:
+    owner_script = (
+        "import sys; from pathlib import Path; from tests.cluster.steps import Steps;"
+        f"Steps(Path(sys.argv[1]) / 'log').run('x', [sys.executable, '-c', {FAMILY!r}, {WORKER!r}], cwd=Path('/'))"
+    )
+    with subprocess.Popen([sys.executable, "-c", owner_script, str(tmp_path)], cwd=REPOSITORY) as owner:
+        try:
+            wait_for(lambda: processes.naming(f"sleep {WORKER}"), "the child to be there")
+        finally:
+            owner.send_signal(sent)
+    wait_for(lambda: not processes.naming(f"sleep {WORKER}"), "the child to die with its parent's owner")
+
+
+def test_step_that_fails_says_its_status_and_its_last_words(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match=r"(?s)^x failed with status 7; .*\nno such flag$"):
+        steps.Steps(tmp_path / "log").run("x", ["sh", "-c", "echo no such flag; exit 7"], cwd=tmp_path)
 
 
 def test_wait_for_names_what_and_the_last_answer() -> None:
