@@ -4,25 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-_CORE, _SUTLER, _STORAGE = "/api/v1", "/apis/sutler.dev/v1alpha1", "/apis/storage.k8s.io/v1"
-_NAMESPACED = {
-    "event": (_CORE, "events"),
-    "persistentvolumeclaim": (_CORE, "persistentvolumeclaims"),
-    "pod": (_CORE, "pods"),
-    "secret": (_CORE, "secrets"),
-    "serviceaccount": (_CORE, "serviceaccounts"),
-}
-_OF_THE_CLUSTER = {
-    "namespace": (_CORE, "namespaces"),
-    "persistentvolume": (_CORE, "persistentvolumes"),
-    "registrymapping": (_SUTLER, "registrymappings"),
-    "storageclass": (_STORAGE, "storageclasses"),
-    "mutatingwebhookconfiguration": (
-        "/apis/admissionregistration.k8s.io/v1",
-        "mutatingwebhookconfigurations",
-    ),
-}
+from sutler.kube import resources
+from sutler.kube.resources import Resource
+
 _SHORT = {"pv": "persistentvolume", "pvc": "persistentvolumeclaim", "regmap": "registrymapping"}
+_KINDS = {
+    name: one
+    for one in vars(resources).values()
+    if isinstance(one, Resource)
+    for name in (one.kind.lower(), one.plural)
+}
 _FILTERS = {"--field-selector": "fieldSelector", "-l": "labelSelector"}
 
 
@@ -44,12 +35,11 @@ def path(words: Sequence[str]) -> str | None:
             named.append(word)
     if named[:1] != ["get"] or len(named) not in {2, 3}:
         return None
-    kind = _SHORT.get(named[1], named[1].removesuffix("s") if named[1] != "storageclass" else named[1])
-    prefix, plural = _NAMESPACED.get(kind) or _OF_THE_CLUSTER.get(kind) or ("", "")
-    if not plural:
+    kind = _KINDS.get(_SHORT.get(named[1], named[1]))
+    if kind is None:
         return None
-    inside = ["namespaces", namespace] if kind in _NAMESPACED and namespace else []
-    return "/".join([prefix, *inside, plural, *named[2:]]) + (f"?{urlencode(query)}" if query else "")
+    where = kind.path(namespace if kind.namespaced and namespace else None, *named[2:])
+    return f"{where}?{urlencode(query)}" if query else where
 
 
 def shown(answer: Any) -> Any:
