@@ -1,5 +1,6 @@
 """Tests with the librados and librbd of one Ceph release against clusters of another."""
 
+import hashlib
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from tests.cluster import ceph_programs, debian, packages, steps
 from tests.cluster.dockerfile import passed_on
 
 REPOSITORY = Path(__file__).parents[2]
+_CONSTRAINTS = REPOSITORY / "constraints.txt"
 # What talks to Ceph, and a Kubernetes that runs without a node.
 TESTED = ("tests/ceph", "tests/volumes")
 _MODULES = ("rados", "rbd")
@@ -21,7 +23,9 @@ class Client:
     def __init__(self, release: str) -> None:
         self.release = release
         self._name = f"client-{release}"
-        self._environment = debian.folder(self._name) / "environment"
+        # Of these packages and this checkout: tests of another one may run meanwhile.
+        made_of = hashlib.sha256(_CONSTRAINTS.read_bytes() + bytes(REPOSITORY)).hexdigest()
+        self._environment = debian.folder(self._name) / f"environment-{made_of[:12]}"
 
     @property
     def version(self) -> str:
@@ -36,10 +40,13 @@ class Client:
         debian.ensured(self._name, ceph_programs.SUITES[self.release], [*ceph_programs.PACKAGES, "python3-venv"])
         for release in set(ceph_programs.SUITES) - {self.release}:
             debian.ensured(f"ceph-{release}", ceph_programs.SUITES[release], ceph_programs.PACKAGES)
-        constraints = REPOSITORY / "constraints.txt"
-        made = self._environment / "constraints.txt"
-        if made.exists() and made.read_bytes() == constraints.read_bytes():
-            return
+        made = self._environment / "made"
+        with steps.locked(debian.folder(self._name), f"an environment for the client of Ceph {self.release}"):
+            if not made.exists():
+                self._make()
+                made.touch()
+
+    def _make(self) -> None:
         log = steps.Steps(debian.folder(self._name) / "environment.log")
         python = self._environment / "bin" / "python3"
         link = (
@@ -54,13 +61,12 @@ class Client:
             install: list[str | Path] = ["env", "-i", _PATH, *variables, python, "-m", "pip", "install", "--quiet"]
             commands: dict[str, list[str | Path]] = {
                 "making an environment": ["/usr/bin/python3", "-m", "venv", "--clear", self._environment],
-                "installing what is pinned": [*install, "--require-hashes", "--requirement", constraints],
+                "installing what is pinned": [*install, "--require-hashes", "--requirement", _CONSTRAINTS],
                 "installing Sutler": [*install, "--no-deps", "--no-build-isolation", "--editable", REPOSITORY],
                 "linking Ceph's modules": [python, "-c", link, *_MODULES],
             }
             for what, command in commands.items():
                 log.run(f"{what} for the client of Ceph {self.release}", self._entered(command), cwd=REPOSITORY)
-        made.write_bytes(constraints.read_bytes())
 
     def pytest(self, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         """Its exit status."""
