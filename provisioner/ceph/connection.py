@@ -17,7 +17,6 @@ from provisioner.ceph.errors import (
     CephError,
     CephUnavailable,
     KeyUnusable,
-    Missing,
     NotConnected,
     OutcomeUnknown,
     PoolMissing,
@@ -85,12 +84,6 @@ class Connection:
                 for option, value in (options | self._access()).items():
                     handle.conf_set(option, value)
                 handle.connect()
-        except Missing as error:
-            raise NotConnected(
-                f"connecting {target}: no configuration file {settings.conf or '(CEPH_CONF or the default places)'}, "
-                f"or no keyring with a key for client.{settings.user} (ENOENT, 2)",
-                code=error.code,
-            ) from error
         except OutcomeUnknown as error:
             raise CephUnavailable(f"connecting {target}: no monitor answers", code=error.code) from error
         except CephError as error:
@@ -101,24 +94,30 @@ class Connection:
 
     def _why_not(self, handle: Any, error: CephError) -> tuple[type[CephError], str]:
         """What is wrong, most likely with the key. Only words: the key itself never leaves this method."""
-        user = self._settings.user
-        if error.code in {errno.EACCES, errno.EPERM}:
-            return KeyUnusable, cephx_keys.why_refused(user)
+        user, missing = self._settings.user, error.code == errno.ENOENT
         if handle is None:
-            return NotConnected, f"{self._settings.conf or 'the configuration file'} can't be read as a ceph.conf"
+            conf = self._settings.conf or "(CEPH_CONF or the default places)"
+            why = f"there is no configuration file {conf}" if missing else f"{conf} can't be read as a ceph.conf"
+            return NotConnected, why
+        key, where = self._key(handle, user)
+        if error.code in {errno.EACCES, errno.EPERM}:
+            return KeyUnusable, cephx_keys.why_refused(key, user, where)
+        if missing and key is None and not Path(where).exists():
+            return NotConnected, f"there is no key for client.{user}: {where} does not exist"
         if error.code not in cephx_keys.UNUSABLE:
             return NotConnected, f"it failed, and librados does not say why: {error}"
-        return KeyUnusable, self._why_unusable(handle, user)
+        return KeyUnusable, cephx_keys.why_unusable(key, user, where)
 
-    def _why_unusable(self, handle: Any, user: str) -> str:
+    def _key(self, handle: Any, user: str) -> tuple[str | None, str]:
+        """The key that librados uses, None where it can't be read, and where it comes from."""
         if given := handle.conf_get("key"):
-            return cephx_keys.why_unusable(given, user, "userKey or ceph.conf")
+            return given, "userKey or ceph.conf"
         if path := handle.conf_get("keyfile"):
-            return cephx_keys.why_unusable(_text(path), user, path)
+            return _text(path), path
         # Several may be named; the first that is there is used.
         paths = [path for one in re.split(r"[,;\s]+", handle.conf_get("keyring")) if (path := one.strip())]
-        path = next((path for path in paths if Path(path).exists()), "the keyring")
-        return cephx_keys.why_unusable(cephx_keys.in_keyring(_text(path) or "", user), user, path)
+        path = next((path for path in paths if Path(path).exists()), " or ".join(paths) or "keyring")
+        return cephx_keys.in_keyring(_text(path) or "", user), path
 
     def _access(self) -> dict[str, str]:
         access = {"mon_host": ",".join(self._settings.monitors)} if self._settings.monitors else {}
