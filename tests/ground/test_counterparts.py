@@ -13,7 +13,7 @@ SAYS = {
     "csi-provisioner": (["csi-provisioner", "--version"], "csi-provisioner"),
     "csi-resizer": (["csi-resizer", "--version"], "csi-resizer"),
     "csi-sanity": (["csi-sanity", "--help"], "csi.endpoint"),
-    "ecr-credential-provider": (["ecr-credential-provider", "--help"], "get-credentials"),
+    "ecr-credential-provider": (["ecr-credential-provider", "--help"], "credential provider for kubelet"),
     "helm": (["helm", "version"], "Version:"),
     "snapshot-controller": (["snapshot-controller", "--version"], "snapshot-controller"),
 }
