@@ -35,8 +35,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _volumes(arguments: Sequence[str]) -> NoReturn:
     try:
-        from provisioner.volumes.main import VolumesSettings  # noqa: PLC0415
         from provisioner.volumes.main import main as volumes  # noqa: PLC0415
+        from provisioner.volumes.settings import VolumesSettings  # noqa: PLC0415
     except SutlerError as error:  # a missing rados or rbd
         print(f"provisioner volumes: {error}", file=sys.stderr)
         sys.exit(1)

@@ -26,7 +26,7 @@ def own_namespace() -> str:
 
 
 class ProcessSettings(BaseSettings):
-    """What every process can be told. A subclass adds its own fields, with a docstring under each for --help."""
+    """Settings of all processes. A subclass adds its own fields, with a docstring under each for --help."""
 
     model_config = SettingsConfigDict(
         env_prefix="SUTLER_",
@@ -72,3 +72,16 @@ class ProcessSettings(BaseSettings):
                 flag = "--" + "-".join(str(part) for part in problem["loc"]).replace("_", "-")
                 print(f"{program}: {flag}: {problem['msg']}, not {problem['input']!r}", file=sys.stderr)  # noqa: T201 - no log yet
             sys.exit(_USAGE_ERROR)
+
+
+class LeaderElectionSettings(ProcessSettings):
+    """Settings of processes of which one replica works at a time: the leader, which holds the Lease."""
+
+    lease_duration: Seconds = 15.0
+    """Seconds after which another replica takes over when the leader stops renewing its lease."""
+
+    renew_deadline: Seconds = 10.0
+    """Seconds after the last renewal at which the leader stops working. Must be less than the lease duration."""
+
+    retry_period: Seconds = 2.0
+    """Seconds between two attempts to acquire or renew the lease."""

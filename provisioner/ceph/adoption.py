@@ -15,7 +15,7 @@ from provisioner.ceph.format1 import require_no_namesake
 from provisioner.ceph.images import Fence, describe, metadata_of
 from provisioner.ceph.model import RbdImage
 from provisioner.ceph.where import image, image_errors, place
-from sutler.volumes.identity import marks
+from sutler.volumes.identity import id_metadata
 
 _LIBRBD = rbd.RBD()
 
@@ -31,7 +31,7 @@ def own(
     judge(found)
     fence()
     # With its own ids: what was a copy is this claim's from now on.
-    _write(ioctx, found.id, {**metadata, **marks(ioctx.get_pool_id(), found.id)}, image(ioctx, name))
+    _write(ioctx, found.id, {**metadata, **id_metadata(ioctx.get_pool_id(), found.id)}, image(ioctx, name))
     return found
 
 

@@ -14,7 +14,7 @@ from provisioner.ceph.images import describe
 from provisioner.ceph.model import ImageQuery, RbdImage
 from provisioner.ceph.where import image, some
 from sutler.volumes import well_known
-from sutler.volumes.identity import image_id, names_itself
+from sutler.volumes.identity import has_own_ids, image_id
 
 _MIGRATION = 2
 """Of what the trash says about where an entry is from: the source of a migration that is not committed."""
@@ -37,7 +37,7 @@ def find(ioctx: Any, sought: ImageQuery) -> RbdImage | None:
     found = _named(ioctx, sought.name)
     if found is not None:
         _require_owner(ioctx, found, sought)
-        itself = names_itself(found.metadata, ioctx.get_pool_id(), found.id)
+        itself = has_own_ids(found.metadata, ioctx.get_pool_id(), found.id)
         if not itself:
             _require_alone(ioctx, found.name, sought, copies=itself is False)
         return found
@@ -126,7 +126,7 @@ def claimants(ioctx: Any, kubernetes: str) -> dict[str, list[tuple[str, bool | N
         for entry in page:
             said = entry.header.metadata if entry.header is not None else {}
             if well_known.OWNER in said and said.get(well_known.KUBERNETES) in {None, kubernetes}:
-                found.setdefault(said[well_known.OWNER], []).append((entry.name, names_itself(said, pool, entry.id)))
+                found.setdefault(said[well_known.OWNER], []).append((entry.name, has_own_ids(said, pool, entry.id)))
         after = page[-1].name
     return found
 

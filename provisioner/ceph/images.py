@@ -18,7 +18,7 @@ from provisioner.ceph.format1 import require_no_namesake
 from provisioner.ceph.model import ImageSpec, JournalEntry, ListedImage, RbdImage, feature_names
 from provisioner.ceph.where import clone_text, image_errors, place
 from provisioner.ceph.where import image as image_text
-from sutler.volumes.identity import marks, names_itself
+from sutler.volumes.identity import has_own_ids, id_metadata
 
 Fence = Callable[[], None]
 """Called right before the first change; raises when this process may not act any more."""
@@ -59,7 +59,7 @@ def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
 
 def _new(ioctx: Any, spec: ImageSpec, target: str) -> str:
     if spec.id is not None and fast_create.fits(spec):
-        marked = replace(spec, metadata={**spec.metadata, **marks(ioctx.get_pool_id(), spec.id)})
+        marked = replace(spec, metadata={**spec.metadata, **id_metadata(ioctx.get_pool_id(), spec.id)})
         fast_create.create(ioctx, marked, target)
         return spec.id
     create_blank(ioctx, spec, target)
@@ -97,7 +97,7 @@ def _confirm(ioctx: Any, spec: ImageSpec, owner: str, target: str) -> str | None
     if found.size != spec.size:
         raise ImageTaken(f"{target} exists with {found.size} bytes instead of {spec.size}: rename or remove it")
     if found.metadata.get(owner) == spec.metadata[owner]:
-        itself = names_itself(found.metadata, ioctx.get_pool_id(), found.id)
+        itself = has_own_ids(found.metadata, ioctx.get_pool_id(), found.id)
         if itself is False:
             raise ImageTaken(f"{target} exists and is a copy of this claim's image: rename or remove it")
         if itself is None:
@@ -145,7 +145,7 @@ def size_of(ioctx: Any, identifier: str) -> int:
 
 def mark(ioctx: Any, identifier: str, metadata: Mapping[str, str], target: str) -> None:
     """Writes the metadata, and with it the image's own ids; `target` names the image in errors."""
-    keys = {**metadata, **marks(ioctx.get_pool_id(), identifier)}
+    keys = {**metadata, **id_metadata(ioctx.get_pool_id(), identifier)}
     with image_errors("writing the metadata of", target):
         ioctx.execute(wire.HEADER + identifier, wire.CLASS, "metadata_set", wire.encode_map(keys))
 

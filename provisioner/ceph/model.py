@@ -25,6 +25,8 @@ _ALL_FEATURES = {
 }
 _MOST_BITS = 64
 
+SECTOR = 512
+"""Bytes of a block device's sector: of a size that is no multiple of it, nodes would not see the last bytes."""
 SMALLEST_OBJECT, DEFAULT_OBJECT, LARGEST_OBJECT = 2**12, 2**22, 2**25
 """Bytes; 4 KiB to 32 MiB, 4 MiB unless told."""
 

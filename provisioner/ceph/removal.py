@@ -13,7 +13,7 @@ from provisioner.ceph.model import ImageQuery, MovedToTrash, RbdImage
 from provisioner.ceph.removal_progress import Progress, RemovalBegun, unheard
 from provisioner.ceph.trash import everything
 from provisioner.ceph.where import image, image_errors
-from sutler.volumes.identity import names_itself
+from sutler.volumes.identity import has_own_ids
 
 _LIBRBD = rbd.RBD()
 
@@ -86,7 +86,7 @@ def _move(ioctx: Any, found: RbdImage, fence: Fence, *, delay: int) -> None:
     fence()
     name = found.name
     target = image(ioctx, name)
-    if not names_itself(found.metadata, ioctx.get_pool_id(), found.id):
+    if not has_own_ids(found.metadata, ioctx.get_pool_id(), found.id):
         # In the trash there is no volume any more that would prove whose it is.
         mark(ioctx, found.id, {}, target)
     try:

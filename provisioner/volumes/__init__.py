@@ -1,1 +1,1 @@
-"""An RBD image and a PersistentVolume for every claim of our StorageClasses, for as long as they are needed."""
+"""Provisions an RBD image and a PersistentVolume for each claim of Sutler's StorageClasses, and deletes them."""

@@ -1,25 +1,28 @@
-"""What is remembered of the objects that we watch: pure. Ten thousand of each must fit into little memory."""
+"""The parts of watched objects that are kept in memory. Pure: no I/O.
+
+Ten thousand objects of each kind must fit into little memory.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from provisioner.volumes.planning import deletion
-from provisioner.volumes.planning.claims import class_of
-from provisioner.volumes.planning.persistent_volume import ImageLocation, VolumeRequest, ids_of, owner_of, place_of
+from provisioner.volumes.planning.persistent_volume import VolumeRequest
 from provisioner.volumes.planning.storage_class import ClassError, VolumeClass, parse_class
 from sutler.typedefs import Json
 from sutler.volumes import well_known
 from sutler.volumes.adoption_request import claim_key
-from sutler.volumes.storage_class import is_ours, unclear_annotation
+from sutler.volumes.locations import ImageLocation, ids_of, is_sutler_volume, location_of, owner_of
+from sutler.volumes.storage_class import class_of, is_sutler_class, unclear_annotation
 
 
 @dataclass(frozen=True, slots=True)
 class CachedClass:
     uid: str
-    ours: bool
+    served: bool
+    """Whether the class is Sutler's."""
     parsed: VolumeClass | None = None
     problem: str | None = None
-    """What is wrong with a class of ours, or with one that seems to be meant for us."""
+    """What is wrong with a class that Sutler serves, or that seems to be meant for Sutler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,98 +32,99 @@ class CachedClaim:
     volume: str
     """spec.volumeName"""
     deleting: bool
-    placed: bool
-    """The scheduler has selected a node."""
-    grows: bool
-    """Asks for another size than it has."""
-    modifies: bool = False
-    """Asks for attributes (VolumeAttributesClass) that its volume has not."""
+    has_node: bool
+    """Whether the scheduler has selected a node."""
+    requests_resize: bool
+    """Whether the claim is bound and requests another size than it has."""
+    requests_modify: bool = False
+    """Whether the claim is bound and requests another VolumeAttributesClass than it has."""
 
     @property
-    def key(self) -> str:
-        """The volume that it has, or the one that it would get."""
+    def volume_key(self) -> str:
+        """The name of the volume that the claim has, or would get."""
         return self.volume or well_known.volume_name(self.uid)
 
 
 @dataclass(frozen=True, slots=True)
 class CachedVolume:
-    """Of a volume of ours."""
+    """A PersistentVolume of Sutler's, or a request for an adoption."""
 
     owner: str
-    """UID of the claim that it was made for."""
-    place: ImageLocation | None
+    """UID of the claim that the volume was provisioned for."""
+    location: ImageLocation | None
     storage_class: str
-    ends: bool
-    """Released and to be deleted, or being deleted and held by us: somebody has to look."""
-    adopts: str = ""
-    """namespace/name of the claim that this asks an image to be adopted for; empty: it is a volume."""
+    awaits_deletion: bool
+    """Whether the volume is Released and to be deleted, or is being deleted and has Sutler's finalizer."""
+    adopting_claim: str = ""
+    """For a request for an adoption: namespace/name of its claim. Empty for a volume."""
     pool_id: int | None = None
     image_id: str = ""
-    """Neither is known for a volume that version 0.1.0 has made, until it is looked at."""
-    bound_again: tuple[str, str] | None = None
-    """Namespace and name of the claim that has it now, if that is not the one that it was made for."""
+    """Both ids are unknown for a volume of version 0.1.0 until Sutler upgrades it."""
+    rebound_claim: tuple[str, str] | None = None
+    """Namespace and name of the present claim, if the volume was provisioned for another one."""
 
-
-def wanted_of(view: CachedVolume) -> VolumeRequest:
-    return VolumeRequest(view.place or ImageLocation("", "", "", ""), view.owner, view.pool_id, view.image_id)
+    @property
+    def request(self) -> VolumeRequest:
+        location = self.location or ImageLocation("", "", "", "")
+        return VolumeRequest(location, self.owner, self.pool_id, self.image_id)
 
 
 class CachedAttachment(NamedTuple):
     name: str
     volume: str
-    """The PersistentVolume that is attached; empty for an inline volume."""
+    """Name of the PersistentVolume that is attached; empty for an inline volume."""
     node: str
 
 
-def view_class(obj: Json) -> CachedClass:
+def class_entry(obj: Json) -> CachedClass:
     uid = obj["metadata"]["uid"]
-    if not is_ours(obj):
-        return CachedClass(uid, ours=False, problem=unclear_annotation(obj) or None)
+    if not is_sutler_class(obj):
+        return CachedClass(uid, served=False, problem=unclear_annotation(obj) or None)
     try:
-        return CachedClass(uid, ours=True, parsed=parse_class(obj))
+        return CachedClass(uid, served=True, parsed=parse_class(obj))
     except ClassError as error:
-        return CachedClass(uid, ours=True, problem=str(error))
+        return CachedClass(uid, served=True, problem=str(error))
 
 
-def view_claim(obj: Json) -> CachedClaim:
+def claim_entry(obj: Json) -> CachedClaim:
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
-    wanted = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
+    requested = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
     bound = status.get("phase") == "Bound"
     return CachedClaim(
         uid=metadata["uid"],
         storage_class=class_of(obj),
         volume=spec.get("volumeName") or "",
         deleting="deletionTimestamp" in metadata,
-        placed=bool((metadata.get("annotations") or {}).get(well_known.SELECTED_NODE)),
-        grows=bound and (status.get("capacity") or {}).get("storage") != wanted,
-        modifies=bound
+        has_node=bool((metadata.get("annotations") or {}).get(well_known.SELECTED_NODE)),
+        requests_resize=bound and (status.get("capacity") or {}).get("storage") != requested,
+        requests_modify=bound
         and spec.get("volumeAttributesClassName") not in {None, "", status.get("currentVolumeAttributesClassName")},
     )
 
 
-def view_volume(obj: Json) -> CachedVolume | None:
-    """None for a volume that is not ours."""
-    if not deletion.is_ours(obj):
+def volume_entry(obj: Json) -> CachedVolume | None:
+    """Returns None for a volume that is neither Sutler's nor a request for an adoption."""
+    if not is_sutler_volume(obj):
         key = claim_key(obj)
-        return CachedVolume("", None, "", ends=False, adopts=key) if key else None
+        return CachedVolume("", None, "", awaits_deletion=False, adopting_claim=key) if key else None
     spec, status = obj["spec"], obj.get("status") or {}
-    leaving = "deletionTimestamp" in obj["metadata"]
-    held = well_known.FINALIZER in (obj["metadata"].get("finalizers") or [])
-    policy = spec.get("persistentVolumeReclaimPolicy")
+    deleting = "deletionTimestamp" in obj["metadata"]
+    has_finalizer = well_known.FINALIZER in (obj["metadata"].get("finalizers") or [])
+    released = status.get("phase") == "Released" and spec.get("persistentVolumeReclaimPolicy") == "Delete"
     owner, reference = owner_of(obj), spec.get("claimRef") or {}
-    bound_again = status.get("phase") == "Bound" and reference.get("uid") != owner
+    is_rebound = status.get("phase") == "Bound" and reference.get("uid") != owner
     pool_id, image_id = ids_of(obj)
     return CachedVolume(
         owner=owner,
-        place=place_of(obj),
+        location=location_of(obj),
         storage_class=spec.get("storageClassName", ""),
-        ends=held if leaving else status.get("phase") == "Released" and policy == "Delete",
+        awaits_deletion=has_finalizer if deleting else released,
         pool_id=pool_id,
         image_id=image_id,
-        bound_again=(reference["namespace"], reference["name"]) if bound_again else None,
+        rebound_claim=(reference["namespace"], reference["name"]) if is_rebound else None,
     )
 
 
-def view_attachment(obj: Json) -> CachedAttachment:
+def attachment_entry(obj: Json) -> CachedAttachment:
     volume = (obj["spec"].get("source") or {}).get("persistentVolumeName") or ""
     return CachedAttachment(obj["metadata"]["name"], str(volume), str(obj["spec"].get("nodeName") or ""))

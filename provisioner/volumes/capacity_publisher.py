@@ -1,4 +1,4 @@
-"""How much room the pools have: as metrics, as CSIStorageCapacity objects, in the events of claims that find none."""
+"""Measures the capacity of the pools, and publishes it as metrics and as CSIStorageCapacity objects."""
 
 import asyncio
 import contextlib
@@ -22,12 +22,12 @@ _log = log.get(__name__)
 
 _KIND = ("csistoragecapacities", "CSIStorageCapacity")
 VERSIONS = ("v1", "v1beta1", "v1alpha1")
-"""Since 1.24, since 1.21, and before that where somebody has switched it on."""
-FRESH = 5.0
-"""Seconds for which what a pool's room was is taken for true: a thousand claims may find it full at once."""
+"""Versions of CSIStorageCapacity: since 1.24, since 1.21, and before that behind a feature gate."""
+FRESH_SECONDS = 5.0
+"""Seconds for which a measurement serves the events on claims: a thousand claims may find a pool full at once."""
 
 PoolKey = tuple[str, str]
-"""Cluster and pool: RADOS namespaces share the room of their pool."""
+"""Cluster and pool: RADOS namespaces share the capacity of their pool."""
 
 
 class CapacityPublisher:
@@ -40,49 +40,50 @@ class CapacityPublisher:
         namespace: str,
         interval: float,
     ) -> None:
-        """`namespace`: where the objects are kept; `interval`: seconds between two measurements."""
+        """`namespace`: of the CSIStorageCapacity objects; `interval`: seconds between two measurements."""
         self._client = client
         self._clusters = clusters
         self._classes = classes
         self._namespace = namespace
         self._interval = interval
         self._measured: dict[PoolKey, tuple[float, PoolSpace]] = {}
+        """The last measurement of each pool, after its monotonic time."""
 
     async def run(self) -> None:
-        """Works until cancelled."""
+        """Works until it is cancelled."""
         try:
             while True:
                 spaces = await self._measure()
                 try:
                     await self._publish(spaces)
                 except KubeError as error:
-                    # The next time is soon enough; nothing waits for this one.
-                    _log.warning("capacities could not be published", error=str(error))
+                    # The next measurement publishes them: nothing waits for this one.
+                    _log.warning("could not publish capacities", error=str(error))
                 await asyncio.sleep(self._interval)
         finally:
-            # Whoever leads next tells of them.
-            self._keep(set())
+            # The next leader publishes these metrics.
+            self._drop_except(set())
 
-    async def why_full(self, cls: VolumeClass) -> str:
-        """What the pools of the class hold, in words; empty if that can't be said."""
-        words = []
+    async def describe_pools(self, cls: VolumeClass) -> str:
+        """Returns how full the pools of the class are; empty if Ceph does not answer."""
+        parts = []
         for pool in dict.fromkeys(filter(None, (cls.pool, cls.data_pool))):
             with contextlib.suppress(CephError):
-                words.append(capacity.in_words(pool, await self._space(cls.cluster, pool, fresh=FRESH)))
-        return "; ".join(words)
+                parts.append(capacity.describe_space(pool, await self._space(cls.cluster, pool, max_age=FRESH_SECONDS)))
+        return "; ".join(parts)
 
     def _served(self) -> list[VolumeClass]:
-        return [view.parsed for view in self._classes.values() if view.parsed is not None]
+        return [cached.parsed for cached in self._classes.values() if cached.parsed is not None]
 
     async def _measure(self) -> dict[PoolKey, PoolSpace]:
         pools = {(cls.cluster, pool) for cls in self._served() for pool in (cls.pool, cls.data_pool) if pool}
-        self._keep(pools)
+        self._drop_except(pools)
         spaces = {}
         for cluster, pool in sorted(pools):
             try:
-                space = await self._space(cluster, pool, fresh=0)
+                space = await self._space(cluster, pool, max_age=0)
             except CephError as error:
-                _log.warning("pool could not be measured", cluster=cluster, pool=pool, error=str(error))
+                _log.warning("could not measure pool", cluster=cluster, pool=pool, error=str(error))
                 continue
             spaces[cluster, pool] = space
             metrics.AVAILABLE.labels(cluster, pool).set(space.free)
@@ -90,19 +91,19 @@ class CapacityPublisher:
             if space.quota is not None:
                 metrics.QUOTA.labels(cluster, pool).set(space.quota)
             else:
-                metrics.take_back(metrics.QUOTA, cluster, pool)
+                metrics.remove_series(metrics.QUOTA, cluster, pool)
         return spaces
 
-    def _keep(self, pools: set[PoolKey]) -> None:
-        """Says nothing any more of other pools than these."""
+    def _drop_except(self, pools: set[PoolKey]) -> None:
+        """Drops the measurements and the metrics of all other pools."""
         for pool in self._measured.keys() - pools:
             del self._measured[pool]
             for gauge in (metrics.AVAILABLE, metrics.USED, metrics.QUOTA):
-                metrics.take_back(gauge, *pool)
+                metrics.remove_series(gauge, *pool)
 
-    async def _space(self, cluster: str, pool: str, *, fresh: float) -> PoolSpace:
+    async def _space(self, cluster: str, pool: str, *, max_age: float) -> PoolSpace:
         measured, space = self._measured.get((cluster, pool), (0.0, None))
-        if space is None or time.monotonic() - measured >= fresh:
+        if space is None or time.monotonic() - measured >= max_age:
             space = await self._clusters.get(cluster).pool(pool).space()
             self._measured[cluster, pool] = (time.monotonic(), space)
         return space
@@ -111,24 +112,24 @@ class CapacityPublisher:
         found = await self._existing()
         if found is None:
             return
-        resource, there = found
-        wanted, unknown = {}, set()
+        resource, existing = found
+        desired, unknown = {}, set()
         for cls in self._served():
             space = spaces.get((cls.cluster, cls.data_pool or cls.pool))
             name = capacity.capacity_name(cls.name)
             if space is None:
                 unknown.add(name)
             else:
-                wanted[name] = capacity.capacity_of(cls.name, space.free)
-        written, gone = capacity.changes(there, wanted, unknown)
-        for body in written:
+                desired[name] = capacity.render_capacity(cls.name, space.free)
+        changed, removed = capacity.changes(existing, desired, unknown)
+        for body in changed:
             await self._write(resource, body)
-        for name in gone:
+        for name in removed:
             with contextlib.suppress(NotFound):
                 await self._client.delete(resource, name, self._namespace)
 
     async def _existing(self) -> tuple[Resource, dict[str, Json]] | None:
-        """Ours, by name; None where the API server does not know such things."""
+        """Returns Sutler's objects by name, after their resource; None if the API server has no such resource."""
         selector = ",".join(f"{key}={value}" for key, value in capacity.LABELS.items())
         for version in VERSIONS:
             resource = Resource("storage.k8s.io", version, *_KIND, namespaced=True)

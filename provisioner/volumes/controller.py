@@ -1,13 +1,14 @@
-"""Everything that happens to volumes: who is woken by what, and in which order it is done.
+"""The volumes controller: decides which work is due for a volume, and has it done in order.
 
-There is one work queue, and its keys are names of PersistentVolumes: the one that a claim has, or would get. So what is
-done about one claim and its volume, create, grow or delete, is done one after the other, and of different ones side by
-side.
+There is one work queue. Its keys are names of PersistentVolumes: of the volume that a claim has, or would get. So all
+work for one claim and its volume (provision, resize, delete) is done in sequence, and work for different ones in
+parallel.
 """
 
 import asyncio
 import time
-from enum import Enum
+from dataclasses import dataclass
+from enum import Enum, auto
 
 from provisioner.ceph.cluster_config import CephClusters
 from provisioner.ceph.errors import CephUnavailable
@@ -15,7 +16,6 @@ from provisioner.volumes.adopter import Adopter
 from provisioner.volumes.cache_entries import CachedClaim
 from provisioner.volumes.capacity_publisher import CapacityPublisher
 from provisioner.volumes.deleter import Deleter
-from provisioner.volumes.event_deduplication import AN_HOUR, EventDeduplicator
 from provisioner.volumes.informers import VolumeInformers
 from provisioner.volumes.orphan_scanner import OrphanScanner
 from provisioner.volumes.planning.storage_class import VolumeClass
@@ -24,186 +24,195 @@ from provisioner.volumes.refuser import ClaimRefuser
 from provisioner.volumes.resizer import Resizer
 from provisioner.volumes.trash_purger import TrashPurger
 from sutler.kube.errors import NotFound
-from sutler.kube.events import EventRecorder
+from sutler.kube.events import EventDeduplicator, EventRecorder
 from sutler.kube.resources import STORAGE_CLASSES
 from sutler.kube.workqueue import WorkQueue
 
-LOOK_AGAIN = 15.0
-"""Seconds after which it is asked whether what was done has really been done."""
+RECHECK_SECONDS = 15.0
+"""Seconds after finished work at which the controller checks whether the work is still due."""
 
 
-class DueWork(Enum):
-    NOTHING = "nothing"
-    PROVISION = "provision"
-    EXPAND = "expand"
-    REMOVE = "remove"
-    CLEAN_UP = "clean up"
-    ADOPT = "adopt"
-    REFUSE = "refuse"
-    """The claim's class is not right."""
-    REFUSE_CHANGE = "refuse a change"
-    """The claim asks for other attributes."""
+class WorkKind(Enum):
+    PROVISION = auto()
+    RESIZE = auto()
+    DELETE = auto()
+    CLEAN_UP = auto()
+    """An image was requested for a claim that does not need it any more."""
+    ADOPT = auto()
+    REFUSE = auto()
+    """The claim's StorageClass is invalid."""
+    REFUSE_MODIFY = auto()
+    """The claim requests another VolumeAttributesClass."""
+
+
+@dataclass(frozen=True, slots=True)
+class DueWork:
+    kind: WorkKind
+    claim: str = ""
+    """namespace/name of the claim, for the kinds of work that concern one."""
+    storage_class: str = ""
+    """The claim's class."""
 
 
 class VolumesController:
-    """What is done while leading. Built anew each time, so that nothing of an earlier time is taken for true."""
+    """What runs while this process leads. Each leadership has a new one, so that no state of an earlier one is used."""
 
     def __init__(
         self,
-        watches: VolumeInformers,
+        informers: VolumeInformers,
         clusters: CephClusters,
         events: EventRecorder,
         *,
         provisioner: Provisioner,
         refuser: ClaimRefuser,
-        expander: Resizer,
+        resizer: Resizer,
         adopter: Adopter,
-        remover: Deleter,
+        deleter: Deleter,
         purger: TrashPurger,
-        reconciler: OrphanScanner,
+        orphan_scanner: OrphanScanner,
         capacity: CapacityPublisher,
         workers: int,
-        settle: float,
+        settle_seconds: float,
     ) -> None:
-        """`settle`: for how many seconds running Ceph calls are waited for before the lease is given up."""
-        self._watches = watches
+        """`settle_seconds`: the longest time that the end waits for running Ceph calls before the lease is released."""
+        self._informers = informers
         self._clusters = clusters
         self._events = events
         self._provisioner = provisioner
         self._refuser = refuser
-        self._expander = expander
+        self._resizer = resizer
         self._adopter = adopter
-        self._remover = remover
+        self._deleter = deleter
         self._purger = purger
-        self._reconciler = reconciler
+        self._orphan_scanner = orphan_scanner
         self._capacity = capacity
         self._queue = WorkQueue("volumes", workers=workers)
-        self._settle = settle
-        self._reported = EventDeduplicator(AN_HOUR)
+        self._settle_seconds = settle_seconds
+        self._emitted = EventDeduplicator()
 
     async def run(self) -> None:
-        """Works until cancelled."""
-        await self._watches.wait_synced()
-        self._watches.listen(self._consider, self._class_changed)
+        """Works until it is cancelled."""
+        await self._informers.wait_synced()
+        self._informers.set_listeners(self._volume_changed, self._class_changed)
         try:
-            for name in list(self._watches.classes):
-                self._report(name)
-            for volume in self._watches.everything():
-                self._consider(volume)
+            for name in list(self._informers.classes):
+                self._report_class(name)
+            for volume in self._informers.volume_names():
+                self._volume_changed(volume)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._queue.run(self._handle), name="volumes")
                 group.create_task(self._purger.run(), name="purge")
-                group.create_task(self._reconciler.run(), name="reconcile")
+                group.create_task(self._orphan_scanner.run(), name="orphan scan")
                 group.create_task(self._capacity.run(), name="capacity")
         finally:
-            self._watches.listen(None, None)
-            self._provisioner.leave()
-            await self._clusters.settle(self._settle)
+            self._informers.set_listeners(None, None)
+            self._provisioner.reset()
+            await self._clusters.settle(self._settle_seconds)
 
-    def _consider(self, volume: str) -> None:
-        """Queues it, if there is something to do. Most news is not about anything that we have to do."""
-        if volume in self._watches.volumes:
-            self._provisioner.made.discard(volume)
-        if self._due(volume) is not DueWork.NOTHING:
+    def _volume_changed(self, volume: str) -> None:
+        """Queues the volume if work is due: most changes concern objects that need none."""
+        if volume in self._informers.volumes:
+            self._provisioner.record_observed(volume)
+        if self._due(volume) is not None:
             self._queue.add(volume)
 
     def _class_changed(self, name: str) -> None:
-        self._report(name)
-        for volume in self._watches.of_class(name):
-            self._consider(volume)
+        self._report_class(name)
+        for volume in self._informers.volumes_of_class(name):
+            self._volume_changed(volume)
 
-    def _report(self, name: str) -> None:
-        """A bad class gets one event an hour that lists everything that is wrong with it."""
-        view = self._watches.classes.get(name)
-        if view is not None and view.problem is None:
-            self._reported.settle(view.uid)
-        if view is None or view.problem is None or not self._reported.is_news(view.uid, view.problem, time.monotonic()):
+    def _report_class(self, name: str) -> None:
+        """Emits one event an hour on an invalid class, which lists all its problems."""
+        cached = self._informers.classes.get(name)
+        if cached is None:
             return
-        storage_class = {
-            "apiVersion": STORAGE_CLASSES.api_version,
-            "kind": STORAGE_CLASSES.kind,
-            "metadata": {"name": name, "uid": view.uid},
-        }
-        self._events.warning(storage_class, "InvalidParameters", view.problem)
+        if cached.problem is None:
+            self._emitted.reset(cached.uid)
+        elif self._emitted.should_emit(cached.uid, cached.problem, time.monotonic()):
+            storage_class = {
+                "apiVersion": STORAGE_CLASSES.api_version,
+                "kind": STORAGE_CLASSES.kind,
+                "metadata": {"name": name, "uid": cached.uid},
+            }
+            self._events.warning(storage_class, "InvalidParameters", cached.problem)
 
-    def _due(self, volume: str) -> DueWork:
-        """What there seems to be to do, by what the watches know; the API server is asked before it is done."""
-        found = self._watches.claim_of(volume)
-        claim = found[1] if found else None
-        view = self._watches.volumes.get(volume)
-        if view is not None and view.adopts:
-            return DueWork.ADOPT
-        if view is not None and view.ends:
-            return DueWork.REMOVE
-        if view is not None and claim is not None and claim.grows and claim.volume == volume:
-            return DueWork.EXPAND
-        if view is not None and claim is not None and claim.modifies and claim.volume == volume:
-            return DueWork.REFUSE_CHANGE
-        if volume in self._watches.volumes or volume in self._provisioner.made:
-            return DueWork.NOTHING
-        return self._due_for_claim(volume)
+    def _due(self, volume: str) -> DueWork | None:
+        """Returns the work that seems due by the informers; before it is done, the API server is asked."""
+        cached = self._informers.volumes.get(volume)
+        key, claim = self._informers.claim_of(volume) or ("", None)
+        if cached is not None and cached.adopting_claim:
+            return DueWork(WorkKind.ADOPT)
+        if cached is not None and cached.awaits_deletion:
+            return DueWork(WorkKind.DELETE)
+        if cached is not None and claim is not None and claim.volume == volume:
+            if claim.requests_resize:
+                return DueWork(WorkKind.RESIZE, key)
+            if claim.requests_modify:
+                return DueWork(WorkKind.REFUSE_MODIFY, key)
+        if volume in self._informers.volumes or self._provisioner.has_saved(volume):
+            return None
+        return self._due_without_volume(volume, key, claim)
 
-    def _due_for_claim(self, volume: str) -> DueWork:
-        """Where there is no volume yet."""
-        found = self._watches.claim_of(volume)
-        tried = volume in self._provisioner.attempts
-        key, claim = found or ("", None)
-        if claim is not None and not (claim.volume or claim.deleting or self._watches.awaits_adoption(key)):
-            if self._serves(claim):
-                return DueWork.PROVISION
-            if not tried and self._problem(claim.storage_class):
-                return DueWork.REFUSE
-        return DueWork.CLEAN_UP if tried else DueWork.NOTHING
+    def _due_without_volume(self, volume: str, key: str, claim: CachedClaim | None) -> DueWork | None:
+        is_pending = self._provisioner.is_pending(volume)
+        if claim is not None and not (claim.volume or claim.deleting or self._informers.is_awaiting_adoption(key)):
+            if self._is_ready(claim):
+                return DueWork(WorkKind.PROVISION, key, claim.storage_class)
+            if not is_pending and self._class_problem(claim.storage_class):
+                return DueWork(WorkKind.REFUSE, key, claim.storage_class)
+        return DueWork(WorkKind.CLEAN_UP) if is_pending else None
 
-    def _serves(self, claim: CachedClaim) -> bool:
+    def _is_ready(self, claim: CachedClaim) -> bool:
+        """Whether Sutler serves the claim's class, and the claim need not wait for its first Pod."""
         cls = self._class(claim.storage_class)
-        return cls is not None and (claim.placed or not cls.waits_for_consumer)
+        return cls is not None and (claim.has_node or not cls.waits_for_consumer)
 
     def _class(self, name: str) -> VolumeClass | None:
-        view = self._watches.classes.get(name)
-        return view.parsed if view is not None else None
+        cached = self._informers.classes.get(name)
+        return cached.parsed if cached is not None else None
 
-    def _problem(self, name: str) -> str:
-        """What is wrong with a class of ours; empty: nothing."""
-        view = self._watches.classes.get(name)
-        return (view.problem or "") if view is not None and view.ours else ""
+    def _class_problem(self, name: str) -> str:
+        """Returns what is wrong with a class that Sutler serves; empty: nothing."""
+        cached = self._informers.classes.get(name)
+        return (cached.problem or "") if cached is not None and cached.served else ""
 
     async def _handle(self, volume: str) -> float | None:
+        work = self._due(volume)
         try:
-            again = await self._do(volume)
+            again = await self._do(volume, work) if work is not None else None
         except CephUnavailable as error:
-            # It says when it can be asked again; what is wrong is known, and no reason to wait longer and longer.
+            # The cause is known, and the error says when to try again: no reason for a growing back-off.
             return error.retry_after
-        # The watch has yet to show what was done, or somebody in between has lied to one of us.
-        return LOOK_AGAIN if again is None and self._due(volume) is not DueWork.NOTHING else again
+        # Work is still due if the watch has not shown its result yet, or if an answer was wrong.
+        return RECHECK_SECONDS if again is None and self._due(volume) is not None else again
 
-    async def _do(self, volume: str) -> float | None:
-        found = self._watches.claim_of(volume)
-        match self._due(volume):
-            case DueWork.PROVISION if found is not None:
-                return await self._provision(volume, *found)
-            case DueWork.EXPAND if found is not None:
-                await self._expander.expand(found[0], volume)
-            case DueWork.REMOVE:
-                await self._remover.remove(volume)
-            case DueWork.ADOPT:
+    async def _do(self, volume: str, work: DueWork) -> float | None:
+        """Returns the seconds after which to try again, if the work knows them."""
+        match work.kind:
+            case WorkKind.PROVISION:
+                return await self._provision(volume, work)
+            case WorkKind.RESIZE:
+                await self._resizer.resize(work.claim, volume)
+            case WorkKind.DELETE:
+                await self._deleter.delete(volume)
+            case WorkKind.ADOPT:
                 return await self._adopter.adopt(volume)
-            case DueWork.CLEAN_UP:
+            case WorkKind.CLEAN_UP:
                 await self._provisioner.clean_up(volume)
-            case DueWork.REFUSE if found is not None:
-                self._report(found[1].storage_class)
-                return await self._refuser.refuse(found[0], self._problem(found[1].storage_class))
-            case DueWork.REFUSE_CHANGE if found is not None:
-                return await self._refuser.refuse_change(found[0])
+            case WorkKind.REFUSE:
+                self._report_class(work.storage_class)
+                return await self._refuser.refuse(work.claim, self._class_problem(work.storage_class))
+            case WorkKind.REFUSE_MODIFY:
+                return await self._refuser.refuse_modify(work.claim)
         return None
 
-    async def _provision(self, volume: str, key: str, claim: CachedClaim) -> float | None:
-        cls = self._class(claim.storage_class)
+    async def _provision(self, volume: str, work: DueWork) -> float | None:
+        cls = self._class(work.storage_class)
         if cls is None:
             return None
         try:
-            return await self._provisioner.provision(key, cls, lambda: self._watches.claims.get(key))
+            return await self._provisioner.provision(work.claim, cls, lambda: self._informers.claims.get(work.claim))
         except NotFound:
-            # The claim, or its namespace, has gone meanwhile.
+            # The claim or its namespace has been deleted meanwhile.
             await self._provisioner.clean_up(volume)
             return None

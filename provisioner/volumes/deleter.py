@@ -1,115 +1,87 @@
-"""From a released PersistentVolume to nothing: the image, then the PersistentVolume, then our finalizer."""
+"""Deletes released volumes: first the image, then the PersistentVolume, then Sutler's finalizer."""
 
 import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from provisioner.ceph.cluster_config import CephClusters
 from provisioner.ceph.errors import CephError, InUse, PoolMissing
 from provisioner.volumes import metrics
 from provisioner.volumes.cache_entries import CachedAttachment
-from provisioner.volumes.event_deduplication import AN_HOUR, EventDeduplicator
-from provisioner.volumes.image_locator import pool_of
+from provisioner.volumes.image_locator import locate_pool
+from provisioner.volumes.informers import VolumeInformers
+from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.planning import deletion
-from provisioner.volumes.planning.persistent_volume import ImageLocation, VolumeRequest
-from sutler.kube.client import Client
+from provisioner.volumes.planning.image_users import keep_reason
 from sutler.kube.errors import Conflict, Invalid, NotFound
-from sutler.kube.events import EventRecorder
+from sutler.kube.events import EventDeduplicator
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from sutler.typedefs import Json
 from sutler.volumes import well_known
-from sutler.volumes.attachments import in_words
+from sutler.volumes.attachments import attachment_message
+from sutler.volumes.locations import ImageLocation
 
 TRIES = 3
-"""Of taking the finalizer off, while others change the list, too."""
-PATIENCE = 10.0
-"""Seconds for which a released volume may be attached before its event says so."""
+"""Attempts to remove the finalizer while others change the list, too."""
+ATTACHED_SECONDS = 10.0
+"""Seconds for which a released volume may be attached before an event says so, because detaching takes some time."""
 
 
 class Deleter:
     def __init__(
-        self,
-        client: Client,
-        clusters: CephClusters,
-        events: EventRecorder,
-        *,
-        kubernetes: str,
-        attachments: Callable[[str], list[CachedAttachment]],
-        fence: Callable[[], None],
-        purge: Callable[[ImageLocation, str], None],
-        needed: Callable[[Json, VolumeRequest], str],
+        self, context: LeaderContext, informers: VolumeInformers, *, purge: Callable[[ImageLocation, str], None]
     ) -> None:
-        """What it needs to know and to tell.
-
-        Args:
-            client: fenced.
-            clusters: with the images.
-            events: about the volumes.
-            kubernetes: the identity of this Kubernetes cluster.
-            attachments: those of nodes that have the volume.
-            fence: raises when we may not act any more.
-            purge: takes the id of an image in the trash that is to be removed when there is time.
-            needed: why a claim or another volume needs the image; empty: none does.
-        """
-        self._client = client
-        self._clusters = clusters
-        self._events = events
-        self._kubernetes = kubernetes
-        self._attachments = attachments
-        self._fence = fence
+        """`purge`: schedules the removal of an image from the trash, by its location and id."""
+        self._context = context
+        self._client = context.client
+        self._events = context.events
+        self._informers = informers
         self._purge = purge
-        self._needed = needed
         self._attached_since: dict[str, float] = {}
-        self._told = EventDeduplicator(AN_HOUR)
+        """Monotonic time by the volume's name."""
+        self._emitted = EventDeduplicator()
 
-    async def remove(self, name: str) -> None:
-        """Deletes the volume with its image, if it is to go."""
+    async def delete(self, name: str) -> None:
+        """Deletes the volume with its image, if that is due."""
         try:
             volume = await self._client.get(PERSISTENT_VOLUMES, name)
         except NotFound:
             self._attached_since.pop(name, None)
             return
-        attachments = self._attachments(name)
+        attachments = self._informers.attachments(name)
         decision = deletion.decide(volume, attached=bool(attachments))
         if isinstance(decision, deletion.VolumeAttached):
-            self._say_attached(volume, attachments)
+            self._report_attached(volume, attachments)
             return
         self._attached_since.pop(name, None)
         match decision:
             case deletion.DeleteImage():
-                if decision.bound_again is None or not await self._is_there(decision.bound_again):
+                if decision.rebound_claim is None or not await self._exists(decision.rebound_claim):
                     await self._delete(volume, decision)
             case deletion.ReleaseVolume():
-                await self._take_finalizer_off(volume)
+                await self._remove_finalizer(volume)
             case deletion.ImageUnclear(message):
                 self._events.warning(volume, "VolumeFailedDelete", message)
             case deletion.KeepVolume():
                 pass
 
-    async def _is_there(self, claim: deletion.BoundClaim) -> bool:
-        try:
-            found = await self._client.get(PERSISTENT_VOLUME_CLAIMS, claim.name, claim.namespace)
-        except NotFound as error:
-            if not error.reason:
-                raise  # not the API server's own word
-            return False
-        return bool(found["metadata"]["uid"] == claim.uid)
+    async def _exists(self, claim: deletion.BoundClaim) -> bool:
+        found = await self._context.get_or_none(PERSISTENT_VOLUME_CLAIMS, claim.name, claim.namespace)
+        return found is not None and bool(found["metadata"]["uid"] == claim.uid)
 
-    def _say_attached(self, volume: Json, attachments: list[CachedAttachment]) -> None:
-        """To detach a volume takes some seconds: that is not worth a word."""
+    def _report_attached(self, volume: Json, attachments: list[CachedAttachment]) -> None:
         name, now = volume["metadata"]["name"], time.monotonic()
-        if now - self._attached_since.setdefault(name, now) < PATIENCE:
+        if now - self._attached_since.setdefault(name, now) < ATTACHED_SECONDS:
             return
-        message = in_words((one.name, one.node) for one in attachments)
-        if self._told.is_news(name, message, now):
+        message = attachment_message((one.name, one.node) for one in attachments)
+        if self._emitted.should_emit(name, message, now):
             self._events.warning(volume, "VolumeFailedDelete", message)
 
     async def _delete(self, volume: Json, decision: deletion.DeleteImage) -> None:
         started = time.monotonic()
         cls = volume["spec"].get("storageClassName", "")
         try:
-            await self._remove_image(volume, decision)
+            await self._delete_image(volume, decision)
         except CephError as error:
             metrics.DELETE_FAILED.labels(cls).inc()
             self._events.warning(volume, "VolumeFailedDelete", str(error))
@@ -118,38 +90,38 @@ class Deleter:
         with contextlib.suppress(NotFound):
             if "deletionTimestamp" not in metadata:
                 await self._client.delete(PERSISTENT_VOLUMES, metadata["name"], uid=metadata["uid"])
-            await self._take_finalizer_off(volume)
+            await self._remove_finalizer(volume)
         metrics.DELETED.labels(cls).inc()
         metrics.DELETE_SECONDS.labels(cls).observe(time.monotonic() - started)
 
-    async def _remove_image(self, volume: Json, decision: deletion.DeleteImage) -> None:
-        wanted = decision.image
-        if why := self._needed(volume, wanted):
-            raise InUse(why)
-        pool = await pool_of(self._clusters, wanted, self._kubernetes)
+    async def _delete_image(self, volume: Json, decision: deletion.DeleteImage) -> None:
+        request, fence = decision.image, self._context.fence
+        if reason := keep_reason(volume, request, self._informers.claims, self._informers.volumes):
+            raise InUse(reason)
+        pool = await locate_pool(self._context, request)
         if pool is None:
             return
-        sought = wanted.sought(self._kubernetes)
-        # A pool that the cluster's map does not hold is gone with all its images.
+        query = request.query(self._context.kubernetes)
+        # A pool that is missing in the cluster's map was deleted with all its images.
         with contextlib.suppress(PoolMissing):
             if decision.trash_delay is None:
-                later = await pool.remove(sought, fence=self._fence)
-                if later is not None:
-                    place = replace(wanted.place, pool=pool.name)
-                    self._purge(place, later)
-                    self._events.normal(volume, "ImagePurging", _purging(place, later))
+                trash_id = await pool.remove(query, fence=fence)
+                if trash_id is not None:
+                    location = replace(request.location, pool=pool.name)
+                    self._purge(location, trash_id)
+                    self._events.normal(volume, "ImagePurging", _purging_message(location, trash_id))
             else:
-                await pool.trash(sought, delay=decision.trash_delay, fence=self._fence)
+                await pool.trash(query, delay=decision.trash_delay, fence=fence)
             if decision.entry is not None:
-                await pool.drop(decision.entry, fence=self._fence)
+                await pool.drop(decision.entry, fence=fence)
 
-    async def _take_finalizer_off(self, volume: Json) -> None:
+    async def _remove_finalizer(self, volume: Json) -> None:
         metadata = volume["metadata"]
         for _ in range(TRIES):
             if well_known.FINALIZER not in (volume["metadata"].get("finalizers") or []):
                 return
             try:
-                patch = deletion.without_finalizer(volume)
+                patch = deletion.finalizer_removal(volume)
                 await self._client.json_patch(PERSISTENT_VOLUMES, metadata["name"], patch)
             except (Conflict, Invalid):
                 volume = await self._client.get(PERSISTENT_VOLUMES, metadata["name"])
@@ -160,9 +132,8 @@ class Deleter:
         raise Conflict(409, "Conflict", f"PersistentVolume {metadata['name']}: its finalizers keep changing")
 
 
-def _purging(place: ImageLocation, identifier: str) -> str:
-    where = f"{place.pool}/{place.namespace}" if place.namespace else place.pool
+def _purging_message(location: ImageLocation, identifier: str) -> str:
     return (
-        f"image {place.path} is large: it lies in the trash as {identifier} and is removed from there; "
-        f"sutler images trash list {where} shows how far that is and how long it takes yet"
+        f"image {location.path} is large: Sutler has moved it to the trash as {identifier} and removes it from there. "
+        f"For progress and remaining time: sutler images trash list {location.pool_location.path}"
     )

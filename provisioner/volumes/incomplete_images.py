@@ -1,9 +1,9 @@
-"""Names in a pool that look like ours but belong to nobody: what a create leaves that was killed half-way.
+"""Names in a pool that match Sutler's scheme and have no owner: what remains of an interrupted create.
 
-librbd's create makes an image before anything can be written on it, and our own enters the name before there is an
-image, before that perhaps into ceph-csi's journal. Each is finished by the next try, unless the claim is gone by then.
-A name alone proves little, so what is found is reported; only a name without an image, with the id that we would have
-given it, is removed, and only if told.
+librbd creates an image before anything can be written to it. Sutler's own create first writes the journal entry, if
+there is one, then the name, then the image. The next attempt completes each of these, unless the claim is deleted by
+then. A name alone proves little, so Sutler only reports what it finds. It removes only names without an image that have
+the id that Sutler would have chosen, and only with `--orphans=trash`.
 """
 
 import re
@@ -15,94 +15,103 @@ from provisioner.ceph.model import JournalEntry, ListedImage
 from provisioner.ceph.pool import RbdPool
 from provisioner.volumes import metrics
 from provisioner.volumes.informers import VolumeInformers
-from provisioner.volumes.totals import Totals, Where
+from provisioner.volumes.leader_context import LeaderContext
 from sutler import log
 from sutler.volumes import well_known
 from sutler.volumes.identity import image_id
+from sutler.volumes.locations import PoolLocation
 
 _log = log.get(__name__)
 
 _UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_OTHERS = ("csi-vol-", "csi-snap-", "kubernetes-dynamic-pvc-")
-"""How ceph-csi and Kubernetes' own provisioners begin names that hold a UUID of their own making."""
+_OTHER_PREFIXES = ("csi-vol-", "csi-snap-", "kubernetes-dynamic-pvc-")
+"""Prefixes of ceph-csi's and Kubernetes' own provisioners, whose names contain UUIDs that are no UIDs of claims."""
 
 
 class IncompleteImages:
     def __init__(
         self,
-        watches: VolumeInformers,
+        context: LeaderContext,
+        informers: VolumeInformers,
         *,
-        kubernetes: str,
-        in_progress: Callable[[str], bool],
+        is_pending: Callable[[str], bool],
         remove: bool,
         grace: float,
-        fence: Callable[[], None],
     ) -> None:
-        """`remove`: whether names without an image may be removed, after `grace` seconds."""
-        self._watches = watches
-        self._kubernetes = kubernetes
-        self._in_progress = in_progress
+        """The context, the informers and the policy.
+
+        Args:
+            context: of this leadership.
+            informers: of claims and volumes.
+            is_pending: whether the volume of this name is being provisioned.
+            remove: whether to remove names without an image.
+            grace: seconds for which a name must have been known before it is removed.
+        """
+        self._fence = context.fence
+        self._kubernetes = context.kubernetes
+        self._informers = informers
+        self._is_pending = is_pending
         self._remove = remove
         self._grace = grace
-        self._fence = fence
-        self._suspects = Totals(metrics.SUSPECTS)
-        self._since: dict[Where, dict[ListedImage, float]] = {}
+        self._suspects = metrics.NamespaceSum(metrics.SUSPECTS)
+        self._since: dict[PoolLocation, dict[ListedImage, float]] = {}
+        """When each name was first found, in monotonic time."""
 
-    def is_one(self, image: ListedImage) -> bool:
-        """Whether an image without metadata, or a name without an image, is left over from a claim that is gone."""
+    def is_incomplete(self, image: ListedImage) -> bool:
+        """Whether an image without metadata, or a name without an image, remains from a claim that is deleted."""
         uid = _uid(image.name)
-        if not uid or (image.name.startswith(_OTHERS) and not self._made_here(image)):
+        if not uid or (image.name.startswith(_OTHER_PREFIXES) and not self._has_sutler_id(image)):
             return False
         volume = well_known.volume_name(uid)
-        wanted = self._in_progress(volume) or self._watches.claim_of(volume) is not None
-        return not wanted and volume not in self._watches.volumes
+        is_needed = self._is_pending(volume) or self._informers.claim_of(volume) is not None
+        return not is_needed and volume not in self._informers.volumes
 
-    async def entered(self, pool: RbdPool, there: set[str]) -> list[ListedImage]:
-        """The images that ceph-csi's journal names and that are not `there`, left over from claims that are gone."""
+    async def journaled(self, pool: RbdPool, existing: set[str]) -> list[ListedImage]:
+        """Returns the images of ceph-csi's journal whose names do not exist, and whose claims are deleted."""
 
-        def wanted(entry: JournalEntry) -> bool:
-            return entry.volume == well_known.volume_name(entry.uuid) and entry.image not in there
+        def is_missing(entry: JournalEntry) -> bool:
+            return entry.volume == well_known.volume_name(entry.uuid) and entry.image not in existing
 
-        # A key that leads to nothing is of use to nobody, and ceph-csi itself calls no volume like its entry.
+        # A key of the journal without an entry has no use, and ceph-csi itself names no volume like its entry.
         found = [
             ListedImage(entry.image, image_id(self._kubernetes, entry.image) if identifier is None else identifier)
-            for entry, identifier in await pool.entries(wanted)
+            for entry, identifier in await pool.entries(is_missing)
         ]
-        return [image for image in found if self.is_one(image)]
+        return [image for image in found if self.is_incomplete(image)]
 
-    async def report(self, where: Where, pool: RbdPool, found: Mapping[ListedImage, bool]) -> None:
-        """`found`: each with whether there is an image."""
-        now, before = time.monotonic(), self._since.get(where, {})
-        self._since[where] = {image: before.get(image, now) for image in found}
-        self._suspects.count(where, len(found))
-        for image, since in self._since[where].items():
+    async def report(self, location: PoolLocation, pool: RbdPool, found: Mapping[ListedImage, bool]) -> None:
+        """Counts, logs and, by the policy, removes what was found; `found` says of each whether it has an image."""
+        now, before = time.monotonic(), self._since.get(location, {})
+        self._since[location] = {image: before.get(image, now) for image in found}
+        self._suspects.record(location, len(found))
+        for image, since in self._since[location].items():
             if image not in before:
-                _log.warning("perhaps an orphan", image=image.name, pool=pool.name, whole=found[image])
-            if self._remove and not found[image] and self._made_here(image) and now - since >= self._grace:
-                await self._clear(pool, image)
+                _log.warning("possible orphan image", image=image.name, pool=pool.name, has_image=found[image])
+            if self._remove and not found[image] and self._has_sutler_id(image) and now - since >= self._grace:
+                await self._remove_name(pool, image)
 
-    def keep(self, places: set[Where]) -> None:
-        """Forgets what is elsewhere."""
-        self._suspects.keep(places)
-        self._since = {where: since for where, since in self._since.items() if where in places}
+    def retain(self, locations: set[PoolLocation]) -> None:
+        """Drops the state of all other locations."""
+        self._suspects.retain(locations)
+        self._since = {location: since for location, since in self._since.items() if location in locations}
 
-    async def _clear(self, pool: RbdPool, image: ListedImage) -> None:
+    async def _remove_name(self, pool: RbdPool, image: ListedImage) -> None:
         entry = JournalEntry(_uid(image.name), well_known.volume_name(_uid(image.name)), "")
         try:
             await pool.clear(
                 image.name, image.id, fence=self._fence, entry=entry if image.name == entry.image else None
             )
         except CephError as error:
-            _log.warning("a name without an image could not be removed", image=image.name, error=str(error))
+            _log.warning("could not remove a name without an image", image=image.name, error=str(error))
         else:
-            _log.warning("a name without an image was removed", image=image.name, pool=pool.name)
+            _log.warning("removed a name without an image", image=image.name, pool=pool.name)
 
-    def _made_here(self, image: ListedImage) -> bool:
-        """The id follows from the name and this Kubernetes cluster: nobody else gives the same one."""
+    def _has_sutler_id(self, image: ListedImage) -> bool:
+        """Whether the id is the one that Sutler gives this name in this Kubernetes cluster: no other program does."""
         return image.id == image_id(self._kubernetes, image.name)
 
 
 def _uid(name: str) -> str:
-    """The first UUID in an image's name; empty if there is none."""
+    """Returns the first UUID in an image's name; empty if there is none."""
     found = _UID.search(name)
     return found[0] if found else ""

@@ -1,4 +1,4 @@
-"""What the API server tells us, kept small, and which volume each piece of news is about."""
+"""Watches the API objects that the controller needs, and reports which volumes each change concerns."""
 
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -15,19 +15,22 @@ Listener = Callable[[str], None]
 
 class VolumeInformers:
     def __init__(self, client: Client) -> None:
-        self._classes = Reflector(client, STORAGE_CLASSES, keep=cache_entries.view_class)
-        self._claims = Reflector(client, PERSISTENT_VOLUME_CLAIMS, keep=cache_entries.view_claim)
-        self._volumes = Reflector(client, PERSISTENT_VOLUMES, keep=cache_entries.view_volume)
-        self._attachments = Reflector(client, VOLUME_ATTACHMENTS, keep=cache_entries.view_attachment)
+        self._classes = Reflector(client, STORAGE_CLASSES, keep=cache_entries.class_entry)
+        self._claims = Reflector(client, PERSISTENT_VOLUME_CLAIMS, keep=cache_entries.claim_entry)
+        self._volumes = Reflector(client, PERSISTENT_VOLUMES, keep=cache_entries.volume_entry)
+        self._attachments = Reflector(client, VOLUME_ATTACHMENTS, keep=cache_entries.attachment_entry)
         self._reflectors: dict[str, Reflector[Any]] = {
             "classes": self._classes,
             "claims": self._claims,
             "volumes": self._volumes,
             "attachments": self._attachments,
         }
-        self._claim_of: dict[str, str] = {}
+        self._claims_by_volume: dict[str, str] = {}
+        """namespace/name of the claim by the name of the volume that it has, or would get."""
         self._attached: defaultdict[str, dict[str, CachedAttachment]] = defaultdict(dict)
+        """VolumeAttachments by volume and by their own name."""
         self._adoptions: dict[str, set[str]] = {}
+        """Names of adoption requests by namespace/name of their claim."""
         self._on_volume: Listener | None = None
         self._on_class: Listener | None = None
         self._classes.subscribe(self._class_changed)
@@ -36,14 +39,15 @@ class VolumeInformers:
         self._attachments.subscribe(self._attachment_changed)
 
     def tasks(self) -> list[tuple[str, Coroutine[Any, Any, Any]]]:
-        """What has to run for as long as the process does."""
+        """Returns the tasks of the watches, which run as long as the process."""
         return [(f"watch {name}", reflector.run()) for name, reflector in self._reflectors.items()]
 
-    def listen(self, on_volume: Listener | None, on_class: Listener | None) -> None:
-        """Who is told of every volume about which, or about whose claim, something has changed, and of every class."""
+    def set_listeners(self, on_volume: Listener | None, on_class: Listener | None) -> None:
+        """Sets the callbacks for volumes that have changed, or whose claim has, and for changed StorageClasses."""
         self._on_volume, self._on_class = on_volume, on_class
 
-    def not_synced(self) -> str | None:
+    def sync_problem(self) -> str | None:
+        """For the readiness check: which watches have no complete list yet."""
         waiting = [name for name, reflector in self._reflectors.items() if not reflector.synced]
         return f"waiting for the first list of {', '.join(waiting)}" if waiting else None
 
@@ -57,55 +61,55 @@ class VolumeInformers:
 
     @property
     def claims(self) -> Mapping[str, CachedClaim]:
-        """By namespace/name."""
+        """Claims by namespace/name."""
         return self._claims.store
 
     @property
     def volumes(self) -> Mapping[str, CachedVolume | None]:
-        """All of them; None for one that is not ours."""
+        """All PersistentVolumes by name; None for those that are not Sutler's."""
         return self._volumes.store
 
     def claim_of(self, volume: str) -> tuple[str, CachedClaim] | None:
-        """The claim that has the volume, or would get one of that name; with its namespace/name."""
-        key = self._claim_of.get(volume)
-        view = self._claims.store.get(key) if key is not None else None
-        return (key, view) if key is not None and view is not None else None
+        """Returns the claim that has the volume, or would get one of that name, after its namespace/name."""
+        key = self._claims_by_volume.get(volume)
+        claim = self._claims.store.get(key) if key is not None else None
+        return (key, claim) if key is not None and claim is not None else None
 
-    def surely_absent(self, volume: str, version: str) -> bool:
-        """Whether there is no volume of that name, unless it was made after this resourceVersion."""
+    def is_surely_absent(self, volume: str, version: str) -> bool:
+        """Whether no volume of that name existed at this resourceVersion, nor does now as far as the watch shows."""
         return volume not in self._volumes.store and self._volumes.has_seen(version)
 
     def attachments(self, volume: str) -> list[CachedAttachment]:
-        """The VolumeAttachments that refer to it."""
+        """Returns the VolumeAttachments that refer to the volume."""
         return list(self._attached[volume].values()) if volume in self._attached else []
 
-    def awaits_adoption(self, key: str) -> bool:
-        """Whether an image is to be adopted for the claim (namespace/name): then no new one is made."""
+    def is_awaiting_adoption(self, key: str) -> bool:
+        """Whether an image is to be adopted for the claim (namespace/name): then no new one is provisioned."""
         return key in self._adoptions
 
-    def everything(self) -> Iterator[str]:
-        """All volumes, and those that claims would get."""
-        yield from list(self._claim_of)
-        yield from (name for name, view in list(self._volumes.store.items()) if view is not None)
+    def volume_names(self) -> Iterator[str]:
+        """Returns the names of all volumes of Sutler's, and of those that claims would get."""
+        yield from list(self._claims_by_volume)
+        yield from (name for name, cached in list(self._volumes.store.items()) if cached is not None)
 
-    def of_class(self, name: str) -> Iterator[str]:
-        """The volumes that unbound claims of the class would get."""
-        for view in list(self._claims.store.values()):
-            if view.storage_class == name and not view.volume:
-                yield view.key
+    def volumes_of_class(self, name: str) -> Iterator[str]:
+        """Returns the names of the volumes that unbound claims of the class would get."""
+        for claim in list(self._claims.store.values()):
+            if claim.storage_class == name and not claim.volume:
+                yield claim.volume_key
 
     def _claim_changed(self, change: ObjectChange[CachedClaim]) -> None:
-        keys = [view.key for view in (change.old, change.new) if view is not None]
-        if change.old is not None and self._claim_of.get(change.old.key) == change.key:
-            del self._claim_of[change.old.key]
+        volumes = [claim.volume_key for claim in (change.old, change.new) if claim is not None]
+        if change.old is not None and self._claims_by_volume.get(change.old.volume_key) == change.key:
+            del self._claims_by_volume[change.old.volume_key]
         if change.new is not None:
-            self._claim_of[change.new.key] = change.key
-        self._tell([*keys, *self._adoptions.get(change.key, ())])
+            self._claims_by_volume[change.new.volume_key] = change.key
+        self._notify([*volumes, *self._adoptions.get(change.key, ())])
 
     def _volume_changed(self, change: ObjectChange[CachedVolume | None]) -> None:
-        before, after = (view.adopts if view else "" for view in (change.old, change.new))
+        before, after = (cached.adopting_claim if cached else "" for cached in (change.old, change.new))
         if before == after:
-            self._tell([change.key])
+            self._notify([change.key])
             return
         if before:
             self._adoptions[before].discard(change.key)
@@ -113,8 +117,8 @@ class VolumeInformers:
                 del self._adoptions[before]
         if after:
             self._adoptions.setdefault(after, set()).add(change.key)
-        claims = [view.key for key in (before, after) if (view := self._claims.store.get(key)) is not None]
-        self._tell([change.key, *claims])
+        volumes = [claim.volume_key for key in (before, after) if (claim := self._claims.store.get(key)) is not None]
+        self._notify([change.key, *volumes])
 
     def _attachment_changed(self, change: ObjectChange[CachedAttachment]) -> None:
         if change.old is not None:
@@ -123,13 +127,13 @@ class VolumeInformers:
                 del self._attached[change.old.volume]
         if change.new is not None and change.new.volume:
             self._attached[change.new.volume][change.key] = change.new
-        self._tell([one.volume for one in (change.old, change.new) if one is not None and one.volume])
+        self._notify([one.volume for one in (change.old, change.new) if one is not None and one.volume])
 
     def _class_changed(self, change: ObjectChange[CachedClass]) -> None:
         if self._on_class is not None:
             self._on_class(change.key)
 
-    def _tell(self, volumes: list[str]) -> None:
+    def _notify(self, volumes: list[str]) -> None:
         if self._on_volume is not None:
             for volume in dict.fromkeys(volumes):
                 self._on_volume(volume)

@@ -1,25 +1,29 @@
-"""The names that dashboards for provisioners already know, and ours. Labels are bounded: no claim's name, ever."""
+"""Metrics of the volumes controller, some by names that dashboards for provisioners already use.
+
+Labels are bounded: none holds the name of a claim or a volume.
+"""
 
 import contextlib
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from sutler.metrics import REGISTRY
+from sutler.volumes.locations import PoolLocation
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
 
 PROVISIONED = Counter(
-    "controller_persistentvolumeclaim_provision_total", "Volumes made", ["class", "source"], registry=REGISTRY
+    "controller_persistentvolumeclaim_provision_total", "Volumes provisioned", ["class", "source"], registry=REGISTRY
 )
 PROVISION_FAILED = Counter(
     "controller_persistentvolumeclaim_provision_failed_total",
-    "Tries to make a volume that failed, or whose outcome is unknown",
+    "Attempts to provision a volume that failed or whose outcome is unknown",
     ["class", "source"],
     registry=REGISTRY,
 )
 PROVISION_SECONDS = Histogram(
     "controller_persistentvolumeclaim_provision_duration_seconds",
-    "Of a try that succeeded",
+    "Duration of successful attempts to provision a volume",
     ["class", "source"],
     buckets=_SECONDS,
     registry=REGISTRY,
@@ -27,25 +31,25 @@ PROVISION_SECONDS = Histogram(
 DELETED = Counter("controller_persistentvolume_delete_total", "Volumes deleted", ["class"], registry=REGISTRY)
 DELETE_FAILED = Counter(
     "controller_persistentvolume_delete_failed_total",
-    "Tries to delete a volume that failed",
+    "Attempts to delete a volume that failed",
     ["class"],
     registry=REGISTRY,
 )
 DELETE_SECONDS = Histogram(
     "controller_persistentvolume_delete_duration_seconds",
-    "Of a try that succeeded",
+    "Duration of successful attempts to delete a volume",
     ["class"],
     buckets=_SECONDS,
     registry=REGISTRY,
 )
-RESIZED = Counter("sutler_volume_resize_total", "Images grown", ["class"], registry=REGISTRY)
+RESIZED = Counter("sutler_volume_resize_total", "Images resized", ["class"], registry=REGISTRY)
 RESIZE_FAILED = Counter(
-    "sutler_volume_resize_failed_total", "Tries to grow an image that failed", ["class"], registry=REGISTRY
+    "sutler_volume_resize_failed_total", "Attempts to resize an image that failed", ["class"], registry=REGISTRY
 )
 ADOPTIONS = Counter(
     "sutler_adoptions_total",
-    "Images asked for by `sutler volumes adopt` and `restore`: `asked`, `done` and `refused`; the rest still waits, or "
-    "was taken back",
+    "Adoptions requested by `sutler volumes adopt` and `restore`, by step: `asked`, `done` and `refused`; the "
+    "remaining ones are pending or were cancelled",
     ["step"],
     registry=REGISTRY,
 )
@@ -53,56 +57,86 @@ for _step in ("asked", "done", "refused"):
     ADOPTIONS.labels(_step)
 ORPHANS = Gauge(
     "sutler_orphan_images",
-    "Images made for claims of this Kubernetes cluster that have neither claim nor volume any more",
+    "Images created for claims of this Kubernetes cluster that have neither claim nor volume any more",
     ["cluster", "pool"],
     registry=REGISTRY,
 )
 SUSPECTS = Gauge(
     "sutler_suspected_orphan_images",
-    "Images, or names without one, that belong to no claim: called like ours, they say nothing of their owner, or they "
-    "name one and may be copies",
+    "Images, or directory entries without an image, that belong to no claim: they match Sutler's naming scheme and "
+    "name no owner, or they name one and may be copies",
     ["cluster", "pool"],
     registry=REGISTRY,
 )
 IMAGELESS = Gauge(
     "sutler_volumes_without_image",
-    "PersistentVolumes of ours whose image is gone",
+    "PersistentVolumes of Sutler's whose image does not exist any more",
     ["cluster", "pool"],
     registry=REGISTRY,
 )
 PURGES = Gauge(
-    "sutler_purges", "Images that are removed from the trash, or wait for it", ["cluster", "pool"], registry=REGISTRY
-)
+    "sutler_purges", "Images that are being removed from the trash or wait for it", ["cluster", "pool"],
+    registry=REGISTRY,
+)  # fmt: skip
 PURGE_PROGRESS = Gauge(
     "sutler_purge_progress_ratio",
-    "How far the removal is that has most before it, 0 to 1",
+    "Progress of the removal from the trash that is least complete, 0 to 1",
     ["cluster", "pool"],
     registry=REGISTRY,
 )
 PURGE_LEFT = Gauge(
     "sutler_purge_left_seconds",
-    "How long the removals under way take yet, estimated; 0 while there is too little to go by",
+    "Estimated time until the running removals from the trash are complete; 0 until it can be estimated",
     ["cluster", "pool"],
     registry=REGISTRY,
 )
 IN_FLIGHT = Gauge(
     "sutler_volumes_in_progress",
-    "Images asked for whose PersistentVolume is not known to be there yet",
+    "Images requested whose PersistentVolume is not confirmed yet",
     registry=REGISTRY,
 )
 AVAILABLE = Gauge(
     "sutler_pool_available_bytes",
-    "What can be written to the pool yet",
+    "Bytes that can still be written to the pool",
     ["cluster", "pool"],
     registry=REGISTRY,
 )
 USED = Gauge(
-    "sutler_pool_used_bytes", "What the pool's data takes, copies included", ["cluster", "pool"], registry=REGISTRY
+    "sutler_pool_used_bytes",
+    "Bytes that the pool's data occupies, including replicas",
+    ["cluster", "pool"],
+    registry=REGISTRY,
 )
 QUOTA = Gauge("sutler_pool_quota_bytes", "The pool's quota, if it has one", ["cluster", "pool"], registry=REGISTRY)
 
 
-def take_back(gauge: Gauge, *labels: str) -> None:
-    """Say nothing any more of what nobody looks at now; nothing if nothing was said."""
+def remove_series(gauge: Gauge, *labels: str) -> None:
+    """Removes the series of these labels, if it exists."""
     with contextlib.suppress(KeyError):
         gauge.remove(*labels)
+
+
+class NamespaceSum:
+    """A gauge of cluster and pool whose value is the sum over the pool's RADOS namespaces."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._counts: dict[PoolLocation, int] = {}
+
+    def record(self, location: PoolLocation, count: int) -> None:
+        self._counts[location] = count
+        self._update(location)
+
+    def retain(self, locations: set[PoolLocation]) -> None:
+        """Drops the counts of all other locations, and the series of pools without a location."""
+        for location in self._counts.keys() - locations:
+            del self._counts[location]
+            self._update(location)
+
+    def _update(self, location: PoolLocation) -> None:
+        pool = (location.cluster, location.pool)
+        counts = [count for other, count in self._counts.items() if (other.cluster, other.pool) == pool]
+        if counts:
+            self._gauge.labels(*pool).set(sum(counts))
+        else:
+            remove_series(self._gauge, *pool)

@@ -1,12 +1,11 @@
-"""Says on a claim why it does not get what it asks for, and says it again as long as it waits."""
+"""Emits events on claims that Sutler can't serve, and repeats them as long as the claims exist."""
 
 import time
 
-from provisioner.volumes.event_deduplication import AN_HOUR, EventDeduplicator
 from provisioner.volumes.planning import claims
 from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
-from sutler.kube.events import EventRecorder
+from sutler.kube.events import EVENT_LIFETIME, EventDeduplicator, EventRecorder
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS
 from sutler.typedefs import Json
 
@@ -15,32 +14,32 @@ class ClaimRefuser:
     def __init__(self, client: Client, events: EventRecorder) -> None:
         self._client = client
         self._events = events
-        self._told = EventDeduplicator(AN_HOUR)
+        self._emitted = EventDeduplicator()
 
     async def refuse(self, key: str, problem: str) -> float | None:
-        """Of the claim `key` (namespace/name): its class is not right. Returns the seconds until the next look."""
+        """Reports the problem of its class on the claim `key` (namespace/name); returns the seconds until the next."""
         claim = await self._get(key)
-        if claim is None or not problem or claims.settled(claim):
+        if claim is None or not problem or claims.settled_reason(claim):
             return None
-        return self.say(claim, "ProvisioningFailed", problem)
+        return self.emit(claim, "ProvisioningFailed", problem)
 
-    async def refuse_change(self, key: str) -> float | None:
-        """Of a bound claim: the attributes of its volume can't be changed."""
+    async def refuse_modify(self, key: str) -> float | None:
+        """Reports on a bound claim that Sutler can't change its attributes; returns the seconds until the next."""
         claim = await self._get(key)
-        wanted = claim["spec"].get("volumeAttributesClassName") if claim is not None else None
-        if claim is None or not wanted:
+        requested = claim["spec"].get("volumeAttributesClassName") if claim is not None else None
+        if claim is None or not requested:
             return None
         message = (
-            f"volumeAttributesClassName {wanted} is not served: the volume stays as it is; "
-            "set the name back to what it was, or to nothing"
+            f"Sutler does not serve volumeAttributesClassName {requested}: the volume is not changed; "
+            "set the name to its former value, or remove it"
         )
-        return self.say(claim, "VolumeModifyFailed", message)
+        return self.emit(claim, "VolumeModifyFailed", message)
 
-    def say(self, claim: Json, reason: str, message: str) -> float:
-        """Returns the seconds after which it is to be said again, if it still holds."""
-        if self._told.is_news(f"{claim['metadata']['uid']} {reason}", message, time.monotonic()):
+    def emit(self, claim: Json, reason: str, message: str) -> float:
+        """Emits the warning if it is due; returns the seconds after which to repeat it if it still applies."""
+        if self._emitted.should_emit(f"{claim['metadata']['uid']} {reason}", message, time.monotonic()):
             self._events.warning(claim, reason, message)
-        return AN_HOUR
+        return EVENT_LIFETIME
 
     async def _get(self, key: str) -> Json | None:
         namespace, name = key.split("/", 1)

@@ -1,4 +1,4 @@
-"""Removing images from the trash: seconds, minutes or days of work that nothing waits for."""
+"""Removes images from the trash: work of seconds, minutes or days that nothing waits for."""
 
 import asyncio
 import contextlib
@@ -12,181 +12,190 @@ from provisioner.ceph.errors import CephError, PoolMissing
 from provisioner.ceph.pool import RbdPool
 from provisioner.ceph.removal_progress import Cancelled
 from provisioner.volumes import metrics
-from provisioner.volumes.planning.persistent_volume import ImageLocation
 from provisioner.volumes.planning.purge_order import WORKERS, PurgeJob, PurgeOrder
 from sutler import log
 from sutler.errors import SutlerError
 from sutler.kube.backoff import Backoff
 from sutler.kube.metrics import QUEUE_RETRIES
 from sutler.kube.workqueue import WorkQueue
+from sutler.volumes.locations import ImageLocation
 
 _log = log.get(__name__)
 
-_LOOK = 5.0
-"""Seconds between two looks at what is being removed."""
-_TELL_EVERY = 12
-"""Looks after which the log says how far a removal is."""
-_FENCE_EVERY = 1.0
-"""Seconds after which a removal that goes on asks whether we may still act."""
+_PROGRESS_SECONDS = 5.0
+"""Seconds between two updates of the metrics of running removals."""
+_LOG_EVERY = 12
+"""The number of updates after which the log shows the progress of a removal."""
+_FENCE_SECONDS = 1.0
+"""Seconds between two checks of a running removal that this process still leads."""
 
 
-class PurgeResult:
-    """One that is under way."""
+class PurgeProgress:
+    """The progress of a running removal."""
 
     def __init__(self, fence: Callable[[], None]) -> None:
         self._fence = fence
-        self._fenced = self.started = self.seen = monotonic()
+        self._fenced = self.started = self.reported = monotonic()
         self.share = 0.0
-        self.stopped = ""
+        """From 0 to 1."""
+        self.stop_reason = ""
+        """If not empty, the removal stops at its next report."""
 
     def report(self, share: float) -> None:
-        """Called by librbd's threads, thousands of times a second."""
+        """Records the progress; raises Cancelled to stop. librbd's threads call this thousands of times a second."""
         now = monotonic()
-        self.share, self.seen = share, now
-        if now - self._fenced >= _FENCE_EVERY:
+        self.share, self.reported = share, now
+        if now - self._fenced >= _FENCE_SECONDS:
             self._fenced = now
             try:
                 self._fence()
             except SutlerError as error:
-                self.stopped = str(error)
-        if self.stopped:
-            raise Cancelled(self.stopped)
+                self.stop_reason = str(error)
+        if self.stop_reason:
+            raise Cancelled(self.stop_reason)
 
-    def left(self) -> float | None:
-        """Seconds, estimated; None while there is too little to go by."""
-        return (self.seen - self.started) * (1 - self.share) / self.share if self.share else None
+    def seconds_left(self) -> float | None:
+        """Returns an estimate; None until there is any progress."""
+        return (self.reported - self.started) * (1 - self.share) / self.share if self.share else None
 
 
 class TrashPurger:
-    """What is lost here when the process ends is found in the trash by the next comparison."""
+    """Removes images from the trash. After a restart, the next scan of the trash finds those that are left."""
 
     def __init__(self, clusters: CephClusters, fence: Callable[[], None]) -> None:
         self._clusters = clusters
         self._fence = fence
-        self._places: dict[str, tuple[ImageLocation, str]] = {}
+        self._images: dict[str, tuple[ImageLocation, str]] = {}
+        """Location and id of each image, by the key of the queue."""
         self._failures: dict[str, int] = {}
         self._backoff = Backoff(first=1.0, most=300.0)
-        # Asks how large each image is; `_lanes` decides when it is its turn.
+        # The queue reads how large each image is; `_order` decides when it is removed.
         self._queue = WorkQueue("purge", workers=WORKERS)
-        self._lanes = PurgeOrder()
+        self._order = PurgeOrder()
         self._changed = asyncio.Event()
-        self._running: dict[PurgeJob, PurgeResult] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._running: dict[PurgeJob, PurgeProgress] = {}
+        self._published: set[tuple[str, str]] = set()
+        """Cluster and pool of the metrics that exist."""
 
-    def add(self, place: ImageLocation, identifier: str) -> None:
-        key = f"{place.cluster} {place.path} {identifier}"
-        if key in self._places:
-            return  # a comparison has found what is being removed all the while
-        self._places[key] = place, identifier
+    def add(self, location: ImageLocation, identifier: str) -> None:
+        """Schedules the removal of the image with this id; `location` is where it was before it was in the trash."""
+        key = f"{location.cluster} {location.path} {identifier}"
+        if key in self._images:
+            return  # a scan has found an image that is being removed
+        self._images[key] = location, identifier
         self._queue.add(key)
 
     async def run(self) -> None:
-        """Works until cancelled."""
+        """Works until it is cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._queue.run(self._enter), name="purge sizes")
-                group.create_task(self._look(), name="purge progress")
+                group.create_task(self._queue.run(self._read_size), name="purge sizes")
+                group.create_task(self._update_progress(), name="purge progress")
                 while True:
                     self._changed.clear()
-                    while (job := self._lanes.take()) is not None:
-                        # Before it has begun it can already be stopped.
-                        self._running[job] = PurgeResult(self._fence)
+                    while (job := self._order.start_next()) is not None:
+                        # It is registered before its task starts, so that it can be stopped at once.
+                        self._running[job] = PurgeProgress(self._fence)
                         group.create_task(self._work(job), name="purge")
                     await self._changed.wait()
         finally:
-            self._tell({})
+            self._publish({})
 
-    async def _enter(self, key: str) -> None:
-        place, identifier = self._places[key]
+    async def _read_size(self, key: str) -> None:
+        location, identifier = self._images[key]
         try:
-            objects = await self._pool(place).objects(identifier)
+            objects = await self._pool(location).objects(identifier)
         except PoolMissing:
-            self._forget(key)  # gone with its trash
+            self._finish(key)  # deleted with its trash
             return
-        self._lanes.add(PurgeJob(place, identifier, objects, key))
+        self._order.add(PurgeJob(location, identifier, objects, key))
         self._changed.set()
 
     async def _work(self, job: PurgeJob) -> None:
-        removal = self._running[job]
-        said = {"image": job.place.image, "pool": job.place.pool, "cluster": job.place.cluster, "id": job.identifier}
+        progress, location = self._running[job], job.location
+        fields = {"image": location.image, "pool": location.pool, "cluster": location.cluster, "id": job.identifier}
         if job.objects >= LARGE:
-            _log.info("large image is being removed from the trash", objects=job.objects, **said)
+            _log.info("removing a large image from the trash", objects=job.objects, **fields)
         try:
-            await self._remove(job, removal)
+            await self._remove(job, progress)
         except Exception as error:  # noqa: BLE001 - one poisoned image must not end the work on the others
-            self._failed(job, error, said)
+            self._schedule_retry(job, error, fields)
         else:
-            self._forget(job.key)
+            self._finish(job.key)
             if job.objects >= LARGE:
-                _log.info("large image was removed", seconds=round(monotonic() - removal.started), **said)
+                _log.info(
+                    "removed a large image from the trash", seconds=round(monotonic() - progress.started), **fields
+                )
         finally:
-            # Cancelled or not: the thread must not go on when nothing waits for it any more.
-            removal.stopped = removal.stopped or "the controller stops"
+            # If this task was cancelled, the thread must not continue, since nothing waits for it any more.
+            progress.stop_reason = progress.stop_reason or "the controller stops"
             del self._running[job]
-            self._lanes.done(job)
+            self._order.done(job)
             self._changed.set()
 
-    async def _remove(self, job: PurgeJob, removal: PurgeResult) -> None:
-        pool = self._pool(job.place)
+    async def _remove(self, job: PurgeJob, progress: PurgeProgress) -> None:
+        pool = self._pool(job.location)
         try:
             await pool.trash_remove(
-                job.identifier, fence=self._fence, progress=removal.report, alive=lambda: removal.seen
+                job.identifier, fence=self._fence, progress=progress.report, alive=lambda: progress.reported
             )
         except PoolMissing:
-            return  # gone with its trash
+            return  # deleted with its trash
         except Cancelled:
             if await pool.exists():
                 raise
 
-    def _failed(self, job: PurgeJob, error: Exception, said: dict[str, str]) -> None:
+    def _schedule_retry(self, job: PurgeJob, error: Exception, fields: dict[str, str]) -> None:
         self._failures[job.key] = failures = self._failures.get(job.key, 0) + 1
         delay = self._backoff.delay(failures)
         self._queue.add_after(job.key, delay)
         QUEUE_RETRIES.labels("purge").inc()
         if isinstance(error, SutlerError):
-            _log.warning("image stays in the trash", error=str(error), again_in=round(delay, 1), **said)
+            _log.warning(
+                "could not remove image from the trash", error=str(error), retry_seconds=round(delay, 1), **fields
+            )
         else:
-            _log.error("failed by a defect", exc_info=error, **said)
+            _log.error("unhandled error", exc_info=error, **fields)
 
-    def _forget(self, key: str) -> None:
-        self._places.pop(key, None)
+    def _finish(self, key: str) -> None:
+        self._images.pop(key, None)
         self._failures.pop(key, None)
 
-    def _pool(self, place: ImageLocation) -> RbdPool:
-        return self._clusters.get(place.cluster).pool(place.pool, place.namespace)
+    def _pool(self, location: ImageLocation) -> RbdPool:
+        return self._clusters.get(location.cluster).pool(location.pool, location.namespace)
 
-    async def _look(self) -> NoReturn:
-        looks = 0
+    async def _update_progress(self) -> NoReturn:
+        updates = 0
         while True:
-            await asyncio.sleep(_LOOK)
-            looks += 1
-            for job, removal in list(self._running.items()):
-                # librbd takes the objects of a pool that is gone for removed, and asks the monitors for each of them.
+            await asyncio.sleep(_PROGRESS_SECONDS)
+            updates += 1
+            for job, progress in list(self._running.items()):
+                # librbd counts the objects of a deleted pool as removed, and asks the monitors for each of them.
                 with contextlib.suppress(CephError):
-                    if not await self._pool(job.place).exists():
-                        removal.stopped = "its pool is gone"
-                if looks % _TELL_EVERY == 0:
-                    left = removal.left()
+                    if not await self._pool(job.location).exists():
+                        progress.stop_reason = "the pool was deleted"
+                if updates % _LOG_EVERY == 0:
+                    left = progress.seconds_left()
                     _log.info(
-                        "image is being removed from the trash", image=job.place.image, pool=job.place.pool,
-                        done=round(removal.share, 4), seconds_left=None if left is None else round(left),
+                        "removing image from the trash", image=job.location.image, pool=job.location.pool,
+                        done=round(progress.share, 4), seconds_left=None if left is None else round(left),
                     )  # fmt: skip
-            self._tell(self._running)
+            self._publish(self._running)
 
-    def _tell(self, running: dict[PurgeJob, PurgeResult]) -> None:
-        """By pool: how many wait or run, how far the one is that has most before it, and how long that takes."""
-        pools = {job.pool for job in (*running, *(self._lanes.waiting() if running else ()))}
+    def _publish(self, running: dict[PurgeJob, PurgeProgress]) -> None:
+        """Sets the metrics of each pool: waiting and running removals, least progress, longest remaining time."""
+        pools = {job.pool for job in (*running, *(self._order.waiting() if running else ()))}
         for pool in pools:
-            of_pool = [removal for job, removal in running.items() if job.pool == pool]
-            waiting = sum(job.pool == pool for job in self._lanes.waiting())
+            of_pool = [progress for job, progress in running.items() if job.pool == pool]
+            waiting = sum(job.pool == pool for job in self._order.waiting())
             metrics.PURGES.labels(*pool).set(len(of_pool) + waiting)
             if of_pool:
-                metrics.PURGE_PROGRESS.labels(*pool).set(min(removal.share for removal in of_pool))
-                metrics.PURGE_LEFT.labels(*pool).set(max(removal.left() or 0.0 for removal in of_pool))
+                metrics.PURGE_PROGRESS.labels(*pool).set(min(progress.share for progress in of_pool))
+                metrics.PURGE_LEFT.labels(*pool).set(max(progress.seconds_left() or 0.0 for progress in of_pool))
             else:
                 for gauge in (metrics.PURGE_PROGRESS, metrics.PURGE_LEFT):
-                    metrics.take_back(gauge, *pool)
-        for pool in self._told - pools:
+                    metrics.remove_series(gauge, *pool)
+        for pool in self._published - pools:
             for gauge in (metrics.PURGES, metrics.PURGE_PROGRESS, metrics.PURGE_LEFT):
-                metrics.take_back(gauge, *pool)
-        self._told = pools
+                metrics.remove_series(gauge, *pool)
+        self._published = pools

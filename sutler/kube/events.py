@@ -22,7 +22,9 @@ _log = log.get(__name__)
 # Limits of the API: bytes, and characters of ASCII.
 _LONGEST_MESSAGE = 1024
 _LONGEST_NAME = 230
-# Kinds of events remembered to count their repeats; API servers forget events after an hour.
+EVENT_LIFETIME = 3600.0
+"""Seconds after which API servers delete an event, by default."""
+# Kinds of events remembered to count their repeats, which is needed for no longer than the API server has the event.
 _MOST_REMEMBERED = 2000
 # A repeat changes the count in the API server no more often than this.
 _REPEAT_SECONDS = 10.0
@@ -228,3 +230,36 @@ def _reference(regarding: Json) -> _Reference:
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class EventDeduplicator:
+    """Decides whether to emit an event, for conditions that are checked more often than an event is useful."""
+
+    def __init__(self, lifetime: float = EVENT_LIFETIME) -> None:
+        """`lifetime`: seconds after which the same message is emitted again, and no longer remembered."""
+        self._lifetime = lifetime
+        self._emitted: dict[str, tuple[str, float]] = {}
+        """Message and time by key, the oldest first."""
+
+    def should_emit(self, key: str, message: str, now: float) -> bool:
+        """Whether the message is due for the key at the monotonic time `now`; if so, records it as emitted."""
+        self._expire(now)
+        if key in self._emitted and self._emitted[key][0] == message:
+            return False
+        self._emitted.pop(key, None)
+        self._emitted[key] = (message, now)
+        return True
+
+    def reset(self, key: str) -> None:
+        """Records that the condition is over: when it occurs again, its message is due at once."""
+        self._emitted.pop(key, None)
+
+    def _expire(self, now: float) -> None:
+        while self._emitted:
+            key = next(iter(self._emitted))
+            if now - self._emitted[key][1] < self._lifetime:
+                return
+            del self._emitted[key]
+
+    def __len__(self) -> int:
+        return len(self._emitted)

@@ -1,1 +1,1 @@
-"""Pure: what the volumes controller and the command line have to agree on."""
+"""What the volumes controller, the REST API and the command line have to agree on. Pure: no I/O."""

@@ -1,4 +1,4 @@
-"""Where an image is: pure."""
+"""Locations of images and pools, and what a PersistentVolume records of its image. Pure: no I/O."""
 
 import re
 from collections.abc import Mapping
@@ -9,30 +9,51 @@ from sutler.volumes import well_known
 
 CSI_DRIVER = "rbd.csi.ceph.com"
 _HANDLE = re.compile(r"0001-[0-9a-f]{4}-.+-([0-9a-f]{16})-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""ceph-csi's, with its journal; see provisioner.ceph.model.Entry."""
-PART = re.compile(r"[^\s/@\x00-\x1f\x7f-\x9f]+")
-"""Of a path: a pool, a RADOS namespace or an image. For librados, a NUL ends a name."""
+"""A volumeHandle of ceph-csi with its journal; see provisioner.ceph.model.JournalEntry."""
+PATH_PART = re.compile(r"[^\s/@\x00-\x1f\x7f-\x9f]+")
+"""The name of a pool, a RADOS namespace or an image. No control characters: for librados, a NUL ends a name."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PoolLocation:
+    """The location of images: a RADOS namespace of a pool."""
+
+    cluster: str
+    """clusterID as the StorageClass gave it; empty: the only cluster."""
+    pool: str
+    namespace: str
+    """The RADOS namespace; empty: the default one."""
+
+    @property
+    def path(self) -> str:
+        return f"{self.pool}/{self.namespace}" if self.namespace else self.pool
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLocation:
-    """Where an image is."""
+    """The names by which an image is found."""
 
     cluster: str
-    """clusterID as the StorageClass gave it; empty: the only one."""
+    """clusterID as the StorageClass gave it; empty: the only cluster."""
     pool: str
     namespace: str
+    """The RADOS namespace; empty: the default one."""
     image: str
 
     @property
     def path(self) -> str:
+        """pool/[namespace/]image."""
         return "/".join(part for part in (self.pool, self.namespace, self.image) if part)
 
+    @property
+    def pool_location(self) -> PoolLocation:
+        return PoolLocation(self.cluster, self.pool, self.namespace)
 
-def parse_place(cluster: str, text: str) -> ImageLocation | None:
-    """From pool/[namespace/]image; None for what is no such thing, or holds what no later tool could name."""
+
+def parse_location(cluster: str, text: str) -> ImageLocation | None:
+    """Parses pool/[namespace/]image. Returns None for other text, and for names that later tools could not pass on."""
     parts = text.split("/")
-    if not all(PART.fullmatch(part) for part in parts):
+    if not all(PATH_PART.fullmatch(part) for part in parts):
         return None
     match parts:
         case [pool, image]:
@@ -42,22 +63,28 @@ def parse_place(cluster: str, text: str) -> ImageLocation | None:
     return None
 
 
-def place_of(volume: Mapping[str, Any]) -> ImageLocation | None:
-    """Where the image of a volume of ours is; None if the volume does not say."""
+def is_sutler_volume(volume: Mapping[str, Any]) -> bool:
+    """Whether Sutler has provisioned or adopted the PersistentVolume."""
     annotations = volume["metadata"].get("annotations") or {}
-    return parse_place(annotations.get(well_known.CLUSTER, ""), annotations.get(well_known.IMAGE, ""))
+    return bool(annotations.get(well_known.PROVISIONED_BY) == well_known.PROVISIONER)
+
+
+def location_of(volume: Mapping[str, Any]) -> ImageLocation | None:
+    """Returns the location that a volume of Sutler's records for its image; None if it records none."""
+    annotations = volume["metadata"].get("annotations") or {}
+    return parse_location(annotations.get(well_known.CLUSTER, ""), annotations.get(well_known.IMAGE, ""))
 
 
 def owner_of(volume: Mapping[str, Any]) -> str:
-    """UID of the claim that a volume of ours was made for; the claim that it is bound to now may be another one."""
+    """Returns the UID of the claim that the volume was provisioned for; it may be bound to another claim by now."""
     reference = volume["spec"].get("claimRef") or {}
-    return well_known.owner_of(volume["metadata"]["name"]) or str(reference.get("uid", ""))
+    return well_known.owner_uid(volume["metadata"]["name"]) or str(reference.get("uid", ""))
 
 
 def ids_of(volume: Mapping[str, Any]) -> tuple[int | None, str]:
-    """Of the pool and the image; None and empty where the volume does not say.
+    """Returns the ids of the pool and of the image; None and empty where the volume does not record them.
 
-    In ceph-csi's journal, the volume's handle names the pool, also for volumes that version 0.1.0 has made.
+    The handle of a volume in ceph-csi's journal names the pool, also for volumes of version 0.1.0.
     """
     annotations = volume["metadata"].get("annotations") or {}
     pool, image = annotations.get(well_known.POOL_ID, ""), annotations.get(well_known.IMAGE_ID, "")
@@ -67,29 +94,29 @@ def ids_of(volume: Mapping[str, Any]) -> tuple[int | None, str]:
     return int(handle[1], 16) if handle else None, image
 
 
-def source_agrees(volume: Mapping[str, Any], place: ImageLocation) -> bool:
-    """Whether what nodes are given names the same image: it need not in a volume that was copied by hand."""
+def source_agrees(volume: Mapping[str, Any], location: ImageLocation) -> bool:
+    """Whether the source that nodes use names the same image. In a volume that was copied by hand it may not."""
     spec = volume["spec"]
     csi, rbd = spec.get("csi") or {}, spec.get("rbd") or {}
     attributes = csi.get("volumeAttributes") or {}
-    pool = rbd.get("pool") or attributes.get("pool") or place.pool
+    pool = rbd.get("pool") or attributes.get("pool") or location.pool
     static = csi.get("volumeHandle") if attributes.get("staticVolume") == "true" else None
-    image = rbd.get("image") or attributes.get("imageName") or static or place.image
-    return bool((pool, image) == (place.pool, place.image))
+    image = rbd.get("image") or attributes.get("imageName") or static or location.image
+    return bool((pool, image) == (location.pool, location.image))
 
 
-def uses(volume: Mapping[str, Any], place: ImageLocation) -> bool:
-    """Whether the volume, of whomever, has the image of this pool and name; the cluster is not looked at."""
-    ours = place_of(volume)
-    if ours is not None:
-        return replace(ours, cluster=place.cluster) == place
+def uses_image(volume: Mapping[str, Any], location: ImageLocation) -> bool:
+    """Whether the volume, of any provisioner, has the image of this pool and name. The cluster is not compared."""
+    recorded = location_of(volume)
+    if recorded is not None:
+        return replace(recorded, cluster=location.cluster) == location
     spec = volume["spec"]
     if str((spec.get("csi") or {}).get("driver", "")).endswith(CSI_DRIVER):
-        # ceph-csi's own volumes name the image in their attributes, old ones only in the end of their handle.
+        # ceph-csi's own volumes name the image in their attributes, old ones only at the end of their handle.
         handle = str(spec["csi"].get("volumeHandle", ""))
         attributes = spec["csi"].get("volumeAttributes") or {}
         pools = {attributes.get("pool"), attributes.get("journalPool")} - {None}
         images = {attributes.get("imageName"), handle, f"csi-vol-{handle[-36:]}"}
-        return place.image in images and (place.pool in pools or not pools)
+        return location.image in images and (location.pool in pools or not pools)
     rbd = spec.get("rbd") or {}
-    return (rbd.get("pool") or "rbd", rbd.get("image")) == (place.pool, place.image)
+    return (rbd.get("pool") or "rbd", rbd.get("image")) == (location.pool, location.image)

@@ -1,4 +1,4 @@
-"""The keys of annotations, metadata and finalizers that controllers, the REST API and the command line share."""
+"""The keys of annotations, image metadata and finalizers that the controllers, the REST API and the CLI share."""
 
 import re
 
@@ -6,49 +6,50 @@ PROVISIONER = "rbd.sutler.dev"
 
 PREFIX = "sutler.dev/"
 PROVISION = PREFIX + "provision"
-"""StorageClass annotation: `rbd` makes the class ours, whatever its provisioner is called."""
+"""StorageClass annotation: with `rbd`, Sutler serves the class under any provisioner name."""
 
-# On PersistentVolumes. What deletion needs must be there when the StorageClass is gone.
+# Annotations of PersistentVolumes. What deletion needs must still be there when the StorageClass is gone.
 CLUSTER = PREFIX + "cluster-id"
 IMAGE = PREFIX + "image"
-"""pool/[namespace/]image: the names that it was made under, which nodes use and people read."""
+"""pool/[namespace/]image: the names at creation, which nodes use and people read."""
 JOURNAL = PREFIX + "journal"
-"""ceph-csi: the image is in its journal."""
+"""Value ceph-csi: ceph-csi's journal has an entry for the image."""
 DELETION_POLICY = PREFIX + "deletion-policy"
 TRASH_DELAY = PREFIX + "trash-delay"
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
 
-# On PersistentVolumes and in the image's metadata. Names change, these never do, and a copy has others than it says.
+# Annotations of PersistentVolumes and keys of image metadata. Names change, ids never do. A copy has other ids than it
+# records.
 POOL_ID = PREFIX + "pool-id"
-"""The number of the pool, in decimal."""
+"""The id of the pool, in decimal."""
 IMAGE_ID = PREFIX + "image-id"
 
-# In the image's metadata. The first two say whose it is.
+# Keys of image metadata. The first two name the owner.
 OWNER = PREFIX + "uid"
-"""UID of the claim that it was made for."""
+"""UID of the claim that the image was created for."""
 KUBERNETES = PREFIX + "kubernetes"
-"""The UID of the kube-system namespace: two Kubernetes clusters may share one pool."""
+"""UID of the kube-system namespace: two Kubernetes clusters may share one pool."""
 METADATA_CLAIM = "csi.storage.k8s.io/pvc/name"
 METADATA_NAMESPACE = "csi.storage.k8s.io/pvc/namespace"
 METADATA_VOLUME = "csi.storage.k8s.io/pv/name"
-"""ceph-csi's names: tools and dashboards know them."""
+"""These are ceph-csi's keys: tools and dashboards know them."""
 
-# On a PersistentVolume that asks for an adoption; see sutler.volumes.adoption_request.
+# Annotations of a PersistentVolume that requests an adoption; see sutler.volumes.adoption_request.
 ADOPT = PREFIX + "adopt"
-"""pool/[namespace/]image: to become a volume."""
+"""pool/[namespace/]image: the image to adopt."""
 RESTORE_FROM = PREFIX + "restore-from"
-"""pool[/namespace]: the image is to be found in the trash there first."""
+"""pool[/namespace]: where the image is restored from the trash first."""
 RESTORE_ID = PREFIX + "restore-id"
-"""Of an image in the trash. Not there: the one that was the claim's, the latest of several."""
+"""Id of an image in the trash. Default: the image that was the claim's, the latest of several."""
 FILESYSTEM = PREFIX + "fstype"
-"""Instead of the class's."""
+"""The filesystem on the image, if it is not the class's."""
 ADOPTION = PREFIX + "adoption"
-"""How it stands with the adoption: a word of `State` and a sentence."""
+"""The progress of the adoption: an `AdoptionState`, a colon and a sentence."""
 ADOPTED_SIZE = PREFIX + "adopted-size"
-"""The image's, in bytes, when it has been looked at."""
+"""The image's size in bytes, once the controller has read it."""
 
 ADOPTING = PREFIX + "adopting"
-"""In an image's metadata and on its new volume: the name of the request, until the adoption is complete."""
+"""In the image's metadata and on its new volume: the name of the request, until the adoption is complete."""
 
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
@@ -60,14 +61,14 @@ _UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def volume_name(uid: str) -> str:
-    """Of the PersistentVolume for the claim with this UID."""
+    """Returns the name of the PersistentVolume for the claim with this UID."""
     return f"{_VOLUME}{uid}"
 
 
-def owner_of(volume: str) -> str:
-    """The UID of the claim that the PersistentVolume of this name was made for; empty for a name that is not ours.
+def owner_uid(volume: str) -> str:
+    """Returns the UID of the claim that the volume was provisioned for; empty for a name of another form.
 
-    The claimRef does not tell: a volume that is bound again has another claim's.
+    The claimRef can't be used for this: a volume that was bound again names another claim there.
     """
     uid = volume.removeprefix(_VOLUME)
     return uid if uid != volume and _UID.fullmatch(uid) else ""

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from provisioner.api.main import ApiSettings
 from provisioner.secrets.main import SecretsSettings
-from provisioner.volumes.main import VolumesSettings
+from provisioner.volumes.settings import VolumesSettings
 from sutler.cli.main import GROUPS
 from sutler.cli.output import EXIT_CODES
 from sutler.settings import ProcessSettings

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from provisioner.volumes.planning.storage_class import MUTABLE, SERVED
+from provisioner.volumes.planning.class_annotations import MUTABLE
+from provisioner.volumes.planning.known_parameters import SERVED
 from tests.conftest import REPOSITORY
 from tests.manifests.references import dangling
 from tests.manifests.rendered import KNOWS_COMPONENTS, MANIFESTS, container, pods, rendered

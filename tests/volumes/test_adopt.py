@@ -176,9 +176,9 @@ def strangers(world: World) -> Iterator[dict[str, str]]:
     yield {
         "in-tree": f"is the image of PersistentVolume {prefix}-in-tree",
         "ceph-csi": f"is the image of PersistentVolume {prefix}-ceph-csi",
-        "same-handle": f"PersistentVolume {prefix}-same-handle has an image of the same name elsewhere",
+        "same-handle": f"PersistentVolume {prefix}-same-handle has an image of the same name in another pool",
         "foreign": "belongs to Kubernetes cluster other",
-        "unfinished": "is not whole: remove was begun",
+        "unfinished": "is incomplete: operation remove was interrupted",
         "missing": "does not exist",
     }
     world.kubectl("delete", "pv", *(f"{prefix}-{name}" for name in sources))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes.planning.claims import IgnoreClaim, ProvisionClaim, RefuseClaim, caution, decide
+from provisioner.volumes.planning.claims import IgnoreClaim, ProvisionClaim, RefuseClaim, decide, size_warning
 from tests.volumes.objects import UID, claim, parsed
 
 WAITING = parsed(volumeBindingMode="WaitForFirstConsumer")
@@ -47,10 +47,10 @@ def test_claim_is_provisioned(case: str, obj: Any, cls: Any) -> None:
 @pytest.mark.parametrize(
     ("case", "obj", "cls", "reason"),
     [
-        ("other class", claim(storageClassName="slow"), parsed(), "another class"),
-        ("no class", claim(storageClassName=""), parsed(), "another class"),
+        ("other class", claim(storageClassName="slow"), parsed(), "another StorageClass"),
+        ("no class", claim(storageClassName=""), parsed(), "another StorageClass"),
         ("class changed by the old annotation", claim(metadata={
-            "annotations": {"volume.beta.kubernetes.io/storage-class": "slow"}}), parsed(), "another class"),
+            "annotations": {"volume.beta.kubernetes.io/storage-class": "slow"}}), parsed(), "another StorageClass"),
         ("bound", claim(volumeName="pvc-1", status={"phase": "Bound"}), parsed(), "has a volume"),
         ("names a volume that is not bound yet", claim(volumeName="by-hand"), parsed(), "has a volume"),
         ("being deleted", claim(metadata={"deletionTimestamp": "2030-01-01T00:00:00Z"}), parsed(), "deleted"),
@@ -74,15 +74,15 @@ def test_claim_is_left_alone(case: str, obj: Any, cls: Any, reason: str) -> None
         ("shared filesystem", claim(accessModes=["ReadWriteMany"]), "volumeMode Block, or CephFS"),
         ("shared filesystem among others", claim(accessModes=["ReadWriteOnce", "ReadWriteMany"]), "ReadWriteOnce"),
         ("only ever read", claim(accessModes=["ReadOnlyMany"]), "nothing to read"),
-        ("selector", claim(selector={"matchLabels": {"a": "b"}}), "leave it away"),
-        ("snapshot", claim(dataSource={"kind": "VolumeSnapshot", "name": "s"}), "VolumeSnapshot s is not served"),
+        ("selector", claim(selector={"matchLabels": {"a": "b"}}), "remove it"),
+        ("snapshot", claim(dataSource={"kind": "VolumeSnapshot", "name": "s"}), "not serve dataSource VolumeSnapshot s"),
         ("clone", claim(dataSource={"kind": "PersistentVolumeClaim", "name": "c"}), "PersistentVolumeClaim c"),
-        ("any source", claim(dataSourceRef={"kind": "Backup", "name": "b"}), "Backup b is not served"),
+        ("any source", claim(dataSourceRef={"kind": "Backup", "name": "b"}), "does not serve dataSource Backup b"),
         ("a populator's", claim(dataSourceRef={"kind": "VolumeImportSource", "name": "b", "apiGroup": "a.io"}),
-         "if one for VolumeImportSource runs here"),
+         "if one for VolumeImportSource is installed"),
         ("both sources", claim(dataSource={"kind": "VolumeSnapshot", "name": "s"},
                                dataSourceRef={"kind": "VolumeSnapshot", "name": "s"}), "VolumeSnapshot s"),
-        ("attributes", claim(volumeAttributesClassName="gold"), "volumeAttributesClassName gold is not served"),
+        ("attributes", claim(volumeAttributesClassName="gold"), "does not serve volumeAttributesClassName gold"),
         ("nothing", claim(size="0"), "more than 0"),
         ("less than nothing", claim(size="-1Gi"), "more than 0"),
         ("no quantity", claim(size="much"), "like 10Gi"),
@@ -135,7 +135,7 @@ def test_claim_too_small_for_a_filesystem_is_refused_with_the_least_size(
         assert isinstance(decision, ProvisionClaim)
         return
     assert isinstance(decision, RefuseClaim)
-    assert f"too small for any filesystem: ask for {least} or more" in decision.message
+    assert f"too small for any filesystem: request {least} or more" in decision.message
     assert isinstance(decide(claim(size=size, volumeMode="Block"), cls), ProvisionClaim)
     # An image that is to be adopted has its filesystem, whatever the claim asks for.
     assert isinstance(decide(claim(size=size), cls, formatted=True), ProvisionClaim)
@@ -144,8 +144,8 @@ def test_claim_too_small_for_a_filesystem_is_refused_with_the_least_size(
 @pytest.mark.parametrize(
     ("filesystem", "size", "mode", "says"),
     [
-        ("xfs", "8Mi", "Filesystem", "mkfs.xfs make no filesystem of less than 300Mi"),
-        ("xfs", "299Mi", "Filesystem", "mkfs.xfs make no filesystem of less than 300Mi"),
+        ("xfs", "8Mi", "Filesystem", "mkfs.xfs create no filesystem of less than 300Mi"),
+        ("xfs", "299Mi", "Filesystem", "mkfs.xfs create no filesystem of less than 300Mi"),
         ("btrfs", "64Mi", "Filesystem", "less than 109Mi"),
         ("xfs", "300Mi", "Filesystem", ""),
         ("xfs", "100Mi", "Block", ""),
@@ -157,7 +157,7 @@ def test_size_that_only_old_versions_can_format_is_served_with_a_word(
 ) -> None:
     decision = decide(claim(size=size, volumeMode=mode), parsed({"csi.storage.k8s.io/fstype": filesystem}))
     assert isinstance(decision, ProvisionClaim)
-    said = caution(decision.request, filesystem)
+    said = size_warning(decision.request, filesystem)
     assert says in said
     assert bool(said) is bool(says)
 
@@ -168,8 +168,8 @@ KEY = "${pvc.annotations['team.example.com/key']}"
 @pytest.mark.parametrize(
     ("annotations", "says"),
     [
-        ({}, "annotation team.example.com/key: set it"),
-        ({"team.example.com/other": "a"}, "annotation team.example.com/key: set it"),
+        ({}, "annotation team.example.com/key, which is missing: set it"),
+        ({"team.example.com/other": "a"}, "annotation team.example.com/key, which is missing: set it"),
         ({"team.example.com/key": "Not A Name"}, "became 'rbd-Not A Name', which is not the name of a Secret"),
         ({"team.example.com/key": "${pvc.name}"}, "is not the name of a Secret"),
         ({"team.example.com/key": "../kube-system/x"}, "is not the name of a Secret"),

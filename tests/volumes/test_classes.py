@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from provisioner.volumes.planning.image_name import image_name
-from provisioner.volumes.planning.storage_class import ClassError, SecretReference, parse_class
-from sutler.volumes.storage_class import is_ours
+from provisioner.volumes.planning.secret_templates import SecretReference
+from provisioner.volumes.planning.storage_class import ClassError, parse_class
+from sutler.volumes.storage_class import is_sutler_class
 from tests.volumes.objects import UID, parsed, storage_class
 
 
@@ -31,7 +32,7 @@ def test_class_is_ours_by_its_provisioner_or_by_its_annotation(
     provisioner: str, annotation: str | None, ours: bool
 ) -> None:
     annotations = {} if annotation is None else {"sutler.dev/provision": annotation}
-    assert is_ours(storage_class(annotations=annotations, provisioner=provisioner)) is ours
+    assert is_sutler_class(storage_class(annotations=annotations, provisioner=provisioner)) is ours
 
 
 def test_class_with_nothing_but_a_pool_has_defaults_that_work() -> None:
@@ -87,35 +88,38 @@ def test_annotations_set_what_may_change_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
-        ({"pool": ""}, "no blanks"),
-        ({"pool": "a/b"}, "no blanks, no control characters, no / and no @"),
+        ({"pool": ""}, "must not contain blanks"),
+        ({"pool": "a/b"}, "must not contain blanks, control characters, / or @"),
         ({"dataPool": "a b"}, "dataPool"),
         ({"radosNamespace": "a@b"}, "radosNamespace"),
         ({"imageFeatures": "layerin"}, "'layerin' is not one of layering, exclusive-lock"),
-        ({"imageFeatures": "object-map"}, "object-map needs exclusive-lock"),
+        ({"imageFeatures": "object-map"}, "object-map requires exclusive-lock"),
         ({"objectSize": "3Mi"}, "power of two"),
         ({"objectSize": "64Mi"}, "4Ki to 32Mi"),
         ({"objectSize": "1Ki"}, "4Ki to 32Mi"),
         ({"objectSize": "big"}, "like 10Gi"),
-        ({"stripeUnit": "65536"}, "give both or neither"),
+        ({"stripeUnit": "65536"}, "set both or neither"),
         ({"stripeUnit": "3000", "stripeCount": "2"}, "does not divide"),
-        ({"stripeUnit": "65536", "stripeCount": "0"}, "whole number from 1"),
+        ({"stripeUnit": "65536", "stripeCount": "0"}, "whole number of 1 or more"),
         ({"csi.storage.k8s.io/fstype": "ntfs"}, "ext4, ext3, xfs, btrfs"),
         ({"volumeSource": "iscsi"}, "csi, rbd"),
-        ({"volumeSource": "rbd", "radosNamespace": "a"}, "leave radosNamespace away"),
+        (
+            {"volumeSource": "rbd", "radosNamespace": "a"},
+            "radosNamespace: in-tree rbd volumes do not support RADOS namespaces: remove it",
+        ),
         ({"deletionPolicy": "shred"}, "remove, trash"),
         ({"trashDelay": "soon"}, "24h or 7d"),
-        ({"imageNameTemplate": "vol-{claim}"}, "does not hold {uid}"),
+        ({"imageNameTemplate": "vol-{claim}"}, "lacks {uid}"),
         ({"imageNameTemplate": "a/{uid}"}, "letters, digits"),
         ({"imageNameTemplate": "{uid}{x}"}, "letters, digits"),
         ({"imageNameTemplate": "{uid}{claim}{claim}"}, "twice"),
         ({"imageNameTemplate": "x" * 80 + "{uid}"}, "too long"),
-        ({"csi.storage.k8s.io/node-stage-secret-name": "s"}, "go together"),
+        ({"csi.storage.k8s.io/node-stage-secret-name": "s"}, "belong together"),
         ({"journal": "yes"}, "none, ceph-csi"),
-        ({"journal": "ceph-csi"}, "needs a clusterID"),
+        ({"journal": "ceph-csi"}, "requires a clusterID"),
         ({"journal": "ceph-csi", "clusterID": "b", "volumeSource": "rbd"}, "volumeSource csi"),
         ({"journal": "ceph-csi", "clusterID": "b", "imageNameTemplate": "{uid}"}, "names the images itself"),
-        ({"encrypted": "true"}, "encryption is not served"),
+        ({"encrypted": "true"}, "does not serve encryption"),
         ({"imageFeature": "layering"}, "did you mean imageFeatures?"),
         ({"colour": "red"}, "unknown parameter colour"),
     ],

@@ -74,7 +74,7 @@ def test_images_of_a_cluster_that_the_api_does_not_know_are_not_counted(world: W
 def test_show_tells_what_happened_and_where_it_is(world: World, sutler: Sutler, alone: Sutler) -> None:
     cls = world.storage_class()
     world.apply(claim("data", cls), claim("shared", cls, accessModes=["ReadWriteMany"]))
-    world.wait_event("data", "ProvisioningSucceeded", "Made volume")
+    world.wait_event("data", "ProvisioningSucceeded", "Provisioned volume")
     world.wait_event("shared", "ProvisioningFailed", "would destroy the filesystem")
     shown = sutler("volumes", "show", f"{world.namespace}/data").out
     for text in (

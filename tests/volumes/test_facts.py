@@ -10,7 +10,7 @@ from sutler.cli.volumes import inventory, orphan_report, show
 from sutler.cli.volumes.inventory import VolumeInventory, age, rows, sort_out
 from sutler.cli.volumes.missing_images import OrphanVolume
 from sutler.volumes.adoption_request import AdoptionRequest, render
-from sutler.volumes.storage_class import ClassLocation
+from sutler.volumes.locations import PoolLocation
 from tests.volumes.objects import UID, claim, storage_class, volume
 
 IMAGE = f"shop-data-{UID}"
@@ -28,7 +28,7 @@ def known(*volumes: Any, claims: tuple[Any, ...] = (), images: tuple[Any, ...] |
         one["metadata"] |= {"creationTimestamp": CREATED}
     found = sort_out(volumes, claims, [storage_class()], "ours")
     if images is not None:
-        found.images = {ClassLocation("", "rbd", ""): list(images)}
+        found.images = {PoolLocation("", "rbd", ""): list(images)}
     return found
 
 

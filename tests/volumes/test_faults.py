@@ -11,234 +11,230 @@ import rados
 import rbd
 
 from tests.cluster import SutlerProcess, wait_for
-from tests.volumes.world import World, claim
+from tests.volumes.volume_env import VolumeEnv, claim
 
 GRACE = 30
 """Seconds that Kubernetes gives a container to end after SIGTERM, if it is not told otherwise."""
 
 
 @pytest.fixture
-def orphan(world: World) -> Iterator[str]:
+def orphan(env: VolumeEnv) -> Iterator[str]:
     """An image as a provisioner leaves it that is killed before the volume is saved, and whose claim is gone then."""
     uid = "6f1f6a2e-8c1d-4a2b-9a63-0d2f8d9f1c11"
-    name = f"{world.namespace}-lost-{uid}"
-    kubernetes = world.control_plane.kubectl_json("get", "namespace", "kube-system")["metadata"]["uid"]
-    world.ceph.rbd("create", f"{world.pool}/{name}", "--size", "1M")
-    own = world.image(name)["id"]
+    name = f"{env.namespace}-lost-{uid}"
+    kubernetes = env.control_plane.kubectl_json("get", "namespace", "kube-system")["metadata"]["uid"]
+    env.ceph.rbd("create", f"{env.pool}/{name}", "--size", "1M")
+    own = env.image(name)["id"]
     for key, value in {
         "sutler.dev/uid": uid, "sutler.dev/kubernetes": kubernetes, "sutler.dev/image-id": own
     }.items():  # fmt: skip
-        world.ceph.rbd("image-meta", "set", f"{world.pool}/{name}", key, value)
+        env.ceph.rbd("image-meta", "set", f"{env.pool}/{name}", key, value)
     yield name
-    if name in world.images():
-        world.ceph.rbd("rm", f"{world.pool}/{name}")
+    if name in env.images():
+        env.ceph.rbd("rm", f"{env.pool}/{name}")
 
 
-def test_impossible_claims_are_told_what_to_do_once_and_stop_nobody(world: World) -> None:
-    cls = world.storage_class()
-    world.apply(
+def test_impossible_claims_get_one_event_and_delay_no_others(env: VolumeEnv) -> None:
+    cls = env.storage_class()
+    env.apply(
         claim("shared", cls, accessModes=["ReadWriteMany"]),
         claim("picky", cls, selector={"matchLabels": {"a": "b"}}),
         claim("clone", cls, dataSource={"kind": "PersistentVolumeClaim", "name": "x"}),
         claim("huge", cls, "9223372036854775807"),
         claim("fine", cls),
     )
-    wait_for(lambda: world.get("pvc", "fine")["status"]["phase"] == "Bound", "the good claim to be Bound")
-    world.wait_event("shared", "ProvisioningFailed", "use ReadWriteOnce, or volumeMode Block, or CephFS")
-    world.wait_event("picky", "ProvisioningFailed", "leave it away")
-    world.wait_event("clone", "ProvisioningFailed", "is not served")
-    world.wait_event("huge", "ProvisioningFailed", "63 bits")
-    world.kubectl("annotate", "pvc", "--all", "touched=yes")
-    world.apply(claim("later", cls))
-    wait_for(lambda: world.get("pvc", "later")["status"]["phase"] == "Bound", "another good claim to be Bound")
-    assert [e["count"] for e in world.events("shared", "ProvisioningFailed")] == [1]
-    assert len(world.images()) == 2
+    wait_for(lambda: env.get("pvc", "fine")["status"]["phase"] == "Bound", "the good claim to be Bound")
+    env.wait_event("shared", "ProvisioningFailed", "use ReadWriteOnce, or volumeMode Block, or CephFS")
+    env.wait_event("picky", "ProvisioningFailed", "remove it")
+    env.wait_event("clone", "ProvisioningFailed", "does not serve dataSource")
+    env.wait_event("huge", "ProvisioningFailed", "63 bits")
+    env.kubectl("annotate", "pvc", "--all", "touched=yes")
+    env.apply(claim("later", cls))
+    wait_for(lambda: env.get("pvc", "later")["status"]["phase"] == "Bound", "another good claim to be Bound")
+    assert [e["count"] for e in env.events("shared", "ProvisioningFailed")] == [1]
+    assert len(env.images()) == 2
 
 
-def test_bad_class_gets_one_event_and_its_claims_are_served_once_it_is_made_well(world: World) -> None:
-    bad = world.storage_class({"imageFeature": "layering"})
-    world.apply(claim("one", bad), claim("two", bad))
-    event = world.wait_event(bad, "InvalidParameters", "did you mean imageFeatures?", namespace="default")
+def test_invalid_class_gets_one_event_and_its_claims_are_served_once_it_is_valid(env: VolumeEnv) -> None:
+    bad = env.storage_class({"imageFeature": "layering"})
+    env.apply(claim("one", bad), claim("two", bad))
+    event = env.wait_event(bad, "InvalidParameters", "did you mean imageFeatures?", namespace="default")
     assert event["count"] == 1
-    world.control_plane.kubectl("delete", "storageclass", bad)
+    env.control_plane.kubectl("delete", "storageclass", bad)
     good = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": bad}}
-    world.apply(good | {"provisioner": "rbd.sutler.dev", "parameters": {"pool": world.pool}})
-    world.wait_bound(2)
+    env.apply(good | {"provisioner": "rbd.sutler.dev", "parameters": {"pool": env.pool}})
+    env.wait_bound(2)
 
 
-def test_missing_pool_is_named_and_a_claim_heals_when_it_is_there(world: World) -> None:
-    cls = world.storage_class({"pool": f"{world.pool}-later"})
-    world.apply(claim("data", cls))
-    world.wait_event("data", "ProvisioningFailed", f"pool {world.pool}-later does not exist")
-    world.ceph.pool(f"{world.pool}-later")
-    world.wait_bound()
-    world.delete_claims()
-    wait_for(lambda: not world.volumes(), "the volume to be gone")
-    world.ceph.remove_pool(f"{world.pool}-later")
+def test_missing_pool_is_named_and_a_claim_heals_when_it_is_there(env: VolumeEnv) -> None:
+    cls = env.storage_class({"pool": f"{env.pool}-later"})
+    env.apply(claim("data", cls))
+    env.wait_event("data", "ProvisioningFailed", f"pool {env.pool}-later does not exist")
+    env.ceph.pool(f"{env.pool}-later")
+    env.wait_bound()
+    env.delete_claims()
+    wait_for(lambda: not env.volumes(), "the volume to be gone")
+    env.ceph.remove_pool(f"{env.pool}-later")
 
 
-def test_osd_that_hangs_is_told_and_everything_heals_when_it_goes_on(world: World) -> None:
-    cls = world.storage_class()
-    world.apply(claim("before", cls))
-    world.wait_bound()
-    world.ceph.osd.freeze()
+def test_osd_that_hangs_is_reported_and_everything_recovers_when_it_continues(env: VolumeEnv) -> None:
+    cls = env.storage_class()
+    env.apply(claim("before", cls))
+    env.wait_bound()
+    env.ceph.osd.freeze()
     try:
-        world.apply(*(claim(f"data-{n}", cls) for n in range(12)))
-        world.delete_claims("before")
-        world.wait_event("data-0", "ProvisioningFailed", "Ceph did not answer in time")
+        env.apply(*(claim(f"data-{n}", cls) for n in range(12)))
+        env.delete_claims("before")
+        env.wait_event("data-0", "ProvisioningFailed", "Ceph did not answer in time")
         # What was begun and whose claim goes away meanwhile must not be left behind.
-        world.delete_claims("data-11")
-        assert world.process.probe("healthz")[0] == 200
+        env.delete_claims("data-11")
+        assert env.process.probe("healthz")[0] == 200
     finally:
-        world.ceph.osd.resume()
-    wait_for(lambda: world.all_bound(11), "the other claims to be Bound")
-    wait_for(lambda: len(world.images()) == 11, "only the images of the others to be left")
-    world.delete_claims()
-    world.wait_gone()
+        env.ceph.osd.resume()
+    wait_for(lambda: env.all_bound(11), "the other claims to be Bound")
+    wait_for(lambda: len(env.images()) == 11, "only the images of the others to be left")
+    env.delete_claims()
+    env.wait_gone()
 
 
-def test_monitor_that_hangs_keeps_no_claim_waiting(world: World) -> None:
-    cls = world.storage_class()
-    world.apply(claim("before", cls))
-    world.wait_bound()
-    world.ceph.mon.freeze()
+def test_monitor_that_hangs_keeps_no_claim_waiting(env: VolumeEnv) -> None:
+    cls = env.storage_class()
+    env.apply(claim("before", cls))
+    env.wait_bound()
+    env.ceph.mon.freeze()
     try:
-        # The OSD serves those who have its map, and measuring the room holds up nothing else.
-        world.apply(claim("during", cls))
-        world.wait_bound(2)
+        # The OSD serves those who have its map, and measuring the capacity delays nothing else.
+        env.apply(claim("during", cls))
+        env.wait_bound(2)
     finally:
-        world.ceph.mon.resume()
-    assert len(world.images()) == 2
+        env.ceph.mon.resume()
+    assert len(env.images()) == 2
 
 
-def test_volume_deleted_by_hand_goes_with_its_image_when_its_claim_goes(world: World) -> None:
-    cls = world.storage_class()
-    world.apply(claim("data", cls))
-    world.wait_bound()
-    world.kubectl("delete", "pv", world.volume_of("data")["metadata"]["name"], "--wait=false")
-    assert len(world.images()) == 1
-    assert world.all_bound(1)
-    world.delete_claims()
-    world.wait_gone()
+def test_volume_deleted_by_hand_goes_with_its_image_when_its_claim_goes(env: VolumeEnv) -> None:
+    cls = env.storage_class()
+    env.apply(claim("data", cls))
+    env.wait_bound()
+    env.kubectl("delete", "pv", env.volume_of("data")["metadata"]["name"], "--wait=false")
+    assert len(env.images()) == 1
+    assert env.all_bound(1)
+    env.delete_claims()
+    env.wait_gone()
 
 
 def test_calls_that_never_come_back_keep_no_process_from_stopping(
-    world: World, start_volumes: Callable[..., SutlerProcess]
+    env: VolumeEnv, start_volumes: Callable[..., SutlerProcess]
 ) -> None:
     """Making and removing images: each in a thread of its own kind, which would wait for ten minutes."""
-    cls = world.storage_class()
-    world.apply(claim("before", cls))
-    world.wait_bound()
-    assert world.process.process.stop() == 0
+    cls = env.storage_class()
+    env.apply(claim("before", cls))
+    env.wait_bound()
+    assert env.process.process.stop() == 0
     patient = start_volumes("--ceph-timeout=600")
     patient.start()
-    world.ceph.osd.freeze()
+    env.ceph.osd.freeze()
     try:
-        world.delete_claims("before")
-        world.apply(*(claim(f"data-{n}", cls) for n in range(3)))
-        world.wait_event("data-0", "Provisioning", "Making RBD image")
+        env.delete_claims("before")
+        env.apply(*(claim(f"data-{n}", cls) for n in range(3)))
+        env.wait_event("data-0", "Provisioning", "Creating RBD image")
         wait_for(lambda: patient.metrics().get("sutler_volumes_in_progress") == 3, "all three to be asked for")
         assert patient.process.stop(grace=GRACE) == 0, patient.process.tail()
     finally:
-        world.ceph.osd.resume()
+        env.ceph.osd.resume()
         patient.stop()
-        world.process.restart()
-    world.wait_bound(3)
-    wait_for(lambda: len(world.images()) == 3, "the removal to be gone on with")
+        env.process.restart()
+    env.wait_bound(3)
+    wait_for(lambda: len(env.images()) == 3, "the removal to be gone on with")
 
 
 @pytest.mark.parametrize("after", [0.05, *(pytest.param(after, marks=pytest.mark.long) for after in (0.3, 0.8))])
-def test_killed_at_any_moment_nothing_is_doubled_and_nothing_is_lost(world: World, after: float) -> None:
-    cls = world.storage_class()
-    world.apply(*(claim(f"data-{n}", cls) for n in range(20)))
+def test_killed_at_any_moment_nothing_is_doubled_and_nothing_is_lost(env: VolumeEnv, after: float) -> None:
+    cls = env.storage_class()
+    env.apply(*(claim(f"data-{n}", cls) for n in range(20)))
     time.sleep(after)  # the moment is the test's subject
-    world.process.kill9()
-    world.process.restart()
-    bound = world.wait_bound(20)
+    env.process.kill9()
+    env.process.restart()
+    bound = env.wait_bound(20)
     uids = {c["metadata"]["uid"] for c in bound}
-    assert sorted(world.images()) == sorted(
-        f"{world.namespace}-{c['metadata']['name']}-{c['metadata']['uid']}" for c in bound
+    assert sorted(env.images()) == sorted(
+        f"{env.namespace}-{c['metadata']['name']}-{c['metadata']['uid']}" for c in bound
     )
-    assert {pv["spec"]["claimRef"]["uid"] for pv in world.volumes()} == uids
-    world.delete_claims()
+    assert {pv["spec"]["claimRef"]["uid"] for pv in env.volumes()} == uids
+    env.delete_claims()
     time.sleep(after)
-    world.process.kill9()
-    world.process.restart()
-    world.wait_gone()
+    env.process.kill9()
+    env.process.restart()
+    env.wait_gone()
 
 
-def test_image_with_neither_claim_nor_volume_is_counted_and_left_alone(world: World, orphan: str) -> None:
-    cls = world.storage_class()
-    world.apply(claim("data", cls))
-    world.wait_bound()
-    sample = f'sutler_orphan_images{{cluster="",pool="{world.pool}"}}'
-    wait_for(lambda: world.process.metrics().get(sample) == 1, "the orphan to be counted")
-    assert orphan in world.images()
-    world.ceph.rbd("rm", f"{world.pool}/{orphan}")
-    wait_for(lambda: world.process.metrics().get(sample) == 0, "the orphan to be forgotten")
+def test_image_with_neither_claim_nor_volume_is_counted_and_unchanged(env: VolumeEnv, orphan: str) -> None:
+    cls = env.storage_class()
+    env.apply(claim("data", cls))
+    env.wait_bound()
+    sample = f'sutler_orphan_images{{cluster="",pool="{env.pool}"}}'
+    wait_for(lambda: env.process.metrics().get(sample) == 1, "the orphan to be counted")
+    assert orphan in env.images()
+    env.ceph.rbd("rm", f"{env.pool}/{orphan}")
+    wait_for(lambda: env.process.metrics().get(sample) == 0, "the orphan to be forgotten")
 
 
-def test_image_under_our_name_that_is_not_ours_is_never_taken(world: World) -> None:
-    cls = world.storage_class(volumeBindingMode="WaitForFirstConsumer")
-    world.apply(claim("data", cls))
-    uid = wait_for(lambda: world.get("pvc", "data")["metadata"]["uid"], "the claim's UID")
-    name = f"{world.namespace}-data-{uid}"
-    world.ceph.rbd("create", f"{world.pool}/{name}", "--size", "1M")
-    world.kubectl("annotate", "pvc", "data", "volume.kubernetes.io/selected-node=node-1")
-    world.wait_event("data", "ProvisioningFailed", "exists with 1048576 bytes instead of 1610612736")
-    world.ceph.rbd("rm", f"{world.pool}/{name}")
-    world.wait_bound()
-    assert world.image(name)["size"] == 1610612736
+def test_image_of_the_same_name_with_another_owner_is_never_used(env: VolumeEnv) -> None:
+    cls = env.storage_class(volumeBindingMode="WaitForFirstConsumer")
+    env.apply(claim("data", cls))
+    uid = wait_for(lambda: env.get("pvc", "data")["metadata"]["uid"], "the claim's UID")
+    name = f"{env.namespace}-data-{uid}"
+    env.ceph.rbd("create", f"{env.pool}/{name}", "--size", "1M")
+    env.kubectl("annotate", "pvc", "data", "volume.kubernetes.io/selected-node=node-1")
+    env.wait_event("data", "ProvisioningFailed", "exists with 1048576 bytes instead of 1610612736")
+    env.ceph.rbd("rm", f"{env.pool}/{name}")
+    env.wait_bound()
+    assert env.image(name)["size"] == 1610612736
 
 
-def test_image_of_a_create_that_was_killed_half_way_is_finished(world: World) -> None:
-    cls = world.storage_class(volumeBindingMode="WaitForFirstConsumer")
-    world.apply(claim("nameless", cls), claim("headless", cls))
-    uid = {c["metadata"]["name"]: c["metadata"]["uid"] for c in world.claims()}
-    nameless, headless = (f"{world.namespace}-{n}-{uid[n]}" for n in ("nameless", "headless"))
-    world.ceph.rbd("create", f"{world.pool}/{nameless}", "--size", "1610612736B", "--image-feature", "layering")
-    world.ceph.rbd("create", f"{world.pool}/{headless}", "--size", "1G")
-    identifier = world.image(headless)["id"]
-    subprocess.run(
-        ["rados", "-c", str(world.ceph.conf), "-p", world.pool, "rm", f"rbd_header.{identifier}"], check=True
-    )
-    world.kubectl("annotate", "pvc", "--all", "volume.kubernetes.io/selected-node=node-1")
-    world.wait_bound(2)
+def test_image_of_an_interrupted_create_is_completed(env: VolumeEnv) -> None:
+    cls = env.storage_class(volumeBindingMode="WaitForFirstConsumer")
+    env.apply(claim("nameless", cls), claim("headless", cls))
+    uid = {c["metadata"]["name"]: c["metadata"]["uid"] for c in env.claims()}
+    nameless, headless = (f"{env.namespace}-{n}-{uid[n]}" for n in ("nameless", "headless"))
+    env.ceph.rbd("create", f"{env.pool}/{nameless}", "--size", "1610612736B", "--image-feature", "layering")
+    env.ceph.rbd("create", f"{env.pool}/{headless}", "--size", "1G")
+    identifier = env.image(headless)["id"]
+    subprocess.run(["rados", "-c", str(env.ceph.conf), "-p", env.pool, "rm", f"rbd_header.{identifier}"], check=True)
+    env.kubectl("annotate", "pvc", "--all", "volume.kubernetes.io/selected-node=node-1")
+    env.wait_bound(2)
     for name in (nameless, headless):
-        assert world.image(name)["size"] == 1610612736
-        assert world.metadata(name)["sutler.dev/uid"] in name
-    world.delete_claims()
-    world.wait_gone()
+        assert env.image(name)["size"] == 1610612736
+        assert env.metadata(name)["sutler.dev/uid"] in name
+    env.delete_claims()
+    env.wait_gone()
 
 
-def test_image_that_is_needed_stays_and_the_event_says_by_whom(world: World) -> None:
-    cls = world.storage_class()
-    world.apply(*(claim(name, cls) for name in ("open", "kept", "cloned")))
-    bound = world.wait_bound(3)
-    image = {c["metadata"]["name"]: f"{world.namespace}-{c['metadata']['name']}-{c['metadata']['uid']}" for c in bound}
+def test_image_in_use_is_kept_and_the_event_names_the_user(env: VolumeEnv) -> None:
+    cls = env.storage_class()
+    env.apply(*(claim(name, cls) for name in ("open", "kept", "cloned")))
+    bound = env.wait_bound(3)
+    image = {c["metadata"]["name"]: f"{env.namespace}-{c['metadata']['name']}-{c['metadata']['uid']}" for c in bound}
     volume = {c["metadata"]["name"]: c["spec"]["volumeName"] for c in bound}
-    world.ceph.rbd("snap", "create", f"{world.pool}/{image['kept']}@nightly")
-    world.ceph.rbd("snap", "create", f"{world.pool}/{image['cloned']}@base")
-    world.ceph.rbd("snap", "protect", f"{world.pool}/{image['cloned']}@base")
-    world.ceph.rbd("clone", f"{world.pool}/{image['cloned']}@base", f"{world.pool}/copy")
+    env.ceph.rbd("snap", "create", f"{env.pool}/{image['kept']}@nightly")
+    env.ceph.rbd("snap", "create", f"{env.pool}/{image['cloned']}@base")
+    env.ceph.rbd("snap", "protect", f"{env.pool}/{image['cloned']}@base")
+    env.ceph.rbd("clone", f"{env.pool}/{image['cloned']}@base", f"{env.pool}/copy")
     with (
-        rados.Rados(conffile=str(world.ceph.conf)) as cluster,
-        cluster.open_ioctx(world.pool) as ioctx,
+        rados.Rados(conffile=str(env.ceph.conf)) as cluster,
+        cluster.open_ioctx(env.pool) as ioctx,
         rbd.Image(ioctx, image["open"]),
     ):
-        world.delete_claims()
-        event = world.wait_event(volume["open"], "VolumeFailedDelete", "in use at", namespace="default")
+        env.delete_claims()
+        event = env.wait_event(volume["open"], "VolumeFailedDelete", "in use at", namespace="default")
         assert "127.0.0.1:" in event["message"]
-        world.wait_event(volume["kept"], "VolumeFailedDelete", "snapshots: nightly", namespace="default")
-        world.wait_event(
-            volume["cloned"], "VolumeFailedDelete", f"depend on it: {world.pool}/copy", namespace="default"
-        )
-        assert len(world.images()) == 4
-    world.ceph.rbd("rm", f"{world.pool}/copy")
-    world.ceph.rbd("snap", "unprotect", f"{world.pool}/{image['cloned']}@base")
+        env.wait_event(volume["kept"], "VolumeFailedDelete", "snapshots: nightly", namespace="default")
+        env.wait_event(volume["cloned"], "VolumeFailedDelete", f"depend on it: {env.pool}/copy", namespace="default")
+        assert len(env.images()) == 4
+    env.ceph.rbd("rm", f"{env.pool}/copy")
+    env.ceph.rbd("snap", "unprotect", f"{env.pool}/{image['cloned']}@base")
     for name in ("kept", "cloned"):
-        world.ceph.rbd("snap", "purge", f"{world.pool}/{image[name]}")
-    world.wait_gone(90)
+        env.ceph.rbd("snap", "purge", f"{env.pool}/{image[name]}")
+    env.wait_gone()
 
 
 def test_missing_ceph_modules_are_an_error_that_names_the_packages() -> None:
@@ -262,26 +258,26 @@ def test_secrets_process_never_imports_ceph() -> None:
     assert json.loads(ran.stdout.splitlines()[-1]) == []
 
 
-def test_api_server_that_restarts_in_the_middle_loses_nothing(world: World) -> None:
-    cls = world.storage_class()
-    world.apply(*(claim(f"data-{n}", cls) for n in range(10)))
-    world.control_plane.restart_apiserver()
-    bound = world.wait_bound(10)
-    assert len(world.images()) == len({c["spec"]["volumeName"] for c in bound}) == 10
-    world.delete_claims()
-    world.control_plane.restart_apiserver()
-    world.wait_gone()
+def test_api_server_that_restarts_in_the_middle_loses_nothing(env: VolumeEnv) -> None:
+    cls = env.storage_class()
+    env.apply(*(claim(f"data-{n}", cls) for n in range(10)))
+    env.control_plane.restart_apiserver()
+    bound = env.wait_bound(10)
+    assert len(env.images()) == len({c["spec"]["volumeName"] for c in bound}) == 10
+    env.delete_claims()
+    env.control_plane.restart_apiserver()
+    env.wait_gone()
 
 
-def test_claim_deleted_and_made_again_under_its_name_gets_an_image_of_its_own(world: World) -> None:
-    cls = world.storage_class()
+def test_claim_deleted_and_made_again_under_its_name_gets_an_image_of_its_own(env: VolumeEnv) -> None:
+    cls = env.storage_class()
     uids = set()
     for _ in range(4):
-        world.apply(claim("data", cls))
-        uids.add(world.get("pvc", "data")["metadata"]["uid"])
-        world.kubectl("delete", "pvc", "data", "--wait=true", "--timeout=30s")
-    world.apply(claim("data", cls))
-    (bound,) = world.wait_bound()
-    wait_for(lambda: len(world.images()) == 1, "only the last one's image to be left")
-    assert world.images() == [f"{world.namespace}-data-{bound['metadata']['uid']}"]
+        env.apply(claim("data", cls))
+        uids.add(env.get("pvc", "data")["metadata"]["uid"])
+        env.kubectl("delete", "pvc", "data", "--wait=true", "--timeout=30s")
+    env.apply(claim("data", cls))
+    (bound,) = env.wait_bound()
+    wait_for(lambda: len(env.images()) == 1, "only the last one's image to be left")
+    assert env.images() == [f"{env.namespace}-data-{bound['metadata']['uid']}"]
     assert bound["metadata"]["uid"] not in uids

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes.cache_entries import view_class
-from provisioner.volumes.planning.storage_class import ClassError, SecretReference, VolumeClass, parse_class
-from sutler.volumes.storage_class import ClassLocation, volume_source, where_of
+from provisioner.volumes.cache_entries import class_entry
+from provisioner.volumes.planning.secret_templates import SecretReference
+from provisioner.volumes.planning.storage_class import ClassError, VolumeClass, parse_class
+from sutler.volumes.locations import PoolLocation
+from sutler.volumes.storage_class import pool_location, volume_source
 from tests.volumes.objects import parsed, storage_class
 
 CSI = "csi.storage.k8s.io/"
@@ -66,46 +68,49 @@ def test_class_is_served_as_it_stands(parameters: dict[str, str], more: dict[str
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
-        ({"encrypted": "true"}, "encryption is not served"),
+        ({"encrypted": "true"}, "does not serve encryption"),
         ({"encrypted": "T"}, "ceph-csi's own provisioner"),
         ({"encrypted": "yes"}, "'yes' is neither true nor false"),
-        ({"thickProvision": "1"}, "thick provisioning is not served"),
+        ({"thickProvision": "1"}, "does not serve thick provisioning"),
         ({"tryOtherMounters": "maybe"}, "neither true nor false"),
-        ({"imageFormat": "1"}, "images are of format 2: leave it away"),
+        ({"imageFormat": "1"}, "images have format 2: remove it"),
         ({"topologyConstrainedPools": '[{"poolName": "a"}]'}, "a class for each pool"),
-        ({"maxReadIops": "100"}, "limits of throughput are not served"),
+        ({"maxReadIops": "100"}, "does not serve limits of throughput"),
         ({"mapOptions": "read_from_replica=localize,crush_location=zone:a"}, "begin with krbd: or nbd:"),
         ({"unmapOptions": "rbd:force"}, "begin with krbd: or nbd:"),
         ({"volumeNamePrefix": "a/"}, "letters, digits"),
-        ({"volumeNamePrefix": "a-", "imageNameTemplate": "{uid}"}, "leave one away"),
+        ({"volumeNamePrefix": "a-", "imageNameTemplate": "{uid}"}, "remove one"),
         ({"volumeNamePrefix": "a-", "journal": "ceph-csi", "clusterID": "c"}, "names the images itself"),
         ({"fsType": "xfs", f"{CSI}fstype": "ext4"}, "given twice"),
         ({"fsType": "ext2"}, "ext4, ext3, xfs, btrfs"),
-        ({"monitors": "10.0.0.1:6789"}, "leave them away and name the clusterID"),
+        ({"monitors": "10.0.0.1:6789"}, "remove them and set clusterID"),
         ({"userSecretName": "s", "volumeSource": "csi"}, "node-stage-secret-name"),
         ({"monitors": "a,,b", "volumeSource": "rbd"}, "not a list of addresses"),
-        (IN_TREE | secrets("node-stage"), "leave one away"),
-        ({"journalPool": "other"}, "the journal is kept in rbd"),
+        (IN_TREE | secrets("node-stage"), "remove one"),
+        ({"journalPool": "other"}, "Sutler writes the journal in rbd"),
         ({"csiDriver": "rbd csi"}, "not the name of a CSI driver"),
         ({f"{CSI}node-stage-secret-nam": "s"}, f"did you mean {CSI}node-stage-secret-name?"),
         ({"blockPool": "replicapool"}, "did you mean pool?"),
         ({"clusterNamespace": "rook-ceph"}, "did you mean clusterID?"),
         ({"secretRef": "ceph-secret"}, "did you mean userSecretName?"),
-        ({"monValueFromSecret": "monitors"}, "leave it away"),
-        ({"csiNodeStageSecretName": "s"}, "go together"),
-        ({"radosNamespace": "${pvc.namespace}"}, "which only the names of Secrets may"),
-        ({"pool": "kube-${pvc.name}"}, "which only the names of Secrets may"),
+        ({"monValueFromSecret": "monitors"}, "remove it"),
+        ({"csiNodeStageSecretName": "s"}, "belong together"),
+        ({"radosNamespace": "${pvc.namespace}"}, "allowed only in names of Secrets"),
+        ({"pool": "kube-${pvc.name}"}, "allowed only in names of Secrets"),
         ({"imageNameTemplate": "${pvc.name}-{uid}"}, "letters, digits"),
-        ({"imageFeatures": "layering,exclusive-lock,journaling"}, "write mounter: rbd-nbd"),
-        ({"poolName": "kube"}, "did you mean pool? else leave it away"),
+        ({"imageFeatures": "layering,exclusive-lock,journaling"}, "set mounter: rbd-nbd"),
+        ({"poolName": "kube"}, "did you mean pool? otherwise remove it"),
         ({"dataBlockPool": "ec"}, "did you mean dataPool?"),
-        ({"fsName": "cephfs", "kernelMountOptions": "ms_mode=secure"}, "kernelMountOptions: CephFS is not served"),
+        (
+            {"fsName": "cephfs", "kernelMountOptions": "ms_mode=secure"},
+            "kernelMountOptions: Sutler serves RBD images only",
+        ),
         ({"objectSize": "4M"}, "did you mean 4Mi?"),
         ({"objectSize": "4 MB"}, "did you mean 4Mi?"),
         ({"stripeUnit": "64K", "stripeCount": "8"}, "'64K' is not a size: did you mean 64Ki?"),
-        ({"pool": "kube\0csi"}, "no control characters"),
-        ({"dataPool": "ec\x1b[2J"}, "no control characters"),
-        ({"radosNamespace": "\x7f"}, "no control characters"),
+        ({"pool": "kube\0csi"}, "must not contain blanks, control characters"),
+        ({"dataPool": "ec\x1b[2J"}, "must not contain blanks, control characters"),
+        ({"radosNamespace": "\x7f"}, "must not contain blanks, control characters"),
     ],
 )
 def test_what_would_make_another_volume_is_refused_with_what_to_write(parameters: dict[str, str], says: str) -> None:
@@ -117,12 +122,12 @@ def test_what_would_make_another_volume_is_refused_with_what_to_write(parameters
 def test_what_is_given_twice_and_can_not_be_read_is_not_called_missing() -> None:
     with pytest.raises(ClassError) as caught:
         parsed({"stripeUnit": "64K", "stripeCount": "8"})
-    assert "go together" not in str(caught.value)
+    assert "belong together" not in str(caught.value)
 
 
 @pytest.mark.parametrize("options", [["ro"], ["noatime,ro"], ["discard", " ro"]])
 def test_read_only_mount_of_new_images_is_refused(options: list[str]) -> None:
-    with pytest.raises(ClassError, match="mountOptions: ro lets no node"):
+    with pytest.raises(ClassError, match="mountOptions: with ro, no node can format"):
         parsed(mountOptions=options)
     assert parsed(mountOptions=["errors=remount-ro", "rw"]).mount_options == ("errors=remount-ro", "rw")
 
@@ -149,7 +154,7 @@ def test_growth_of_in_tree_volumes_is_for_kubernetes_which_needs_a_user() -> Non
 
 
 def test_provisioner_of_kubernetes_itself_is_refused() -> None:
-    with pytest.raises(ClassError, match=r"write rbd\.sutler\.dev, in a new class"):
+    with pytest.raises(ClassError, match=r"create a class with the same parameters and provisioner rbd\.sutler\.dev"):
         parsed(IN_TREE, {"sutler.dev/provision": "rbd"}, provisioner="kubernetes.io/rbd")
     parsed(None, {"sutler.dev/provision": "rbd"}, provisioner="kubernetes.io/no-provisioner")
 
@@ -194,10 +199,10 @@ def test_nodes_secret_is_found_under_each_of_its_names(
 @pytest.mark.parametrize(
     ("name", "namespace", "says"),
     [
-        ("s", "${pvc.name}", "which the claim's author must not choose"),
+        ("s", "${pvc.name}", "because the claim's author could choose it"),
         ("s", "team-${pvc.name}", "or ${pvc.namespace}"),
-        ("s", "${pvc.annotations['ns']}", "can't be part of a Secret's namespace"),
-        ("s", "${pvc.labels['ns']}", "can't be part of a Secret's namespace"),
+        ("s", "${pvc.annotations['ns']}", "is not allowed in a Secret's namespace"),
+        ("s", "${pvc.labels['ns']}", "is not allowed in a Secret's namespace"),
         ("${pvc.uid}", "default", "${pvc.uid} is not known in a Secret's name; known are ${pv.name}, ${pvc.namespace}"),
         ("${pvc.annotations[key]}", "default", "${pvc.annotations['KEY']}"),
         ("$pvc.name", "default", "'$pvc.name' is not the name of a Secret"),
@@ -215,7 +220,7 @@ def test_template_of_a_secret_that_no_claim_can_fill_is_refused(
     given = {f"{CSI}{kind}-secret-name": name, f"{CSI}{kind}-secret-namespace": namespace}
     if name == "":
         # Left away, as ceph-csi has it: the other half is alone.
-        says = "go together"
+        says = "belong together"
     with pytest.raises(ClassError) as caught:
         parsed(given)
     assert says in str(caught.value)
@@ -244,9 +249,9 @@ def test_annotation_is_read_in_every_spelling(prefix: str, key: str) -> None:
         ({"sutler.dev/deletion-policy": "trash", "sutler.dev/deletionPolicy": "remove"}, "twice, in two spellings"),
         ({"deletionPolicy": "trash"}, "annotation deletionPolicy is not known: write sutler.dev/deletionPolicy"),
         ({"sutler.io/trash-delay": "7d"}, "write sutler.dev/trashDelay"),
-        ({"sutler.dev/owner": "team-a"}, "take it off; known are"),
-        ({"sutler.dev/mount": "x"}, "or take it off"),
-        ({"sutler.dev/trash-delay": "1 week"}, "write 90s, 30m, 24h or 7d"),
+        ({"sutler.dev/owner": "team-a"}, "remove it; known are"),
+        ({"sutler.dev/mount": "x"}, "or remove it"),
+        ({"sutler.dev/trash-delay": "1 week"}, "write for example 90s, 30m, 24h or 7d"),
     ],
 )
 def test_annotation_that_is_not_understood_is_refused(annotations: dict[str, str], says: str) -> None:
@@ -273,19 +278,21 @@ def test_label_in_place_of_an_annotation_is_refused_and_others_are_not_looked_at
 
 
 def test_class_that_may_be_meant_for_us_is_told_so_without_being_served() -> None:
-    view = view_class(storage_class(annotations={"sutler.dev/provision": "ceph"}, provisioner="rbd.csi.ceph.com"))
-    assert not view.ours
-    assert "'ceph' is not understood" in str(view.problem)
+    cached = class_entry(storage_class(annotations={"sutler.dev/provision": "ceph"}, provisioner="rbd.csi.ceph.com"))
+    assert not cached.served
+    assert "'ceph' is not understood" in str(cached.problem)
     foreign = storage_class(provisioner="rbd.csi.ceph.com")
-    assert view_class(foreign).problem is None
+    assert class_entry(foreign).problem is None
     foreign["metadata"]["labels"] = {"sutler.dev/provision": "rbd"}
-    assert "label sutler.dev/provision has no effect" in str(view_class(foreign).problem)
-    assert view_class(storage_class(annotations={"Sutler.dev/Provision": "rbd"}, provisioner="rbd.csi.ceph.com")).ours
+    assert "label sutler.dev/provision has no effect" in str(class_entry(foreign).problem)
+    assert class_entry(
+        storage_class(annotations={"Sutler.dev/Provision": "rbd"}, provisioner="rbd.csi.ceph.com")
+    ).served
 
 
 def test_place_of_images_is_found_whatever_the_case_of_the_names() -> None:
     obj = storage_class() | {"parameters": {"clusterId": "c", "Pool": "p", "radosnamespace": "n"}}
-    assert where_of(obj) == ClassLocation("c", "p", "n")
+    assert pool_location(obj) == PoolLocation("c", "p", "n")
     cls: VolumeClass = parse_class(obj)
     assert (cls.cluster, cls.pool, cls.namespace) == ("c", "p", "n")
 
@@ -301,4 +308,4 @@ def test_problems_of_a_class_fit_into_an_event_and_none_loses_its_end(name: str)
     text = str(caught.value)
     assert len(text.encode()) <= 1024
     assert text.endswith(" more")
-    assert "and 35 more: leave it away; known are" in text
+    assert "and 35 more: remove it; known are" in text

@@ -9,12 +9,13 @@ import pytest
 
 from provisioner.ceph.errors import ImageTaken
 from provisioner.ceph.model import ImageQuery
+from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.planning import deletion
 from provisioner.volumes.planning.claims import ProvisionClaim, decide
-from provisioner.volumes.planning.persistent_volume import ImageLocation
 from provisioner.volumes.provisioner import ProvisionAttempt, Provisioner
 from sutler.kube.errors import AlreadyExists, NotFound
 from sutler.volumes.identity import image_id
+from sutler.volumes.locations import ImageLocation
 from tests.volumes.objects import UID, claim, parsed, volume
 
 NAME = f"shop-data-{UID}"
@@ -48,7 +49,7 @@ def csi(handle: str, driver: str = "rbd.csi.ceph.com", **attributes: str) -> Any
     ],
 )
 def test_volume_has_another_image_only_if_that_is_sure(existing: Any, *, another: bool) -> None:
-    assert deletion.has_another(existing, PLACE) == another
+    assert deletion.has_other_image(existing, PLACE) == another
 
 
 class World:
@@ -88,13 +89,11 @@ class World:
         fake: Any = self
         clusters: Any = type("Clusters", (), {"get": lambda *_: fake})()
 
-        async def why_full(_: Any) -> str:
+        async def describe_pools(_: Any) -> str:
             return ""
 
-        return Provisioner(
-            fake, clusters, fake, kubernetes="k", fence=lambda: None, absent=lambda _: absent, why_full=why_full,
-            refuser=fake,
-        )  # fmt: skip
+        context = LeaderContext(fake, clusters, fake, kubernetes="k", fence=lambda: None)
+        return Provisioner(context, is_absent=lambda _: absent, describe_pools=describe_pools, refuser=fake)
 
 
 class Making(World):
@@ -114,8 +113,8 @@ async def test_image_goes_and_claim_is_told_when_another_provisioner_was_faster(
     assert world.removed == [OURS]
     ((reason, message),) = world.said
     assert reason == "ProvisioningFailed"
-    assert f"another provisioner (rbd.csi.ceph.com) has made volume pvc-{UID}" in message
-    assert "let only one of them serve StorageClass fast" in message
+    assert f"another provisioner (rbd.csi.ceph.com) has created volume pvc-{UID}" in message
+    assert "let only one of the two serve StorageClass fast" in message
 
 
 async def test_image_stays_when_the_volume_that_was_saved_has_it() -> None:
@@ -123,7 +122,7 @@ async def test_image_stays_when_the_volume_that_was_saved_has_it() -> None:
     assert await world.provisioner(absent=True).provision("shop/data", parsed(), lambda: None) is None
     assert world.removed == []
     assert world.said == [
-        ("ProvisioningSucceeded", f"Made volume pvc-{UID} with RBD image rbd/{NAME} by StorageClass fast")
+        ("ProvisioningSucceeded", f"Provisioned volume pvc-{UID} with RBD image rbd/{NAME} of StorageClass fast")
     ]
 
 
@@ -134,13 +133,13 @@ async def test_left_attempt_is_removed_by_its_id_and_nothing_adopted_meanwhile(*
     provisioner = world.provisioner(absent=False)
     decision = decide(claim(), parsed())
     assert isinstance(decision, ProvisionClaim)
-    provisioner.attempts[f"pvc-{UID}"] = ProvisionAttempt(decision.request, PLACE, journal=False)
+    provisioner._attempts[f"pvc-{UID}"] = ProvisionAttempt(decision.request, PLACE, journal=False)
     if gone:
         await provisioner.clean_up(f"pvc-{UID}")
     else:
         await provisioner.provision("shop/data", parsed(), lambda: None)
     assert world.removed == [OURS]
-    assert not provisioner.attempts
+    assert not provisioner._attempts
 
 
 class Taken(World):
@@ -154,6 +153,6 @@ async def test_attempt_at_an_image_that_is_anothers_ends_with_its_claim() -> Non
     provisioner = world.provisioner(absent=False)
     decision = decide(claim(), parsed())
     assert isinstance(decision, ProvisionClaim)
-    provisioner.attempts[f"pvc-{UID}"] = ProvisionAttempt(decision.request, PLACE, journal=False)
+    provisioner._attempts[f"pvc-{UID}"] = ProvisionAttempt(decision.request, PLACE, journal=False)
     await provisioner.clean_up(f"pvc-{UID}")
-    assert (world.removed, provisioner.attempts) == ([OURS], {})
+    assert (world.removed, provisioner._attempts) == ([OURS], {})

@@ -6,7 +6,7 @@ import pytest
 
 from provisioner.volumes import cache_entries
 from sutler.volumes import well_known
-from sutler.volumes.identity import Relation, image_id, names_itself, relation
+from sutler.volumes.identity import Relation, has_own_ids, image_id, relation
 from sutler.volumes.locations import ImageLocation, ids_of, owner_of, source_agrees
 from tests.volumes.objects import UID, volume
 
@@ -16,7 +16,7 @@ OURS, NAME = {"sutler.dev/uid": UID, "sutler.dev/kubernetes": "ours"}, f"shop-da
 @pytest.mark.parametrize(
     ("said", "name", "identifier", "whose"),
     [
-        ({}, NAME, "a1", Relation.NOBODYS),
+        ({}, NAME, "a1", Relation.UNOWNED),
         ({"sutler.dev/uid": UID}, NAME, "a1", Relation.FOREIGN),
         (OURS | {"sutler.dev/kubernetes": "theirs"}, NAME, "a1", Relation.FOREIGN),
         (OURS | {"sutler.dev/image-id": "a1", "sutler.dev/pool-id": "2"}, "renamed", "a1", Relation.PROVEN),
@@ -36,7 +36,7 @@ def test_copy_is_told_from_the_image_by_its_ids(
 
 
 def test_image_that_says_nothing_of_its_ids_neither_is_itself_nor_is_not() -> None:
-    assert names_itself({}, 2, "a1") is None
+    assert has_own_ids({}, 2, "a1") is None
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_image_that_says_nothing_of_its_ids_neither_is_itself_nor_is_not() -> No
     [(f"pvc-{UID}", UID), ("pvc-data", ""), (UID, ""), (f"pvc-{UID}-copy", ""), (f"velero-pvc-{UID}", "")],
 )
 def test_owner_is_in_the_volumes_name(name: str, owner: str) -> None:
-    assert well_known.owner_of(name) == owner
+    assert well_known.owner_uid(name) == owner
     again = volume(metadata={"name": name}, claimRef={"namespace": "shop", "name": "other", "uid": "another"})
     assert owner_of(again) == (owner or "another")
 
@@ -84,9 +84,9 @@ def test_volume_that_was_copied_by_hand_for_another_image_does_not_agree(source:
 
 def test_view_knows_the_claim_that_has_the_volume_now() -> None:
     again = volume(phase="Bound", claimRef={"namespace": "shop", "name": "new", "uid": "another"})
-    view = cache_entries.view_volume(again)
-    assert view is not None
-    assert (view.owner, view.bound_again) == (UID, ("shop", "new"))
-    first = cache_entries.view_volume(volume(phase="Bound"))
+    cached = cache_entries.volume_entry(again)
+    assert cached is not None
+    assert (cached.owner, cached.rebound_claim) == (UID, ("shop", "new"))
+    first = cache_entries.volume_entry(volume(phase="Bound"))
     assert first is not None
-    assert first.bound_again is None
+    assert first.rebound_claim is None

@@ -2,8 +2,8 @@
 
 import pytest
 
-from provisioner.volumes.planning.persistent_volume import ImageLocation
 from provisioner.volumes.planning.purge_order import HUGE, WORKERS, PurgeJob, PurgeOrder
+from sutler.volumes.locations import ImageLocation
 
 SMALL = 4
 PEBIBYTE = 1 << 28
@@ -23,8 +23,8 @@ def lanes(*jobs: PurgeJob) -> PurgeOrder:
 def takes(found: PurgeOrder) -> list[tuple[str, int]]:
     """All that begin now, as pool and objects."""
     taken = []
-    while one := found.take():
-        taken.append((one.place.pool, one.objects))
+    while one := found.start_next():
+        taken.append((one.location.pool, one.objects))
     return taken
 
 
@@ -47,7 +47,7 @@ def test_hundred_small_images_pass_a_huge_one_of_their_own_pool() -> None:
     found = lanes(job("a", 0, PEBIBYTE), *(job("a", number) for number in range(1, 101)))
     assert takes(found) == [("a", PEBIBYTE), ("a", SMALL)]
     for _ in range(99):
-        found.done(next(one for one in running(found) if not one.huge))
+        found.done(next(one for one in running(found) if not one.is_huge))
         assert takes(found) == [("a", SMALL)]
 
 
@@ -63,8 +63,8 @@ def test_stream_of_small_images_does_not_keep_a_huge_one_waiting() -> None:
 def test_pools_take_turns() -> None:
     found = lanes(*(job("a", number) for number in range(10)), *(job("b", number) for number in range(10, 13)))
     order = []
-    while one := found.take():
-        order.append(one.place.pool)
+    while one := found.start_next():
+        order.append(one.location.pool)
         found.done(one)
     assert order[:6] == ["a", "b"] * 3
     assert order[6:] == ["a"] * 7
@@ -73,7 +73,7 @@ def test_pools_take_turns() -> None:
 def test_smaller_ones_go_first_within_a_pool() -> None:
     found = lanes(*(job("a", size, size) for size in (900, 5, 70)))
     order = []
-    while one := found.take():
+    while one := found.start_next():
         order.append(one.objects)
         found.done(one)
     assert order == [5, 70, 900]

@@ -134,7 +134,7 @@ def test_nothing_is_learned_where_two_images_may_be_the_volumes(world: World) ->
     forget_ids(world, name, image)
     world.ceph.rbd("cp", f"{world.pool}/{image}", f"{world.pool}/backup")
     world.process.start()
-    world.wait_event(name, "ImageUnclear", "backup, which names the same owner", "default")
+    world.wait_event(name, "ImageUnclear", "since both name the same owner", "default")
     world.delete_claims("striped")
     world.wait_event(name, "VolumeFailedDelete", "nothing proves which one is a copy", "default")
     assert set(world.images()) == {image, "backup"}

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes.cache_entries import view_claim, view_volume
-from provisioner.volumes.planning.image_users import needed
-from provisioner.volumes.planning.persistent_volume import VolumeRequest, ids_of, owner_of, place_of
+from provisioner.volumes.cache_entries import claim_entry, volume_entry
+from provisioner.volumes.planning.image_users import keep_reason
+from provisioner.volumes.planning.persistent_volume import VolumeRequest
+from sutler.volumes.locations import ids_of, location_of, owner_of
 from tests.volumes.objects import UID, claim, volume
 
 NAME = f"pvc-{UID}"
@@ -16,11 +17,11 @@ CLAIM = {"namespace": "shop", "name": "copy", "uid": OTHER}
 
 
 def why(leaving: Any, *others: Any, claims: tuple[Any, ...] = ()) -> str:
-    place = place_of(leaving)
+    place = location_of(leaving)
     assert place is not None
-    views = {one["metadata"]["name"]: view_volume(one) for one in (leaving, *others)}
-    asked = {f"shop/{one['metadata']['name']}": view_claim(one) for one in claims}
-    return needed(leaving, VolumeRequest(place, owner_of(leaving), *ids_of(leaving)), asked, views)
+    views = {one["metadata"]["name"]: volume_entry(one) for one in (leaving, *others)}
+    asked = {f"shop/{one['metadata']['name']}": claim_entry(one) for one in claims}
+    return keep_reason(leaving, VolumeRequest(place, owner_of(leaving), *ids_of(leaving)), asked, views)
 
 
 def annotated(name: str, annotations: Any, **more: Any) -> Any:

@@ -7,18 +7,18 @@ import pytest
 from sutler.cli.volumes import orphan_report
 from sutler.cli.volumes.missing_images import OrphanVolume
 from sutler.volumes.identity import image_id
-from sutler.volumes.storage_class import ClassLocation
+from sutler.volumes.locations import PoolLocation
 from tests.volumes.objects import UID, volume
 from tests.volumes.test_facts import IMAGE, image, known
 
-RBD, SSD = ClassLocation("", "rbd", ""), ClassLocation("", "ssd", "")
+RBD, SSD = PoolLocation("", "rbd", ""), PoolLocation("", "ssd", "")
 IDS = {"sutler.dev/pool-id": "2", "sutler.dev/image-id": "a1"}
 ITSELF = {"sutler.dev/kubernetes": "ours"} | IDS
 
 
 def found(
     *volumes: Any,
-    images: dict[ClassLocation, list[Any]] | None = None,
+    images: dict[PoolLocation, list[Any]] | None = None,
     metadata: dict[str, str] | None = None,
     details: dict[str, Any] | None = None,
     trash: list[Any] | None = None,

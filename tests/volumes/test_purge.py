@@ -9,10 +9,10 @@ import pytest
 
 from provisioner.ceph.errors import PoolMissing
 from provisioner.volumes import trash_purger
-from provisioner.volumes.planning.persistent_volume import ImageLocation
 from provisioner.volumes.trash_purger import TrashPurger
 from sutler.errors import SutlerError
 from sutler.metrics import REGISTRY
+from sutler.volumes.locations import ImageLocation
 from tests.cluster.wait import wait_for_async
 
 PLACE = ImageLocation("", "rbd", "", "large")
@@ -116,7 +116,7 @@ class Endless(Clusters):
 
 
 async def test_removal_in_a_pool_that_is_gone_is_stopped_and_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trash_purger, "_LOOK", 0.01)
+    monkeypatch.setattr(trash_purger, "_PROGRESS_SECONDS", 0.01)
     clusters: Any = Endless()
     purger = TrashPurger(clusters, fence=lambda: None)
     running = asyncio.create_task(purger.run())
@@ -133,7 +133,7 @@ async def test_removal_in_a_pool_that_is_gone_is_stopped_and_not_tried_again(mon
 
 @pytest.mark.parametrize("lost", [True, False], ids=["lease lost", "process ends"])
 async def test_removal_stops_with_the_lease_and_with_the_process(lost: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trash_purger, "_FENCE_EVERY", 0.01)
+    monkeypatch.setattr(trash_purger, "_FENCE_SECONDS", 0.01)
     gone: list[bool] = []
 
     def fence() -> None:
@@ -154,7 +154,7 @@ async def test_removal_stops_with_the_lease_and_with_the_process(lost: bool, mon
 
 
 async def test_progress_and_time_left_are_in_the_metrics_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trash_purger, "_LOOK", 0.01)
+    monkeypatch.setattr(trash_purger, "_PROGRESS_SECONDS", 0.01)
     clusters: Any = Endless()
     purger = TrashPurger(clusters, fence=lambda: None)
     running = asyncio.create_task(purger.run())

@@ -25,7 +25,7 @@ def test_annotation_that_means_yes_is_obeyed_and_the_secrets_name_is_taken_from_
     wanted = claim("data", cls)
     wanted["metadata"]["annotations"] = {"team.example.com/key": "blue"}
     world.apply(wanted, claim("without", cls))
-    world.wait_event("without", "ProvisioningFailed", "annotation team.example.com/key: set it")
+    world.wait_event("without", "ProvisioningFailed", "annotation team.example.com/key, which is missing: set it")
     wait_for(lambda: world.get("pvc", "data")["status"]["phase"] == "Bound", "the claim to be Bound")
     source = world.volume_of("data")["spec"]["csi"]
     assert source["driver"] == "rook-ceph.rbd.csi.ceph.com"

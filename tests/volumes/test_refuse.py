@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes.event_deduplication import AN_HOUR
 from provisioner.volumes.refuser import ClaimRefuser
 from sutler.kube.errors import NotFound
+from sutler.kube.events import EVENT_LIFETIME
 from tests.volumes.objects import claim
 
 
@@ -38,20 +38,20 @@ async def test_other_attributes_of_a_bound_claim_are_refused_once_an_hour(monkey
     api = Api(claim(volumeName="pvc-1", status=BOUND, volumeAttributesClassName="gold"))
     refuser = api.refuser()
     for _ in range(3):
-        assert await refuser.refuse_change("shop/data") == AN_HOUR
+        assert await refuser.refuse_modify("shop/data") == EVENT_LIFETIME
     ((reason, message),) = api.said
     assert reason == "VolumeModifyFailed"
-    assert "volumeAttributesClassName gold is not served" in message
-    later = time.monotonic() + AN_HOUR
+    assert "does not serve volumeAttributesClassName gold" in message
+    later = time.monotonic() + EVENT_LIFETIME
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    await refuser.refuse_change("shop/data")
+    await refuser.refuse_modify("shop/data")
     assert len(api.said) == 2
 
 
 @pytest.mark.parametrize("found", [None, claim(volumeName="pvc-1", status=BOUND)])
 async def test_nothing_is_said_of_a_claim_that_asks_for_nothing(found: Any) -> None:
     api = Api(found)
-    assert await api.refuser().refuse_change("shop/data") is None
+    assert await api.refuser().refuse_modify("shop/data") is None
     assert api.said == []
 
 
@@ -69,5 +69,7 @@ async def test_mistake_of_the_class_is_said_on_claims_that_wait_for_it(found: An
     api = Api(found)
     refuser = api.refuser()
     for _ in range(2):
-        assert await refuser.refuse("shop/data", "StorageClass fast: pool is missing") == (AN_HOUR if says else None)
+        assert await refuser.refuse("shop/data", "StorageClass fast: pool is missing") == (
+            EVENT_LIFETIME if says else None
+        )
     assert api.said == [("ProvisioningFailed", "StorageClass fast: pool is missing")] * says

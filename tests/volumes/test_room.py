@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from provisioner.ceph.model import PoolSpace
-from provisioner.volumes.planning.capacity import capacity_name, capacity_of, changes, in_words
+from provisioner.volumes.planning.capacity import capacity_name, changes, describe_space, render_capacity
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -29,20 +29,20 @@ def test_free_is_what_disks_and_quotas_leave(space: PoolSpace, free: int) -> Non
     [
         (
             PoolSpace(used=9, available=8 * GIB, quota=10 * MIB, stored=10 * MIB + 512 * 1024, objects=7),
-            "pool fast holds 10.5 MiB of its quota of 10 MiB in 7 objects, its disks have room for 8 GiB",
+            "pool fast holds 10.5 MiB of its quota of 10 MiB in 7 objects; its disks can store another 8 GiB",
         ),
         (
             PoolSpace(used=9, available=0, quota=None, stored=12, objects=7, most_objects=7),
-            "pool fast holds 12 bytes in 7 of 7 objects, its disks have room for 0 bytes",
+            "pool fast holds 12 bytes in 7 of 7 objects; its disks can store another 0 bytes",
         ),
     ],
 )
 def test_fill_and_quotas_are_said_in_words(space: PoolSpace, says: str) -> None:
-    assert in_words("fast", space) == says
+    assert describe_space("fast", space) == says
 
 
 def capacities(**free: int) -> dict[str, Any]:
-    bodies = [capacity_of(name, count) for name, count in free.items()]
+    bodies = [render_capacity(name, count) for name, count in free.items()]
     return {body["metadata"]["name"]: body for body in bodies}
 
 

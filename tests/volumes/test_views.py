@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.volumes.cache_entries import view_attachment, view_claim
+from provisioner.volumes.cache_entries import attachment_entry, claim_entry
 from tests.volumes.objects import claim
 
 BOUND = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
@@ -22,12 +22,12 @@ BOUND = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
     ],
 )
 def test_bound_claim_that_asks_for_other_attributes_is_seen(name: Any, status: Any, modifies: bool) -> None:
-    assert view_claim(claim(status=status, volumeAttributesClassName=name)).modifies is modifies
-    assert not view_claim(claim(status=status)).modifies
+    assert claim_entry(claim(status=status, volumeAttributesClassName=name)).requests_modify is modifies
+    assert not claim_entry(claim(status=status)).requests_modify
 
 
 def test_attachment_names_volume_and_node() -> None:
     spec = {"attacher": "a", "nodeName": "node-1", "source": {"persistentVolumeName": "pvc-1"}}
-    found = view_attachment({"metadata": {"name": "csi-1"}, "spec": spec})
+    found = attachment_entry({"metadata": {"name": "csi-1"}, "spec": spec})
     assert (found.name, found.volume, found.node) == ("csi-1", "pvc-1", "node-1")
-    assert not view_attachment({"metadata": {"name": "x"}, "spec": {"source": {"inlineVolumeSpec": {}}}}).volume
+    assert not attachment_entry({"metadata": {"name": "x"}, "spec": {"source": {"inlineVolumeSpec": {}}}}).volume

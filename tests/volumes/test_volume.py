@@ -7,14 +7,8 @@ import pytest
 from provisioner.ceph.model import JournalEntry
 from provisioner.volumes.planning import deletion, expansion
 from provisioner.volumes.planning.claims import ClaimRequest, ProvisionClaim, decide
-from provisioner.volumes.planning.persistent_volume import (
-    CephSource,
-    ImageLocation,
-    VolumeRequest,
-    metadata,
-    place_of,
-    render,
-)
+from provisioner.volumes.planning.persistent_volume import CephSource, VolumeRequest, image_metadata, render
+from sutler.volumes.locations import ImageLocation, location_of
 from tests.volumes.objects import UID, claim, parsed, volume
 
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
@@ -198,12 +192,12 @@ def test_block_volume_has_no_filesystem() -> None:
 def test_volume_remembers_what_its_deletion_needs() -> None:
     cls = parsed({"clusterID": "b", "radosNamespace": "tenant", "deletionPolicy": "trash", "trashDelay": "1h"})
     body = rendered(cls)
-    assert place_of(body) == ImageLocation("b", "rbd", "tenant", f"shop-data-{UID}")
+    assert location_of(body) == ImageLocation("b", "rbd", "tenant", f"shop-data-{UID}")
     assert body["metadata"]["annotations"]["sutler.dev/trash-delay"] == "3600"
 
 
 def test_metadata_leads_from_the_image_to_the_claim() -> None:
-    assert metadata(request(), "cluster-uid") == {
+    assert image_metadata(request(), "cluster-uid") == {
         "sutler.dev/uid": UID,
         "sutler.dev/kubernetes": "cluster-uid",
         "csi.storage.k8s.io/pvc/name": "data",
@@ -270,7 +264,7 @@ def test_deletion_needs_no_class(annotations: dict[str, str], delay: int | None)
 
 @pytest.mark.parametrize("finalizers", [[FINALIZER], [FINALIZER, "x"], ["x", FINALIZER]])
 def test_our_finalizer_is_taken_off_where_it_stands(finalizers: list[str]) -> None:
-    patch = deletion.without_finalizer(volume(metadata={"finalizers": finalizers}))
+    patch = deletion.finalizer_removal(volume(metadata={"finalizers": finalizers}))
     path = f"/metadata/finalizers/{finalizers.index(FINALIZER)}"
     assert patch == [{"op": "test", "path": path, "value": FINALIZER}, {"op": "remove", "path": path}]
 
@@ -323,13 +317,13 @@ def test_grown_filesystem_waits_for_the_node_and_grown_block_device_is_done() ->
     filesystem = claim(size="2Gi", status=BOUND | {"conditions": [{"type": "Resizing"}, {"type": "Other"}]})
     grow = expansion.decide(filesystem, volume(phase="Bound"))
     assert isinstance(grow, expansion.GrowVolume)
-    status = expansion.resized(filesystem, grow, "now")["status"]
+    status = expansion.resized_status(filesystem, grow, "now")["status"]
     assert [c["type"] for c in status["conditions"]] == ["Other", "FileSystemResizePending"]
     assert "capacity" not in status
     block = claim(size="2Gi", volumeMode="Block", status=BOUND)
     grow = expansion.decide(block, volume(phase="Bound"))
     assert isinstance(grow, expansion.GrowVolume)
-    assert expansion.resized(block, grow, "now")["status"] == {"conditions": [], "capacity": {"storage": "2Gi"}}
+    assert expansion.resized_status(block, grow, "now")["status"] == {"conditions": [], "capacity": {"storage": "2Gi"}}
 
 
 def test_growth_tells_the_node_to_grow_where_another_resizer_has_been() -> None:
@@ -337,13 +331,13 @@ def test_growth_tells_the_node_to_grow_where_another_resizer_has_been() -> None:
     filesystem = claim(size="2Gi", status=BOUND | allocated)
     grow = expansion.decide(filesystem, volume(phase="Bound"))
     assert isinstance(grow, expansion.GrowVolume)
-    status = expansion.resized(filesystem, grow, "now")["status"]
+    status = expansion.resized_status(filesystem, grow, "now")["status"]
     assert status["allocatedResources"] == {"storage": "2Gi"}
     assert status["allocatedResourceStatuses"] == {"storage": "NodeResizePending"}
     block = claim(size="2Gi", volumeMode="Block", status=BOUND | allocated)
     grow = expansion.decide(block, volume(phase="Bound"))
     assert isinstance(grow, expansion.GrowVolume)
-    status = expansion.resized(block, grow, "now")["status"]
+    status = expansion.resized_status(block, grow, "now")["status"]
     assert (status["allocatedResources"], status["allocatedResourceStatuses"]) == (
         {"storage": "2Gi"},
         {"storage": None},
@@ -360,4 +354,4 @@ def test_claim_of_an_in_tree_volume_is_completed_by_kubernetes_alone() -> None:
             claim(size="2Gi", volumeMode=mode, status=BOUND),
             volume(phase="Bound", rbd=source, capacity={"storage": "2Gi"}),
         )
-        assert grown == expansion.KeepSize("Kubernetes has yet to complete the claim")
+        assert grown == expansion.KeepSize("Kubernetes has not completed the claim yet")

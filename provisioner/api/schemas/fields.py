@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from provisioner.ceph.model import SECTOR
 from sutler import quantity
 
-SECTOR = 512
 MOST_OBJECTS = 256_000_000
 """Of one image: what librbd's object map can count."""
 LARGEST_OBJECT = 2**25

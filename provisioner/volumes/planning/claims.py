@@ -1,29 +1,29 @@
-"""What to do about a PersistentVolumeClaim: pure. The decision table that the tests go through by name."""
+"""Decides what to do about a PersistentVolumeClaim. Pure: no I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from provisioner.ceph.model import SECTOR
 from provisioner.volumes.planning import secret_templates
 from provisioner.volumes.planning.secret_templates import SecretReference, TemplateError
 from provisioner.volumes.planning.storage_class import VolumeClass
 from sutler.quantity import Notation, QuantityError, of_bytes, parse
 from sutler.typedefs import Json
-from sutler.volumes.well_known import BETA_CLASS, SELECTED_NODE, STORAGE_PROVISIONER, volume_name
+from sutler.volumes.storage_class import class_of
+from sutler.volumes.well_known import SELECTED_NODE, STORAGE_PROVISIONER, volume_name
 
-SECTOR = 512
-"""What a block device counts in: a size that is no multiple of it would lose its last bytes on the node."""
 _KI, _MI = 1 << 10, 1 << 20
 SMALLEST = 128 * _KI
-"""Bytes below which no filesystem can be made: mkfs.ext4 needs the least of all."""
-_USUAL = {"xfs": 300 * _MI, "btrfs": 109 * _MI}
-"""Bytes that mkfs asks for by default: mkfs.xfs since 5.19, mkfs.btrfs without --mixed."""
-_OF_DRIVERS = ("VolumeSnapshot", "PersistentVolumeClaim")
-"""Data sources that the driver itself must serve; those of other kinds are for volume populators."""
+"""Bytes below which no filesystem can be created: mkfs.ext4 needs the least of all."""
+_MKFS_MINIMUM = {"xfs": 300 * _MI, "btrfs": 109 * _MI}
+"""Bytes that mkfs requires by default: mkfs.xfs since 5.19, mkfs.btrfs without --mixed."""
+_DRIVER_SOURCES = ("VolumeSnapshot", "PersistentVolumeClaim")
+"""Kinds of data sources that the driver itself must serve; volume populators serve the other kinds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """A claim that is to get an image of `size` bytes."""
+    """A claim for which an image of `size` bytes is to be created."""
 
     uid: str
     namespace: str
@@ -31,13 +31,15 @@ class ClaimRequest:
     resource_version: str
     size: int
     notation: Notation
+    """The notation in which the claim gives its size; the volume's capacity uses the same."""
     access_modes: tuple[str, ...]
     volume_mode: str
     annotations: Mapping[str, str] = field(default_factory=dict)
-    """Of the claim: a class may take the names of Secrets from them."""
+    """The claim's annotations: a class may read the names of Secrets from them."""
 
     @property
     def key(self) -> str:
+        """namespace/name."""
         return f"{self.namespace}/{self.name}"
 
 
@@ -48,29 +50,24 @@ class ProvisionClaim:
 
 @dataclass(frozen=True, slots=True)
 class IgnoreClaim:
-    """Nothing to do, or not yet."""
+    """Nothing is to be done, or not yet."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class RefuseClaim:
-    """Can't be served as it is; `message` says what to change."""
+    """The claim can't be served as it is."""
 
     message: str
+    """The problem, and what to change."""
 
 
 Decision = ProvisionClaim | IgnoreClaim | RefuseClaim
 
 
-def class_of(claim: Json) -> str:
-    """The name of the claim's StorageClass; the old annotation wins, as in Kubernetes."""
-    annotations = claim["metadata"].get("annotations") or {}
-    return str(annotations.get(BETA_CLASS) or claim["spec"].get("storageClassName") or "")
-
-
-def settled(claim: Json) -> str:
-    """Why no volume is to be made for the claim, whatever its class; empty: one may be."""
+def settled_reason(claim: Json) -> str:
+    """Returns why the claim needs no volume, independent of its class; empty: it may need one."""
     if claim["spec"].get("volumeName"):
         return "it has a volume"
     if claim["metadata"].get("deletionTimestamp"):
@@ -81,32 +78,32 @@ def settled(claim: Json) -> str:
 def decide(  # noqa: PLR0911 - a decision table, row by row
     claim: Json, cls: VolumeClass, *, formatted: bool = False
 ) -> Decision:
-    """`formatted`: the image is there already, with whatever is on it."""
+    """`formatted`: the image exists already, with its content; it need not have a size that Sutler would choose."""
     metadata, spec = claim["metadata"], claim["spec"]
     annotations = metadata.get("annotations") or {}
     if class_of(claim) != cls.name:
-        return IgnoreClaim("it is of another class")
-    if reason := settled(claim):
+        return IgnoreClaim("it has another StorageClass")
+    if reason := settled_reason(claim):
         return IgnoreClaim(reason)
     if any(annotations.get(name, cls.provisioner) != cls.provisioner for name in STORAGE_PROVISIONER):
-        return IgnoreClaim("Kubernetes has given it to another provisioner")
+        return IgnoreClaim("Kubernetes has assigned it to another provisioner")
     if cls.waits_for_consumer and not annotations.get(SELECTED_NODE):
         return IgnoreClaim("it waits for its first Pod")
-    problem = _problem(spec)
+    problem = _unserved(spec) or _invalid(spec)
     if problem:
         return RefuseClaim(problem)
     try:
         quantity = parse(str(spec["resources"]["requests"]["storage"]))
         size = quantity.round_up(SECTOR)
     except QuantityError as error:
-        return RefuseClaim(f"the requested size can't be made: {error}")
+        return RefuseClaim(f"the requested size can't be provisioned: {error}")
     if size <= 0:
-        return RefuseClaim(f"the requested size is {quantity}: ask for more than 0, like 1Gi")
+        return RefuseClaim(f"the requested size is {quantity}: request more than 0, for example 1Gi")
     volume_mode = spec.get("volumeMode") or "Filesystem"
     if volume_mode == "Filesystem" and not formatted and size < SMALLEST:
         return RefuseClaim(
             f"the requested size {quantity} is too small for any filesystem: "
-            f"ask for {of_bytes(SMALLEST)} or more, or for volumeMode Block"
+            f"request {of_bytes(SMALLEST)} or more, or volumeMode Block"
         )
     request = ClaimRequest(
         uid=metadata["uid"],
@@ -123,57 +120,59 @@ def decide(  # noqa: PLR0911 - a decision table, row by row
     return RefuseClaim(problem) if problem else ProvisionClaim(request)
 
 
-def caution(request: ClaimRequest, filesystem: str) -> str:
-    """What a claim's owner should know before a Pod waits for the volume; empty: nothing."""
-    usual = _USUAL.get(filesystem, 0)
-    if request.volume_mode != "Filesystem" or request.size >= usual:
+def size_warning(request: ClaimRequest, filesystem: str) -> str:
+    """Returns a warning if newer versions of mkfs reject the size; empty: none do."""
+    minimum = _MKFS_MINIMUM.get(filesystem, 0)
+    if request.volume_mode != "Filesystem" or request.size >= minimum:
         return ""
     return (
-        f"newer versions of mkfs.{filesystem} make no filesystem of less than {of_bytes(usual)}: "
-        "if a Pod can't mount the volume, ask for that size"
+        f"newer versions of mkfs.{filesystem} create no filesystem of less than {of_bytes(minimum)}: "
+        "if a Pod can't mount the volume, request that size"
     )
 
 
-def _secret_problem(request: ClaimRequest, cls: VolumeClass) -> str | None:
+def _secret_problem(request: ClaimRequest, cls: VolumeClass) -> str:
     try:
         for template in filter(None, (cls.secret, cls.expand_secret)):
             secret_for(request, template)
     except TemplateError as error:
         return f"StorageClass {cls.name}: {error}"
-    return None
+    return ""
 
 
 def secret_for(request: ClaimRequest, template: SecretReference) -> SecretReference:
-    """Raises TemplateError where the claim does not have what the class's template takes from it."""
+    """Returns the Secret for the claim. Raises TemplateError if the claim lacks an annotation that the class uses."""
     claim = secret_templates.ClaimFields(request.name, request.namespace, volume_name(request.uid), request.annotations)
     return secret_templates.resolve(template, claim)
 
 
-def _problem(spec: Json) -> str | None:
+def _unserved(spec: Json) -> str:
+    """Returns which request of the claim Sutler does not serve; empty: none."""
     source = spec.get("dataSourceRef") or spec.get("dataSource")
     if source:
         what = f"{source.get('kind')} {source.get('name')}"
-        if source.get("kind") not in _OF_DRIVERS:
+        if source.get("kind") not in _DRIVER_SOURCES:
             return (
-                f"dataSource {what} is not served by Sutler: a volume populator fills such a claim, if one for "
-                f"{source.get('kind')} runs here; for an empty volume leave it away"
+                f"Sutler does not serve dataSource {what}: a volume populator does, if one for {source.get('kind')} is "
+                "installed; for an empty volume, remove dataSource"
             )
         return (
-            f"dataSource {what} is not served, and an empty volume would not be what was asked for: leave it away, "
-            "or restore with ceph-csi's own class"
+            f"Sutler does not serve dataSource {what}, and an empty volume would not be what was requested: remove "
+            "dataSource, or restore with a class of ceph-csi's"
         )
     attributes = spec.get("volumeAttributesClassName")
     if attributes:
         return (
-            f"volumeAttributesClassName {attributes} is not served, and a volume without its attributes would not be "
-            "what was asked for: leave it away"
+            f"Sutler does not serve volumeAttributesClassName {attributes}, and a volume without its attributes would "
+            "not be what was requested: remove it"
         )
     if spec.get("selector"):
-        return "a selector asks for a volume that exists: leave it away for a new one, or set volumeName or no class"
-    return _mistake(spec)
+        return "spec.selector selects an existing volume: remove it for a new one, or set volumeName or no class"
+    return ""
 
 
-def _mistake(spec: Json) -> str | None:
+def _invalid(spec: Json) -> str:
+    """Returns which value of the claim can't work; empty: none."""
     modes = spec.get("accessModes") or []
     if "ReadWriteMany" in modes and (spec.get("volumeMode") or "Filesystem") == "Filesystem":
         return (
@@ -181,7 +180,7 @@ def _mistake(spec: Json) -> str | None:
             "use ReadWriteOnce, or volumeMode Block, or CephFS"
         )
     if modes == ["ReadOnlyMany"]:
-        return "ReadOnlyMany alone on a new, empty image leaves nothing to read: use ReadWriteOnce"
+        return "a new image is empty, so with ReadOnlyMany alone there is nothing to read: use ReadWriteOnce"
     if not ((spec.get("resources") or {}).get("requests") or {}).get("storage"):
         return "no size is requested: set spec.resources.requests.storage"
-    return None
+    return ""

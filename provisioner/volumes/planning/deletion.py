@@ -1,25 +1,26 @@
-"""Whether a PersistentVolume's image is to go: pure."""
+"""Decides whether to delete the image of a PersistentVolume. Pure: no I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from provisioner.ceph.model import JournalEntry
 from provisioner.volumes.planning.parameter_values import duration
-from provisioner.volumes.planning.persistent_volume import (
-    ImageLocation,
-    VolumeRequest,
-    ids_of,
-    owner_of,
-    place_of,
-    source_agrees,
-)
+from provisioner.volumes.planning.persistent_volume import VolumeRequest
 from provisioner.volumes.planning.storage_class import DEFAULT_DELAY, DELETION_POLICIES
 from sutler.typedefs import Json
 from sutler.volumes import well_known
-from sutler.volumes.locations import uses
+from sutler.volumes.locations import (
+    ImageLocation,
+    ids_of,
+    is_sutler_volume,
+    location_of,
+    owner_of,
+    source_agrees,
+    uses_image,
+)
 
 _DIGITS = 18
-"""Of a delay: librbd takes 64 bits."""
+"""The most digits of a delay in seconds: librbd stores 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,96 +34,94 @@ class BoundClaim:
 class DeleteImage:
     image: VolumeRequest
     trash_delay: int | None
-    """None: remove at once."""
+    """Seconds for which the image can be restored from the trash; None: remove the image without the trash."""
     entry: JournalEntry | None = None
-    """In ceph-csi's journal."""
-    bound_again: BoundClaim | None = None
-    """Not the claim that it was made for, and to be gone for sure."""
+    """The image's entry in ceph-csi's journal, if it has one."""
+    rebound_claim: BoundClaim | None = None
+    """The claim that the volume was bound to last, if it was provisioned for another. It must not exist any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseVolume:
-    """Only the finalizer goes: the image stays."""
+    """Remove the finalizer only: the image is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeepVolume:
+    """Nothing is to be done, or not yet."""
+
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeAttached(KeepVolume):
-    """To be deleted once no node has it any more."""
+    """The volume is to be deleted once no node has it attached."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageUnclear:
-    """To be deleted, but the volume does not say what; `message` tells what to do."""
+    """The volume is to be deleted, and it does not say clearly which image or how."""
 
     message: str
+    """The problem, and what to do."""
 
 
 Decision = DeleteImage | ReleaseVolume | KeepVolume | ImageUnclear
 
 
-def is_ours(volume: Json) -> bool:
-    annotations = volume["metadata"].get("annotations") or {}
-    return bool(annotations.get(well_known.PROVISIONED_BY) == well_known.PROVISIONER)
-
-
-def has_another(volume: Json, place: ImageLocation) -> bool:
-    """Whether the volume, of whichever provisioner, surely has another image than the one there."""
-    if is_ours(volume) and place_of(volume) is None:
+def has_other_image(volume: Json, location: ImageLocation) -> bool:
+    """Whether the volume, of any provisioner, certainly has another image than the one of this location."""
+    if is_sutler_volume(volume) and location_of(volume) is None:
         return False
     sources = [value for key, value in volume["spec"].items() if key != "claimRef"]
-    return not uses(volume, place) and place.image not in str(sources)
+    return not uses_image(volume, location) and location.image not in str(sources)
 
 
 def decide(volume: Json, *, attached: bool) -> Decision:  # noqa: PLR0911 - a decision table, row by row
-    """`attached`: a VolumeAttachment refers to it."""
+    """`attached`: whether a VolumeAttachment refers to the volume."""
     metadata, spec = volume["metadata"], volume["spec"]
-    if not is_ours(volume):
-        return KeepVolume("it is not ours")
-    held = well_known.FINALIZER in (metadata.get("finalizers") or [])
-    leaving = bool(metadata.get("deletionTimestamp"))
-    if leaving and not held:
-        return KeepVolume("it is on its way already")
+    if not is_sutler_volume(volume):
+        return KeepVolume("it is not Sutler's")
+    has_finalizer = well_known.FINALIZER in (metadata.get("finalizers") or [])
+    deleting = bool(metadata.get("deletionTimestamp"))
+    if deleting and not has_finalizer:
+        return KeepVolume("Sutler has finished its deletion")
     if spec.get("persistentVolumeReclaimPolicy") != "Delete":
-        return ReleaseVolume() if leaving else KeepVolume("its reclaim policy is not Delete")
+        return ReleaseVolume() if deleting else KeepVolume("its reclaim policy is not Delete")
     if (volume.get("status") or {}).get("phase") != "Released":
         return KeepVolume("it is not Released")
     if attached:
         return VolumeAttached("it is attached to a node")
-    place = place_of(volume)
+    location = location_of(volume)
     reference = spec.get("claimRef") or {}
-    if place is None or not reference.get("uid"):
+    if location is None or not reference.get("uid"):
         return ImageUnclear(
-            f"the volume has lost its annotation {well_known.IMAGE} (pool/image) or its claimRef: "
-            "restore it, or set the reclaim policy to Retain and remove the image by hand"
+            f"the volume lacks annotation {well_known.IMAGE} (pool/image) or its claimRef: "
+            "restore it, or set the reclaim policy to Retain and remove the image manually"
         )
-    if not source_agrees(volume, place):
+    if not source_agrees(volume, location):
         return ImageUnclear(
-            f"the volume's annotation {well_known.IMAGE} names {place.path}, and nodes use another image for it: "
-            "correct the annotation, or set the reclaim policy to Retain and remove the image by hand"
+            f"the volume's annotation {well_known.IMAGE} names {location.path}, and nodes use another image for it: "
+            "correct the annotation, or set the reclaim policy to Retain and remove the image manually"
         )
     owner = owner_of(volume)
     annotations = metadata["annotations"]
     try:
         delay = _trash_delay(annotations)
     except ValueError as error:
-        return ImageUnclear(f"annotation {error}; until then the volume stays, and its image")
+        return ImageUnclear(f"annotation {error}; until then Sutler keeps the volume and its image")
     entry = None
     if annotations.get(well_known.JOURNAL) == "ceph-csi":
         entry = JournalEntry(owner, well_known.volume_name(owner), reference.get("namespace", ""))
-    # Released is what it was before a tool has bound it to another claim, too.
+    # The phase may still be Released after a tool has bound the volume to another claim.
     claim = BoundClaim(reference.get("namespace", ""), reference.get("name", ""), reference["uid"])
     return DeleteImage(
-        VolumeRequest(place, owner, *ids_of(volume)), delay, entry, claim if claim.uid != owner else None
+        VolumeRequest(location, owner, *ids_of(volume)), delay, entry, claim if claim.uid != owner else None
     )
 
 
 def _trash_delay(annotations: Mapping[str, str]) -> int | None:
-    """None: remove at once. Raises ValueError for what people have written there and is not understood."""
+    """Returns None for: remove without the trash. Raises ValueError for annotations that are not understood."""
     policy = annotations.get(well_known.DELETION_POLICY, "remove")
     if policy not in DELETION_POLICIES:
         raise ValueError(
@@ -131,7 +130,7 @@ def _trash_delay(annotations: Mapping[str, str]) -> int | None:
     if policy == "remove":
         return None
     text = annotations.get(well_known.TRASH_DELAY, str(DEFAULT_DELAY))
-    # More digits than people may write come from the days of a class.
+    # Sutler writes seconds, which can have more digits than `duration` accepts from people.
     if text.isascii() and text.isdigit() and len(text) <= _DIGITS:
         return int(text)
     try:
@@ -140,8 +139,8 @@ def _trash_delay(annotations: Mapping[str, str]) -> int | None:
         raise ValueError(f"{well_known.TRASH_DELAY}: {error}") from None
 
 
-def without_finalizer(volume: Json) -> list[Json]:
-    """JSON Patch that takes our finalizer off, and fails if it is not where it was."""
-    place = volume["metadata"]["finalizers"].index(well_known.FINALIZER)
-    path = f"/metadata/finalizers/{place}"
+def finalizer_removal(volume: Json) -> list[Json]:
+    """Returns a JSON Patch that removes Sutler's finalizer, and fails if the list of finalizers has changed."""
+    index = volume["metadata"]["finalizers"].index(well_known.FINALIZER)
+    path = f"/metadata/finalizers/{index}"
     return [{"op": "test", "path": path, "value": well_known.FINALIZER}, {"op": "remove", "path": path}]

@@ -1,29 +1,29 @@
-"""Whether a bound claim's volume is to grow: pure."""
+"""Decides whether to resize a bound claim's volume. Pure: no I/O."""
 
 from dataclasses import dataclass
 
-from provisioner.volumes.planning.claims import SECTOR
-from provisioner.volumes.planning.deletion import is_ours
-from provisioner.volumes.planning.persistent_volume import ImageLocation, place_of
+from provisioner.ceph.model import SECTOR
 from sutler.quantity import QuantityError, of_bytes, parse
 from sutler.typedefs import Json
+from sutler.volumes import well_known
+from sutler.volumes.locations import ImageLocation, is_sutler_volume, location_of
 
 _ALLOCATED = "allocatedResources"
 
 
 @dataclass(frozen=True, slots=True)
 class GrowVolume:
-    place: ImageLocation
+    location: ImageLocation
     size: int
-    """Of the image, in bytes."""
+    """The image's new size in bytes."""
     capacity: str
-    """What to write: the same, as a quantity."""
+    """The same size as a quantity, for the volume and the claim."""
     block: bool
-    """No filesystem: done when the image has grown."""
+    """volumeMode Block: the claim is complete as soon as the image has its new size."""
     volume_done: bool
-    """The PersistentVolume has that capacity already."""
+    """Whether the PersistentVolume has that capacity already."""
     in_tree: bool = False
-    """Kubernetes' own controller completes the claim: it acts on every in-tree volume whose claim asks for more."""
+    """volumeSource rbd: Kubernetes' own controller completes the claim, as for all in-tree volumes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ Decision = GrowVolume | KeepSize | RefuseExpansion
 
 
 def decide(claim: Json, volume: Json) -> Decision:  # noqa: PLR0911 - a decision table, row by row
-    """Whether the class allows it was checked by the API server when the claim was changed."""
+    """Decides by the objects alone: the API server has checked the class when the claim was changed."""
     spec, status = claim["spec"], claim.get("status") or {}
     reference = volume["spec"].get("claimRef") or {}
-    if not is_ours(volume):
-        return KeepSize("the volume is not ours")
+    if not is_sutler_volume(volume):
+        return KeepSize("the volume is not Sutler's")
     if status.get("phase") != "Bound" or reference.get("uid") != claim["metadata"]["uid"]:
         return KeepSize("the claim is not bound to this volume")
     if claim["metadata"].get("deletionTimestamp") or volume["metadata"].get("deletionTimestamp"):
@@ -55,24 +55,24 @@ def decide(claim: Json, volume: Json) -> Decision:  # noqa: PLR0911 - a decision
         granted = parse((status.get("capacity") or {}).get("storage", "0")).round_up()
         capacity = parse(volume["spec"]["capacity"]["storage"]).round_up()
     except QuantityError as error:
-        return RefuseExpansion(f"the requested size can't be made: {error}")
+        return RefuseExpansion(f"the requested size can't be provisioned: {error}")
     if size <= granted:
         return KeepSize("it is large enough")
     block = (spec.get("volumeMode") or "Filesystem") == "Block"
-    if size <= capacity and not block and waits_for_node(claim):
-        return KeepSize("the node has yet to grow the filesystem")
+    if size <= capacity and not block and is_waiting_for_node(claim):
+        return KeepSize("the node has not resized the filesystem yet")
     in_tree = "rbd" in volume["spec"]
     if size <= capacity and in_tree:
-        return KeepSize("Kubernetes has yet to complete the claim")
-    place = place_of(volume)
-    if place is None:
-        return RefuseExpansion("the volume has lost its annotation that names the image (pool/image): restore it")
+        return KeepSize("Kubernetes has not completed the claim yet")
+    location = location_of(volume)
+    if location is None:
+        return RefuseExpansion(f"the volume lacks annotation {well_known.IMAGE} (pool/image): restore it")
     size = max(size, capacity)
     text = str(of_bytes(size, wanted.notation))
-    return GrowVolume(place, size, text, block=block, volume_done=size == capacity, in_tree=in_tree)
+    return GrowVolume(location, size, text, block=block, volume_done=size == capacity, in_tree=in_tree)
 
 
-def waits_for_node(claim: Json) -> bool:
+def is_waiting_for_node(claim: Json) -> bool:
     return any(condition["type"] == "FileSystemResizePending" for condition in conditions(claim))
 
 
@@ -80,22 +80,22 @@ def conditions(claim: Json) -> list[Json]:
     return (claim.get("status") or {}).get("conditions") or []
 
 
-def resizing(claim: Json, now: str) -> Json:
-    """The claim's status while its image grows, as a merge patch."""
+def resizing_status(claim: Json, now: str) -> Json:
+    """Returns the claim's status while its image is resized, as a merge patch."""
     return {"status": {"conditions": [*_others(claim), _condition("Resizing", "", now)]}}
 
 
-def resized(claim: Json, grow: GrowVolume, now: str) -> Json:
-    """The claim's status when the image has grown: the kubelet does the rest for a filesystem.
+def resized_status(claim: Json, grow: GrowVolume, now: str) -> Json:
+    """Returns the claim's status when the image has its new size, as a merge patch; the kubelet resizes filesystems.
 
-    Where csi-resizer has once grown the volume, `allocatedResources` is there. A kubelet then grows the filesystem only
-    if the size and the status beside it say that it is to.
+    If csi-resizer has ever resized the volume, the claim has `allocatedResources`. Then the kubelet resizes the
+    filesystem only if that size and `allocatedResourceStatuses` require it.
     """
     allocated = _ALLOCATED in (claim.get("status") or {})
     if grow.block:
         done: Json = {"conditions": _others(claim), "capacity": {"storage": grow.capacity}}
         return {"status": done | (_allocated(grow, None) if allocated else {})}
-    message = "Waiting for the node to grow the filesystem, when a Pod that uses the claim is started or running there."
+    message = "Waiting for the node to resize the filesystem, which it does while a Pod uses the claim there."
     pending: Json = {"conditions": [*_others(claim), _condition("FileSystemResizePending", message, now)]}
     return {"status": pending | (_allocated(grow, "NodeResizePending") if allocated else {})}
 

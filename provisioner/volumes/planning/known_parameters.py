@@ -1,8 +1,8 @@
-"""The parameters that StorageClasses have, ours and others', and what becomes of each: pure.
+"""The parameters of StorageClasses, Sutler's and those of other provisioners. Pure: no I/O.
 
-Classes written for ceph-csi, and for the provisioners kubernetes.io/rbd and ceph.com/rbd, are to work as they stand. So
-what asks for nothing else than what is done anyway is accepted. What would make another volume, and is not done, is
-refused with the reason.
+Classes written for ceph-csi, and for the provisioners kubernetes.io/rbd and ceph.com/rbd, work without a change where
+possible. A parameter of theirs is accepted if it makes no difference to the volume. If it would, and Sutler does not
+serve it, the class is rejected with the reason.
 """
 
 import difflib
@@ -14,14 +14,14 @@ from sutler.volumes.storage_class import FALSE, TRUE
 CSI_PREFIX = "csi.storage.k8s.io/"
 FSTYPE = CSI_PREFIX + "fstype"
 FSTYPE_ALIAS = "fsType"
-"""Of the in-tree provisioner, and of the CSI external-provisioner once."""
+"""The name that the in-tree provisioner uses, and that the CSI external-provisioner used earlier."""
 
 SERVED = {
     "clusterID", "pool", "dataPool", "radosNamespace", "objectSize", "stripeUnit", "stripeCount", "volumeSource",
     "journal", "csiDriver", "userId", "monitors", "userSecretName", "userSecretNamespace", "volumeNamePrefix",
     "mkfsOptions", "tryOtherMounters", "cephLogDir", "cephLogStrategy", FSTYPE, *MUTABLE,
 }  # fmt: skip
-"""Those that make a difference."""
+"""Parameters that have an effect."""
 PASSED_ON = (
     "mounter",
     "mapOptions",
@@ -31,27 +31,27 @@ PASSED_ON = (
     "cephLogDir",
     "cephLogStrategy",
 )
-"""Meant for ceph-csi's node plugin, which reads them from the volume."""
+"""Parameters that are copied into the volume, where ceph-csi's node plugin reads them."""
 UNUSED = {
     "adminId", "adminSecretName", "adminSecretNamespace", "snapshotNamePrefix", "multiNodeWritable", "extraDeploy",
     "encryptionKMSID", "encryptionType", "encryptionSectorSize", "encryptionCipher", "encryptionKeySize",
     "integrityMode", "imageFormat", "journalPool",
 }  # fmt: skip
-"""Accepted: Sutler has its own Ceph user, and ceph-csi, too, uses those of encryption only where it is on."""
+"""Parameters that are accepted without effect: Sutler has its own Ceph user, and `encrypted` is checked alone."""
 _BOOLEANS = {
-    "encrypted": "encryption is not served, and the data would lie there unencrypted",
-    "thickProvision": "thick provisioning is not served, and the space would not be reserved",
+    "encrypted": "Sutler does not serve encryption, and the data would be stored unencrypted",
+    "thickProvision": "Sutler does not serve thick provisioning, and the space would not be reserved",
 }
 _REFUSED = {
-    "topologyConstrainedPools": "pools by topology are not served; make a class for each pool",
+    "topologyConstrainedPools": "Sutler does not serve pools by topology; create a class for each pool",
     **dict.fromkeys(
         ("maxReadIops", "maxWriteIops", "maxReadBps", "maxWriteBps", "MaxReadBytesPerSecond", "MaxWriteBytesPerSecond",
          "baseReadIops", "baseWriteIops", "baseReadBytesPerSecond", "baseWriteBytesPerSecond", "readIopsPerGiB",
          "writeIopsPerGiB", "readBpsPerGiB", "writeBpsPerGiB", "baseVolSizeBytes"),
-        "limits of throughput are not served",
+        "Sutler does not serve limits of throughput",
     ),
-    **dict.fromkeys(("fsName", "kernelMountOptions", "fuseMountOptions"), "CephFS is not served, only RBD images are"),
-    "monValueFromSecret": "monitors come from Sutler's own Ceph configuration",
+    **dict.fromkeys(("fsName", "kernelMountOptions", "fuseMountOptions"), "Sutler serves RBD images only, not CephFS"),
+    "monValueFromSecret": "Sutler reads the monitors from its own Ceph configuration",
 }  # fmt: skip
 _RENAMED = {
     "blockpool": "pool",
@@ -60,19 +60,20 @@ _RENAMED = {
     "user": "userId",
     "secretref": "userSecretName",
 }
-"""Other names for the same, of Rook's first volumes and of people's own classes."""
-_MOST = 5
-"""Unknown parameters named in a text."""
-_OTHERWISE = "leave it away, or use ceph-csi's own provisioner for this class"
-_NOTHING = {"", "[]", "{}", "null"}
+"""Other names of parameters, from Rook's first volumes and from classes in use, in lower case."""
+_MOST_NAMED = 5
+"""The most unknown parameters that a message names."""
+_FIX = "remove it, or use ceph-csi's own provisioner for this class"
+_UNSET = {"", "[]", "{}", "null"}
 _STRICT = {"pool", "volumeSource", "journal", "csiDriver", *MUTABLE} - {"imageFeatures", "mounter"}
-"""Those for which an empty text is a mistake: for the others it is ceph-csi's way to leave one away."""
+"""Parameters for which an empty value is a mistake. For all others it means the default, as in ceph-csi."""
 
 _KINDS = (
     "", "provisioner-", "controller-publish-", "controller-expand-", "controller-modify-", "node-stage-",
     "node-publish-", "node-expand-", "resizer-", "snapshotter-", "snapshotter-list-",
 )  # fmt: skip
-"""Of secrets; the first is the one for all of them. The nodes' is used, and the one for growth with the journal."""
+"""Uses of Secrets in parameter names; the empty one means all uses. Only node-stage and, with the journal,
+controller-expand have an effect."""
 _DEPRECATED = {
     f"csi{kind.title().replace('-', '')}Secret{part.title()}": f"{CSI_PREFIX}{kind}secret-{part}"
     for kind in ("provisioner-", "controller-publish-", "node-stage-", "node-publish-")
@@ -86,10 +87,10 @@ _CANONICAL = (
 )
 
 
-def canonical(parameters: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The parameters by the names that are read here, and what is wrong with them.
+def canonical_parameters(parameters: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Returns the parameters by their canonical names, and the problems.
 
-    Upper and lower case are the same, as for the in-tree provisioner.
+    Names are case-insensitive, as for the in-tree provisioner.
     """
     given: dict[str, str] = {}
     problems, unknown = [], []
@@ -98,39 +99,39 @@ def canonical(parameters: Mapping[str, str]) -> tuple[dict[str, str], list[str]]
         if name is None:
             unknown.append(key)
         elif given.setdefault(name, value) != value:
-            problems.append(f"{key}: {name} is given twice, with other values: leave one away")
-    problems += _not_done(given)
+            problems.append(f"{key}: {name} is given twice, with different values: remove one")
+    problems += _unserved(given)
     for name in [name for name, value in given.items() if value == "" and name not in _STRICT]:
         del given[name]
     return given, problems + _unknown(unknown)
 
 
-def _not_done(given: Mapping[str, str]) -> list[str]:
-    problems = [f"{name}: {why}: {_OTHERWISE}" for name, why in _REFUSED.items() if given.get(name, "") not in _NOTHING]
+def _unserved(given: Mapping[str, str]) -> list[str]:
+    problems = [f"{name}: {why}: {_FIX}" for name, why in _REFUSED.items() if given.get(name, "") not in _UNSET]
     for name, why in _BOOLEANS.items():
         if given.get(name) in TRUE:
-            problems.append(f"{name}: {why}: {_OTHERWISE}")
+            problems.append(f"{name}: {why}: {_FIX}")
         elif given.get(name, "") not in {"", *FALSE}:
             problems.append(f"{name}: {given[name]!r} is neither true nor false")
     if given.get("imageFormat", "2") not in {"", "2"}:
-        problems.append(f"imageFormat: {given['imageFormat']!r} can't be had, images are of format 2: leave it away")
+        problems.append(f"imageFormat: {given['imageFormat']!r} is not served, images have format 2: remove it")
     return problems
 
 
 def _unknown(names: list[str]) -> list[str]:
-    """The whole list of names is given once, and last: an event has no space for more."""
+    """Names similar parameters; the full list comes once, and last, since an event has little space."""
     problems, far = [], []
     for name in names:
         served = {one.lower(): one for one in SERVED | _SECRETS}
         meant = _RENAMED.get(name.lower(), "").lower()
         close = [meant] if meant else difflib.get_close_matches(name.lower(), served, n=1)
         if close:
-            problems.append(f"unknown parameter {name}: did you mean {served[close[0]]}? else leave it away")
+            problems.append(f"unknown parameter {name}: did you mean {served[close[0]]}? otherwise remove it")
         else:
             far.append(name)
     if far:
-        more = f" and {len(far) - _MOST} more" if len(far) > _MOST else ""
+        more = f" and {len(far) - _MOST_NAMED} more" if len(far) > _MOST_NAMED else ""
         problems.append(
-            f"unknown parameter {', '.join(far[:_MOST])}{more}: leave it away; known are {', '.join(sorted(SERVED))}"
+            f"unknown parameter {', '.join(far[:_MOST_NAMED])}{more}: remove it; known are {', '.join(sorted(SERVED))}"
         )
     return problems

@@ -1,4 +1,4 @@
-"""How the values of a StorageClass's parameters are read: pure."""
+"""Parses the values of a StorageClass's parameters. Pure: no I/O."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from provisioner.ceph.model import FEATURES, LARGEST_OBJECT, REQUIRES, SMALLEST_
 from provisioner.volumes.planning.known_parameters import CSI_PREFIX
 from provisioner.volumes.planning.secret_templates import SecretReference, TemplateError, check
 from sutler.quantity import QuantityError, parse
-from sutler.volumes.locations import PART
+from sutler.volumes.locations import PATH_PART
 
 T = TypeVar("T")
 
@@ -16,11 +16,11 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DRIVER = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,61}[A-Za-z0-9])?")
 _DECIMAL = re.compile(r"(\d+)\s*([kKmM])i?[bB]?", re.ASCII)
 _MOUNTERS = ("krbd", "nbd")
-"""In ceph-csi's mapOptions."""
+"""The mounters that prefix options in ceph-csi's mapOptions."""
 
 
 class ParameterReader:
-    """Reads parameters one by one and collects what is wrong with them."""
+    """Parses parameters one by one and collects their problems."""
 
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = given
@@ -39,28 +39,30 @@ class ParameterReader:
         text = self._given.get(name)
         if text is not None and "${" in text:
             self.problems.append(
-                f"{name}: {text!r} holds a variable, which only the names of Secrets may: write the name"
+                f"{name}: {text!r} contains a variable, which is allowed only in names of Secrets: write the name"
             )
-        elif text is None or not PART.fullmatch(text):
+        elif text is None or not PATH_PART.fullmatch(text):
             if text is not None:
-                self.problems.append(f"{name}: {text!r} is no name: no blanks, no control characters, no / and no @")
+                self.problems.append(
+                    f"{name}: {text!r} is not a valid name: it must not contain blanks, control characters, / or @"
+                )
             elif required:
-                self.problems.append(f"{name} is missing: name the Ceph pool for the images")
+                self.problems.append(f"{name} is missing: set it to the Ceph pool for the images")
             return None
         return text
 
     def secret(self, *uses: str) -> SecretReference | None:
-        """The first of them that is given."""
+        """Returns the Secret of the first of these uses that is given."""
         pairs = [tuple(f"{CSI_PREFIX}{use}secret-{part}" for part in ("name", "namespace")) for use in uses]
         for name, namespace in pairs:
             if (name in self._given) != (namespace in self._given):
-                self.problems.append(f"{name} and {namespace} go together: give both or neither")
+                self.problems.append(f"{name} and {namespace} belong together: set both or neither")
                 return None
             if name in self._given:
-                return self.checked(name, SecretReference(self._given[name], self._given[namespace]))
+                return self.checked_secret(name, SecretReference(self._given[name], self._given[namespace]))
         return None
 
-    def checked(self, name: str, secret: SecretReference) -> SecretReference | None:
+    def checked_secret(self, name: str, secret: SecretReference) -> SecretReference | None:
         try:
             check(secret)
         except TemplateError as error:
@@ -76,12 +78,12 @@ class ParameterReader:
 
 
 def map_options(text: str) -> str:
-    """As ceph-csi's node plugin reads them: options of krbd, or `krbd:…;nbd:…`."""
+    """Checks options as ceph-csi's node plugin parses them: options of krbd, or `krbd:…;nbd:…`."""
     for part in text.split(";"):
         mounter, colon, _ = part.partition(":")
         if colon and mounter.strip().lower() not in _MOUNTERS:
             raise ValueError(
-                f"{part!r} does not begin with krbd: or nbd:, which the node plugin needs where options hold a colon"
+                f"{part!r} does not begin with krbd: or nbd:, which the node plugin requires for options with a colon"
             )
     return text
 
@@ -89,13 +91,13 @@ def map_options(text: str) -> str:
 def monitors(text: str) -> tuple[str, ...]:
     found = tuple(part.strip() for part in text.split(","))
     if not all(found) or any(" " in part for part in found):
-        raise ValueError(f"{text!r} is not a list of addresses like 10.0.0.1:6789,10.0.0.2:6789")
+        raise ValueError(f"{text!r} is not a list of addresses such as 10.0.0.1:6789,10.0.0.2:6789")
     return found
 
 
 def driver(text: str) -> str:
     if not _DRIVER.fullmatch(text):
-        raise ValueError(f"{text!r} is not the name of a CSI driver, like rook-ceph.rbd.csi.ceph.com")
+        raise ValueError(f"{text!r} is not the name of a CSI driver, such as rook-ceph.rbd.csi.ceph.com")
     return text
 
 
@@ -105,7 +107,7 @@ def features(text: str) -> tuple[str, ...]:
         if name not in FEATURES:
             raise ValueError(f"{name!r} is not one of {', '.join(FEATURES)}")
         if name in REQUIRES and REQUIRES[name] not in names:
-            raise ValueError(f"{name} needs {REQUIRES[name]}, too")
+            raise ValueError(f"{name} requires {REQUIRES[name]}: add it")
     return names or ("layering",)
 
 
@@ -113,14 +115,14 @@ def size(text: str) -> int:
     try:
         found = parse(text).round_up()
     except QuantityError as error:
-        raise ValueError(f"{text!r} is not a size: {_meant(text)}" if _meant(text) else str(error)) from None
+        raise ValueError(f"{text!r} is not a size: {_suggestion(text)}" if _suggestion(text) else str(error)) from None
     if found <= 0:
-        raise ValueError(f"{text!r} is not more than 0")
+        raise ValueError(f"{text!r} is not greater than 0")
     return found
 
 
-def _meant(text: str) -> str:
-    """K or MB of an object's or a stripe's size stands for a power of two: it must be one anyway."""
+def _suggestion(text: str) -> str:
+    """Suggests 4Mi for 4MB: sizes of objects and stripes are powers of two."""
     match = _DECIMAL.fullmatch(text)
     return f"did you mean {match[1]}{match[2].upper()}i?" if match else ""
 
@@ -128,19 +130,20 @@ def _meant(text: str) -> str:
 def object_size(text: str) -> int:
     found = size(text)
     if not SMALLEST_OBJECT <= found <= LARGEST_OBJECT or found & (found - 1):
-        meant = f": {_meant(text)}" if _meant(text) else ""
-        raise ValueError(f"{text!r} is not a power of two from 4Ki to 32Mi{meant}")
+        hint = f": {_suggestion(text)}" if _suggestion(text) else ""
+        raise ValueError(f"{text!r} is not a power of two from 4Ki to 32Mi{hint}")
     return found
 
 
 def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise ValueError(f"{text!r} is not a whole number from 1")
+        raise ValueError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
 
 
 def duration(text: str) -> int:
+    """Returns seconds."""
     match = re.fullmatch(r"(\d{1,9})([smhd]?)", text, re.ASCII)
     if match is None:
-        raise ValueError(f"{text!r} is not a time: write 90s, 30m, 24h or 7d")
+        raise ValueError(f"{text!r} is not a duration: write for example 90s, 30m, 24h or 7d")
     return int(match[1]) * _UNITS[match[2] or "s"]

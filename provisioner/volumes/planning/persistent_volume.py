@@ -1,4 +1,4 @@
-"""The PersistentVolume for a claim: pure."""
+"""Renders the PersistentVolume for a claim. Pure: no I/O."""
 
 from dataclasses import dataclass
 
@@ -9,33 +9,28 @@ from provisioner.volumes.planning.storage_class import VolumeClass
 from sutler.quantity import of_bytes
 from sutler.typedefs import Json
 from sutler.volumes import well_known
-from sutler.volumes.identity import marks
-from sutler.volumes.locations import CSI_DRIVER, ImageLocation, ids_of, owner_of, place_of, source_agrees
-
-__all__ = [
-    "CSI_DRIVER", "CephSource", "ImageLocation", "VolumeRequest", "entry", "ids_of", "metadata", "owner_of", "place_of",
-    "render", "source_agrees",
-]  # fmt: skip
+from sutler.volumes.identity import id_metadata
+from sutler.volumes.locations import ImageLocation
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeRequest:
-    """What a volume says of its image."""
+    """What a volume records of its image."""
 
-    place: ImageLocation
+    location: ImageLocation
     owner: str
-    """UID of the claim that it was made for, which the image's metadata must name."""
+    """UID of the claim that the volume was provisioned for. The image's metadata must name it."""
     pool_id: int | None = None
-    """None: not known, as for volumes that version 0.1.0 has made."""
+    """None: the volume does not record it, as those of version 0.1.0."""
     image_id: str = ""
-    """Empty: not known."""
+    """Empty: the volume does not record it."""
 
-    def sought(self, kubernetes: str) -> ImageQuery:
-        return ImageQuery(self.place.image, self.owner, kubernetes, self.image_id)
+    def query(self, kubernetes: str) -> ImageQuery:
+        return ImageQuery(self.location.image, self.owner, kubernetes, self.image_id)
 
 
-def metadata(request: ClaimRequest, kubernetes: str) -> dict[str, str]:
-    """What the image itself says about whose it is."""
+def image_metadata(request: ClaimRequest, kubernetes: str) -> dict[str, str]:
+    """Returns the metadata by which the image names its owner."""
     return {
         well_known.OWNER: request.uid,
         well_known.KUBERNETES: kubernetes,
@@ -47,35 +42,35 @@ def metadata(request: ClaimRequest, kubernetes: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class CephSource:
-    """What a volume has to say of the Ceph cluster."""
+    """What a volume records of the Ceph cluster."""
 
     cluster_id: str
-    """The key in ceph-csi's configuration."""
+    """The key of the cluster in ceph-csi's configuration."""
     pool_id: int
     image_id: str
     monitors: tuple[str, ...] = ()
-    """Needed for volumeSource rbd."""
+    """Addresses of the monitors, for volumeSource rbd only."""
 
 
-def entry(request: ClaimRequest) -> JournalEntry:
-    """The volume in ceph-csi's journal."""
+def journal_entry(request: ClaimRequest) -> JournalEntry:
+    """Returns the entry for the volume in ceph-csi's journal."""
     return JournalEntry(request.uid, well_known.volume_name(request.uid), request.namespace)
 
 
-def render(request: ClaimRequest, cls: VolumeClass, place: ImageLocation, ceph: CephSource) -> Json:
+def render(request: ClaimRequest, cls: VolumeClass, location: ImageLocation, ceph: CephSource) -> Json:
     annotations = {
         well_known.PROVISIONED_BY: well_known.PROVISIONER,
-        well_known.CLUSTER: place.cluster,
-        well_known.IMAGE: place.path,
+        well_known.CLUSTER: location.cluster,
+        well_known.IMAGE: location.path,
         well_known.DELETION_POLICY: cls.deletion_policy,
-        **marks(ceph.pool_id, ceph.image_id),
+        **id_metadata(ceph.pool_id, ceph.image_id),
     }
     if cls.deletion_policy == "trash":
         annotations[well_known.TRASH_DELAY] = str(cls.trash_delay)
     if cls.journal:
         annotations[well_known.JOURNAL] = "ceph-csi"
     csi = cls.volume_source == "csi"
-    source = _csi(request, cls, place, ceph) if csi else _rbd(request, cls, place, ceph.monitors)
+    source = _csi(request, cls, location, ceph) if csi else _rbd(request, cls, location, ceph.monitors)
     spec: Json = {
         "capacity": {"storage": str(of_bytes(request.size, request.notation))},
         "accessModes": list(request.access_modes),
@@ -106,18 +101,18 @@ def render(request: ClaimRequest, cls: VolumeClass, place: ImageLocation, ceph: 
     }
 
 
-def _csi(request: ClaimRequest, cls: VolumeClass, place: ImageLocation, ceph: CephSource) -> Json:
-    """A static volume, unless ceph-csi's journal has it: the node plugin maps it by name.
+def _csi(request: ClaimRequest, cls: VolumeClass, location: ImageLocation, ceph: CephSource) -> Json:
+    """Renders a static volume, which the node plugin maps by name, unless ceph-csi's journal has an entry for it.
 
-    The RADOS namespace is in ceph-csi's own ConfigMap, never here.
+    Node plugins read the RADOS namespace from ceph-csi's own ConfigMap, never from the volume.
     """
-    kind = {"journalPool": place.pool, "imageName": place.image} if cls.journal else {"staticVolume": "true"}
+    kind = {"journalPool": location.pool, "imageName": location.image} if cls.journal else {"staticVolume": "true"}
     source: Json = {
         "driver": cls.driver,
-        "volumeHandle": entry(request).handle(ceph.cluster_id, ceph.pool_id) if cls.journal else place.image,
+        "volumeHandle": journal_entry(request).handle(ceph.cluster_id, ceph.pool_id) if cls.journal else location.image,
         "volumeAttributes": {
             "clusterID": ceph.cluster_id,
-            "pool": place.pool,
+            "pool": location.pool,
             "imageFeatures": ",".join(cls.features),
             **kind,
             **dict(cls.options),
@@ -132,11 +127,11 @@ def _csi(request: ClaimRequest, cls: VolumeClass, place: ImageLocation, ceph: Ce
     return source
 
 
-def _rbd(request: ClaimRequest, cls: VolumeClass, place: ImageLocation, monitors: tuple[str, ...]) -> Json:
+def _rbd(request: ClaimRequest, cls: VolumeClass, location: ImageLocation, monitors: tuple[str, ...]) -> Json:
     source: Json = {
         "monitors": list(cls.monitors or monitors),
-        "image": place.image,
-        "pool": place.pool,
+        "image": location.image,
+        "pool": location.pool,
         "user": cls.user,
     }
     if request.volume_mode == "Filesystem":

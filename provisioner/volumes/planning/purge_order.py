@@ -1,45 +1,48 @@
-"""Which image in the trash is removed next, so that none holds up the others: pure.
+"""Decides which image is removed from the trash next, so that none delays the others. Pure: no I/O.
 
-Small images go before large ones, and pools take turns. A huge image may take hours: only some of the workers have one
-at a time, and only one of each pool. No pool and no cluster has all the workers.
+Small images are removed before large ones, and pools take turns. A huge image may take hours: only some of the workers
+remove one at a time, and only one of each pool. No pool and no cluster gets all workers.
 """
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
-from provisioner.volumes.planning.persistent_volume import ImageLocation
+from sutler.volumes.locations import ImageLocation
 
 WORKERS = 4
-"""Images removed at a time, of all clusters."""
+"""Images that are removed at the same time, in all clusters."""
 HUGE = 1 << 20
-"""Objects from which on an image is huge: 4 TiB in objects of 4 MiB."""
-_HUGE_AT_A_TIME = WORKERS // 2
-_OF_ONE_POOL = WORKERS // 2
-_OF_ONE_CLUSTER = WORKERS - 1
+"""Number of objects from which on an image is huge: 4 TiB in objects of 4 MiB."""
+_MOST_HUGE = WORKERS // 2
+_MOST_PER_POOL = WORKERS // 2
+_MOST_PER_CLUSTER = WORKERS - 1
 
 
 @dataclass(frozen=True, slots=True)
 class PurgeJob:
-    place: ImageLocation
+    location: ImageLocation
     identifier: str
+    """The image's id."""
     objects: int
+    """The number of objects that the removal has to visit."""
     key: str = ""
-    """What it is known by to those who ask for it."""
+    """The caller's own name for the job."""
 
     @property
     def pool(self) -> tuple[str, str]:
-        return self.place.cluster, self.place.pool
+        """Cluster and pool."""
+        return self.location.cluster, self.location.pool
 
     @property
-    def huge(self) -> bool:
+    def is_huge(self) -> bool:
         return self.objects >= HUGE
 
 
 class PurgeOrder:
     def __init__(self) -> None:
         self._waiting: dict[Hashable, list[PurgeJob]] = {}
-        """By pool; the pool that was served last is the last."""
+        """By pool, the one that was served last at the end; the jobs of each by size."""
         self._running: list[PurgeJob] = []
 
     def waiting(self) -> Iterator[PurgeJob]:
@@ -51,15 +54,15 @@ class PurgeOrder:
         jobs.append(job)
         jobs.sort(key=lambda one: one.objects)
 
-    def take(self) -> PurgeJob | None:
-        """The next one, which runs from now on; None: wait until one is done or added."""
+    def start_next(self) -> PurgeJob | None:
+        """Returns the next job and counts it as running; None: wait until a job is done or added."""
         if len(self._running) >= WORKERS:
             return None
-        first = [jobs[0] for jobs in self._waiting.values() if not jobs[0].huge and self._may(jobs[0])]
-        huge = [jobs[-1] for jobs in self._waiting.values() if jobs[-1].huge and self._may(jobs[-1])]
-        # A stream of small ones must not keep a huge one waiting for ever, either.
-        none = not any(job.huge for job in self._running)
-        chosen = next(iter([*huge, *first] if none else [*first, *huge]), None)
+        first = [jobs[0] for jobs in self._waiting.values() if not jobs[0].is_huge and self._is_allowed(jobs[0])]
+        huge = [jobs[-1] for jobs in self._waiting.values() if jobs[-1].is_huge and self._is_allowed(jobs[-1])]
+        # A stream of small images must not delay a huge one forever, either.
+        no_huge = not any(job.is_huge for job in self._running)
+        chosen = next(iter([*huge, *first] if no_huge else [*first, *huge]), None)
         if chosen is None:
             return None
         jobs = self._waiting.pop(chosen.pool)
@@ -72,10 +75,10 @@ class PurgeOrder:
     def done(self, job: PurgeJob) -> None:
         self._running.remove(job)
 
-    def _may(self, job: PurgeJob) -> bool:
+    def _is_allowed(self, job: PurgeJob) -> bool:
         pools = Counter(one.pool for one in self._running)
-        clusters = Counter(one.place.cluster for one in self._running)
-        if pools[job.pool] >= _OF_ONE_POOL or clusters[job.place.cluster] >= _OF_ONE_CLUSTER:
+        clusters = Counter(one.location.cluster for one in self._running)
+        if pools[job.pool] >= _MOST_PER_POOL or clusters[job.location.cluster] >= _MOST_PER_CLUSTER:
             return False
-        huge = [one for one in self._running if one.huge]
-        return not job.huge or (len(huge) < _HUGE_AT_A_TIME and job.pool not in {one.pool for one in huge})
+        huge = [one for one in self._running if one.is_huge]
+        return not job.is_huge or (len(huge) < _MOST_HUGE and job.pool not in {one.pool for one in huge})

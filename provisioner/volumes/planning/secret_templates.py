@@ -1,7 +1,7 @@
-"""The names of Secrets that a StorageClass gives as templates: pure.
+"""Resolves the names of Secrets, which a StorageClass gives as templates. Pure: no I/O.
 
-The rules are those of the CSI external-provisioner. The namespace can be made only of what the claim's author has no
-free choice of: with ${pvc.name} in it, the author of a claim could have a node use a Secret of any namespace.
+The rules are those of the CSI external-provisioner. A namespace may use only values that the claim's author can't
+choose freely: with ${pvc.name} in it, the author of a claim could make nodes use a Secret of any namespace.
 """
 
 import re
@@ -20,12 +20,12 @@ _NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 
 
 class TemplateError(SutlerError):
-    pass
+    """The template is invalid, or the claim does not fit it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretReference:
-    """Of a class: templates. Of a claim: what they came to."""
+    """A reference to a Secret. In a class, name and namespace are templates; for a claim, they are resolved."""
 
     name: str
     namespace: str
@@ -33,7 +33,7 @@ class SecretReference:
 
 @dataclass(frozen=True, slots=True)
 class ClaimFields:
-    """What templates may hold of a claim."""
+    """The values of a claim that templates may use."""
 
     name: str
     namespace: str
@@ -45,12 +45,12 @@ _SAMPLE = ClaimFields("a", "a", "a", {})
 
 
 def check(template: SecretReference) -> None:
-    """Raises TemplateError for what no claim could be served with."""
+    """Raises TemplateError for a template that fits no claim."""
     _resolved(template, _SAMPLE, sample=True)
 
 
 def resolve(template: SecretReference, claim: ClaimFields) -> SecretReference:
-    """Raises TemplateError where the claim lacks an annotation, or the result is no name."""
+    """Returns the Secret for a claim. Raises TemplateError if an annotation is missing or the result is no name."""
     return _resolved(template, claim, sample=False)
 
 
@@ -67,7 +67,7 @@ def _resolved(template: SecretReference, claim: ClaimFields, *, sample: bool) ->
 def _in_namespace(variable: str, claim: ClaimFields) -> str:
     if variable not in _IN_NAMESPACE:
         raise TemplateError(
-            f"${{{variable}}} can't be part of a Secret's namespace, which the claim's author must not choose: "
+            f"${{{variable}}} is not allowed in a Secret's namespace, because the claim's author could choose it: "
             "write the namespace, or ${pvc.namespace}"
         )
     return claim.volume if variable == "pv.name" else claim.namespace
@@ -77,7 +77,9 @@ def _in_name(variable: str, claim: ClaimFields, *, sample: bool) -> str:
     key = _ANNOTATION.fullmatch(variable)
     if key is not None:
         if not sample and key[1] not in claim.annotations:
-            raise TemplateError(f"the class takes the Secret's name from the claim's annotation {key[1]}: set it")
+            raise TemplateError(
+                f"the class reads the Secret's name from the claim's annotation {key[1]}, which is missing: set it"
+            )
         return "a" if sample else claim.annotations[key[1]]
     if variable not in _IN_NAME:
         known = ", ".join(f"${{{one}}}" for one in _IN_NAME)

@@ -1,7 +1,7 @@
-"""What a StorageClass asks for: pure.
+"""Parses a StorageClass. Pure: no I/O.
 
-Parameters have the names that ceph-csi's users know. Those of a StorageClass can never be changed, so the ones that may
-change without harm to existing volumes can also be set, and overridden, as `sutler.dev/NAME` annotations.
+Parameters have the names that users of ceph-csi know. The parameters of a StorageClass are immutable. Those that may
+change without harm to existing volumes can also be set, and overridden, by `sutler.dev/NAME` annotations.
 """
 
 from collections.abc import Mapping
@@ -10,30 +10,27 @@ from itertools import accumulate
 
 from provisioner.ceph.model import DEFAULT_OBJECT
 from provisioner.volumes.planning import class_annotations, image_name, known_parameters, parameter_values
-from provisioner.volumes.planning.class_annotations import MUTABLE
 from provisioner.volumes.planning.known_parameters import FSTYPE, PASSED_ON, SERVED
 from provisioner.volumes.planning.parameter_values import ParameterReader
 from provisioner.volumes.planning.secret_templates import SecretReference
 from sutler.errors import SutlerError
 from sutler.typedefs import Json
 from sutler.volumes import well_known
-from sutler.volumes.storage_class import FALSE, TRUE, volume_source
+from sutler.volumes.locations import CSI_DRIVER
+from sutler.volumes.storage_class import FALSE, FILESYSTEMS, TRUE, volume_source
 
-__all__ = ["MUTABLE", "SERVED", "ClassError", "SecretReference", "VolumeClass", "parse_class"]
-
-CSI_DRIVER = "rbd.csi.ceph.com"
-FILESYSTEMS = ("ext4", "ext3", "xfs", "btrfs")
 VOLUME_SOURCES = ("csi", "rbd")
 DELETION_POLICIES = ("remove", "trash")
 JOURNALS = ("none", "ceph-csi")
-_JOURNAL_NAMES = "csi-vol-{uid}"
+_JOURNAL_TEMPLATE = "csi-vol-{uid}"
 _LONGEST = 1000
-"""Bytes of all sentences about one class, and its name: with how many more there are, they fit into an event."""
+"""Bytes of the problems of one class: with the number of further ones, they fit into an event."""
 DEFAULT_DELAY = 24 * 3600
+"""Seconds for which an image in the trash can be restored, by default."""
 
 
 class ClassError(SutlerError):
-    """Lists everything that is wrong with a StorageClass."""
+    """Lists all problems of a StorageClass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +38,15 @@ class VolumeClass:
     name: str
     provisioner: str
     cluster: str = ""
-    """clusterID; empty: the only one."""
+    """clusterID; empty: the only cluster."""
     pool: str
     namespace: str = ""
     """The RADOS namespace."""
     data_pool: str | None = None
+    """The pool for the data of the images, if it is not `pool`."""
     features: tuple[str, ...] = ("layering",)
     object_size: int = DEFAULT_OBJECT
+    """Bytes, as is stripe_unit."""
     stripe_unit: int | None = None
     stripe_count: int | None = None
     filesystem: str = "ext4"
@@ -55,21 +54,21 @@ class VolumeClass:
     driver: str = CSI_DRIVER
     """The name of ceph-csi's node plugin in this Kubernetes cluster; only for volumeSource csi."""
     monitors: tuple[str, ...] = ()
-    """As the nodes reach them; empty: as we do. Only for volumeSource rbd."""
+    """Addresses by which nodes reach the monitors; empty: those that Sutler uses. Only for volumeSource rbd."""
     secret: SecretReference | None = None
-    """With which nodes map the image."""
+    """The Secret with which nodes map the image."""
     expand_secret: SecretReference | None = None
-    """With which ceph-csi's controller grows the image; only with the journal."""
+    """The Secret with which ceph-csi's controller resizes the image; only with the journal."""
     user: str = "admin"
-    """Only for volumeSource rbd."""
+    """The Ceph user with which nodes map the image; only for volumeSource rbd."""
     options: tuple[tuple[str, str], ...] = ()
-    """Passed on to ceph-csi's node plugin."""
+    """Parameters for ceph-csi's node plugin."""
     template: str = image_name.DEFAULT_TEMPLATE
     deletion_policy: str = "remove"
     journal: bool = False
-    """Enter the images into ceph-csi's journal: its own controller can expand, snapshot and clone them then."""
+    """Whether images get entries in ceph-csi's journal, so that its controller can resize, snapshot and clone them."""
     trash_delay: int = DEFAULT_DELAY
-    """Seconds that an image stays restorable; only for deletion policy trash."""
+    """Seconds for which an image can be restored; only for deletion policy trash."""
     reclaim_policy: str = "Delete"
     mount_options: tuple[str, ...] = ()
     waits_for_consumer: bool = False
@@ -77,11 +76,11 @@ class VolumeClass:
 
 
 def parse_class(obj: Json) -> VolumeClass:
-    """Raises ClassError with every problem at once, each with what would be accepted."""
+    """Parses the class. Raises ClassError with all problems at once, each with the accepted values."""
     name, provisioner = obj["metadata"]["name"], obj["provisioner"]
-    given, unknown = known_parameters.canonical(obj.get("parameters") or {})
-    changed, mistaken = class_annotations.read(obj, SERVED)
-    given |= changed
+    given, unknown = known_parameters.canonical_parameters(obj.get("parameters") or {})
+    annotated, invalid = class_annotations.parse_annotations(obj, SERVED)
+    given |= annotated
     reader = ParameterReader(given)
     source = volume_source(obj)
     result = VolumeClass(
@@ -97,7 +96,7 @@ def parse_class(obj: Json) -> VolumeClass:
         stripe_count=reader.read("stripeCount", parameter_values.count, None),
         filesystem=reader.one_of(FSTYPE, FILESYSTEMS),
         volume_source=source,
-        # Rook and others put a name before ceph-csi's, for the provisioner and for the node plugin the same.
+        # Rook and others prefix ceph-csi's name, for the provisioner and the node plugin alike.
         driver=reader.read(
             "csiDriver", parameter_values.driver, provisioner if provisioner.endswith(f".{CSI_DRIVER}") else CSI_DRIVER
         ),
@@ -115,48 +114,48 @@ def parse_class(obj: Json) -> VolumeClass:
         waits_for_consumer=obj.get("volumeBindingMode") == "WaitForFirstConsumer",
         expandable=bool(obj.get("allowVolumeExpansion")),
     )
-    problems = unknown + mistaken + reader.problems + _together(result, given)
+    problems = unknown + invalid + reader.problems + _conflicts(result, given)
     if problems:
-        raise ClassError(_listed(f"StorageClass {name}: ", problems))
+        raise ClassError(_join_problems(f"StorageClass {name}: ", problems))
     return result
 
 
-def _listed(what: str, problems: list[str]) -> str:
-    """As many whole sentences as an event has space for: none loses what to do about it."""
+def _join_problems(what: str, problems: list[str]) -> str:
+    """Joins as many whole problems as fit into an event, so that none loses what to do about it."""
     kept = list(accumulate([what + problems[0], *problems[1:]], lambda text, problem: f"{text}; {problem}"))
     fit = max(1, sum(len(text.encode()) <= _LONGEST for text in kept))
     return kept[fit - 1] + (f"; and {len(problems) - fit} more" if fit < len(problems) else "")
 
 
-def _together(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
+def _conflicts(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
     problems = []
     if ("stripeUnit" in given) != ("stripeCount" in given):
-        problems.append("stripeUnit and stripeCount go together: give both or neither")
+        problems.append("stripeUnit and stripeCount belong together: set both or neither")
     elif cls.stripe_unit is not None and (cls.stripe_unit > cls.object_size or cls.object_size % cls.stripe_unit):
         problems.append(f"stripeUnit {cls.stripe_unit} does not divide objectSize {cls.object_size}")
-    named = cls.template not in {image_name.DEFAULT_TEMPLATE, _JOURNAL_NAMES}
+    named = cls.template not in {image_name.DEFAULT_TEMPLATE, _JOURNAL_TEMPLATE}
     if cls.journal and (not cls.cluster or cls.volume_source != "csi" or named):
-        problems.append("journal: ceph-csi needs a clusterID and volumeSource csi, and names the images itself")
+        problems.append("journal: ceph-csi requires a clusterID and volumeSource csi, and names the images itself")
     if given.get("journalPool", cls.pool) != cls.pool:
-        problems.append(f"journalPool: the journal is kept in {cls.pool}, where the images are: leave it away")
+        problems.append(f"journalPool: Sutler writes the journal in {cls.pool}, where the images are: remove it")
     if cls.provisioner.startswith("kubernetes.io/") and cls.provisioner != "kubernetes.io/no-provisioner":
         problems.append(
-            f"provisioner: Kubernetes itself acts on claims of {cls.provisioner}, too: write "
-            f"{well_known.PROVISIONER}, in a new class with the same parameters"
+            f"provisioner: Kubernetes itself also acts on claims of {cls.provisioner}: create a class with the same "
+            f"parameters and provisioner {well_known.PROVISIONER}"
         )
-    others = _unmountable(cls, given)
-    return problems + others + (_in_tree(cls, given) if cls.volume_source == "rbd" else _node_plugin(cls, given))
+    problems += _unmountable(cls, given)
+    return problems + (_in_tree(cls, given) if cls.volume_source == "rbd" else _node_plugin(cls, given))
 
 
 def _unmountable(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
-    """What makes volumes that are bound, and that no node can mount."""
+    """Returns the problems of which volumes are provisioned and bound, but can't be mounted by any node."""
     problems = []
     if "ro" in ",".join(cls.mount_options).replace(" ", "").split(","):
-        problems.append("mountOptions: ro lets no node put a filesystem on a new, empty image: leave it away")
+        problems.append("mountOptions: with ro, no node can format a new, empty image: remove it")
     by_kernel = given.get("mounter") != "rbd-nbd" and given.get("tryOtherMounters") not in TRUE
     if "journaling" in cls.features and (by_kernel or cls.volume_source == "rbd"):
         problems.append(
-            "imageFeatures: the kernel maps no image with journaling: leave it away, or write mounter: rbd-nbd"
+            "imageFeatures: the kernel can't map images with journaling: remove it, or set mounter: rbd-nbd"
         )
     return problems
 
@@ -165,12 +164,12 @@ def _in_tree(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
     problems = []
     if cls.namespace:
         problems.append(
-            "Kubernetes' own rbd volumes know no RADOS namespace: leave radosNamespace away, or volumeSource csi"
+            "radosNamespace: in-tree rbd volumes do not support RADOS namespaces: remove it, or use volumeSource csi"
         )
     if cls.expandable and "adminSecretName" not in given:
         problems.append(
-            "allowVolumeExpansion: Kubernetes itself grows volumes of volumeSource rbd, and fails without "
-            "adminSecretName and adminSecretNamespace: name them in a new class, or allow no growth: "
+            "allowVolumeExpansion: Kubernetes itself resizes volumes of volumeSource rbd, and fails without "
+            "adminSecretName and adminSecretNamespace: set them in a new class, or disable expansion: "
             f"kubectl patch storageclass {cls.name} -p '{{\"allowVolumeExpansion\":false}}'"
         )
     return problems
@@ -182,12 +181,12 @@ def _node_plugin(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
         problems.append(f"volumeSource: {cls.volume_source!r} is not one of {', '.join(VOLUME_SOURCES)}")
     if cls.monitors:
         problems.append(
-            "monitors: ceph-csi's node plugin has them from its own configuration: leave them away and name the "
-            "clusterID, or write volumeSource: rbd"
+            "monitors: ceph-csi's node plugin reads them from its own configuration: remove them and set clusterID, "
+            "or set volumeSource: rbd"
         )
     if "userSecretName" in given:
         problems.append(
-            f"userSecretName: ceph-csi's node plugin needs a Secret with userID and userKey: name one by "
+            f"userSecretName: ceph-csi's node plugin requires a Secret with userID and userKey: set "
             f"{known_parameters.CSI_PREFIX}node-stage-secret-name and -namespace"
         )
     return problems
@@ -198,17 +197,17 @@ def _node_secret(given: Mapping[str, str], reader: ParameterReader, source: str)
     if source != "rbd" or "userSecretName" not in given:
         return found
     if found is not None:
-        reader.problems.append("userSecretName and a node-stage secret are both given: leave one away")
-    # Without a namespace the kubelet takes the Pod's, which is the claim's.
+        reader.problems.append("userSecretName and a node-stage secret are both set: remove one")
+    # Without a namespace the kubelet uses the Pod's, which is the claim's.
     in_tree = SecretReference(given["userSecretName"], given.get("userSecretNamespace", "${pvc.namespace}"))
-    return reader.checked("userSecretName", in_tree)
+    return reader.checked_secret("userSecretName", in_tree)
 
 
 def _template(given: Mapping[str, str], reader: ParameterReader) -> str:
     if "volumeNamePrefix" not in given:
         return reader.read("imageNameTemplate", image_name.check_template, image_name.DEFAULT_TEMPLATE)
     if "imageNameTemplate" in given:
-        reader.problems.append("volumeNamePrefix and imageNameTemplate both name the images: leave one away")
+        reader.problems.append("volumeNamePrefix and imageNameTemplate both name the images: remove one")
     return reader.read("volumeNamePrefix", lambda prefix: image_name.check_template(prefix + "{uid}"), "")
 
 

@@ -41,7 +41,7 @@ from sutler.kube.resources import (
     STORAGE_CLASSES,
 )
 from sutler.typedefs import Json
-from sutler.volumes.storage_class import is_ours
+from sutler.volumes.storage_class import is_sutler_class
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ class InstallationReader:
                 seen.world.add_namespace(obj)
         if seen.version >= NO_IN_TREE:
             classes = await self._if_allowed("StorageClasses", client.list(STORAGE_CLASSES))
-            seen.classes = [each for each in classes or [] if is_ours(each)]
+            seen.classes = [each for each in classes or [] if is_sutler_class(each)]
         await self._rights()
         seen.trial = await self._try()
         seen.now = client.now().isoformat()

@@ -6,16 +6,15 @@ import time
 from dataclasses import dataclass
 
 from sutler.cli.output import RefusedError, UsageError, complain
-from sutler.cli.volumes.inventory import class_of
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, NotFound
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
 from sutler.quantity import of_bytes
 from sutler.typedefs import Json
 from sutler.volumes import well_known
-from sutler.volumes.adoption_request import FILESYSTEMS, AdoptionRequest, AdoptionState, outcome, render
-from sutler.volumes.locations import parse_place, place_of
-from sutler.volumes.storage_class import is_ours, where_of
+from sutler.volumes.adoption_request import AdoptionRequest, AdoptionState, parse_outcome, render
+from sutler.volumes.locations import location_of, parse_location
+from sutler.volumes.storage_class import FILESYSTEMS, class_of, is_sutler_class, pool_location
 
 _PAUSE = 0.5
 _PATIENCE = 15.0
@@ -51,7 +50,7 @@ def adoption(claim: str, storage_class: str, **more: str) -> AdoptionRequest:
     if not namespace or not name or "/" in name:
         raise UsageError(f"claim {claim!r} is not NAMESPACE/NAME")
     image, filesystem = more.get("image", ""), more.get("filesystem", "")
-    if image and parse_place("", image) is None:
+    if image and parse_location("", image) is None:
         raise UsageError(f"{image!r} is not POOL/IMAGE or POOL/NAMESPACE/IMAGE")
     if filesystem and filesystem not in FILESYSTEMS:
         raise UsageError(f"--fstype {filesystem!r} is not one of {', '.join(FILESYSTEMS)}")
@@ -65,14 +64,14 @@ async def restoration(
     return adoption(
         claim,
         cls["metadata"]["name"],
-        restore_from=source or where_of(cls).path,
+        restore_from=source or pool_location(cls).path,
         restore_id=identifier,
         filesystem=filesystem,
     )
 
 
 async def _class(client: Client, claim: str, name: str | None) -> Json:
-    ours = {cls["metadata"]["name"]: cls for cls in await client.list(STORAGE_CLASSES) if is_ours(cls)}
+    ours = {cls["metadata"]["name"]: cls for cls in await client.list(STORAGE_CLASSES) if is_sutler_class(cls)}
     known = ", ".join(sorted(ours)) or "none"
     if name is None:
         there = await _claim(client, *claim.partition("/")[::2])
@@ -120,7 +119,7 @@ async def _follow(client: Client, wish: AdoptOptions, request: Json, made: list[
         found = await _get(client, request)
         if found is None:
             return await _done(client, wanted)
-        state, message = outcome(found)
+        state, message = parse_outcome(found)
         if state is AdoptionState.REFUSED:
             raise RefusedError(message)
         if state is AdoptionState.CHECKED and wish.create_claim:
@@ -166,7 +165,7 @@ async def _done(client: Client, wanted: AdoptionRequest) -> AdoptResult:
         volume = await client.get(PERSISTENT_VOLUMES, volume_name) if volume_name else None
     except NotFound:
         volume = None
-    place = place_of(volume) if volume else None
+    place = location_of(volume) if volume else None
     if volume is None or place is None or (wanted.image and place.path != wanted.image):
         raise RefusedError(f"the request was taken back before claim {wanted.key} had its volume")
     return AdoptResult(wanted.key, volume_name, place.path, volume["spec"]["capacity"]["storage"])
@@ -178,13 +177,13 @@ async def _take_back(client: Client, request: Json, made: list[Json]) -> None:
     The claim that was made goes first: without the request it would get a new, empty volume.
     """
     found = await _get(client, request)
-    if found is None or outcome(found)[0] is AdoptionState.BINDING:
+    if found is None or parse_outcome(found)[0] is AdoptionState.BINDING:
         return
     for claim in made:
         await _take_claim_back(client, claim)
     ends = time.monotonic() + _PATIENCE
     while (found := await _get(client, request)) is not None and time.monotonic() < ends:
-        if outcome(found)[0] is not AdoptionState.BINDING:
+        if parse_outcome(found)[0] is not AdoptionState.BINDING:
             await client.delete(PERSISTENT_VOLUMES, found["metadata"]["name"], uid=found["metadata"]["uid"])
             return
         # The volume was made at this very moment. Its claim is gone: the controller takes it back.

@@ -20,7 +20,7 @@ from sutler.kube.resources import (
 )
 from sutler.text import sanitized
 from sutler.typedefs import Json
-from sutler.volumes.storage_class import ClassLocation
+from sutler.volumes.locations import PoolLocation
 
 _FSID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OFTEN = 500
@@ -108,7 +108,7 @@ class CephView:
         if everywhere and served:
             names = {pool["name"] for pool in pools if "rbd" in pool["applications"]}
             namespaces = {"", *(where.namespace for where in wheres)}
-            wheres |= {ClassLocation(min(served), name, namespace) for name in names for namespace in namespaces}
+            wheres |= {PoolLocation(min(served), name, namespace) for name in names for namespace in namespaces}
         for where in sorted((one for one in wheres if one.cluster in served), key=lambda one: one.path):
             found = self._list("images", where)
             if found is not None:
@@ -131,10 +131,10 @@ class CephView:
             return []
         return found
 
-    def trash(self, where: ClassLocation) -> list[Json]:
+    def trash(self, where: PoolLocation) -> list[Json]:
         return self._list("entries", where, "trash") or []
 
-    def image(self, where: ClassLocation, name: str) -> Json | None:
+    def image(self, where: PoolLocation, name: str) -> Json | None:
         """All of one image; None if there is none, or nobody to ask."""
         if self._console is None or self.unseen:
             return None
@@ -167,7 +167,7 @@ class CephView:
             self.unseen = f"the REST API serves Ceph cluster {fsid}, and the volumes are in {', '.join(sorted(named))}"
         return set() if self.unseen else clusters if few else clusters & {"", fsid}
 
-    def _list(self, key: str, where: ClassLocation, last: str = "images") -> list[Json] | None:
+    def _list(self, key: str, where: PoolLocation, last: str = "images") -> list[Json] | None:
         if self._console is None or self.unseen:
             return None
         found: list[Json] = []

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from sutler.quantity import QuantityError, parse
 from sutler.typedefs import Json
 from sutler.volumes import well_known
-from sutler.volumes.adoption_request import claim_key, outcome
-from sutler.volumes.attachments import in_words
+from sutler.volumes.adoption_request import claim_key, parse_outcome
+from sutler.volumes.attachments import attachment_message
 from sutler.volumes.identity import image_id
-from sutler.volumes.locations import ImageLocation, ids_of, owner_of, place_of
-from sutler.volumes.storage_class import ClassLocation, is_ours, where_of
+from sutler.volumes.locations import ImageLocation, PoolLocation, ids_of, is_sutler_volume, location_of, owner_of
+from sutler.volumes.storage_class import class_of, is_sutler_class, pool_location
 
 _FINALIZERS = ("external-provisioner.volume.kubernetes.io/finalizer", "kubernetes.io/pv-protection")
 """Ours, and the one that every volume has while it is bound."""
@@ -35,7 +35,7 @@ class VolumeInventory:
     """The identity of the Kubernetes cluster; empty where it may not be asked for."""
     others: list[Json] = field(default_factory=list)
     """Volumes of others, by hand or by another provisioner: they may have an image of ours."""
-    images: dict[ClassLocation, list[Json]] = field(default_factory=dict)
+    images: dict[PoolLocation, list[Json]] = field(default_factory=dict)
     """As the REST API lists them; none for a place that could not be asked about."""
     pools: dict[int, str] = field(default_factory=dict)
     """What the pools of the REST API's cluster are called now, by their numbers; empty: not known."""
@@ -44,28 +44,28 @@ class VolumeInventory:
     unseen: str = ""
     """Why nothing of Ceph is known."""
 
-    def wheres(self) -> set[ClassLocation]:
+    def wheres(self) -> set[PoolLocation]:
         """Where our images are, or would be."""
-        found = {self.canonical(where_of(cls)) for cls in self.classes}
+        found = {self.canonical(pool_location(cls)) for cls in self.classes}
         found |= {where for volume in self.volumes if (where := self.where(volume)) is not None}
         return {where for where in found if where.pool}
 
-    def canonical(self, where: ClassLocation) -> ClassLocation:
+    def canonical(self, where: PoolLocation) -> PoolLocation:
         return replace(where, cluster=min(self.served)) if where.cluster in self.served else where
 
-    def where(self, volume: Json) -> ClassLocation | None:
+    def where(self, volume: Json) -> PoolLocation | None:
         """Where the volume's image is, by the pool's name of today."""
-        place = place_of(volume)
+        place = location_of(volume)
         if place is None:
             return None
         number, _ = ids_of(volume)
         there = place.cluster in self.served and number is not None
         pool = self.pools.get(number or 0, place.pool) if there else place.pool
-        return self.canonical(ClassLocation(place.cluster, pool, place.namespace))
+        return self.canonical(PoolLocation(place.cluster, pool, place.namespace))
 
-    def image(self, volume: Json) -> tuple[ClassLocation, Json] | None:
+    def image(self, volume: Json) -> tuple[PoolLocation, Json] | None:
         """The volume's image by its id, or one of that name that names the volume's owner; with where it is."""
-        place, where = place_of(volume), self.where(volume)
+        place, where = location_of(volume), self.where(volume)
         if place is None or where is None:
             return None
         # By the id that follows from the name, if the volume does not know it yet.
@@ -73,13 +73,13 @@ class VolumeInventory:
         if found is not None:
             return where, found
         # librbd has drawn another, or a migration has given it another.
-        for there in (where, self.canonical(ClassLocation(place.cluster, place.pool, place.namespace))):
+        for there in (where, self.canonical(PoolLocation(place.cluster, place.pool, place.namespace))):
             found = self._listed(there).get(("name", place.image))
             if found is not None and (found.get("claim") or {}).get("uid") == owner_of(volume):
                 return there, found
         return None
 
-    def _listed(self, where: ClassLocation) -> dict[tuple[str, str], Json]:
+    def _listed(self, where: PoolLocation) -> dict[tuple[str, str], Json]:
         images = self.images.get(where, [])
         known, index = self._index.get(where, (None, {}))
         if known is not images:
@@ -88,7 +88,7 @@ class VolumeInventory:
             self._index[where] = (images, index)
         return index
 
-    _index: dict[ClassLocation, tuple[list[Json] | None, dict[tuple[str, str], Json]]] = field(default_factory=dict)
+    _index: dict[PoolLocation, tuple[list[Json] | None, dict[tuple[str, str], Json]]] = field(default_factory=dict)
 
     def looked_at(self, volume: Json) -> bool:
         return self.where(volume) in self.images
@@ -121,19 +121,14 @@ class VolumeRow:
         }
 
 
-def is_volume_of_ours(volume: Json) -> bool:
-    annotations = volume["metadata"].get("annotations") or {}
-    return bool(annotations.get(well_known.PROVISIONED_BY) == well_known.PROVISIONER)
-
-
 def sort_out(
     volumes: Iterable[Json], claims: Iterable[Json], classes: Iterable[Json], kubernetes: str = ""
 ) -> VolumeInventory:
     """Leaves out what is not ours."""
     found = list(volumes)
-    ours = [volume for volume in found if is_volume_of_ours(volume)]
+    ours = [volume for volume in found if is_sutler_volume(volume)]
     requests = [volume for volume in found if claim_key(volume)]
-    served = [cls for cls in classes if is_ours(cls)]
+    served = [cls for cls in classes if is_sutler_class(cls)]
     known = {volume["metadata"]["name"] for volume in ours}
     of_class = {cls["metadata"]["name"] for cls in served}
     awaited = {claim_key(request) for request in requests}
@@ -153,11 +148,6 @@ def key_of(claim: Json) -> str:
     return f"{claim['metadata']['namespace']}/{claim['metadata']['name']}"
 
 
-def class_of(claim: Json) -> str:
-    annotations = claim["metadata"].get("annotations") or {}
-    return str(annotations.get(well_known.BETA_CLASS) or claim["spec"].get("storageClassName") or "")
-
-
 def rows(facts: VolumeInventory) -> list[VolumeRow]:
     """By claim; volumes without one at the end."""
     claims = {claim["metadata"]["uid"]: claim for claim in facts.claims}
@@ -169,7 +159,7 @@ def rows(facts: VolumeInventory) -> list[VolumeRow]:
 def _of_volume(facts: VolumeInventory, volume: Json, claims: Mapping[str, Json]) -> VolumeRow:
     spec = volume["spec"]
     reference = spec.get("claimRef") or {}
-    place = place_of(volume)
+    place = location_of(volume)
     found = facts.image(volume)
     image = found[1] if found else None
     gone = place is not None and facts.looked_at(volume) and image is None
@@ -220,7 +210,7 @@ def _what_holds(facts: VolumeInventory, volume: Json) -> str:
         if (one["spec"].get("source") or {}).get("persistentVolumeName") == metadata["name"]
     ]
     if holding:
-        return in_words(holding)
+        return attachment_message(holding)
     if (volume.get("status") or {}).get("phase") == "Bound":
         return "it goes when its claim does"
     others = [one for one in metadata.get("finalizers") or [] if one not in _FINALIZERS]
@@ -248,7 +238,7 @@ def _without_volume(facts: VolumeInventory) -> Iterator[VolumeRow]:
             yield VolumeRow(key, "", class_of(claim), None, sizes[key], None, state)
     for key, request in requests.items():
         annotations = request["metadata"].get("annotations") or {}
-        state, message = outcome(request)
+        state, message = parse_outcome(request)
         said = f"{state}: {message}" if state else "nobody has looked at it yet: does sutler-volumes run?"
         asked = annotations.get(well_known.ADOPTED_SIZE, "")
         size = int(asked) if asked.isdecimal() else None
@@ -259,7 +249,7 @@ def _without_volume(facts: VolumeInventory) -> Iterator[VolumeRow]:
 
 def _requested(request: Json) -> ImageLocation | None:
     annotations = request["metadata"].get("annotations") or {}
-    return place_of({"metadata": {"annotations": {well_known.IMAGE: annotations.get(well_known.ADOPT, "")}}})
+    return location_of({"metadata": {"annotations": {well_known.IMAGE: annotations.get(well_known.ADOPT, "")}}})
 
 
 def size_of(volume: Json) -> int | None:

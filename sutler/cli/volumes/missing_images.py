@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from sutler.cli.volumes.inventory import VolumeInventory
 from sutler.typedefs import Json
-from sutler.volumes.locations import ImageLocation, ids_of, owner_of, place_of
-from sutler.volumes.storage_class import ClassLocation
+from sutler.volumes.locations import ImageLocation, PoolLocation, ids_of, location_of, owner_of
 
-Trash = Callable[[ClassLocation], list[Json]]
+Trash = Callable[[PoolLocation], list[Json]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def missing(
     facts: VolumeInventory, volumes: list[Json], trash: Trash, failures: Mapping[str, str]
 ) -> Iterator[OrphanVolume]:
     for volume in volumes:
-        name, place = volume["metadata"]["name"], place_of(volume)
+        name, place = volume["metadata"]["name"], location_of(volume)
         if "deletionTimestamp" in volume["metadata"] or _deletes(volume):
             if name in failures:
                 yield _volume(volume, f"it is to be deleted, and can't be: {failures[name]}")
@@ -63,7 +62,7 @@ def _deletes(volume: Json) -> bool:
     return bool(released and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete")
 
 
-def _moved(volume: Json, place: ImageLocation, where: ClassLocation, image: Json) -> OrphanVolume:
+def _moved(volume: Json, place: ImageLocation, where: PoolLocation, image: Json) -> OrphanVolume:
     """Nodes go by the names that the volume was made with."""
     if where.pool != place.pool:
         fix = f"ceph osd pool rename {shlex.quote(where.pool)} {shlex.quote(place.pool)}"
@@ -74,7 +73,7 @@ def _moved(volume: Json, place: ImageLocation, where: ClassLocation, image: Json
 
 
 def _gone(
-    facts: VolumeInventory, volume: Json, place: ImageLocation, where: ClassLocation, entries: list[Json]
+    facts: VolumeInventory, volume: Json, place: ImageLocation, where: PoolLocation, entries: list[Json]
 ) -> OrphanVolume:
     number, identifier = ids_of(volume)
     thrown = next((one for one in entries if (one["id"] == identifier if identifier else one["name"] == place.image)),
@@ -110,7 +109,7 @@ def _end(volume: Json) -> tuple[str, ...]:
 
 def _volume(volume: Json, why: str, *fixes: str) -> OrphanVolume:
     metadata, reference = volume["metadata"], volume["spec"].get("claimRef") or {}
-    place = place_of(volume)
+    place = location_of(volume)
     return OrphanVolume(
         "volume",
         metadata["name"],

@@ -15,10 +15,10 @@ from sutler.cli.volumes.missing_images import OrphanVolume, missing
 from sutler.typedefs import Json
 from sutler.volumes import well_known
 from sutler.volumes.identity import Relation, relation
-from sutler.volumes.locations import ImageLocation, owner_of, uses
-from sutler.volumes.storage_class import ClassLocation, where_of
+from sutler.volumes.locations import ImageLocation, PoolLocation, owner_of, uses_image
+from sutler.volumes.storage_class import pool_location
 
-Details = Callable[[ClassLocation, str], Json | None]
+Details = Callable[[PoolLocation, str], Json | None]
 HEADINGS = ("WHAT", "NAME", "CLAIM", "AGE", "WHY")
 COPY = "copy"
 _WEEK = 7 * 24 * 3600
@@ -28,7 +28,7 @@ def find(
     before: VolumeInventory,
     after: VolumeInventory,
     details: Details,
-    trash: Callable[[ClassLocation], list[Json]],
+    trash: Callable[[PoolLocation], list[Json]],
     failures: Mapping[str, str] | None = None,
 ) -> list[OrphanVolume]:
     """What is amiss with both what was there before the images were listed, and what was there after.
@@ -93,7 +93,7 @@ def _judge(facts: VolumeInventory, found: _Found, whose: Relation, volume: Json 
     adopt += _class_for(facts, found.place)
     if whose is Relation.COPY:
         return _orphan(COPY, found, "a copy, clone or migration of its claim's image, which is gone", adopt)
-    user = next((one["metadata"]["name"] for one in facts.others if uses(one, found.place)), None)
+    user = next((one["metadata"]["name"] for one in facts.others if uses_image(one, found.place)), None)
     if user is not None:
         return _orphan("image", found, f"PersistentVolume {user}, which is not Sutler's, has it")
     why = "neither its claim nor a volume is there"
@@ -140,8 +140,8 @@ def _orphan(kind: str, found: _Found, why: str, *fixes: str) -> OrphanVolume:
 
 def _class_for(facts: VolumeInventory, place: ImageLocation) -> str:
     """One whose images are in the same place, else something to be filled in."""
-    there = ClassLocation(place.cluster, place.pool, place.namespace)
-    fitting = [cls["metadata"]["name"] for cls in facts.classes if facts.canonical(where_of(cls)) == there]
+    there = PoolLocation(place.cluster, place.pool, place.namespace)
+    fitting = [cls["metadata"]["name"] for cls in facts.classes if facts.canonical(pool_location(cls)) == there]
     return shlex.quote(min(fitting)) if fitting else "CLASS"
 
 

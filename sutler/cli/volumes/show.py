@@ -6,8 +6,8 @@ from sutler.cli.volumes.inventory import VolumeInventory, VolumeRow, key_of, row
 from sutler.kube.client import Client
 from sutler.text import format_size
 from sutler.typedefs import Json
-from sutler.volumes.adoption_request import NOBODY
-from sutler.volumes.storage_class import ClassLocation
+from sutler.volumes.adoption_request import UNBOUND_UID
+from sutler.volumes.locations import PoolLocation
 
 _SHOWN_EVENTS = 10
 
@@ -34,7 +34,7 @@ async def happened(client: Client, row: VolumeRow, facts: VolumeInventory) -> li
 def uids(row: VolumeRow, facts: VolumeInventory) -> set[str]:
     """Of the row's claim and volume; empty: not known."""
     volumes = [one for one in (*facts.volumes, *facts.requests) if one["metadata"]["name"] == row.volume]
-    bound = {(one["spec"].get("claimRef") or {}).get("uid") for one in volumes} - {None, NOBODY}
+    bound = {(one["spec"].get("claimRef") or {}).get("uid") for one in volumes} - {None, UNBOUND_UID}
     named = {one["metadata"]["uid"] for one in facts.claims if key_of(one) == row.claim}
     # A volume that is kept knows which claim was its own; one of the same name that came later is another.
     return {one["metadata"]["uid"] for one in volumes} | (bound or named)
@@ -52,7 +52,7 @@ def as_json(row: VolumeRow, facts: VolumeInventory, ceph: CephView, said: list[J
     place, there = row.place, facts.image(volume) if volume else None
     where, name = (there[0], there[1]["name"]) if there else (None, "")
     if place and not there and not (volume and facts.looked_at(volume)):
-        where, name = ClassLocation(place.cluster, place.pool, place.namespace), place.image
+        where, name = PoolLocation(place.cluster, place.pool, place.namespace), place.image
     image = ceph.image(where, name) if where else None
     failed = next((one["message"] for one in reversed(said) if one["reason"] == "VolumeFailedDelete"), None)
     hindered = {"message": failed} if row.state == "Deleting" and failed else {}
