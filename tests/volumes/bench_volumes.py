@@ -1,10 +1,10 @@
 """How fast claims get their volumes, next to a bare loop of librbd's create in the same run. Run as a module.
 
 One control plane, one Ceph with a memory store, one `python -m provisioner volumes`. First the whole way with the
-controller manager of Kubernetes, which starts 4 to 6 claims a second, whatever serves them; then without it. All claims
+controller manager of Kubernetes, which starts 4 to 6 claims a second, with any provisioner; then without it. All claims
 of a round are there, and are served from the moment when their StorageClass is made. Rounds of ours and of the bare
 loop alternate, so that what else the machine does hits both; the medians are compared. Everything shares the machine's
-cores: the processor time of each process is told, too.
+cores: the processor time of each process is shown, too.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import rbd
 
 from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
 from tests.volumes import bulk
-from tests.volumes.usage import Usage
+from tests.volumes.process_usage import Usage
 
 GIB = 1 << 30
 LAYERING = 1

@@ -17,7 +17,7 @@ from sutler.kube import config
 from sutler.kube.client import Client, connect
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
 from sutler.kube.transport import Call, Transport
-from tests.volumes.world import Json, claim
+from tests.volumes.volume_env import Json, claim
 
 AT_A_TIME = 16
 MIB = 1 << 20

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess
-from tests.volumes.world import ARGUMENTS, World
+from tests.volumes.volume_env import ARGUMENTS, VolumeEnv
 
 SYSTEM = "sutler-system"
-KILLABLE = ["tests.volumes.killable", "volumes", "--lease-duration=1.5", "--renew-deadline=1", "--retry-period=0.3"]
+KILLABLE = ["tests.volumes.kill_points", "volumes", "--lease-duration=1.5", "--renew-deadline=1", "--retry-period=0.3"]
 KILLABLE += ["--workers=2"]
 RIGHTS = Path(__file__).parents[2] / "manifests" / "base" / "volumes-rbac.yaml"
 
@@ -77,9 +77,9 @@ def start_killable(
 
 
 @pytest.fixture
-def world(
+def env(
     control_plane: ControlPlane, ceph: Ceph, volumes: SutlerProcess, namespace: str, pool: str
-) -> Iterator[World]:
-    made = World(control_plane, ceph, volumes, namespace, pool)
+) -> Iterator[VolumeEnv]:
+    made = VolumeEnv(control_plane, ceph, volumes, namespace, pool)
     yield made
     made.clean_up()

@@ -61,7 +61,7 @@ def test_names_of_requests_differ_and_fit() -> None:
         ({"metadata": {"annotations": {}}}, "is not an adoption request"),
     ],
 )
-def test_malformed_request_is_told_what_is_wrong(change: dict[str, Any], says: str) -> None:
+def test_malformed_request_is_refused_with_the_problem(change: dict[str, Any], says: str) -> None:
     with pytest.raises(RequestError, match=says):
         parse_request(render(WANTED) | change)
 
@@ -86,7 +86,7 @@ def test_volume_that_could_be_used_is_no_request(change: dict[str, Any]) -> None
         ("rbd/a b", None),
     ],
 )
-def test_place_is_pool_namespace_image(text: str, parts: tuple[str, str, str] | None) -> None:
+def test_location_is_pool_namespace_image(text: str, parts: tuple[str, str, str] | None) -> None:
     assert parse_location("c", text) == (ImageLocation("c", *parts) if parts else None)
 
 
@@ -98,7 +98,7 @@ def test_place_is_pool_namespace_image(text: str, parts: tuple[str, str, str] | 
         ({"sutler.dev/unfinished": "rollback 1234"}, "rollback was interrupted"),
     ],
 )
-def test_image_of_others_or_half_an_image_is_refused(metadata: dict[str, str], says: str) -> None:
+def test_image_of_another_cluster_or_incomplete_image_is_refused(metadata: dict[str, str], says: str) -> None:
     with pytest.raises(AdoptionObstacle, match=says) as refused:
         adoption.require_unused(image(metadata=metadata), "rbd/disk", "ours", metadata.get("sutler.dev/uid"))
     assert not refused.value.temporary
@@ -116,7 +116,7 @@ def test_image_in_use_or_taken_meanwhile_is_waited_for() -> None:
 
 @pytest.mark.parametrize(("namespace", "cls"), [("tenant", ""), ("", "tenant"), ("tenant", "other")])
 def test_image_in_another_rados_namespace_than_the_class_is_refused(namespace: str, cls: str) -> None:
-    """The nodes would map whatever has its name in the class's namespace."""
+    """The nodes would map another image of its name in the class's namespace."""
     with pytest.raises(AdoptionObstacle, match="radosNamespace is the image's"):
         adoption.require_namespace(
             ImageLocation("", "rbd", namespace, "disk"), parsed({"radosNamespace": cls} if cls else {})
@@ -196,7 +196,9 @@ def test_claims_own_old_volume_is_waited_for(key: str, temporary: bool) -> None:
         (claim(dataSource={"kind": "VolumeSnapshot", "name": "s"}), "dataSource", False),
     ],
 )
-def test_claim_that_can_not_have_it_is_told_why(asking: dict[str, Any], says: str, temporary: bool) -> None:
+def test_claim_that_can_not_get_the_image_is_refused_with_the_reason(
+    asking: dict[str, Any], says: str, temporary: bool
+) -> None:
     cls = adoption.class_for_adoption(parsed(), WANTED)
     with pytest.raises(AdoptionObstacle, match=says) as refused:
         adoption.claim_request(asking, cls, image().size, "rbd/disk")

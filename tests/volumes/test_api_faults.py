@@ -1,4 +1,4 @@
-"""The API server, or what stands in front of it, answers badly at every call of a volume's life."""
+"""The API server, or a proxy in front of it, answers badly at every call of a volume's life."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
 from tests.kube import faults
 from tests.kube.proxy import Fault, FaultyProxy
-from tests.volumes.world import ARGUMENTS, World, claim
+from tests.volumes.volume_env import ARGUMENTS, VolumeEnv, claim
 
 CALLS = {
     "GET claim": ("GET", r"/persistentvolumeclaims/"),
@@ -64,33 +64,33 @@ def proxied(
 
 
 @pytest.fixture
-def world(
+def env(
     control_plane: ControlPlane, ceph: Ceph, proxied: SutlerProcess, namespace: str, pool: str
-) -> Iterator[World]:
-    made = World(control_plane, ceph, proxied, namespace, pool)
+) -> Iterator[VolumeEnv]:
+    made = VolumeEnv(control_plane, ceph, proxied, namespace, pool)
     yield made
     made.clean_up()
 
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("call", "answers"), RUNS)
-def test_claims_come_right_whatever_is_answered_to(
-    call: str, answers: tuple[str, ...], world: World, proxy: FaultyProxy
+def test_claims_are_bound_under_every_fault_of_the_api_server(
+    call: str, answers: tuple[str, ...], env: VolumeEnv, proxy: FaultyProxy
 ) -> None:
     method, path = CALLS[call]
-    cls = world.storage_class()
+    cls = env.storage_class()
     for fault in answers:
         # A stall costs the 30 seconds that an answer may take: one is enough.
         rule = proxy.fail(FAULTS[fault](), method=method, path=path, times=1 if "stalled" in fault else 2)
-        world.apply(claim("data", cls, "1Mi"))
+        env.apply(claim("data", cls, "1Mi"))
         try:
-            wait_for(lambda: world.all_bound(1), f"the claim to be Bound after {fault}", LONG)
-            (volume,) = world.volumes()
-            (image,) = world.images()
-            assert world.metadata(image)["sutler.dev/uid"] == volume["spec"]["claimRef"]["uid"]
-            world.delete_claims("data")
-            world.wait_gone(LONG)
+            wait_for(lambda: env.all_bound(1), f"the claim to be Bound after {fault}", LONG)
+            (volume,) = env.volumes()
+            (image,) = env.images()
+            assert env.metadata(image)["sutler.dev/uid"] == volume["spec"]["claimRef"]["uid"]
+            env.delete_claims("data")
+            env.wait_gone(LONG)
         except TimeoutError as error:
-            raise AssertionError(f"{call}: {fault}: {error}\n{world.process.log_text()[-1500:]}") from error
+            raise AssertionError(f"{call}: {fault}: {error}\n{env.process.log_text()[-1500:]}") from error
         assert rule.hits, f"{call} was not made"
         proxy.heal()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster import ControlPlane, wait_for
-from tests.volumes.world import World, claim
+from tests.volumes.volume_env import VolumeEnv, claim
 
 pytestmark = pytest.mark.needs(kubernetes="1.34", why="older servers know no VolumeAttributesClass")
 
@@ -26,44 +26,44 @@ parameters: {iops: "100"}
     control_plane.kubectl("delete", "volumeattributesclass", "gold")
 
 
-def test_claim_that_asks_for_attributes_is_refused_and_served_without(world: World) -> None:
-    cls = world.storage_class()
-    world.apply(claim("data", cls, **ASKED))
-    event = world.wait_event("data", "ProvisioningFailed", "does not serve volumeAttributesClassName gold")
+def test_claim_that_asks_for_attributes_is_refused_and_served_without(env: VolumeEnv) -> None:
+    cls = env.storage_class()
+    env.apply(claim("data", cls, **ASKED))
+    event = env.wait_event("data", "ProvisioningFailed", "does not serve volumeAttributesClassName gold")
     assert event["type"] == "Warning"
     assert "remove it" in event["message"]
-    assert world.images() == []
-    assert world.volumes() == []
-    world.delete_claims("data")
-    wait_for(lambda: not world.claims(), "the claim to be gone")
-    world.apply(claim("data", cls))
-    world.wait_bound()
+    assert env.images() == []
+    assert env.volumes() == []
+    env.delete_claims("data")
+    wait_for(lambda: not env.claims(), "the claim to be gone")
+    env.apply(claim("data", cls))
+    env.wait_bound()
 
 
-def test_claim_that_asks_for_attributes_later_is_warned_and_keeps_its_volume(world: World) -> None:
-    cls = world.storage_class(allowVolumeExpansion=True)
-    world.apply(claim("data", cls, volumeMode="Block"))
-    world.wait_bound()
-    world.kubectl("patch", "pvc", "data", "-p", '{"spec":{"volumeAttributesClassName":"gold"}}')
-    event = world.wait_event("data", "VolumeModifyFailed", "does not serve volumeAttributesClassName gold")
+def test_claim_that_asks_for_attributes_later_is_warned_and_keeps_its_volume(env: VolumeEnv) -> None:
+    cls = env.storage_class(allowVolumeExpansion=True)
+    env.apply(claim("data", cls, volumeMode="Block"))
+    env.wait_bound()
+    env.kubectl("patch", "pvc", "data", "-p", '{"spec":{"volumeAttributesClassName":"gold"}}')
+    event = env.wait_event("data", "VolumeModifyFailed", "does not serve volumeAttributesClassName gold")
     assert event["type"] == "Warning"
     # All else of the claim is served as before.
-    world.kubectl("patch", "pvc", "data", "-p", '{"spec":{"resources":{"requests":{"storage":"2Gi"}}}}')
-    wait_for(lambda: world.get("pvc", "data")["status"]["capacity"]["storage"] == "2Gi", "the claim to have grown")
-    world.kubectl("patch", "pvc", "data", "-p", '{"spec":{"volumeAttributesClassName":null}}')
-    assert world.get("pvc", "data")["status"]["phase"] == "Bound"
+    env.kubectl("patch", "pvc", "data", "-p", '{"spec":{"resources":{"requests":{"storage":"2Gi"}}}}')
+    wait_for(lambda: env.get("pvc", "data")["status"]["capacity"]["storage"] == "2Gi", "the claim to have grown")
+    env.kubectl("patch", "pvc", "data", "-p", '{"spec":{"volumeAttributesClassName":null}}')
+    assert env.get("pvc", "data")["status"]["phase"] == "Bound"
 
 
 @pytest.mark.needs(kubernetes="1.37", why="older servers do not say whether a claim is in use")
-def test_growth_keeps_what_kubernetes_says_of_the_claim(world: World) -> None:
+def test_growth_keeps_what_kubernetes_says_of_the_claim(env: VolumeEnv) -> None:
     def conditions() -> dict[str, str]:
-        listed = world.get("pvc", "data")["status"].get("conditions") or []
+        listed = env.get("pvc", "data")["status"].get("conditions") or []
         return {condition["type"]: condition["status"] for condition in listed}
 
-    cls = world.storage_class(allowVolumeExpansion=True)
-    world.apply(claim("data", cls))
-    world.wait_bound()
+    cls = env.storage_class(allowVolumeExpansion=True)
+    env.apply(claim("data", cls))
+    env.wait_bound()
     wait_for(lambda: conditions() == {"Unused": "True"}, "the claim to be called unused")
-    world.kubectl("patch", "pvc", "data", "-p", '{"spec":{"resources":{"requests":{"storage":"2Gi"}}}}')
+    env.kubectl("patch", "pvc", "data", "-p", '{"spec":{"resources":{"requests":{"storage":"2Gi"}}}}')
     wait_for(lambda: "FileSystemResizePending" in conditions(), "the image to have grown")
     assert conditions() == {"Unused": "True", "FileSystemResizePending": "True"}

@@ -62,7 +62,7 @@ def test_claim_is_provisioned(case: str, obj: Any, cls: Any) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
-def test_claim_is_left_alone(case: str, obj: Any, cls: Any, reason: str) -> None:
+def test_claim_is_ignored(case: str, obj: Any, cls: Any, reason: str) -> None:
     decision = decide(obj, cls)
     assert isinstance(decision, IgnoreClaim), case
     assert reason in decision.reason
@@ -75,7 +75,7 @@ def test_claim_is_left_alone(case: str, obj: Any, cls: Any, reason: str) -> None
         ("shared filesystem among others", claim(accessModes=["ReadWriteOnce", "ReadWriteMany"]), "ReadWriteOnce"),
         ("only ever read", claim(accessModes=["ReadOnlyMany"]), "nothing to read"),
         ("selector", claim(selector={"matchLabels": {"a": "b"}}), "remove it"),
-        ("snapshot", claim(dataSource={"kind": "VolumeSnapshot", "name": "s"}), "not serve dataSource VolumeSnapshot s"),
+        ("snapshot", claim(dataSource={"kind": "VolumeSnapshot", "name": "s"}), "dataSource VolumeSnapshot s"),
         ("clone", claim(dataSource={"kind": "PersistentVolumeClaim", "name": "c"}), "PersistentVolumeClaim c"),
         ("any source", claim(dataSourceRef={"kind": "Backup", "name": "b"}), "does not serve dataSource Backup b"),
         ("a populator's", claim(dataSourceRef={"kind": "VolumeImportSource", "name": "b", "apiGroup": "a.io"}),
@@ -99,7 +99,7 @@ def test_impossible_claim_is_refused_with_what_to_do(case: str, obj: Any, says: 
     assert says in decision.message
 
 
-def test_nobody_is_told_what_is_wrong_with_a_claim_that_we_do_not_serve() -> None:
+def test_no_event_on_an_invalid_claim_of_another_provisioner() -> None:
     assert isinstance(decide(claim(storageClassName="slow", accessModes=["ReadWriteMany"]), parsed()), IgnoreClaim)
     assert isinstance(decide(claim(accessModes=["ReadWriteMany"]), WAITING), IgnoreClaim)
 
@@ -137,7 +137,7 @@ def test_claim_too_small_for_a_filesystem_is_refused_with_the_least_size(
     assert isinstance(decision, RefuseClaim)
     assert f"too small for any filesystem: request {least} or more" in decision.message
     assert isinstance(decide(claim(size=size, volumeMode="Block"), cls), ProvisionClaim)
-    # An image that is to be adopted has its filesystem, whatever the claim asks for.
+    # An image that is to be adopted already has its filesystem, of any size.
     assert isinstance(decide(claim(size=size), cls, formatted=True), ProvisionClaim)
 
 
@@ -175,7 +175,7 @@ KEY = "${pvc.annotations['team.example.com/key']}"
         ({"team.example.com/key": "../kube-system/x"}, "is not the name of a Secret"),
     ],
 )
-def test_claim_without_what_the_secrets_name_is_made_of_is_refused(annotations: dict[str, str], says: str) -> None:
+def test_claim_without_the_annotation_that_names_the_secret_is_refused(annotations: dict[str, str], says: str) -> None:
     cls = parsed(
         {
             "csi.storage.k8s.io/node-stage-secret-name": f"rbd-{KEY}",

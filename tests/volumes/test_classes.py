@@ -28,7 +28,7 @@ from tests.volumes.objects import UID, parsed, storage_class
         ("rbd.csi.ceph.com", "", False),
     ],
 )
-def test_class_is_ours_by_its_provisioner_or_by_its_annotation(
+def test_class_is_served_by_its_provisioner_or_by_its_annotation(
     provisioner: str, annotation: str | None, ours: bool
 ) -> None:
     annotations = {} if annotation is None else {"sutler.dev/provision": annotation}
@@ -124,14 +124,14 @@ def test_annotations_set_what_may_change_and_nothing_else() -> None:
         ({"colour": "red"}, "unknown parameter colour"),
     ],
 )
-def test_bad_parameter_is_named_with_what_would_do(parameters: dict[str, str], says: str) -> None:
+def test_invalid_parameter_is_named_with_the_accepted_values(parameters: dict[str, str], says: str) -> None:
     with pytest.raises(ClassError) as caught:
         parsed(parameters)
     assert says in str(caught.value)
     assert "StorageClass fast" in str(caught.value)
 
 
-def test_all_problems_of_a_class_are_told_at_once() -> None:
+def test_all_problems_of_a_class_are_reported_at_once() -> None:
     with pytest.raises(ClassError) as caught:
         parse_class(storage_class({"objectSize": "3", "deletionPolicy": "x"}) | {"parameters": {"objectSize": "3"}})
     assert "pool is missing" in str(caught.value)
@@ -139,7 +139,7 @@ def test_all_problems_of_a_class_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("missing", [None, {}])
-def test_class_without_parameters_is_told_the_first_one_it_needs(missing: Any) -> None:
+def test_class_without_parameters_shows_the_first_one_it_needs(missing: Any) -> None:
     with pytest.raises(ClassError, match="pool is missing"):
         parse_class(storage_class() | {"parameters": missing})
 

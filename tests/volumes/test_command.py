@@ -8,7 +8,7 @@ from tests.api.client import ADMIN
 from tests.api.conftest import Service
 from tests.cluster import Ceph, ControlPlane, Place, wait_for
 from tests.volumes.command import Sutler
-from tests.volumes.world import World, claim
+from tests.volumes.volume_env import VolumeEnv, claim
 
 
 @pytest.fixture(scope="module")
@@ -31,25 +31,25 @@ def sutler(control_plane: ControlPlane, service: Service) -> Sutler:
     return Sutler(control_plane.kubeconfig, access)
 
 
-def test_list_has_a_line_for_each_claim(world: World, sutler: Sutler, alone: Sutler) -> None:
-    cls = world.storage_class({"imageFeatures": "layering,exclusive-lock,object-map"})
-    slow = world.storage_class(volumeBindingMode="WaitForFirstConsumer")
-    world.apply(claim("data", cls), claim("later", slow, "1Gi"))
-    wait_for(lambda: world.get("pvc", "data")["status"]["phase"] == "Bound", "the claim to be Bound")
-    uid = world.get("pvc", "data")["metadata"]["uid"]
-    ran = sutler("volumes", "list", "-n", world.namespace)
+def test_list_has_a_line_for_each_claim(env: VolumeEnv, sutler: Sutler, alone: Sutler) -> None:
+    cls = env.storage_class({"imageFeatures": "layering,exclusive-lock,object-map"})
+    slow = env.storage_class(volumeBindingMode="WaitForFirstConsumer")
+    env.apply(claim("data", cls), claim("later", slow, "1Gi"))
+    wait_for(lambda: env.get("pvc", "data")["status"]["phase"] == "Bound", "the claim to be Bound")
+    uid = env.get("pvc", "data")["metadata"]["uid"]
+    ran = sutler("volumes", "list", "-n", env.namespace)
     heading, first, second = ran.out.splitlines()
     assert heading.split() == ["CLAIM", "VOLUME", "IMAGE", "SIZE", "USED", "STATE"]
-    image = f"{world.pool}/{world.namespace}-data-{uid}"
-    assert first.split() == [f"{world.namespace}/data", f"pvc-{uid}", image, "1.5Gi", "0", "Bound"]
-    assert second.split() == [f"{world.namespace}/later", "-", "-", "1Gi", "-", "Pending"]
+    image = f"{env.pool}/{env.namespace}-data-{uid}"
+    assert first.split() == [f"{env.namespace}/data", f"pvc-{uid}", image, "1.5Gi", "0", "Bound"]
+    assert second.split() == [f"{env.namespace}/later", "-", "-", "1Gi", "-", "Pending"]
     assert (ran.status, ran.err) == (0, "")
-    row = sutler("volumes", "list", "-n", world.namespace, "-o", "json").json[0]
+    row = sutler("volumes", "list", "-n", env.namespace, "-o", "json").json[0]
     assert row == {
-        "claim": f"{world.namespace}/data", "volume": f"pvc-{uid}", "class": cls, "image": image, "clusterID": None,
+        "claim": f"{env.namespace}/data", "volume": f"pvc-{uid}", "class": cls, "image": image, "clusterID": None,
         "size": 1610612736, "used": 0, "state": "Bound", "message": None,
     }  # fmt: skip
-    without = alone("volumes", "list", "-n", world.namespace)
+    without = alone("volumes", "list", "-n", env.namespace)
     assert without.out.splitlines()[1].split()[-3:] == ["1.5Gi", "-", "Bound"]
     assert (without.status, without.err.count("\n")) == (0, 1)
     assert "set SUTLER_API_URL and SUTLER_API_TOKEN" in without.err
@@ -58,25 +58,25 @@ def test_list_has_a_line_for_each_claim(world: World, sutler: Sutler, alone: Sut
 
 
 @pytest.mark.long
-def test_images_of_a_cluster_that_the_api_does_not_know_are_not_counted(world: World, sutler: Sutler) -> None:
+def test_images_of_a_cluster_that_the_api_does_not_know_are_not_counted(env: VolumeEnv, sutler: Sutler) -> None:
     features = {"imageFeatures": "layering,exclusive-lock,object-map"}
-    here, there = world.storage_class(features), world.storage_class(features | {"clusterID": "b"})
-    world.apply(claim("here", here), claim("there", there))
-    world.wait_bound(2)
+    here, there = env.storage_class(features), env.storage_class(features | {"clusterID": "b"})
+    env.apply(claim("here", here), claim("there", there))
+    env.wait_bound(2)
 
     def used(*words: str) -> list[int | None]:
-        return [row["used"] for row in sutler("volumes", "list", "-n", world.namespace, "-o", "json", *words).json]
+        return [row["used"] for row in sutler("volumes", "list", "-n", env.namespace, "-o", "json", *words).json]
 
     assert used() == [0, None]
     assert used("--cluster-id", "b") == [None, 0]
 
 
-def test_show_tells_what_happened_and_where_it_is(world: World, sutler: Sutler, alone: Sutler) -> None:
-    cls = world.storage_class()
-    world.apply(claim("data", cls), claim("shared", cls, accessModes=["ReadWriteMany"]))
-    world.wait_event("data", "ProvisioningSucceeded", "Provisioned volume")
-    world.wait_event("shared", "ProvisioningFailed", "would destroy the filesystem")
-    shown = sutler("volumes", "show", f"{world.namespace}/data").out
+def test_show_tells_what_happened_and_where_it_is(env: VolumeEnv, sutler: Sutler, alone: Sutler) -> None:
+    cls = env.storage_class()
+    env.apply(claim("data", cls), claim("shared", cls, accessModes=["ReadWriteMany"]))
+    env.wait_event("data", "ProvisioningSucceeded", "Provisioned volume")
+    env.wait_event("shared", "ProvisioningFailed", "would destroy the filesystem")
+    shown = sutler("volumes", "show", f"{env.namespace}/data").out
     for text in (
         "State:          Bound",
         "1.5Gi (1610612736 bytes)",
@@ -84,47 +84,47 @@ def test_show_tells_what_happened_and_where_it_is(world: World, sutler: Sutler, 
         "ProvisioningSucceeded:",
     ):
         assert text in shown, shown
-    volume = world.volume_of("data")["metadata"]["name"]
+    volume = env.volume_of("data")["metadata"]["name"]
     found = sutler("volumes", "show", volume, "-o", "json").json
-    assert found["claim"] == f"{world.namespace}/data"
+    assert found["claim"] == f"{env.namespace}/data"
     assert found["details"]["metadata"]["csi.storage.k8s.io/pvc/name"] == "data"
-    assert "would destroy the filesystem" in alone("volumes", "show", f"{world.namespace}/shared").out
+    assert "would destroy the filesystem" in alone("volumes", "show", f"{env.namespace}/shared").out
     missing = alone("volumes", "show", "nothing")
     assert (missing.status, "nothing: no such volume" in missing.err) == (1, True)
 
 
-def test_orphans_are_named_with_what_mends_them(world: World, sutler: Sutler, alone: Sutler) -> None:
-    cls = world.storage_class()
-    world.apply(claim("left", cls), claim("lost", cls), claim("fine", cls))
-    world.wait_bound(3)
-    image, lost = (world.volume_of(name)["spec"]["csi"]["volumeHandle"] for name in ("left", "lost"))
-    volume = world.volume_of("left")["metadata"]["name"]
-    world.kubectl("patch", "pv", volume, "-p", '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}')
-    world.delete_claims("left")
-    wait_for(lambda: world.get("pv", volume)["status"]["phase"] == "Released", "the volume to be Released")
-    world.kubectl("delete", "pv", volume)
-    world.ceph.rbd("trash", "mv", f"{world.pool}/{lost}")
+def test_orphans_are_named_with_what_mends_them(env: VolumeEnv, sutler: Sutler, alone: Sutler) -> None:
+    cls = env.storage_class()
+    env.apply(claim("left", cls), claim("lost", cls), claim("fine", cls))
+    env.wait_bound(3)
+    image, lost = (env.volume_of(name)["spec"]["csi"]["volumeHandle"] for name in ("left", "lost"))
+    volume = env.volume_of("left")["metadata"]["name"]
+    env.kubectl("patch", "pv", volume, "-p", '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}')
+    env.delete_claims("left")
+    wait_for(lambda: env.get("pv", volume)["status"]["phase"] == "Released", "the volume to be Released")
+    env.kubectl("delete", "pv", volume)
+    env.ceph.rbd("trash", "mv", f"{env.pool}/{lost}")
     # Another Kubernetes cluster's, and nobody's.
-    world.ceph.rbd("create", f"{world.pool}/theirs", "--size", "1M")
-    world.ceph.rbd("image-meta", "set", f"{world.pool}/theirs", "sutler.dev/uid", "u")
-    world.ceph.rbd("image-meta", "set", f"{world.pool}/theirs", "sutler.dev/kubernetes", "another")
-    world.ceph.rbd("create", f"{world.pool}/nobodys", "--size", "1M")
+    env.ceph.rbd("create", f"{env.pool}/theirs", "--size", "1M")
+    env.ceph.rbd("image-meta", "set", f"{env.pool}/theirs", "sutler.dev/uid", "u")
+    env.ceph.rbd("image-meta", "set", f"{env.pool}/theirs", "sutler.dev/kubernetes", "another")
+    env.ceph.rbd("create", f"{env.pool}/nobodys", "--size", "1M")
     found = sutler("volumes", "orphans", "-o", "json")
-    mine = [one for one in found.json if world.pool in one["name"] + one["why"]]
-    path = f"{world.pool}/{image}"
+    mine = [one for one in found.json if env.pool in one["name"] + one["why"]]
+    path = f"{env.pool}/{image}"
     assert [(one["kind"], one["claim"]) for one in mine] == [
-        ("image", f"{world.namespace}/left"), ("volume", f"{world.namespace}/lost"),
+        ("image", f"{env.namespace}/left"), ("volume", f"{env.namespace}/lost"),
     ]  # fmt: skip
     assert (found.status, mine[0]["name"]) == (1, path)
     text = sutler("volumes", "orphans").out
-    assert f"either: sutler volumes adopt {path} --claim {world.namespace}/left --class {cls}" in text
-    assert f"is in the trash\n  either: sutler images trash restore {world.pool} " in text
+    assert f"either: sutler volumes adopt {path} --claim {env.namespace}/left --class {cls}" in text
+    assert f"is in the trash\n  either: sutler images trash restore {env.pool} " in text
     # What is said, done.
     for fix in (mine[0]["fixes"][0], mine[1]["fixes"][0]):
         assert sutler(*fix.split()[1:]).status == 0, fix
-    world.wait_bound(3)
-    assert not [one for one in sutler("volumes", "orphans", "-o", "json").json if world.pool in str(one)]
-    assert {image, lost} <= set(world.images())
+    env.wait_bound(3)
+    assert not [one for one in sutler("volumes", "orphans", "-o", "json").json if env.pool in str(one)]
+    assert {image, lost} <= set(env.images())
     blind = alone("volumes", "orphans")
     assert (blind.status, "can't be found without the REST API" in blind.err) == (3, True)
 

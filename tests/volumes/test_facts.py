@@ -93,7 +93,7 @@ def test_image_is_missed_only_where_somebody_has_looked() -> None:
     assert (row.state, row.used) == ("Bound", 4096)
 
 
-def test_request_stands_for_its_claim_until_it_is_done() -> None:
+def test_request_belongs_to_its_claim_until_it_is_complete() -> None:
     request = render(AdoptionRequest(namespace="shop", claim="data", storage_class="fast", image="rbd/disk"))
     request["metadata"]["annotations"]["sutler.dev/adoption"] = "Waiting: it is in use"
     (row,) = rows(known(request, claims=(claim(),)))

@@ -113,7 +113,7 @@ def test_class_is_served_as_it_stands(parameters: dict[str, str], more: dict[str
         ({"radosNamespace": "\x7f"}, "must not contain blanks, control characters"),
     ],
 )
-def test_what_would_make_another_volume_is_refused_with_what_to_write(parameters: dict[str, str], says: str) -> None:
+def test_parameter_that_would_change_the_volume_is_refused_with_a_fix(parameters: dict[str, str], says: str) -> None:
     with pytest.raises(ClassError) as caught:
         parsed(parameters)
     assert says in str(caught.value)
@@ -277,7 +277,7 @@ def test_label_in_place_of_an_annotation_is_refused_and_others_are_not_looked_at
         parse_class(obj)
 
 
-def test_class_that_may_be_meant_for_us_is_told_so_without_being_served() -> None:
+def test_class_with_an_unclear_annotation_is_reported_and_not_served() -> None:
     cached = class_entry(storage_class(annotations={"sutler.dev/provision": "ceph"}, provisioner="rbd.csi.ceph.com"))
     assert not cached.served
     assert "'ceph' is not understood" in str(cached.problem)
@@ -290,7 +290,7 @@ def test_class_that_may_be_meant_for_us_is_told_so_without_being_served() -> Non
     ).served
 
 
-def test_place_of_images_is_found_whatever_the_case_of_the_names() -> None:
+def test_location_of_images_is_found_in_any_case_of_the_names() -> None:
     obj = storage_class() | {"parameters": {"clusterId": "c", "Pool": "p", "radosnamespace": "n"}}
     assert pool_location(obj) == PoolLocation("c", "p", "n")
     cls: VolumeClass = parse_class(obj)

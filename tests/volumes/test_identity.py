@@ -29,7 +29,7 @@ OURS, NAME = {"sutler.dev/uid": UID, "sutler.dev/kubernetes": "ours"}, f"shop-da
         (OURS, NAME, "a1", Relation.LIKELY),
     ],
 )
-def test_copy_is_told_from_the_image_by_its_ids(
+def test_copy_is_distinguished_from_the_image_by_its_ids(
     said: dict[str, str], name: str, identifier: str, whose: Relation
 ) -> None:
     assert relation(said, pool=2, image=identifier, name=name, kubernetes="ours") is whose
@@ -82,7 +82,7 @@ def test_volume_that_was_copied_by_hand_for_another_image_does_not_agree(source:
     assert source_agrees(volume(**source), ImageLocation("", "rbd", "", "a")) is agrees
 
 
-def test_view_knows_the_claim_that_has_the_volume_now() -> None:
+def test_cache_entry_names_the_present_claim() -> None:
     again = volume(phase="Bound", claimRef={"namespace": "shop", "name": "new", "uid": "another"})
     cached = cache_entries.volume_entry(again)
     assert cached is not None

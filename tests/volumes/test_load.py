@@ -11,7 +11,7 @@ from sutler.kube.client import connect
 from sutler.kube.resources import PERSISTENT_VOLUMES
 from tests.cluster import SutlerProcess, wait_for
 from tests.volumes import bulk
-from tests.volumes.world import World, claim
+from tests.volumes.volume_env import VolumeEnv, claim
 
 COUNTS = [30, pytest.param(1000, marks=pytest.mark.long)]
 """Kubernetes' own binder takes four to six a second."""
@@ -31,36 +31,36 @@ def volumes(start_volumes: Callable[..., SutlerProcess]) -> Iterator[SutlerProce
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("count", COUNTS)
-def test_as_many_claims_at_once_are_bound_and_leave_nothing_in_ceph(world: World, count: int) -> None:
-    cls = world.storage_class({"journal": "ceph-csi", "clusterID": "b", "imageFeatures": "layering"})
-    kubeconfig = world.control_plane.kubeconfig
-    asyncio.run(bulk.claims(kubeconfig, world.namespace, cls, count, size="1Mi"))
-    wait_for(lambda: asyncio.run(bulk.bound(kubeconfig, world.namespace, cls)) == count, "all to be Bound", 2 * count)
-    assert len(world.images()) == count
+def test_as_many_claims_at_once_are_bound_and_leave_nothing_in_ceph(env: VolumeEnv, count: int) -> None:
+    cls = env.storage_class({"journal": "ceph-csi", "clusterID": "b", "imageFeatures": "layering"})
+    kubeconfig = env.control_plane.kubeconfig
+    asyncio.run(bulk.claims(kubeconfig, env.namespace, cls, count, size="1Mi"))
+    wait_for(lambda: asyncio.run(bulk.bound(kubeconfig, env.namespace, cls)) == count, "all to be Bound", 2 * count)
+    assert len(env.images()) == count
     # Events are sent when there is time. The lease is renewed, by PUT, all the while.
-    asked = {key: value for key, value in world.process.metrics().items() if "rest_client_requests_total" in key}
+    asked = {key: value for key, value in env.process.metrics().items() if "rest_client_requests_total" in key}
     assert sum(value for key, value in asked.items() if "PUT" not in key) / count <= MOST_CALLS, asked
-    world.delete_claims()
-    world.wait_gone(2 * count)
-    assert world.ceph.rbd("trash", "ls", world.pool) == ""
+    env.delete_claims()
+    env.wait_gone(2 * count)
+    assert env.ceph.rbd("trash", "ls", env.pool) == ""
     listed = subprocess.run(
-        ["rados", "-c", str(world.ceph.conf), "-p", world.pool, "ls"], capture_output=True, text=True, check=True
+        ["rados", "-c", str(env.ceph.conf), "-p", env.pool, "ls"], capture_output=True, text=True, check=True
     )
     assert set(listed.stdout.split()) <= OF_EVERY_POOL
-    omap = ["rados", "-c", str(world.ceph.conf), "-p", world.pool, "listomapvals"]
+    omap = ["rados", "-c", str(env.ceph.conf), "-p", env.pool, "listomapvals"]
     for name in ("rbd_directory", "csi.volumes.default", "rbd_trash"):
         assert subprocess.run([*omap, name], capture_output=True, text=True, check=True).stdout == "", name
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("count", COUNTS)
-def test_poisoned_objects_stop_nobody(world: World, count: int) -> None:
+def test_poisoned_objects_do_not_delay_others(env: VolumeEnv, count: int) -> None:
     """With our annotations, of our class, and not to be made sense of."""
-    cls = world.storage_class()
-    kubeconfig = str(world.control_plane.kubeconfig)
+    cls = env.storage_class()
+    kubeconfig = str(env.control_plane.kubeconfig)
     poisoned = [
-        bulk.volume(world.namespace, "no-image", "a", cls, "no path at all"),
-        bulk.volume(world.namespace, "bad-name", "c", cls, f"{world.pool}/{'x' * 4000}"),
+        bulk.volume(env.namespace, "no-image", "a", cls, "no path at all"),
+        bulk.volume(env.namespace, "bad-name", "c", cls, f"{env.pool}/{'x' * 4000}"),
     ]
     poisoned[1]["metadata"]["annotations"]["sutler.dev/trash-delay"] = "٣"
 
@@ -70,15 +70,15 @@ def test_poisoned_objects_stop_nobody(world: World, count: int) -> None:
                 await client.create(PERSISTENT_VOLUMES, body)
 
     asyncio.run(make())
-    world.apply(claim("huge", cls, "9223372036854775807"), claim("picky", cls, selector={"matchLabels": {"a": "b"}}))
-    asyncio.run(bulk.claims(world.control_plane.kubeconfig, world.namespace, cls, count, size="1Mi"))
-    wait_for(lambda: len(world.images()) == count, f"{count} images", 2 * count)
-    wait_for(lambda: len(world.volumes()) == count + len(poisoned), "as many volumes", 2 * count)
-    world.wait_event("pvc-a", "VolumeFailedDelete", "restore it", namespace="default")
-    world.delete_claims()
-    wait_for(lambda: not world.images(), "the images to be gone", 2 * count)
+    env.apply(claim("huge", cls, "9223372036854775807"), claim("picky", cls, selector={"matchLabels": {"a": "b"}}))
+    asyncio.run(bulk.claims(env.control_plane.kubeconfig, env.namespace, cls, count, size="1Mi"))
+    wait_for(lambda: len(env.images()) == count, f"{count} images", 2 * count)
+    wait_for(lambda: len(env.volumes()) == count + len(poisoned), "as many volumes", 2 * count)
+    env.wait_event("pvc-a", "VolumeFailedDelete", "restore it", namespace="default")
+    env.delete_claims()
+    wait_for(lambda: not env.images(), "the images to be gone", 2 * count)
     for body in poisoned:
         name = body["metadata"]["name"]
         gone = json.dumps([{"op": "remove", "path": "/metadata/finalizers"}])
-        world.control_plane.kubectl("patch", "pv", name, "--type=json", "-p", gone)
-        world.control_plane.kubectl("delete", "pv", name, "--ignore-not-found", "--wait=false")
+        env.control_plane.kubectl("patch", "pv", name, "--type=json", "-p", gone)
+        env.control_plane.kubectl("delete", "pv", name, "--ignore-not-found", "--wait=false")

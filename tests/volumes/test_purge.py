@@ -19,7 +19,7 @@ PLACE = ImageLocation("", "rbd", "", "large")
 
 
 class Clusters:
-    """A pool whose removals take until they are told to end."""
+    """A pool whose removals take until the test ends them."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -153,7 +153,7 @@ async def test_removal_stops_with_the_lease_and_with_the_process(lost: bool, mon
     await cancelled(running)
 
 
-async def test_progress_and_time_left_are_in_the_metrics_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_progress_and_time_left_are_in_the_metrics_during_a_removal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trash_purger, "_PROGRESS_SECONDS", 0.01)
     clusters: Any = Endless()
     purger = TrashPurger(clusters, fence=lambda: None)
@@ -161,10 +161,10 @@ async def test_progress_and_time_left_are_in_the_metrics_while_it_goes_on(monkey
     purger.add(PLACE, "one")
     await clusters.begun.wait()
 
-    async def told() -> bool:
+    async def published() -> bool:
         return said("sutler_purge_progress_ratio") == 0.25 and bool(said("sutler_purge_left_seconds"))
 
-    await wait_for_async(told, "the metrics to tell of it")
+    await wait_for_async(published, "the metrics to show it")
     assert said("sutler_purges") == 1
     await cancelled(running)
     assert said("sutler_purges") is None

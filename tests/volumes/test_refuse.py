@@ -49,7 +49,7 @@ async def test_other_attributes_of_a_bound_claim_are_refused_once_an_hour(monkey
 
 
 @pytest.mark.parametrize("found", [None, claim(volumeName="pvc-1", status=BOUND)])
-async def test_nothing_is_said_of_a_claim_that_asks_for_nothing(found: Any) -> None:
+async def test_no_event_on_a_claim_that_requests_nothing(found: Any) -> None:
     api = Api(found)
     assert await api.refuser().refuse_modify("shop/data") is None
     assert api.said == []
@@ -65,7 +65,7 @@ async def test_nothing_is_said_of_a_claim_that_asks_for_nothing(found: Any) -> N
         (None, 0),
     ],
 )
-async def test_mistake_of_the_class_is_said_on_claims_that_wait_for_it(found: Any, says: int) -> None:
+async def test_problem_of_the_class_is_reported_on_claims_that_wait_for_it(found: Any, says: int) -> None:
     api = Api(found)
     refuser = api.refuser()
     for _ in range(2):

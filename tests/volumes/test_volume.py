@@ -263,7 +263,7 @@ def test_deletion_needs_no_class(annotations: dict[str, str], delay: int | None)
 
 
 @pytest.mark.parametrize("finalizers", [[FINALIZER], [FINALIZER, "x"], ["x", FINALIZER]])
-def test_our_finalizer_is_taken_off_where_it_stands(finalizers: list[str]) -> None:
+def test_sutlers_finalizer_is_removed_by_its_index(finalizers: list[str]) -> None:
     patch = deletion.finalizer_removal(volume(metadata={"finalizers": finalizers}))
     path = f"/metadata/finalizers/{finalizers.index(FINALIZER)}"
     assert patch == [{"op": "test", "path": path, "value": FINALIZER}, {"op": "remove", "path": path}]

@@ -37,7 +37,7 @@ def test_free_is_what_disks_and_quotas_leave(space: PoolSpace, free: int) -> Non
         ),
     ],
 )
-def test_fill_and_quotas_are_said_in_words(space: PoolSpace, says: str) -> None:
+def test_fill_and_quotas_are_described(space: PoolSpace, says: str) -> None:
     assert describe_space("fast", space) == says
 
 
@@ -52,15 +52,15 @@ def test_capacity_is_for_all_nodes_and_exact_to_a_mebibyte() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "told"),
+    ("before", "now", "published"),
     [(5 * GIB, 5 * GIB, False), (1000 * MIB, 995 * MIB, False), (1000 * MIB, 980 * MIB, True), (0, MIB, True)],
 )
-def test_only_notable_changes_are_written(before: int, now: int, told: bool) -> None:
+def test_only_notable_changes_are_written(before: int, now: int, published: bool) -> None:
     written, gone = changes(capacities(fast=before), capacities(fast=now), set())
-    assert (bool(written), gone) == (told, [])
+    assert (bool(written), gone) == (published, [])
 
 
-def test_new_classes_are_told_and_those_that_are_gone_taken_back_but_not_those_whose_pool_is_silent() -> None:
+def test_capacities_of_new_classes_are_written_and_of_deleted_ones_removed_but_not_of_unreadable_pools() -> None:
     there = capacities(old=MIB, silent=MIB)
     written, gone = changes(there, capacities(new=MIB), {capacity_name("silent")})
     assert [body["storageClassName"] for body in written] == ["new"]

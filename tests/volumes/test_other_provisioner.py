@@ -1,4 +1,4 @@
-"""What becomes of an image when the claim gets another volume while it is made. The API server and Ceph are stand-ins.
+"""What happens to an image if the claim gets another volume meanwhile. The API server and Ceph are fakes.
 
 Another provisioner that serves the same class can't be made to come in between on the real ones.
 """
@@ -52,8 +52,8 @@ def test_volume_has_another_image_only_if_that_is_sure(existing: Any, *, another
     assert deletion.has_other_image(existing, PLACE) == another
 
 
-class World:
-    """One claim, whose volume exists already, and a pool that takes note of what is removed."""
+class FakeCluster:
+    """One claim, whose volume exists already, and a pool that records what is removed."""
 
     def __init__(self, existing: Any) -> None:
         self.existing = existing
@@ -76,7 +76,7 @@ class World:
     def normal(self, _: Any, reason: str, message: str) -> None:
         self.said.append((reason, message))
 
-    def pool(self, *_: Any) -> "World":
+    def pool(self, *_: Any) -> "FakeCluster":
         return self
 
     async def fsid(self) -> str:
@@ -96,7 +96,7 @@ class World:
         return Provisioner(context, is_absent=lambda _: absent, describe_pools=describe_pools, refuser=fake)
 
 
-class Making(World):
+class FakeCreate(FakeCluster):
     async def create(self, *words: Any, **named: Any) -> Any:
         """Of the pool: the image is made. Of the API server: the volume is there already."""
         if "owner" in named:
@@ -107,30 +107,30 @@ class Making(World):
 OURS = ImageQuery(NAME, UID, "k", image_id("k", NAME))
 
 
-async def test_image_goes_and_claim_is_told_when_another_provisioner_was_faster() -> None:
-    world = Making(theirs(nfs={"server": "a", "path": "/b"}))
-    assert await world.provisioner(absent=True).provision("shop/data", parsed(), lambda: None) is None
-    assert world.removed == [OURS]
-    ((reason, message),) = world.said
+async def test_image_is_removed_and_claim_gets_an_event_when_another_provisioner_was_faster() -> None:
+    env = FakeCreate(theirs(nfs={"server": "a", "path": "/b"}))
+    assert await env.provisioner(absent=True).provision("shop/data", parsed(), lambda: None) is None
+    assert env.removed == [OURS]
+    ((reason, message),) = env.said
     assert reason == "ProvisioningFailed"
     assert f"another provisioner (rbd.csi.ceph.com) has created volume pvc-{UID}" in message
     assert "let only one of the two serve StorageClass fast" in message
 
 
 async def test_image_stays_when_the_volume_that_was_saved_has_it() -> None:
-    world = Making(volume(phase="Bound"))
-    assert await world.provisioner(absent=True).provision("shop/data", parsed(), lambda: None) is None
-    assert world.removed == []
-    assert world.said == [
+    env = FakeCreate(volume(phase="Bound"))
+    assert await env.provisioner(absent=True).provision("shop/data", parsed(), lambda: None) is None
+    assert env.removed == []
+    assert env.said == [
         ("ProvisioningSucceeded", f"Provisioned volume pvc-{UID} with RBD image rbd/{NAME} of StorageClass fast")
     ]
 
 
 @pytest.mark.parametrize("gone", [False, True])
-async def test_left_attempt_is_removed_by_its_id_and_nothing_adopted_meanwhile(*, gone: bool) -> None:
+async def test_abandoned_attempt_is_removed_by_its_id_and_no_adopted_image(*, gone: bool) -> None:
     """By its owner, the adopted image would be found."""
-    world = World(None if gone else volume(annotations={"sutler.dev/image": "rbd/adopted"}))
-    provisioner = world.provisioner(absent=False)
+    env = FakeCluster(None if gone else volume(annotations={"sutler.dev/image": "rbd/adopted"}))
+    provisioner = env.provisioner(absent=False)
     decision = decide(claim(), parsed())
     assert isinstance(decision, ProvisionClaim)
     provisioner._attempts[f"pvc-{UID}"] = ProvisionAttempt(decision.request, PLACE, journal=False)
@@ -138,21 +138,21 @@ async def test_left_attempt_is_removed_by_its_id_and_nothing_adopted_meanwhile(*
         await provisioner.clean_up(f"pvc-{UID}")
     else:
         await provisioner.provision("shop/data", parsed(), lambda: None)
-    assert world.removed == [OURS]
+    assert env.removed == [OURS]
     assert not provisioner._attempts
 
 
-class Taken(World):
+class FakeOtherOwner(FakeCluster):
     async def remove(self, sought: ImageQuery, **named: Any) -> None:
         await super().remove(sought, **named)
         raise ImageTaken("it is another's")
 
 
-async def test_attempt_at_an_image_that_is_anothers_ends_with_its_claim() -> None:
-    world = Taken(None)
-    provisioner = world.provisioner(absent=False)
+async def test_attempt_for_an_image_with_another_owner_ends_with_its_claim() -> None:
+    env = FakeOtherOwner(None)
+    provisioner = env.provisioner(absent=False)
     decision = decide(claim(), parsed())
     assert isinstance(decision, ProvisionClaim)
     provisioner._attempts[f"pvc-{UID}"] = ProvisionAttempt(decision.request, PLACE, journal=False)
     await provisioner.clean_up(f"pvc-{UID}")
-    assert (world.removed, provisioner._attempts) == ([OURS], {})
+    assert (env.removed, provisioner._attempts) == ([OURS], {})

@@ -1,4 +1,4 @@
-"""What still needs the image of a volume that is to be deleted."""
+"""What still uses the image of a volume that is to be deleted."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is remembered of the objects that are watched."""
+"""The parts of watched objects that are kept in memory."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the tests of the whole controller do again and again, by the means of its users: kubectl and rbd."""
+"""What tests of the whole controller share. It uses kubectl and rbd, as users do."""
 
 import json
 import secrets
@@ -28,7 +28,7 @@ def claim(name: str, storage_class: str, size: str = "1.5Gi", **spec: Any) -> Js
     }
 
 
-class World:
+class VolumeEnv:
     def __init__(
         self, control_plane: ControlPlane, ceph: Ceph, process: SutlerProcess, namespace: str, pool: str
     ) -> None:
@@ -42,7 +42,7 @@ class World:
     def storage_class(
         self, parameters: dict[str, str] | None = None, annotations: dict[str, str] | None = None, **more: Any
     ) -> str:
-        """A class for the test's pool; its name comes back."""
+        """A class for the test's pool; returns its name."""
         name = f"class-{secrets.token_hex(4)}"
         self.apply(
             {

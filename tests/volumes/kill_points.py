@@ -1,6 +1,6 @@
-"""`provisioner volumes` that kills itself, with SIGKILL, right before or right after its n-th call to somebody else.
+"""`provisioner volumes` that kills itself, with SIGKILL, right before or right after its n-th call to another program.
 
-Run as `python -m tests.volumes.killable volumes ...` with SUTLER_TEST_KILL=N:before or N:after. Every call that it
+Run as `python -m tests.volumes.kill_points volumes ...` with SUTLER_TEST_KILL=N:before or N:after. Every call that it
 makes for a volume is counted, to the API server and to Ceph; leases, events, watches and comparisons are not.
 """
 
