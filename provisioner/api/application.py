@@ -12,7 +12,7 @@ from aiohttp import web
 
 from provisioner.api import docs_page, openapi
 from provisioner.api.ceph_health import CephHealth
-from provisioner.api.dispatch import LARGEST_BODY, Dispatcher, guarded
+from provisioner.api.dispatch import LARGEST_BODY_BYTES, Dispatcher, problem_middleware
 from provisioner.api.endpoint import endpoints
 from provisioner.api.endpoints.images import ImageEndpoints
 from provisioner.api.endpoints.operations import OperationEndpoints
@@ -22,7 +22,7 @@ from provisioner.api.endpoints.status import StatusEndpoints
 from provisioner.api.endpoints.trash import TrashEndpoints
 from sutler.errors import SutlerError
 
-OWNERS: Sequence[type] = (
+ENDPOINT_CLASSES: Sequence[type] = (
     PoolEndpoints,
     ImageEndpoints,
     SnapshotEndpoints,
@@ -43,14 +43,14 @@ class ListenError(SutlerError):
     pass
 
 
-def document() -> dict[str, Any]:
-    return openapi.document(found for owner in OWNERS for found in endpoints(owner))
+def openapi_document() -> dict[str, Any]:
+    return openapi.document(found for owner in ENDPOINT_CLASSES for found in endpoints(owner))
 
 
-def application(front: Dispatcher, owners: Sequence[object], health: CephHealth) -> web.Application:
-    app = web.Application(middlewares=[guarded], client_max_size=LARGEST_BODY)
-    app.add_routes(front.routes(owners))
-    described = document()
+def create_app(dispatcher: Dispatcher, endpoint_objects: Sequence[object], health: CephHealth) -> web.Application:
+    app = web.Application(middlewares=[problem_middleware], client_max_size=LARGEST_BODY_BYTES)
+    app.add_routes(dispatcher.routes(endpoint_objects))
+    described = openapi_document()
     pages = {
         "/openapi.json": ("application/json", msgspec.json.format(msgspec.json.encode(described))),
         "/docs": ("text/html", docs_page.render(described).encode()),
@@ -58,34 +58,34 @@ def application(front: Dispatcher, owners: Sequence[object], health: CephHealth)
         **{f"/static/{name}": (kind, _read(name)) for name, kind in _STATIC.items()},
     }
     for path, (kind, body) in pages.items():
-        app.router.add_get(path, _page(front, kind, body))
-    app.router.add_get("/", _to_ui(front))
-    app.router.add_get("/health", _health(health))
+        app.router.add_get(path, _page_handler(dispatcher, kind, body))
+    app.router.add_get("/", _redirect_to_ui(dispatcher))
+    app.router.add_get("/health", _health_handler(health))
     return app
 
 
-def _page(front: Dispatcher, kind: str, body: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _page_handler(dispatcher: Dispatcher, kind: str, body: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def page(request: web.Request) -> web.Response:
-        await front.authenticate(request)
+        await dispatcher.authenticate(request)
         headers = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
 
     return page
 
 
-def _to_ui(front: Dispatcher) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _redirect_to_ui(dispatcher: Dispatcher) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def redirect(request: web.Request) -> web.Response:
-        await front.authenticate(request)
+        await dispatcher.authenticate(request)
         raise web.HTTPFound("/ui")
 
     return redirect
 
 
-def _health(health: CephHealth) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _health_handler(health: CephHealth) -> Callable[[web.Request], Awaitable[web.Response]]:
     """For load balancers and monitors, the only thing that needs no token: it says nothing but how Ceph is."""
 
     async def answer(_: web.Request) -> web.Response:
-        status = health.seen.status
+        status = health.current.status
         return web.json_response({"status": status}, status=503 if status == "down" else 200)
 
     return answer
@@ -97,7 +97,7 @@ def _read(name: str) -> bytes:
 
 async def serve(app: web.Application, host: str, port: int, tls: ssl.SSLContext) -> NoReturn:
     """Serve until cancelled; requests under way get a few seconds to end."""
-    # What a handler raises is logged in `guarded`; the rest are requests that are no HTTP, each worth no traceback.
+    # What a handler raises is logged in `problem_middleware`; the rest are requests that are no HTTP, each worth no traceback.
     quiet = logging.getLogger("sutler.http")
     quiet.setLevel(logging.CRITICAL)
     runner = web.AppRunner(app, access_log=None, logger=quiet, shutdown_timeout=5.0, keepalive_timeout=75.0)

@@ -16,18 +16,18 @@ NAME = "sutler.audit"
 _log = log.get(NAME)
 
 
-class _Way:
+class _Output:
     """Where lines go; set once, at the start."""
 
     console = False
 
 
-def setup(log_format: Format) -> None:
-    _Way.console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+def configure(log_format: Format) -> None:
+    _Output.console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
 
 
-def line(event: str, **fields: object) -> None:
-    if _Way.console:
+def record(event: str, **fields: object) -> None:
+    if _Output.console:
         _log.warning(event, **fields)
         return
     stamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -10,14 +10,14 @@ from provisioner.api.problem import ProblemError, ProblemKind
 GROUP = "sutler.dev"
 
 Verb = Literal["get", "list", "create", "update", "delete", "force"]
-Kindred = Literal["pools", "images", "registrymappings"]
+ResourceKind = Literal["pools", "images", "registrymappings"]
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
     """As RBAC says it: a verb on a resource of the group sutler.dev. `resourceNames` are names of pools, for both."""
 
-    resource: Kindred
+    resource: ResourceKind
     verb: Verb
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Role(StrEnum):
 
 
 # The same as the ClusterRoles sutler-api-viewer, -editor and -admin in the manifests.
-ROLES: Mapping[Role, Mapping[Kindred, frozenset[Verb]]] = {
+ROLES: Mapping[Role, Mapping[ResourceKind, frozenset[Verb]]] = {
     Role.VIEWER: {
         "pools": frozenset({"get", "list"}),
         "images": frozenset({"get", "list"}),
@@ -61,16 +61,16 @@ ROLES: Mapping[Role, Mapping[Kindred, frozenset[Verb]]] = {
 
 
 class Access(Protocol):
-    async def who(self, token: str) -> User | None:
+    async def authenticate(self, token: str) -> User | None:
         """None: nobody has this token."""
 
-    async def may(self, user: User, right: Permission, pool: str | None) -> bool: ...
+    async def is_allowed(self, user: User, permission: Permission, pool: str | None) -> bool: ...
 
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="sutler", Basic realm="sutler: any name, the token as password"'}
 
 
-def unauthenticated(why: str) -> ProblemError:
+def unauthenticated_problem(why: str) -> ProblemError:
     return ProblemError(
         ProblemKind.UNAUTHENTICATED,
         why,
@@ -79,14 +79,16 @@ def unauthenticated(why: str) -> ProblemError:
     )
 
 
-def forbidden(user: User, right: Permission, pool: str | None) -> ProblemError:
+def forbidden_problem(user: User, permission: Permission, pool: str | None) -> ProblemError:
     where = f" in pool {pool}" if pool else ""
     if user.role is not None:
-        way_out = f"its role is {user.role}; {_least_role(right)} may, which the token file can give it"
+        way_out = f"its role is {user.role}; {_least_role(permission)} may, which the token file can give it"
     else:
-        way_out = f"bind the ClusterRole sutler-api-{_least_role(right)} to it, or a role of your own with this right"
-    return ProblemError(ProblemKind.FORBIDDEN, f"{user.name} has no right to {right}{where}: {way_out}")
+        way_out = (
+            f"bind the ClusterRole sutler-api-{_least_role(permission)} to it, or a role of your own with this right"
+        )
+    return ProblemError(ProblemKind.FORBIDDEN, f"{user.name} has no right to {permission}{where}: {way_out}")
 
 
-def _least_role(right: Permission) -> Role:
-    return next(role for role, rights in ROLES.items() if right.verb in rights[right.resource])
+def _least_role(permission: Permission) -> Role:
+    return next(role for role, rights in ROLES.items() if permission.verb in rights[permission.resource])

@@ -18,17 +18,17 @@ from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import CephError, PoolMissing
 from provisioner.ceph.image_header import ImageHeader
-from provisioner.ceph.removal_progress import Cancelled, Progress
+from provisioner.ceph.removal_progress import Cancelled, ReportProgress
 from provisioner.ceph.trash import TrashEntry
 
-_LOOK = 5.0
+_POOL_CHECK_SECONDS = 5.0
 """Seconds after which it is asked whether the pool of long work is still there."""
 
 T = TypeVar("T")
 P = TypeVar("P", bound=ImageHeader | TrashEntry | None)
 Prepare = Callable[[Connection, Any], P]
 """Called with the connection and the pool."""
-Work = Callable[[Connection, Any, P, str, Progress], None]
+Work = Callable[[Connection, Any, P, str, ReportProgress], None]
 """Called with these, what was prepared, the operation's identifier, and where to report how far it is."""
 
 
@@ -49,30 +49,30 @@ class Backend:
         self.cluster = cluster
         self._pools = pools
         self.operations = Operations()
-        self._turns = ImageLocks()
-        self._queueing = WorkScheduler(cluster.settings.removals)
+        self._locks = ImageLocks()
+        self._scheduler = WorkScheduler(cluster.settings.removals)
 
     async def read(self, operation: str, place: ImagePlace, work: Callable[[Connection, Any], T]) -> T:
-        return await self.cluster.run(operation, _inside(place, work), pool=place.pool)
+        return await self.cluster.run(operation, _with_ioctx(place, work), pool=place.pool)
 
     async def change(self, operation: str, place: ImagePlace, image: str, work: Callable[[Connection, Any], T]) -> T:
         """A quick change: whoever comes second waits for the first."""
-        async with self._turns.of(place.key(image)):
+        async with self._locks.acquire(place.key(image)):
             return await self._do(operation, place, image, work)
 
     async def run_long(
-        self, ask: RequestContext, kind: str, place: ImagePlace, image: str, *, prepare: Prepare[P], work: Work[P]
+        self, context: RequestContext, kind: str, place: ImagePlace, image: str, *, prepare: Prepare[P], work: Work[P]
     ) -> Operation:
         """`prepare` may refuse, within the request; then `work` begins, and goes on whoever waits for it."""
         async with AsyncExitStack() as stack:
-            turn = await stack.enter_async_context(self._turns.of(place.key(image)))
+            turn = await stack.enter_async_context(self._locks.acquire(place.key(image)))
             prepared = await self._do(f"check {kind}", place, image, prepare)
             held = stack.pop_all()
 
-        async def go_on(identifier: str, progress: Progress) -> None:
+        async def go_on(identifier: str, progress: ReportProgress) -> None:
             async with held:
                 try:
-                    async with self._queueing.turn(place.pool, _objects(prepared), progress):
+                    async with self._scheduler.acquire(place.pool, _object_count(prepared), progress):
                         await self._long(
                             kind,
                             place,
@@ -84,10 +84,10 @@ class Backend:
                     turn.operation = None
 
         target = OperationTarget(kind, place.pool, place.namespace, image, prepared.id if prepared is not None else "")
-        turn.operation = self.operations.start(target, ask.user.name, go_on)
+        turn.operation = self.operations.start(target, context.user.name, go_on)
         return turn.operation
 
-    async def pool_change(self, operation: str, name: str, work: Callable[[Connection], T]) -> T:
+    async def change_pool(self, operation: str, name: str, work: Callable[[Connection], T]) -> T:
         if self._pools is None:
             raise ProblemError(
                 ProblemKind.FORBIDDEN,
@@ -95,7 +95,7 @@ class Backend:
                 accepted="started with --pools-user and that user's keyring",
             )
         pools = self._pools
-        async with self._turns.of(f"pool {name}"):
+        async with self._locks.acquire(f"pool {name}"):
             return await pools.run(operation, work, key=f"pool {name}")
 
     async def _long(
@@ -103,8 +103,8 @@ class Backend:
         kind: str,
         place: ImagePlace,
         image: str,
-        work: Callable[[Connection, Any, Progress], T],
-        progress: Progress,
+        work: Callable[[Connection, Any, ReportProgress], T],
+        progress: ReportProgress,
     ) -> T:
         seen = time.monotonic()
         gone = False
@@ -120,7 +120,7 @@ class Backend:
             # librbd takes the objects of a pool that is gone for removed, and asks the monitors for each of them.
             nonlocal gone
             while not gone:
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_POOL_CHECK_SECONDS)
                 try:
                     await self.cluster.run("pool", lambda connection: connection.ioctx(place.pool))
                 except PoolMissing:
@@ -132,25 +132,25 @@ class Backend:
         try:
             return await self.cluster.run(
                 kind,
-                _inside(place, lambda connection, ioctx: work(connection, ioctx, told)),
+                _with_ioctx(place, lambda connection, ioctx: work(connection, ioctx, told)),
                 key=place.key(image),
                 pool=place.pool,
                 slow=True,
-                alive=lambda: seen,
+                last_activity=lambda: seen,
             )
         finally:
             looking.cancel()
 
     async def _do(self, operation: str, place: ImagePlace, image: str, work: Callable[[Connection, Any], T]) -> T:
-        return await self.cluster.run(operation, _inside(place, work), key=place.key(image), pool=place.pool)
+        return await self.cluster.run(operation, _with_ioctx(place, work), key=place.key(image), pool=place.pool)
 
 
-def _objects(prepared: ImageHeader | TrashEntry | None) -> int:
+def _object_count(prepared: ImageHeader | TrashEntry | None) -> int:
     header = prepared.header if isinstance(prepared, TrashEntry) else prepared
-    return header.objects if header is not None else 0
+    return header.max_objects if header is not None else 0
 
 
-def _inside(place: ImagePlace, work: Callable[[Connection, Any], T]) -> Callable[[Connection], T]:
+def _with_ioctx(place: ImagePlace, work: Callable[[Connection, Any], T]) -> Callable[[Connection], T]:
     def run(connection: Connection) -> T:
         ioctx = connection.ioctx(place.pool, place.namespace)
         images.require_namespace(ioctx, place.namespace)
@@ -159,14 +159,14 @@ def _inside(place: ImagePlace, work: Callable[[Connection, Any], T]) -> Callable
     return run
 
 
-async def answered(
-    operation: Operation, ask: RequestContext, finished: Callable[[], Awaitable[EndpointResult]]
+async def finish_or_accept(
+    operation: Operation, context: RequestContext, finished: Callable[[], Awaitable[EndpointResult]]
 ) -> EndpointResult:
-    """`finished` if it is done soon enough, else 202 and where to ask."""
-    if not await operations.finished_within(operation, ask.wait):
-        operation.outlives = True
+    """`finished` if it is done soon enough, else 202 and where to context."""
+    if not await operations.wait_finished(operation, context.wait):
+        operation.accepted = True
         headers = {"Location": operations.path(operation), "Retry-After": "1"}
-        return EndpointResult(202, operation.shown(), headers)
+        return EndpointResult(202, operation.to_response(), headers)
     if operation.error is not None:
         raise operation.error
     return await finished()

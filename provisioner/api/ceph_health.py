@@ -10,9 +10,9 @@ from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import CephError
 
-INTERVAL = 5.0
+INTERVAL_SECONDS = 5.0
 """Seconds between two looks."""
-_POOLS_A_LOOK = 8
+_POOLS_PER_CHECK = 8
 """Pools that are read from in one look; the others have their turn in the next ones."""
 
 
@@ -46,23 +46,23 @@ class CephHealth:
         self._silent: dict[str, str] = {}
         self._answering: set[str] = set()
         self._next = 0
-        self.seen = ClusterHealth(at=0.0, problem="Ceph has not been asked yet")
+        self.current = ClusterHealth(at=0.0, problem="Ceph has not been asked yet")
 
     async def run(self) -> NoReturn:
         while True:
-            await self.look()
-            await asyncio.sleep(INTERVAL)
+            await self.check()
+            await asyncio.sleep(INTERVAL_SECONDS)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         try:
-            fsid, ceph, names = await self._cluster.run("health", _ask_monitors)
+            fsid, ceph, names = await self._cluster.run("health", _read_from_monitors)
         except CephError as error:
-            self.seen = ClusterHealth(at=time.time(), fsid=self.seen.fsid, problem=str(error))
+            self.current = ClusterHealth(at=time.time(), fsid=self.current.fsid, problem=str(error))
             return
-        await asyncio.gather(*(self._look_at(name) for name in self._turn(names)))
+        await asyncio.gather(*(self._check_pool(name) for name in self._next_pools(names)))
         self._silent = {name: text for name, text in self._silent.items() if name in names}
         self._answering &= set(names)
-        self.seen = ClusterHealth(
+        self.current = ClusterHealth(
             at=time.time(),
             fsid=fsid,
             ceph=ceph,
@@ -70,17 +70,19 @@ class CephHealth:
             answering_pools=len(self._answering),
         )
 
-    def _turn(self, names: list[str]) -> list[str]:
+    def _next_pools(self, names: list[str]) -> list[str]:
         """A few at a time, and always those that were silent."""
         start = self._next % len(names) if names else 0
-        self._next = start + _POOLS_A_LOOK
+        self._next = start + _POOLS_PER_CHECK
         return list(
-            dict.fromkeys([*(n for n in names if n in self._silent), *(names + names)[start : start + _POOLS_A_LOOK]])
+            dict.fromkeys(
+                [*(n for n in names if n in self._silent), *(names + names)[start : start + _POOLS_PER_CHECK]]
+            )
         )
 
-    async def _look_at(self, name: str) -> None:
+    async def _check_pool(self, name: str) -> None:
         def work(connection: Connection) -> Any:
-            return directory.names(connection.ioctx(name), most=1)
+            return directory.list_names(connection.ioctx(name), most=1)
 
         try:
             await self._cluster.run("probe pool", work, pool=name)
@@ -92,10 +94,10 @@ class CephHealth:
             self._answering.add(name)
 
 
-def _ask_monitors(connection: Connection) -> tuple[str, str, list[str]]:
+def _read_from_monitors(connection: Connection) -> tuple[str, str, list[str]]:
     health = connection.command("health")
     return (
         connection.fsid(),
         health["status"],
-        [pool.name for pool in pool_admin.listing(connection) if "rbd" in pool.applications],
+        [pool.name for pool in pool_admin.list_pools(connection) if "rbd" in pool.applications],
     )

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from aiohttp import hdrs, web
 
 from provisioner.api import audit, problem, validation
-from provisioner.api.authorization import Access, Permission, User, forbidden, unauthenticated
+from provisioner.api.authorization import Access, Permission, User, forbidden_problem, unauthenticated_problem
 from provisioner.api.endpoint import BASE, Endpoint, EndpointResult, RequestContext, endpoints
 from provisioner.api.metrics import DURATION, REQUESTS
 from provisioner.api.problem import ProblemError, ProblemKind
@@ -19,7 +19,7 @@ from sutler.errors import SutlerError
 
 _log = log.get(__name__)
 
-LARGEST_BODY = 64 * 1024
+LARGEST_BODY_BYTES = 64 * 1024
 _WAIT = re.compile(r"(?:^|[,;]\s*)wait=(\d{1,4})(?:$|\s*[,;])")
 DEFAULT_WAIT, LONGEST_WAIT = 2.0, 20.0
 _TAG = re.compile(r'(?:^|,)\s*"([^"]*)"\s*(?=,|$)')
@@ -49,7 +49,9 @@ class Dispatcher:
             request["endpoint"] = found
             started = time.monotonic()
             try:
-                async with asyncio.timeout(self._deadline + _wait(request) if found.can_wait else self._deadline):
+                async with asyncio.timeout(
+                    self._deadline + _preferred_wait(request) if found.honours_wait else self._deadline
+                ):
                     answer = await self._answer(request, found, bound)
             except TimeoutError:
                 text = f"no answer within {time.monotonic() - started:.0f} s"
@@ -74,38 +76,38 @@ class Dispatcher:
     ) -> EndpointResult:
         user = await self.authenticate(request)
         pool = request.match_info.get("pool")
-        if found.right is not None and not await self._access.may(user, found.right, pool):
-            raise forbidden(user, found.right, pool)
+        if found.permission is not None and not await self._access.is_allowed(user, found.permission, pool):
+            raise forbidden_problem(user, found.permission, pool)
         # Checked even where the function wants none: then nothing is known, and nothing may be there.
         known: dict[str, object] = {
-            "path": validation.parameters(found.path_model, request.match_info, "path"),
-            "query": validation.parameters(found.query_model, _query(request), "query"),
-            "ask": self._ask(request, user),
+            "path": validation.parse_parameters(found.path_model, request.match_info, "path"),
+            "query": validation.parse_parameters(found.query_model, _read_query(request), "query"),
+            "context": self._context(request, user),
         }
         given = {name: value for name, value in known.items() if name in found.parameters}
         if found.body_model is not None:
-            given["body"] = body = validation.body(found.body_model, await _body(request))
+            given["body"] = body = validation.parse_body(found.body_model, await _read_body(request))
             request["named"] = getattr(body, "name", None)
         return await bound(**given)
 
-    def _ask(self, request: web.Request, user: User) -> RequestContext:
-        async def may(right: Permission, pool: str | None) -> bool:
-            return await self._access.may(user, right, pool)
+    def _context(self, request: web.Request, user: User) -> RequestContext:
+        async def is_allowed(permission: Permission, pool: str | None) -> bool:
+            return await self._access.is_allowed(user, permission, pool)
 
         minimal = "return=minimal" in request.headers.get("Prefer", "")
-        return RequestContext(user, request["id"], _versions(request), _wait(request), minimal, may)
+        return RequestContext(user, request["id"], _if_match(request), _preferred_wait(request), minimal, is_allowed)
 
     async def authenticate(self, request: web.Request) -> User:
-        token = _token(request)
-        user = await self._access.who(token)
+        token = _read_token(request)
+        user = await self._access.authenticate(token)
         if user is None:
-            raise unauthenticated("nobody has this token, or it has expired")
+            raise unauthenticated_problem("nobody has this token, or it has expired")
         request["user"] = user
         return user
 
 
 @web.middleware
-async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def problem_middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Outermost: every failure becomes a problem, every change leaves a line."""
     request["id"] = problem.new_request_id()
     started = time.monotonic()
@@ -114,14 +116,14 @@ async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse
         response = await handler(request)
     except asyncio.CancelledError:
         left = "the service ended before it had an answer: it may or may not have been done"
-        _audit(request, None, "interrupted", left, time.monotonic() - started)
+        _record_change(request, None, "interrupted", left, time.monotonic() - started)
         raise
     except SutlerError as error:
-        failure = problem.of_error(error)
+        failure = problem.from_error(error)
     except web.HTTPException as error:
         if error.status < 400:  # noqa: PLR2004 - a redirection
             raise
-        failure = _of_http(request, error)
+        failure = _from_http(request, error)
     except Exception:  # noqa: BLE001 - the last one who can answer
         _log.exception("request failed", request=request["id"], path=request.path)
         failure = ProblemError(
@@ -130,14 +132,14 @@ async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse
     if failure is not None:
         response = web.Response(
             status=failure.kind.status,
-            body=problem.body(failure, request["id"]),
+            body=problem.render(failure, request["id"]),
             content_type=problem.CONTENT_TYPE,
             headers=dict(failure.headers),
         )
     found: Endpoint | None = request.get("endpoint")
     REQUESTS.labels(found.operation if found else "", str(response.status)).inc()
     result, detail = (failure.kind.slug, failure.detail) if failure is not None else ("done", request.get("note"))
-    _audit(request, response.status, result, detail, time.monotonic() - started)
+    _record_change(request, response.status, result, detail, time.monotonic() - started)
     response.headers["X-Request-Id"] = request["id"]
     response.headers["Server"] = "sutler"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -145,12 +147,12 @@ async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse
     return response
 
 
-def _audit(request: web.Request, status: int | None, result: str, detail: str | None, seconds: float) -> None:
+def _record_change(request: web.Request, status: int | None, result: str, detail: str | None, seconds: float) -> None:
     found: Endpoint | None = request.get("endpoint")
     if found is None or not found.changes:
         return
     user: User | None = request.get("user")
-    audit.line(
+    audit.record(
         "change", request=request["id"], who=user.name if user else None, what=found.operation,
         **{f"on_{name}": value for name, value in request.match_info.items()},
         named=request.get("named"), query=request.query_string[:200] or None, status=status,
@@ -159,7 +161,7 @@ def _audit(request: web.Request, status: int | None, result: str, detail: str | 
     )  # fmt: skip
 
 
-def _of_http(request: web.Request, error: web.HTTPException) -> ProblemError:
+def _from_http(request: web.Request, error: web.HTTPException) -> ProblemError:
     """The server's own refusals, in our words."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
@@ -167,7 +169,7 @@ def _of_http(request: web.Request, error: web.HTTPException) -> ProblemError:
             ProblemKind.METHOD, f"{request.method} can't be done there", accepted=allowed, headers={"Allow": allowed}
         )
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return ProblemError(ProblemKind.TOO_LARGE, f"the body is larger than {LARGEST_BODY} bytes")
+        return ProblemError(ProblemKind.TOO_LARGE, f"the body is larger than {LARGEST_BODY_BYTES} bytes")
     if isinstance(error, web.HTTPNotFound):
         return ProblemError(
             ProblemKind.NOT_FOUND,
@@ -177,14 +179,14 @@ def _of_http(request: web.Request, error: web.HTTPException) -> ProblemError:
     return ProblemError(ProblemKind.MALFORMED, error.reason)
 
 
-def _query(request: web.Request) -> dict[str, str]:
+def _read_query(request: web.Request) -> dict[str, str]:
     repeated = {name for name in request.query if len(request.query.getall(name)) > 1}
     if repeated:
-        raise problem.invalid(f"query/{min(repeated)}", "is given more than once", accepted="once")
+        raise problem.invalid_field(f"query/{min(repeated)}", "is given more than once", accepted="once")
     return dict(request.query)
 
 
-async def _body(request: web.Request) -> bytes:
+async def _read_body(request: web.Request) -> bytes:
     if request.content_type != "application/json":
         # Headers may hold bytes that are no text, which no answer could repeat.
         given = request.headers.get(hdrs.CONTENT_TYPE, "none")[:80].encode("ascii", "backslashreplace").decode()
@@ -197,33 +199,33 @@ async def _body(request: web.Request) -> bytes:
         ) from error
 
 
-def _token(request: web.Request) -> str:
+def _read_token(request: web.Request) -> str:
     scheme, _, rest = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     rest = rest.strip()
     if scheme.lower() == "bearer" and rest:
         if not rest.isascii():
-            raise unauthenticated("the token in the request is none: it is not ASCII")
+            raise unauthenticated_problem("the token in the request is none: it is not ASCII")
         return rest
     if scheme.lower() == "basic":
         # A browser adds these by itself, to requests that some other page makes as well: never for changes.
         if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
-            raise unauthenticated("Basic is for reading only; changes need a Bearer token")
+            raise unauthenticated_problem("Basic is for reading only; changes need a Bearer token")
         try:
             password = base64.b64decode(rest, validate=True).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError, ValueError):
-            raise unauthenticated("the Basic credentials are not base64 of name:token") from None
+            raise unauthenticated_problem("the Basic credentials are not base64 of name:token") from None
         if password:
             return password
-    raise unauthenticated("there is no token in the request")
+    raise unauthenticated_problem("there is no token in the request")
 
 
-def _versions(request: web.Request) -> tuple[str, ...] | None:
+def _if_match(request: web.Request) -> tuple[str, ...] | None:
     given = request.headers.get(hdrs.IF_MATCH)
     if given is None or given.strip() == "*":
         return None
     return tuple(_TAG.findall(given))
 
 
-def _wait(request: web.Request) -> float:
+def _preferred_wait(request: web.Request) -> float:
     match = _WAIT.search(request.headers.get("Prefer", ""))
     return min(float(match[1]), LONGEST_WAIT) if match else DEFAULT_WAIT

@@ -20,7 +20,7 @@ def render(document: Mapping[str, Any]) -> str:
     operations = list(_operations(document))
     tags = dict.fromkeys(operation["tags"][0] for _, _, operation in operations)
     contents = [_link(tag) for tag in tags] + [_link("schemas"), _link("problems")]
-    body = [f"<p>{_prose(document['info']['description'])}</p>", _EXAMPLE]
+    body = [f"<p>{_render_text(document['info']['description'])}</p>", _EXAMPLE]
     for tag in tags:
         body.append(f'<section id="{tag}"><h2>{tag.capitalize()}</h2>')
         body += [_operation(path, method, one) for path, method, one in operations if one["tags"][0] == tag]
@@ -46,7 +46,7 @@ def _link(name: str) -> str:
 
 def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
     title = f'<span class="method {method.lower()}">{method}</span> <code>{escape(path)}</code>'
-    text = f"<strong>{_prose(operation['summary'])}.</strong> {_prose(operation['description'])}"
+    text = f"<strong>{_render_text(operation['summary'])}.</strong> {_render_text(operation['description'])}"
     parts = [f'<article id="{operation["operationId"]}"><h3>{title}</h3><p>{text}</p>']
     if operation["parameters"]:
         parts.append(_table("Parameters", ("Name", "In", "Type", "What"), map(_parameter, operation["parameters"])))
@@ -58,24 +58,24 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
 
 
 def _parameter(parameter: Mapping[str, Any]) -> tuple[str, ...]:
-    name = _named(parameter["name"], needed=parameter["required"])
-    return name, parameter["in"], _type(parameter["schema"]), _prose(parameter["description"])
+    name = _render_name(parameter["name"], needed=parameter["required"])
+    return name, parameter["in"], _type(parameter["schema"]), _render_text(parameter["description"])
 
 
-def _named(name: str, *, needed: bool) -> str:
+def _render_name(name: str, *, needed: bool) -> str:
     return f"<code>{escape(name)}</code>" + (" (needed)" if needed else "")
 
 
 def _response(status: str, response: Mapping[str, Any]) -> tuple[str, ...]:
     content: Mapping[str, Any] = next(iter(response.get("content", {}).values()), {})
-    return status, _prose(response["description"]), _type(content["schema"]) if content else ""
+    return status, _render_text(response["description"]), _type(content["schema"]) if content else ""
 
 
 def _schemas(schemas: Mapping[str, Any]) -> str:
     parts = ['<section id="schemas"><h2>Schemas</h2>']
     for name, schema in schemas.items():
         rows = (_field(schema, field, property_) for field, property_ in schema.get("properties", {}).items())
-        text = _prose(schema.get("description", ""))
+        text = _render_text(schema.get("description", ""))
         parts.append(f'<article id="schema-{name}"><h3>{name}</h3><p>{text}</p>')
         parts.append(_table(name, ("Field", "Type", "What"), rows) if "properties" in schema else "")
         parts.append("</article>")
@@ -85,8 +85,8 @@ def _schemas(schemas: Mapping[str, Any]) -> str:
 def _field(schema: Mapping[str, Any], name: str, property_: Mapping[str, Any]) -> tuple[str, ...]:
     # Only what is asked for refuses other fields. Of answers, where every field is always there, it would be noise.
     asked = schema.get("additionalProperties") is False
-    text = _named(name, needed=asked and name in schema.get("required", ()))
-    return text, _type(property_), _prose(_description(property_))
+    text = _render_name(name, needed=asked and name in schema.get("required", ()))
+    return text, _type(property_), _render_text(_description(property_))
 
 
 def _problems() -> str:
@@ -125,7 +125,7 @@ def _table(caption: str, heads: tuple[str, ...], rows: Any, *, folded: bool = Fa
     return f"<details><summary>{caption}</summary>{table}</details>" if folded else table
 
 
-def _prose(text: str) -> str:
+def _render_text(text: str) -> str:
     """Escaped, with `code` as code and paragraphs as they are."""
     pieces = escape(text).split("`")
     marked = "".join(f"<code>{piece}</code>" if index % 2 else piece for index, piece in enumerate(pieces))

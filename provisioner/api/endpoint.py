@@ -17,7 +17,7 @@ BASE = "/api/v1"
 F = TypeVar("F", bound=Callable[..., Awaitable["EndpointResult"]])
 
 # Every endpoint may answer with these.
-ALWAYS = (
+ALWAYS_PROBLEMS = (
     ProblemKind.MALFORMED,
     ProblemKind.UNAUTHENTICATED,
     ProblemKind.FORBIDDEN,
@@ -26,8 +26,8 @@ ALWAYS = (
     ProblemKind.UNAVAILABLE,
     ProblemKind.TIMEOUT,
 )
-WITH_BODY = (ProblemKind.TOO_LARGE, ProblemKind.MEDIA_TYPE)
-CHANGES = (ProblemKind.NOT_FOUND, ProblemKind.IN_USE, ProblemKind.CHANGED, ProblemKind.NO_SPACE)
+BODY_PROBLEMS = (ProblemKind.TOO_LARGE, ProblemKind.MEDIA_TYPE)
+CHANGE_PROBLEMS = (ProblemKind.NOT_FOUND, ProblemKind.IN_USE, ProblemKind.CHANGED, ProblemKind.NO_SPACE)
 """Kind.IN_USE stands for all of status 409."""
 
 
@@ -43,7 +43,7 @@ class RequestContext:
     """Seconds after which an operation that still runs is answered with 202."""
     minimal: bool
     """Nothing more is wanted than that it is done."""
-    may: Callable[[Permission, str | None], Awaitable[bool]]
+    is_allowed: Callable[[Permission, str | None], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Endpoint:
     method: str
     path: str
     """Below BASE."""
-    right: Permission | None
+    permission: Permission | None
     """None: whoever is known."""
     results: Mapping[int, Result]
     problems: tuple[ProblemKind, ...]
@@ -90,11 +90,11 @@ class Endpoint:
     body_model: type[RequestModel] | None
     parameters: frozenset[str]
     """Of the function."""
-    takes_version: bool
+    honours_if_match: bool
     """Honours If-Match."""
-    can_wait: bool
+    honours_wait: bool
     """Honours Prefer: wait."""
-    can_be_brief: bool
+    honours_minimal: bool
     """Honours Prefer: return=minimal."""
 
     @property
@@ -111,17 +111,17 @@ class Endpoint:
 
     @property
     def statuses(self) -> tuple[ProblemKind, ...]:
-        return tuple(dict.fromkeys((*ALWAYS, *self.problems, *(WITH_BODY if self.body_model else ()))))
+        return tuple(dict.fromkeys((*ALWAYS_PROBLEMS, *self.problems, *(BODY_PROBLEMS if self.body_model else ()))))
 
 
 def endpoint(
     method: str,
     path: str,
-    right: Permission | None,
+    permission: Permission | None,
     results: Mapping[int, Result],
     *,
     problems: tuple[ProblemKind, ...] = (),
-    brief: bool = False,
+    minimal: bool = False,
 ) -> Callable[[F], F]:
     """Marks a method as an endpoint. Its parameters `path`, `query` and `body` say by their types what is accepted."""
 
@@ -131,7 +131,7 @@ def endpoint(
         function.__endpoint__ = Endpoint(  # type: ignore[attr-defined] # read by `endpoints` below
             method=method,
             path=path,
-            right=right,
+            permission=permission,
             results=results,
             problems=problems,
             function=function,
@@ -139,9 +139,9 @@ def endpoint(
             query_model=hints.get("query", NoFields),
             body_model=hints.get("body"),
             parameters=frozenset(hints) - {"return"},
-            takes_version=ProblemKind.CHANGED in problems,
-            can_wait=accepted,
-            can_be_brief=brief,
+            honours_if_match=ProblemKind.CHANGED in problems,
+            honours_wait=accepted,
+            honours_minimal=minimal,
         )
         return function
 

@@ -9,13 +9,13 @@ from provisioner.api import operations
 from provisioner.api.operations import Operation
 from provisioner.api.problem import ProblemError, ProblemKind
 
-_PATIENCE = 5.0
+_PATIENCE_SECONDS = 5.0
 """Seconds to wait for another change of the same image."""
 
 
 @dataclass(slots=True)
 class ImageLock:
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    mutex: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
     operation: Operation | None = None
     """The long work that has it, if that is what has it."""
@@ -23,44 +23,44 @@ class ImageLock:
 
 class ImageLocks:
     def __init__(self) -> None:
-        self._turns: dict[str, ImageLock] = {}
+        self._locks: dict[str, ImageLock] = {}
 
     @asynccontextmanager
-    async def of(self, key: str) -> AsyncIterator[ImageLock]:
+    async def acquire(self, key: str) -> AsyncIterator[ImageLock]:
         """Raises ProblemError when an operation has the key, or when waiting for another change takes too long."""
-        turn = self._turns.setdefault(key, ImageLock())
-        turn.users += 1
+        lock = self._locks.setdefault(key, ImageLock())
+        lock.users += 1
         try:
-            _refuse_if_held(turn)
-            await _acquire(turn, key)
+            _require_no_operation(lock)
+            await _acquire(lock, key)
             try:
-                yield turn
+                yield lock
             finally:
-                turn.lock.release()
+                lock.mutex.release()
         finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[key]
+            lock.users -= 1
+            if not lock.users:
+                del self._locks[key]
 
 
-async def _acquire(turn: ImageLock, key: str) -> None:
+async def _acquire(lock: ImageLock, key: str) -> None:
     try:
-        async with asyncio.timeout(_PATIENCE):
-            await turn.lock.acquire()
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await lock.mutex.acquire()
     except TimeoutError:
-        _refuse_if_held(turn)
+        _require_no_operation(lock)
         raise ProblemError(ProblemKind.BUSY, f"{key} is being changed by another request: try again") from None
-    if turn.operation is not None:
-        turn.lock.release()
-        _refuse_if_held(turn)
+    if lock.operation is not None:
+        lock.mutex.release()
+        _require_no_operation(lock)
 
 
-def _refuse_if_held(turn: ImageLock) -> None:
-    if turn.operation is None:
+def _require_no_operation(lock: ImageLock) -> None:
+    if lock.operation is None:
         return
-    target = turn.operation.target
+    target = lock.operation.target
     raise ProblemError(
         ProblemKind.BUSY,
         f"{target.kind} of image {target.image} is under way: wait for it, or cancel it where it can be",
-        operation=operations.path(turn.operation),
+        operation=operations.path(lock.operation),
     )

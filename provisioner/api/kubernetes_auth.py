@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 from provisioner.api.authorization import GROUP, Permission, User
 from sutler.kube.client import Client
 
-_TOKENS = "/apis/authentication.k8s.io/v1/tokenreviews"
-_ACCESS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+_TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
+_ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
-FRESH = 10.0
+CACHE_SECONDS = 10.0
 """Seconds for which an answer is used again: for so long a withdrawn right goes on."""
-_MOST_ANSWERS = 2048
+_CACHE_SIZE = 2048
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -23,28 +23,28 @@ V = TypeVar("V")
 class KubernetesAuth:
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._users: _Answers[bytes, User | None] = _Answers()
-        self._rights: _Answers[tuple[object, ...], bool] = _Answers()
+        self._users: _ReviewCache[bytes, User | None] = _ReviewCache()
+        self._rights: _ReviewCache[tuple[object, ...], bool] = _ReviewCache()
 
-    async def who(self, token: str) -> User | None:
+    async def authenticate(self, token: str) -> User | None:
         return await self._users.get(hashlib.sha256(token.encode()).digest(), lambda: self._review(token))
 
-    async def may(self, user: User, right: Permission, pool: str | None) -> bool:
+    async def is_allowed(self, user: User, permission: Permission, pool: str | None) -> bool:
         # All that is asked: an authorizer may go by `extra`, a token's scopes for one, as well as by the name.
-        key = (user.name, user.groups, user.uid, tuple(sorted(user.extra.items())), right, pool)
-        return await self._rights.get(key, lambda: self._ask(user, right, pool))
+        key = (user.name, user.groups, user.uid, tuple(sorted(user.extra.items())), permission, pool)
+        return await self._rights.get(key, lambda: self._ask(user, permission, pool))
 
     async def _review(self, token: str) -> User | None:
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
-        status = (await self._client.create_raw(_TOKENS, body)).get("status") or {}
+        status = (await self._client.create_raw(_TOKEN_REVIEWS, body)).get("status") or {}
         if not status.get("authenticated"):
             return None
         user = status["user"]
         extra = {key: tuple(values) for key, values in (user.get("extra") or {}).items()}
         return User(user["username"], tuple(user.get("groups") or ()), user.get("uid", ""), extra)
 
-    async def _ask(self, user: User, right: Permission, pool: str | None) -> bool:
-        attributes = {"group": GROUP, "resource": right.resource, "verb": right.verb}
+    async def _ask(self, user: User, permission: Permission, pool: str | None) -> bool:
+        attributes = {"group": GROUP, "resource": permission.resource, "verb": permission.verb}
         if pool is not None:
             attributes["name"] = pool
         spec = {
@@ -55,11 +55,11 @@ class KubernetesAuth:
             "resourceAttributes": attributes,
         }
         body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-        status = (await self._client.create_raw(_ACCESS, body)).get("status") or {}
+        status = (await self._client.create_raw(_ACCESS_REVIEWS, body)).get("status") or {}
         return bool(status.get("allowed")) and not status.get("denied")
 
 
-class _Answers(Generic[K, V]):
+class _ReviewCache(Generic[K, V]):
     """The last answers. Errors are not kept: the next one asks again."""
 
     def __init__(self) -> None:
@@ -70,8 +70,8 @@ class _Answers(Generic[K, V]):
         if kept is not None and time.monotonic() < kept[0]:
             return kept[1]
         answer = await ask()
-        self._kept[key] = (time.monotonic() + FRESH, answer)
+        self._kept[key] = (time.monotonic() + CACHE_SECONDS, answer)
         self._kept.move_to_end(key)
-        if len(self._kept) > _MOST_ANSWERS:
+        if len(self._kept) > _CACHE_SIZE:
             self._kept.popitem(last=False)
         return answer

@@ -3,22 +3,22 @@
 import base64
 import binascii
 
-from provisioner.api.problem import ProblemError, invalid
+from provisioner.api.problem import ProblemError, invalid_field
 
 
-def after(name: str) -> str:
+def encode_cursor(name: str) -> str:
     return base64.urlsafe_b64encode(name.encode()).rstrip(b"=").decode()
 
 
-def read(text: str) -> str:
+def decode_cursor(text: str) -> str:
     try:
         name = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise _broken() from None
+        raise _invalid_cursor() from None
     if "\0" in name:  # ends the text for librados
-        raise _broken()
+        raise _invalid_cursor()
     return name
 
 
-def _broken() -> ProblemError:
-    return invalid("query/cursor", "is none of ours", accepted="next_cursor of the page before, or nothing")
+def _invalid_cursor() -> ProblemError:
+    return invalid_field("query/cursor", "is none of ours", accepted="next_cursor of the page before, or nothing")

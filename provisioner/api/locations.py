@@ -6,11 +6,11 @@ from provisioner.api.backend import ImagePlace
 from provisioner.api.endpoint import BASE
 
 
-def pool(name: str) -> str:
+def pool_path(name: str) -> str:
     return f"{BASE}/pools/{quote(name, safe='')}"
 
 
-def image(place: ImagePlace, name: str, *below: str) -> str:
-    parts = [pool(place.pool), "images", *(quote(part, safe="") for part in (name, *below))]
+def image_path(place: ImagePlace, name: str, *below: str) -> str:
+    parts = [pool_path(place.pool), "images", *(quote(part, safe="") for part in (name, *below))]
     query = f"?{urlencode({'namespace': place.namespace})}" if place.namespace else ""
     return "/".join(parts) + query

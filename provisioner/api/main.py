@@ -72,7 +72,7 @@ class ApiSettings(ProcessSettings):
 
 
 async def main(settings: ApiSettings) -> None:
-    audit.setup(settings.log_format)
+    audit.configure(settings.log_format)
     images, pools = _cluster(settings, settings.ceph_user), None
     if settings.pools_user is not None:
         pools = images if settings.pools_user == settings.ceph_user else _cluster(settings, settings.pools_user)
@@ -82,17 +82,17 @@ async def main(settings: ApiSettings) -> None:
         if settings.token_file is None:
             connecting = connect(settings.kubeconfig, settings.context, component=COMPONENT)
             client = await stack.enter_async_context(connecting)
-        access = KubernetesAuth(client) if client is not None else TokenFile(_required(settings.token_file))
+        access = KubernetesAuth(client) if client is not None else TokenFile(_require_token_file(settings.token_file))
         certificate = _certificate(settings, client)
         system = StatusEndpoints(health, client, settings.namespace)
-        owners = (
+        endpoint_objects = (
             *(
                 owner(backend)
                 for owner in (PoolEndpoints, ImageEndpoints, SnapshotEndpoints, TrashEndpoints, OperationEndpoints)
             ),
             system,
         )
-        app = application.application(Dispatcher(access, settings.deadline), owners, health)
+        app = application.create_app(Dispatcher(access, settings.deadline), endpoint_objects, health)
         stack.push_async_callback(backend.operations.stop)
         ready = {"certificate": certificate.ready, "ceph": lambda: images.key_problem}
         await guard(
@@ -103,7 +103,7 @@ async def main(settings: ApiSettings) -> None:
         )
 
 
-def _required(path: Path | None) -> Path:
+def _require_token_file(path: Path | None) -> Path:
     assert path is not None  # noqa: S101 - no client means a token file
     return path
 

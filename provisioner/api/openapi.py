@@ -52,7 +52,7 @@ def document(found: Iterable[Endpoint]) -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     summary, _, rest = endpoint.text.partition("\n\n")
-    needs = f"Needs the right to `{endpoint.right}`." if endpoint.right else "Needs to be known, no more."
+    needs = f"Needs the right to `{endpoint.permission}`." if endpoint.permission else "Needs to be known, no more."
     operation = {
         "operationId": endpoint.operation,
         "summary": summary.replace("\n", " ").rstrip("."),
@@ -80,7 +80,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
         *_from_model(endpoint.path_model, "path"),
         *_from_model(endpoint.query_model, "query"),
     ]
-    if endpoint.takes_version:
+    if endpoint.honours_if_match:
         parameters.append(
             {
                 "name": "If-Match",
@@ -90,7 +90,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
                 "schema": {"type": "string"},
             }
         )
-    if endpoint.can_be_brief:
+    if endpoint.honours_minimal:
         parameters.append(
             {
                 "name": "Prefer",
@@ -100,7 +100,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
                 "schema": {"type": "string"},
             }
         )
-    if endpoint.can_wait:
+    if endpoint.honours_wait:
         parameters.append(
             {
                 "name": "Prefer",

@@ -19,13 +19,13 @@ from datetime import UTC, datetime
 from provisioner.api import audit, problem
 from provisioner.api.endpoint import BASE
 from provisioner.api.schemas.responses import OperationResponse, OperationState
-from provisioner.ceph.removal_progress import Cancelled, Progress
+from provisioner.ceph.removal_progress import Cancelled, ReportProgress
 from sutler import log
 from sutler.errors import SutlerError
 
 _log = log.get(__name__)
 
-_KEPT = 1000
+_KEPT_OPERATIONS = 1000
 _KEPT_SECONDS = 3600.0
 _CANCELLABLE = frozenset({"remove", "purge", "flatten"})
 """librbd asks whether to go on with these only."""
@@ -46,7 +46,7 @@ class OperationTarget:
         return base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).rstrip(b"=").decode()
 
 
-def read_identifier(text: str) -> tuple[OperationTarget, int] | None:
+def parse_identifier(text: str) -> tuple[OperationTarget, int] | None:
     """The other way round; None for what we have never given out."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
@@ -68,7 +68,7 @@ class Operation:
     state: OperationState = OperationState.RUNNING
     progress: float | None = None
     cancelled: bool = False
-    outlives: bool = False
+    accepted: bool = False
     """Its request was answered with 202, and says nothing of how it ended."""
     error: problem.ProblemError | None = None
     finished: int | None = None
@@ -85,7 +85,7 @@ class Operation:
         if self.cancelled:
             raise Cancelled("it was cancelled")
 
-    def shown(self) -> OperationResponse:
+    def to_response(self) -> OperationResponse:
         return OperationResponse(
             id=self.id,
             kind=self.target.kind,
@@ -97,8 +97,8 @@ class Operation:
             cancellable=self.cancellable,
             detail=str(self.error) if self.error else None,
             status=self.error.kind.status if self.error else None,
-            started=moment(self.started),
-            finished=moment(self.finished) if self.finished else None,
+            started=to_datetime(self.started),
+            finished=to_datetime(self.finished) if self.finished else None,
             by=self.by,
         )
 
@@ -108,9 +108,11 @@ class Operations:
         self._known: OrderedDict[str, Operation] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, target: OperationTarget, by: str, work: Callable[[str, Progress], Awaitable[None]]) -> Operation:
+    def start(
+        self, target: OperationTarget, by: str, work: Callable[[str, ReportProgress], Awaitable[None]]
+    ) -> Operation:
         """Runs `work` with the operation's identifier and its progress, whoever waits for it."""
-        self._forget()
+        self._remove_old()
         now = int(time.time())
         operation = Operation(target.identifier(now), target, by, now)
         self._known[operation.id] = operation
@@ -126,8 +128,8 @@ class Operations:
         known = self._known.get(identifier)
         return known is not None and known.state is OperationState.RUNNING
 
-    def all(self) -> list[Operation]:
-        self._forget()
+    def list(self) -> list[Operation]:
+        self._remove_old()
         return list(reversed(self._known.values()))
 
     async def stop(self) -> None:
@@ -137,14 +139,14 @@ class Operations:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=3.0)
 
-    async def _run(self, operation: Operation, work: Callable[[str, Progress], Awaitable[None]]) -> None:
+    async def _run(self, operation: Operation, work: Callable[[str, ReportProgress], Awaitable[None]]) -> None:
         try:
             await work(operation.id, operation.report)
             operation.state = OperationState.SUCCEEDED
         except Cancelled as error:
-            operation.state, operation.error = OperationState.CANCELLED, problem.of_error(error)
+            operation.state, operation.error = OperationState.CANCELLED, problem.from_error(error)
         except SutlerError as error:
-            operation.state, operation.error = OperationState.FAILED, problem.of_error(error)
+            operation.state, operation.error = OperationState.FAILED, problem.from_error(error)
         except Exception:  # noqa: BLE001 - who polls must be told
             operation.state = OperationState.FAILED
             operation.error = problem.ProblemError(
@@ -154,27 +156,27 @@ class Operations:
         finally:
             operation.finished, operation.ended = int(time.time()), time.monotonic()
             operation.done.set()
-            if operation.outlives:
-                _tell_end(operation)
+            if operation.accepted:
+                _record_end(operation)
 
-    def _forget(self) -> None:
+    def _remove_old(self) -> None:
         now = time.monotonic()
         for identifier, operation in list(self._known.items()):
             old = operation.ended and now - operation.ended > _KEPT_SECONDS
-            many = operation.ended and len(self._known) > _KEPT
+            many = operation.ended and len(self._known) > _KEPT_OPERATIONS
             if old or many:
                 del self._known[identifier]
 
 
-def _tell_end(operation: Operation) -> None:
-    audit.line(
+def _record_end(operation: Operation) -> None:
+    audit.record(
         "operation", operation=operation.id, kind=operation.target.kind, pool=operation.target.pool,
         namespace=operation.target.namespace, image=operation.target.image, who=operation.by,
         result=operation.state.value, detail=str(operation.error) if operation.error else None,
     )  # fmt: skip
 
 
-async def finished_within(operation: Operation, seconds: float) -> bool:
+async def wait_finished(operation: Operation, seconds: float) -> bool:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await operation.done.wait()
@@ -185,5 +187,5 @@ def path(operation: Operation) -> str:
     return f"{BASE}/operations/{operation.id}"
 
 
-def moment(seconds: int) -> datetime:
+def to_datetime(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

@@ -10,20 +10,20 @@ from provisioner.ceph.editing import Guard
 from provisioner.ceph.image_header import ImageHeader
 
 
-async def require_force(ask: RequestContext, resource: Permission, pool: str, *, force: bool) -> None:
+async def require_force(context: RequestContext, resource: Permission, pool: str, *, force: bool) -> None:
     """Forcing is a right of its own."""
-    if force and not await ask.may(resource, pool):
+    if force and not await context.is_allowed(resource, pool):
         raise ProblemError(
             ProblemKind.FORBIDDEN,
-            f"{ask.user.name} has no right to {resource} in pool {pool}: ask without force, or an admin",
+            f"{context.user.name} has no right to {resource} in pool {pool}: ask without force, or an admin",
         )
 
 
-def guard(ask: RequestContext, name: str, *, force: bool, protects_claims: bool = True) -> Guard:
+def image_guard(context: RequestContext, name: str, *, force: bool, protects_claims: bool = True) -> Guard:
     """Holds against If-Match, and against taking a claim its image."""
 
     def check(found: ImageHeader) -> None:
-        refuse_if_changed(ask, name, found.version)
+        require_version(context, name, found.version)
         claim = claim_of(found)
         if protects_claims and claim is not None and not force:
             raise ProblemError(
@@ -35,8 +35,8 @@ def guard(ask: RequestContext, name: str, *, force: bool, protects_claims: bool 
     return Guard(check)
 
 
-def refuse_if_changed(ask: RequestContext, name: str, version: str) -> None:
-    if ask.if_match is not None and version not in ask.if_match:
+def require_version(context: RequestContext, name: str, version: str) -> None:
+    if context.if_match is not None and version not in context.if_match:
         raise ProblemError(
             ProblemKind.CHANGED,
             f"{name} is not any more what you have seen: its version is {version} now; look again",
@@ -48,5 +48,5 @@ def etag(version: str | None) -> dict[str, str]:
     return {} if version is None else {"ETag": f'"{version}"'}
 
 
-def digest(*parts: object) -> str:
+def version_digest(*parts: object) -> str:
     return hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()

@@ -57,7 +57,7 @@ class ProblemError(SutlerError):
     def __str__(self) -> str:
         return self.detail
 
-    def shown(self, request_id: str) -> ProblemDocument:
+    def to_document(self, request_id: str) -> ProblemDocument:
         return ProblemDocument(
             type=f"/docs#{self.kind.slug}",
             title=self.kind.title,
@@ -74,8 +74,8 @@ class ProblemError(SutlerError):
 
 
 # The first that fits: special ones before their kin.
-_CEPH: tuple[tuple[type[ceph.CephError], ProblemKind], ...] = (
-    (editing.Changed, ProblemKind.CHANGED),
+_CEPH_KINDS: tuple[tuple[type[ceph.CephError], ProblemKind], ...] = (
+    (editing.ImageChanged, ProblemKind.CHANGED),
     (removal_progress.Cancelled, ProblemKind.BUSY),
     (pool_admin.PoolTaken, ProblemKind.TAKEN),
     (ceph.ImageTaken, ProblemKind.TAKEN),
@@ -90,11 +90,11 @@ _CEPH: tuple[tuple[type[ceph.CephError], ProblemKind], ...] = (
 )
 
 
-def of_error(error: SutlerError) -> ProblemError:
+def from_error(error: SutlerError) -> ProblemError:
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, ceph.CephError):
-        kind = next((kind for expected, kind in _CEPH if isinstance(error, expected)), ProblemKind.CEPH)
+        kind = next((kind for expected, kind in _CEPH_KINDS if isinstance(error, expected)), ProblemKind.CEPH)
         return ProblemError(kind, str(error), errno=error.code, headers=_retry_after(error))
     if isinstance(error, KubeError):
         return ProblemError(
@@ -113,13 +113,13 @@ def new_request_id() -> str:
     return secrets.token_hex(8)
 
 
-def invalid(where: str, detail: str, *, accepted: str | None = None, errno: int | None = None) -> ProblemError:
+def invalid_field(where: str, detail: str, *, accepted: str | None = None, errno: int | None = None) -> ProblemError:
     """A single wrong thing; the model's own check finds all the others."""
     problem = FieldProblem(where=where, detail=detail, accepted=accepted)
     return ProblemError(ProblemKind.INVALID, f"{where}: {detail}", errno=errno, accepted=accepted, errors=(problem,))
 
 
-def body(problem: ProblemError, request_id: str) -> bytes:
-    shown: Any = problem.shown(request_id)
+def render(problem: ProblemError, request_id: str) -> bytes:
+    shown: Any = problem.to_document(request_id)
     text: str = shown.model_dump_json(exclude_none=True)
     return text.encode()

@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from provisioner.api.operations import OperationTarget, moment
+from provisioner.api.operations import OperationTarget, to_datetime
 from provisioner.api.schemas.responses import OperationResponse, OperationState
 from provisioner.ceph import directory
 from provisioner.ceph.image_header import ImageHeader
-from provisioner.ceph.interrupted import operation_of, unfinished
+from provisioner.ceph.interrupted import explain, operation_of
 
 _UNKNOWN = (
     "the process that did this is gone and the image bears no mark of it: it was finished, or undone by a later request"
 )
 
 
-def recall(ioctx: Any, target: OperationTarget, identifier: str, started: int) -> OperationResponse:
-    header = directory.header_by_id(ioctx, target.image_id) if target.image_id else None
-    state, detail = judge(target, identifier, header)
+def recall_operation(ioctx: Any, target: OperationTarget, identifier: str, started: int) -> OperationResponse:
+    header = directory.find_header(ioctx, target.image_id) if target.image_id else None
+    state, detail = judge_by_image(target, identifier, header)
     return OperationResponse(
         id=identifier,
         kind=target.kind,
@@ -27,20 +27,22 @@ def recall(ioctx: Any, target: OperationTarget, identifier: str, started: int) -
         cancellable=False,
         detail=detail,
         status=None,
-        started=moment(started),
+        started=to_datetime(started),
         finished=None,
         by=None,
     )
 
 
-def judge(target: OperationTarget, identifier: str, header: ImageHeader | None) -> tuple[OperationState, str | None]:
+def judge_by_image(
+    target: OperationTarget, identifier: str, header: ImageHeader | None
+) -> tuple[OperationState, str | None]:
     """By the image alone: pure."""
     if header is None:
         if target.kind in {"remove", "purge"}:
             return OperationState.SUCCEEDED, None
         return OperationState.INTERRUPTED, "the process that did this is gone, and so is the image"
     if operation_of(header) == identifier:
-        return OperationState.INTERRUPTED, f"the process that did this is gone; of the image: {unfinished(header)}"
+        return OperationState.INTERRUPTED, f"the process that did this is gone; of the image: {explain(header)}"
     if target.kind == "flatten":
         done = not header.is_clone
         return (

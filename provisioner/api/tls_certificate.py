@@ -11,9 +11,9 @@ from certs.source import CertificateSource
 from certs.stores import CertificateStore, advanced
 from sutler.errors import SutlerError
 
-_LOOK = 10.0
+_CHECK_SECONDS = 10.0
 """Seconds between two looks at what is stored."""
-_KNOWN_AFTER = dt.timedelta(days=1)
+_OVERLAP = dt.timedelta(days=1)
 """How long a new CA lies beside the old one before anything is signed by it: clients have to fetch it meanwhile."""
 
 
@@ -24,29 +24,29 @@ class TlsError(SutlerError):
 class ApiCertificate(CertificateSource):
     """Issued by itself unless somebody else has put one there."""
 
-    def __init__(self, keeper: CertificateStore, names: ServerNames) -> None:
-        super().__init__(_LOOK)
-        self._keeper = keeper
+    def __init__(self, store: CertificateStore, names: ServerNames) -> None:
+        super().__init__(_CHECK_SECONDS)
+        self._store = store
         self._names = names
 
     async def refresh(self) -> str | None:
         try:
-            contents = await self._keeper.read()
+            contents = await self._store.read()
             # A certificate that came without the CA's key is somebody else's to renew.
             if contents.authority_key or not contents.leaf.certificate:
-                contents = await advanced(self._keeper, contents, self._names, _known)
+                contents = await advanced(self._store, contents, self._names, _is_distributed)
         except SutlerError as error:
             return str(error)
         self._live.load(contents.leaf)
         return self._live.problem()
 
 
-def _known(contents: CertificateSecret, now: dt.datetime) -> bool:
+def _is_distributed(contents: CertificateSecret, now: dt.datetime) -> bool:
     try:
         newest = pki.read_certificate(contents.authorities)
     except CertificateError:
         return False
-    return now >= newest.not_valid_before_utc + pki.CLOCK_SKEW + _KNOWN_AFTER
+    return now >= newest.not_valid_before_utc + pki.CLOCK_SKEW + _OVERLAP
 
 
 class DirectoryStore:

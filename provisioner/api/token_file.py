@@ -14,9 +14,9 @@ from sutler import log
 from sutler.errors import SutlerError
 
 _log = log.get(__name__)
-_LOOK = 1.0
+_CHECK_SECONDS = 1.0
 """Seconds between two looks at the file."""
-_SHORTEST = 16
+_SHORTEST_TOKEN = 16
 """Characters of a token: a shorter one is guessed."""
 
 
@@ -28,16 +28,16 @@ class TokenFile:
     def __init__(self, path: Path) -> None:
         """Raises TokenFileError: a service that lets nobody in is not worth starting."""
         self._path = path
-        self._look_again = 0.0
+        self._next_check = 0.0
         self._stamp = self._read_stamp()
-        self._users = parse(_text(path), path.name)
+        self._users = parse(_read_text(path), path.name)
 
-    async def who(self, token: str) -> User | None:
+    async def authenticate(self, token: str) -> User | None:
         self._refresh()
         return self._users.get(_digest(token))
 
-    async def may(self, user: User, right: Permission, pool: str | None) -> bool:  # noqa: ARG002 - roles are for all pools
-        return user.role is not None and right.verb in ROLES[user.role][right.resource]
+    async def is_allowed(self, user: User, permission: Permission, pool: str | None) -> bool:  # noqa: ARG002 - roles are for all pools
+        return user.role is not None and permission.verb in ROLES[user.role][permission.resource]
 
     def _read_stamp(self) -> tuple[int, int]:
         try:
@@ -48,15 +48,15 @@ class TokenFile:
 
     def _refresh(self) -> None:
         now = time.monotonic()
-        if now < self._look_again:
+        if now < self._next_check:
             return
-        self._look_again = now + _LOOK
+        self._next_check = now + _CHECK_SECONDS
         stamp = self._read_stamp()
         if stamp == self._stamp:
             return
         self._stamp = stamp
         try:
-            self._users = parse(_text(self._path), self._path.name)
+            self._users = parse(_read_text(self._path), self._path.name)
             _log.info("token file read", users=len(self._users))
         except TokenFileError as error:
             _log.warning("token file not usable, the tokens stay as they were", reason=str(error))
@@ -74,15 +74,15 @@ def parse(text: str, name: str) -> Mapping[bytes, User]:
         token, user, role = parts
         if role not in set(Role):
             raise TokenFileError(f"{name} line {number}: role {role!r} is not viewer, editor or admin")
-        if len(token) < _SHORTEST:
-            raise TokenFileError(f"{name} line {number}: the token is shorter than {_SHORTEST} characters")
+        if len(token) < _SHORTEST_TOKEN:
+            raise TokenFileError(f"{name} line {number}: the token is shorter than {_SHORTEST_TOKEN} characters")
         users[_digest(token)] = User(user, role=Role(role))
     if not users:
         raise TokenFileError(f"{name} has no token in it: write lines of token,user,role")
     return users
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:

@@ -14,46 +14,46 @@ from provisioner.api.schemas.common import FieldProblem
 M = TypeVar("M", bound=BaseModel)
 
 _LONGEST_INPUT = 80
-_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 # Where pydantic would repeat a pattern, a list or a limit, which is what is accepted.
-_TOLD_BY_ACCEPTED = {
+_MESSAGES = {
     "literal_error": "is not possible",
     "string_pattern_mismatch": "is not possible",
     "greater_than_equal": "is out of range",
     "less_than_equal": "is out of range",
     "too_long": "are too many",
 }
-_LOGICAL = {"true": True, "false": False}
+_BOOLEANS = {"true": True, "false": False}
 
 
-def body(model: type[M], data: bytes) -> M:
+def parse_body(model: type[M], data: bytes) -> M:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
         if any(problem["type"] == "json_invalid" for problem in error.errors(include_url=False)):
             reason = error.errors(include_url=False)[0]["msg"]
             raise ProblemError(ProblemKind.MALFORMED, f"the body is not JSON: {reason}") from None
-        raise _explained(model, error, "body") from None
+        raise _problem_of(model, error, "body") from None
 
 
-def parameters(model: type[M], given: Mapping[str, str], where: str) -> M:
+def parse_parameters(model: type[M], given: Mapping[str, str], where: str) -> M:
     """Query or path: text becomes what the field's type says, exactly."""
-    values = {name: _typed(model.model_fields.get(name), text) for name, text in given.items()}
+    values = {name: _convert(model.model_fields.get(name), text) for name, text in given.items()}
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise _explained(model, error, where) from None
+        raise _problem_of(model, error, where) from None
 
 
-def _typed(field: FieldInfo | None, text: str) -> Any:
-    if field is not None and field.annotation is int and _WHOLE.fullmatch(text):
+def _convert(field: FieldInfo | None, text: str) -> Any:
+    if field is not None and field.annotation is int and _INTEGER.fullmatch(text):
         return int(text)
     if field is not None and field.annotation is bool:
-        return _LOGICAL.get(text, text)
+        return _BOOLEANS.get(text, text)
     return text
 
 
-def _explained(model: type[BaseModel], error: ValidationError, where: str) -> ProblemError:
+def _problem_of(model: type[BaseModel], error: ValidationError, where: str) -> ProblemError:
     found = error.errors(include_url=False)
     problems = tuple(_field_problem(model, one, where) for one in found)
     code = next((code for one in found if (code := _errno(model, one["loc"]))), None)
@@ -69,11 +69,11 @@ def _field_problem(model: type[BaseModel], one: Any, where: str) -> FieldProblem
     if one["type"] == "extra_forbidden":
         known = ", ".join(model.model_fields) or "none"
         return FieldProblem(where=pointer, detail="is not known here", accepted=f"known are: {known}")
-    accepted = _notes(field).description if field else None
+    accepted = _annotated_field(field).description if field else None
     if one["type"] in {"missing", "value_error"} or not location:
         message = one["msg"].removeprefix("Value error, ")
-    elif one["type"] in _TOLD_BY_ACCEPTED and accepted:
-        message = f"{_shortened(one['input'])} {_TOLD_BY_ACCEPTED[one['type']]}"
+    elif one["type"] in _MESSAGES and accepted:
+        message = f"{_shortened(one['input'])} {_MESSAGES[one['type']]}"
     else:
         message = f"{one['msg']}, not {_shortened(one['input'])}"
     return FieldProblem(where=pointer, detail=message, accepted=accepted)
@@ -97,12 +97,12 @@ def _errno(model: type[BaseModel], location: tuple[int | str, ...]) -> int | Non
     field = _field(model, location)
     if field is None:
         return errno.EINVAL if not location else None
-    extra = _notes(field).json_schema_extra
+    extra = _annotated_field(field).json_schema_extra
     name = extra.get("x-errno") if isinstance(extra, dict) else None
     return getattr(errno, str(name)) if name else None
 
 
-def _notes(field: FieldInfo) -> FieldInfo:
+def _annotated_field(field: FieldInfo) -> FieldInfo:
     """The field itself, or in `Thing | None` what is said of the Thing."""
     if field.description is not None:
         return field

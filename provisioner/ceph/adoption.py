@@ -1,58 +1,53 @@
-"""Taking over images that somebody else has made, as blocking calls.
+"""Makes existing images belong to a claim, as blocking calls.
 
-Looking and writing are one call, and calls about one image never run side by side: nothing removes the image, or makes
-it somebody else's, in between.
+The check and the write are one call, and calls for one image never run at the same time. So no other call of this
+process removes the image, or gives it another owner, in between.
 """
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provisioner.ceph import cls_rbd as wire
 from provisioner.ceph.bindings import rbd
-from provisioner.ceph.errors import ImageMissing, Missing
-from provisioner.ceph.format1 import require_no_namesake
-from provisioner.ceph.images import Fence, describe, metadata_of
+from provisioner.ceph.errors import image_errors, image_label, pool_path
+from provisioner.ceph.format1 import require_no_format1_image
+from provisioner.ceph.image_metadata import read_metadata, remove_key, write_metadata
+from provisioner.ceph.images import Fence, describe
 from provisioner.ceph.model import RbdImage
-from provisioner.ceph.where import image, image_errors, place
 from sutler.volumes.identity import id_metadata
 
 _LIBRBD = rbd.RBD()
 
-Judge = Callable[[Mapping[str, str]], None]
-"""Told an image's metadata; raises when it must not be taken."""
+CheckMetadata = Callable[[Mapping[str, str]], None]
+"""Called with an image's metadata; raises if the image must not be restored."""
 
 
-def own(
+def claim_ownership(
     ioctx: Any, name: str, judge: Callable[[RbdImage], None], metadata: Mapping[str, str], fence: Fence
 ) -> RbdImage:
-    """Writes the metadata onto the image, if `judge` has nothing against it."""
+    """Writes the metadata to the image, unless `judge` raises. Returns the image as it was before."""
     found = describe(ioctx, name)
     judge(found)
     fence()
-    # With its own ids: what was a copy is this claim's from now on.
-    _write(ioctx, found.id, {**metadata, **id_metadata(ioctx.get_pool_id(), found.id)}, image(ioctx, name))
+    # The image's own ids come along: even a former copy belongs to this claim from now on.
+    write_metadata(
+        ioctx, found.id, {**metadata, **id_metadata(ioctx.get_pool_id(), found.id)}, image_label(ioctx, name)
+    )
     return found
 
 
-def restore(ioctx: Any, identifier: str, name: str, judge: Judge, metadata: Mapping[str, str], *, fence: Fence) -> None:
-    """Takes the image out of the trash, with the metadata written first: it is never back without it."""
-    judge(metadata_of(ioctx, identifier))
-    require_no_namesake(ioctx, name)
+def restore_with_metadata(
+    ioctx: Any, identifier: str, name: str, judge: CheckMetadata, metadata: Mapping[str, str], *, fence: Fence
+) -> None:
+    """Restores the image from the trash. The metadata is written first, so the image never appears without it."""
+    judge(read_metadata(ioctx, identifier))
+    require_no_format1_image(ioctx, name)
     fence()
-    _write(ioctx, identifier, metadata, f"image {place(ioctx)} id {identifier}")
-    with image_errors("restoring", f"image {place(ioctx)} id {identifier} as {name}"):
+    write_metadata(ioctx, identifier, metadata, f"image {pool_path(ioctx)} id {identifier}")
+    with image_errors("restoring", f"image {pool_path(ioctx)} id {identifier} as {name}"):
         _LIBRBD.trash_restore(ioctx, identifier, name)
 
 
-def forget(ioctx: Any, identifier: str, key: str, fence: Fence) -> None:
-    """Takes one key out of the image's metadata, if it is there."""
+def remove_metadata_key(ioctx: Any, identifier: str, key: str, fence: Fence) -> None:
+    """Removes one key from the image's metadata if it is there."""
     fence()
-    raw = key.encode()
-    with contextlib.suppress(Missing, ImageMissing), image_errors("writing the metadata of", f"image id {identifier}"):
-        ioctx.execute(wire.HEADER + identifier, wire.CLASS, "metadata_remove", len(raw).to_bytes(4, "little") + raw)
-
-
-def _write(ioctx: Any, identifier: str, metadata: Mapping[str, str], target: str) -> None:
-    with image_errors("writing the metadata of", target):
-        ioctx.execute(wire.HEADER + identifier, wire.CLASS, "metadata_set", wire.encode_map(metadata))
+    remove_key(ioctx, identifier, key)

@@ -13,39 +13,39 @@ from provisioner.ceph.errors import CephUnavailable
 class CircuitBreaker:
     def __init__(
         self,
-        what: str,
+        name: str,
         *,
-        probe: float,
-        first: float = 1.0,
-        most: float = 5.0,
+        probe_seconds: float,
+        first_pause: float = 1.0,
+        longest_pause: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """All in seconds; `first` and `most` bound the pause before somebody asks again, `probe` the asking."""
-        self._what = what
-        self._probe = probe
-        self._first, self._most = first, most
+        self._name = name
+        self._probe_seconds = probe_seconds
+        self._first_pause, self._longest_pause = first_pause, longest_pause
         self._clock = clock
         self._pause = 0.0
         self._until = 0.0
         self._reason = ""
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Raises Unavailable while it is known not to answer."""
         left = self._until - self._clock()
         if self._pause and left > 0:
-            retry_after = min(left, self._most) + 0.1
-            raise CephUnavailable(f"{self._what} does not answer: {self._reason}", retry_after=retry_after)
+            retry_after = min(left, self._longest_pause) + 0.1
+            raise CephUnavailable(f"{self._name} does not answer: {self._reason}", retry_after=retry_after)
 
-    def ask(self) -> None:
+    def try_call(self) -> None:
         """As `look`, for one that is about to find out: the first one after the pause is let through, alone."""
-        self.look()
+        self.check()
         if self._pause:
-            self._until = self._clock() + self._probe
+            self._until = self._clock() + self._probe_seconds
 
-    def answered(self) -> None:
+    def record_success(self) -> None:
         self._pause = 0.0
 
-    def failed(self, reason: str) -> None:
+    def record_failure(self, reason: str) -> None:
         self._reason = reason
-        self._pause = min(self._pause * 2 or self._first, self._most)
+        self._pause = min(self._pause * 2 or self._first_pause, self._longest_pause)
         self._until = self._clock() + self._pause

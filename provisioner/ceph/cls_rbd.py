@@ -8,10 +8,10 @@ encoding is Ceph's: little-endian 32-bit lengths and counts. The class's methods
 import struct
 from collections.abc import Mapping
 
-HEADER = "rbd_header."
-IDENTITY = "rbd_id."
-CLASS = "rbd"
-AT_MOST = 64
+HEADER_PREFIX = "rbd_header."
+ID_PREFIX = "rbd_id."
+CLASS_NAME = "rbd"
+METADATA_KEYS_PER_READ = 64
 """Keys that one reading fetches: an image's own keys are about ten."""
 
 
@@ -22,7 +22,7 @@ def encode_map(metadata: Mapping[str, str]) -> bytes:
     return b"".join(parts)
 
 
-def encode_listing(after: str = "", most: int = AT_MOST) -> bytes:
+def encode_metadata_list(after: str = "", most: int = METADATA_KEYS_PER_READ) -> bytes:
     return encode_text(after) + struct.pack("<Q", most)
 
 
@@ -31,13 +31,13 @@ def decode_map(data: bytes) -> dict[str, str]:
     place = 4
     texts: list[str] = []
     for _ in range(2 * count):
-        text, place = _take(data, place)
+        text, place = _decode_text_at(data, place)
         texts.append(text)
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
 def decode_text(data: bytes) -> str:
-    return _take(data, 0)[0]
+    return _decode_text_at(data, 0)[0]
 
 
 def encode_text(value: str) -> bytes:
@@ -45,7 +45,7 @@ def encode_text(value: str) -> bytes:
     return struct.pack("<I", len(raw)) + raw
 
 
-def _take(data: bytes, place: int) -> tuple[str, int]:
+def _decode_text_at(data: bytes, place: int) -> tuple[str, int]:
     (length,) = struct.unpack_from("<I", data, place)
     start = place + 4
     return data[start : start + length].decode(errors="replace"), start + length

@@ -17,7 +17,7 @@ from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import ClusterSettings
 from provisioner.ceph.errors import InvalidArgument
 
-FRESH = 5.0
+CACHE_SECONDS = 5.0
 """Seconds for which what was read is taken for true."""
 
 
@@ -37,7 +37,7 @@ class CephClusters:
         """The cluster, connected or not. Raises BadRequest for one that nobody has told us of."""
         read_at, cluster = self._known.get(cluster_id, (0.0, None))
         now = time.monotonic()
-        if cluster is None or now - read_at > FRESH:
+        if cluster is None or now - read_at > CACHE_SECONDS:
             settings = read_settings(self._sources, cluster_id)
             if cluster is None or cluster.settings != settings:
                 cluster = CephCluster(settings)
@@ -48,14 +48,14 @@ class CephClusters:
         """For a readiness check: of all clusters that were asked for."""
         return "; ".join(filter(None, (cluster.key_problem for _, cluster in self._known.values()))) or None
 
-    async def settle(self, seconds: float) -> bool:
+    async def wait_idle(self, seconds: float) -> bool:
         """Waits until no call runs any more; False when some still do after `seconds`."""
-        return all([await cluster.settle(seconds) for _, cluster in self._known.values()])
+        return all([await cluster.wait_idle(seconds) for _, cluster in self._known.values()])
 
 
 def read_settings(sources: ClusterSources, cluster_id: str) -> ClusterSettings:
-    monitors = _monitors(sources.config_json)
-    folders = _folders(sources.folder)
+    monitors = _read_config_json(sources.config_json)
+    folders = _find_folders(sources.folder)
     if not cluster_id or not (monitors or folders):
         # One cluster only: its clusterID is what ceph-csi calls it, and nothing that we could look up.
         return sources.default
@@ -71,12 +71,12 @@ def read_settings(sources: ClusterSources, cluster_id: str) -> ClusterSettings:
         settings,
         conf=str(conf) if conf.exists() else settings.conf,
         monitors=() if conf.exists() else settings.monitors,
-        user=_text(folder / "userID") or settings.user,
-        key=_text(folder / "userKey") or settings.key,
+        user=_read_text(folder / "userID") or settings.user,
+        key=_read_text(folder / "userKey") or settings.key,
     )
 
 
-def _monitors(path: Path | None) -> dict[str, tuple[str, ...]]:
+def _read_config_json(path: Path | None) -> dict[str, tuple[str, ...]]:
     if path is None:
         return {}
     try:
@@ -90,7 +90,7 @@ def _monitors(path: Path | None) -> dict[str, tuple[str, ...]]:
         ) from error
 
 
-def _folders(path: Path | None) -> dict[str, Path]:
+def _find_folders(path: Path | None) -> dict[str, Path]:
     if path is None:
         return {}
     if not path.is_dir():
@@ -99,7 +99,7 @@ def _folders(path: Path | None) -> dict[str, Path]:
     return {entry.name: entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
 
 
-def _text(path: Path) -> str | None:
+def _read_text(path: Path) -> str | None:
     try:
         return path.read_text().strip() or None
     except FileNotFoundError:

@@ -28,36 +28,39 @@ from provisioner.ceph.object_listing import ObjectListing
 
 T = TypeVar("T")
 
-REMEMBERED = 30.0
-"""Seconds for which a pool's settings are taken for what they were."""
+CACHE_SECONDS = 30.0
+"""Seconds for which a pool's settings are cached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSettings:
     name: str = "default"
-    """How we call it: the StorageClass's clusterID."""
+    """Sutler's name of the cluster: the clusterID of the StorageClass."""
     conf: str = ""
-    """Path of a ceph.conf; empty: CEPH_CONF, then Ceph's default places. Not read if `monitors` are given."""
+    """Path of a ceph.conf; empty: CEPH_CONF, then Ceph's default paths. Not read if `monitors` are given."""
     monitors: tuple[str, ...] = ()
+    """Addresses."""
     user: str = "admin"
     """Without "client."."""
     key: str | None = field(default=None, repr=False)
-    """None: from the keyring that the configuration names."""
+    """The cephx key; None: from the keyring that the configuration names."""
     timeout: float = 15.0
-    """Seconds for one operation of an OSD or a monitor; Ceph's own default is for ever."""
+    """Seconds for one operation of an OSD or a monitor. Ceph's default is no time-out."""
     connect_timeout: float = 10.0
+    """Seconds."""
     threads: int = 16
-    """Calls at a time, removals apart."""
+    """Calls at a time, besides removals."""
     removals: int = 8
+    """Removals and other long calls at a time."""
 
 
 class Connection:
     def __init__(self, settings: ClusterSettings) -> None:
-        """Connects; blocks for `connect_timeout` at most."""
+        """Connects, and blocks for up to `connect_timeout`."""
         self._settings = settings
         self._ioctxs: dict[tuple[int, str], Any] = {}
         self._prepared: set[tuple[Any, int, str]] = set()
-        self._remembered: dict[tuple[Any, int, str], tuple[float, Any]] = {}
+        self._cache: dict[tuple[Any, int, str], tuple[float, Any]] = {}
         self._lock = threading.Lock()
         self.rados = self._connect()
 
@@ -68,11 +71,11 @@ class Connection:
             "rados_osd_op_timeout": f"{settings.timeout:g}",
             "rados_mon_op_timeout": f"{settings.timeout:g}",
             "client_mount_timeout": f"{settings.connect_timeout:g}",
-            # An OSD that has restarted is found in a newer map only, which is asked for when a call has waited for the
-            # first of these, looked at as often as the second: Ceph's own 10 s and 5 s may be beyond our time-out.
+            # A restarted OSD is found in a newer map only. librados requests it after a call has waited for the first
+            # of these, and checks that as often as the second: Ceph's 10 s and 5 s may exceed the time-out.
             "objecter_timeout": f"{min(10.0, settings.timeout / 3):g}",
             "objecter_tick_interval": f"{min(5.0, settings.timeout / 6):g}",
-            # What Ceph would print between our lines is in the errors that it returns.
+            # Ceph would print between the lines of the log what its errors say as well.
             "log_to_stderr": "false",
             "err_to_stderr": "false",
         }
@@ -80,57 +83,57 @@ class Connection:
         try:
             with translated("connecting", target):
                 handle = rados.Rados(conffile=None if settings.monitors else settings.conf, rados_id=settings.user)
-                handle.conf_parse_env()  # CEPH_ARGS
-                for option, value in (options | self._access()).items():
+                handle.conf_parse_env()  # reads CEPH_ARGS
+                for option, value in (options | self._access_options()).items():
                     handle.conf_set(option, value)
                 handle.connect()
         except OutcomeUnknown as error:
             raise CephUnavailable(f"connecting {target}: no monitor answers", code=error.code) from error
         except CephError as error:
             code = error.code or 0
-            kind, why = self._why_not(handle, error)
+            kind, why = self._explain_failure(handle, error)
             raise kind(f"connecting {target}: {why} ({errno_name(code)}, {code})", code=code) from error
         return handle
 
-    def _why_not(self, handle: Any, error: CephError) -> tuple[type[CephError], str]:
-        """What is wrong, most likely with the key. Only words: the key itself never leaves this method."""
+    def _explain_failure(self, handle: Any, error: CephError) -> tuple[type[CephError], str]:
+        """The error's class and text, mostly about the key. The key itself never gets into a text."""
         user, missing = self._settings.user, error.code == errno.ENOENT
         if handle is None:
-            conf = self._settings.conf or "(CEPH_CONF or the default places)"
-            why = f"there is no configuration file {conf}" if missing else f"{conf} can't be read as a ceph.conf"
+            conf = self._settings.conf or "(CEPH_CONF or the default paths)"
+            why = f"there is no configuration file {conf}" if missing else f"{conf} is not a valid ceph.conf"
             return NotConnected, why
-        key, where = self._key(handle, user)
+        key, where = self._find_key(handle, user)
         if error.code in {errno.EACCES, errno.EPERM}:
-            return KeyUnusable, cephx_keys.why_refused(key, user, where)
+            return KeyUnusable, cephx_keys.explain_refused(key, user, where)
         if missing and key is None and not Path(where).exists():
             return NotConnected, f"there is no key for client.{user}: {where} does not exist"
         if error.code not in cephx_keys.UNUSABLE:
-            return NotConnected, f"it failed, and librados does not say why: {error}"
-        return KeyUnusable, cephx_keys.why_unusable(key, user, where)
+            return NotConnected, f"librados reports no reason: {error}"
+        return KeyUnusable, cephx_keys.explain_unusable(key, user, where)
 
-    def _key(self, handle: Any, user: str) -> tuple[str | None, str]:
-        """The key that librados uses, None where it can't be read, and where it comes from."""
+    def _find_key(self, handle: Any, user: str) -> tuple[str | None, str]:
+        """The key that librados uses, or None if it cannot be read, and the source of the key."""
         if given := handle.conf_get("key"):
             return given, "userKey or ceph.conf"
         if path := handle.conf_get("keyfile"):
-            return _text(path), path
-        # Several may be named; the first that is there is used.
+            return _read_text(path), path
+        # The option may name several files; librados uses the first that exists.
         paths = [path for one in re.split(r"[,;\s]+", handle.conf_get("keyring")) if (path := one.strip())]
         path = next((path for path in paths if Path(path).exists()), " or ".join(paths) or "keyring")
-        return cephx_keys.in_keyring(_text(path) or "", user), path
+        return cephx_keys.find_in_keyring(_read_text(path) or "", user), path
 
-    def _access(self) -> dict[str, str]:
+    def _access_options(self) -> dict[str, str]:
         access = {"mon_host": ",".join(self._settings.monitors)} if self._settings.monitors else {}
         if self._settings.key is not None:
             access["key"] = self._settings.key
         return access
 
     def ioctx(self, pool: str | int, namespace: str = "") -> Any:
-        """Kept open and shared between threads: operations on one are safe to run side by side.
+        """The cached I/O context of the pool; threads may use it at the same time.
 
-        `pool`: its name, or its number, which it keeps when it is renamed.
+        `pool`: its name, or its number, which survives a rename. Raises PoolMissing.
         """
-        number = pool if isinstance(pool, int) else self._number(pool)
+        number = pool if isinstance(pool, int) else self._pool_number(pool)
         if self.pool_name(number) is None:
             raise PoolMissing(f"pool {pool} does not exist in Ceph cluster {self._settings.name}")
         with self._lock:
@@ -139,37 +142,39 @@ class Connection:
                 with translated("opening", f"pool {pool}"):
                     ioctx = self.rados.open_ioctx2(number)
                 ioctx.set_namespace(namespace)
-                # Without it creating and removing wait for ever while the pool is full.
+                # Without it, creating and removing block while the pool is full.
                 ioctx.set_osdmap_full_try()
                 self._ioctxs[number, namespace] = ioctx
         return ioctx
 
-    def _number(self, pool: str) -> int:
+    def _pool_number(self, pool: str) -> int:
         with translated("looking up", f"pool {pool}"):
-            number = self.rados.pool_lookup(pool)  # in the map that we have; asks the monitors before it says no
+            number = self.rados.pool_lookup(
+                pool
+            )  # in the cached map; librados asks the monitors before it returns None
         return -1 if number is None else int(number)
 
     def pool_name(self, number: int) -> str | None:
-        """What the pool is called now; None if the cluster has none of this number."""
+        """The present name of the pool; None if the cluster has no pool with this number."""
         with translated("looking up", f"pool number {number}"):
             name = self.rados.pool_reverse_lookup(number) if number >= 0 else None
         return None if name is None else str(name)
 
-    def pools(self) -> list[str]:
+    def list_pools(self) -> list[str]:
         with translated("listing", f"the pools of Ceph cluster {self._settings.name}"):
             return sorted(self.rados.list_pools())
 
-    def objects(self, pool: str | int, namespace: str = "") -> ObjectListing:
+    def object_listing(self, pool: str | int, namespace: str = "") -> ObjectListing:
         return ObjectListing(self.ioctx(pool, namespace), self._settings.timeout)
 
-    def data_of(self, ioctx: Any, number: int | None) -> ObjectListing | None:
-        """Where an image's data lie, by its header's `data_pool`; None: that pool was deleted."""
+    def data_objects(self, ioctx: Any, number: int | None) -> ObjectListing | None:
+        """The objects of the pool that the header's `data_pool` names; None: that pool was deleted."""
         if number is None:
             return ObjectListing(ioctx, self._settings.timeout)
-        return None if self.pool_name(number) is None else self.objects(number, ioctx.get_namespace())
+        return None if self.pool_name(number) is None else self.object_listing(number, ioctx.get_namespace())
 
-    def prepared(self, pool: str | int, namespace: str, prepare: Callable[[Any], None]) -> Any:
-        """`ioctx`, after `prepare` has been called with it once."""
+    def prepared_ioctx(self, pool: str | int, namespace: str, prepare: Callable[[Any], None]) -> Any:
+        """The I/O context of the pool, after one successful call of `prepare` with it."""
         ioctx = self.ioctx(pool, namespace)
         key = (prepare, ioctx.get_pool_id(), namespace)
         if key not in self._prepared:
@@ -177,28 +182,28 @@ class Connection:
             self._prepared.add(key)
         return ioctx
 
-    def remembered(self, pool: str | int, namespace: str, read: Callable[[Any], T]) -> T:
-        """What `read` says of the pool, not older than REMEMBERED."""
+    def cached(self, pool: str | int, namespace: str, read: Callable[[Any], T]) -> T:
+        """The result of `read` for the pool, not older than CACHE_SECONDS."""
         ioctx = self.ioctx(pool, namespace)
         key = (read, ioctx.get_pool_id(), namespace)
-        at, found = self._remembered.get(key, (0.0, None))
+        at, found = self._cache.get(key, (0.0, None))
         now = time.monotonic()
-        if found is None or now - at > REMEMBERED:
+        if found is None or now - at > CACHE_SECONDS:
             found = read(ioctx)
-            self._remembered[key] = now, found
+            self._cache[key] = now, found
         return cast("T", found)
 
     def fsid(self) -> str:
-        with translated("asking for", f"the fsid of Ceph cluster {self._settings.name}"):
+        with translated("reading", f"the fsid of Ceph cluster {self._settings.name}"):
             return str(self.rados.get_fsid())
 
     def monitors(self) -> tuple[str, ...]:
-        """Addresses for the old protocol, as Kubernetes' in-tree plugin and the kernel want them: host:port."""
+        """Addresses (host:port) of the v1 protocol, which Kubernetes' in-tree plugin and the kernel use."""
         dump = self.command("mon dump")
         addresses = [a for mon in dump["mons"] for a in mon["public_addrs"]["addrvec"]]
         return tuple(a["addr"] for a in addresses if a["type"] == "v1")
 
-    def space(self, pool: str) -> PoolSpace:
+    def pool_space(self, pool: str) -> PoolSpace:
         for entry in self.command("df")["pools"]:
             if entry["name"] == pool:
                 stats, quota = entry["stats"], self.command("osd pool get-quota", pool=pool)
@@ -208,29 +213,29 @@ class Connection:
                     quota=quota["quota_max_bytes"] or None,
                     stored=stats["stored"],
                     objects=stats["objects"],
-                    most_objects=quota["quota_max_objects"] or None,
+                    quota_objects=quota["quota_max_objects"] or None,
                 )
         if self.rados.pool_lookup(pool) is not None:
-            raise CephUnavailable(f"there are no statistics of pool {pool} yet")
+            raise CephUnavailable(f"Ceph has no statistics of pool {pool} yet")
         raise PoolMissing(f"pool {pool} does not exist in Ceph cluster {self._settings.name}")
 
     def command(self, prefix: str, **arguments: str) -> Any:
         request = json.dumps({"prefix": prefix, "format": "json", **arguments})
-        with translated("asking the monitors for", prefix):
+        with translated("monitor command", prefix):
             code, output, message = self.rados.mon_command(request, b"")
             if code:
                 raise rados.OSError(message, errno=-code)
         return json.loads(output)
 
     def close(self) -> None:
-        """May block for as long as Ceph does not answer."""
+        """Disconnects, and blocks while Ceph does not answer."""
         with contextlib.suppress(rados.Error):
             for ioctx in self._ioctxs.values():
                 ioctx.close()
             self.rados.shutdown()
 
 
-def _text(path: str) -> str | None:
+def _read_text(path: str) -> str | None:
     try:
         return Path(path).read_text(errors="replace").strip()
     except OSError:

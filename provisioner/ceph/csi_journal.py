@@ -14,11 +14,11 @@ from provisioner.ceph import directory
 from provisioner.ceph.bindings import rados
 from provisioner.ceph.errors import ImageTaken, translated
 from provisioner.ceph.model import JournalEntry
-from provisioner.ceph.where import place
+from provisioner.ceph.where import pool_path
 
 _VOLUMES = "csi.volumes.default"
 _PREFIX = "csi.volume."
-_AT_ONCE = 1000
+_KEYS_PER_READ = 1000
 """Keys asked for at a time."""
 _NAME, _IMAGE, _IMAGE_ID, _OWNER = "csi.volname", "csi.imagename", "csi.imageid", "csi.volume.owner"
 
@@ -37,7 +37,7 @@ def reserve(ioctx: Any, entry: JournalEntry, image_id: str | None) -> bool:
                 _set(ioctx, operation, keys)
                 ioctx.operate_write_op(operation, _PREFIX + entry.uuid)
         except rados.ObjectExists:
-            if (others := _values(ioctx, entry, _NAME)) != [entry.volume]:
+            if (others := _read_value(ioctx, entry, _NAME)) != [entry.volume]:
                 _remove_key(ioctx, entry)
                 whose = others[0] if others else "nobody"
                 raise ImageTaken(f"ceph-csi's journal has {entry.uuid} for {whose}, not {entry.volume}") from None
@@ -51,7 +51,7 @@ def complete(ioctx: Any, entry: JournalEntry, image_id: str) -> None:
         _write(ioctx, _PREFIX + entry.uuid, {_IMAGE_ID: image_id})
 
 
-def drop(ioctx: Any, entry: JournalEntry) -> None:
+def remove(ioctx: Any, entry: JournalEntry) -> None:
     """When the image is gone."""
     with translated("removing from ceph-csi's journal", entry.image):
         with contextlib.suppress(rados.ObjectNotFound):
@@ -59,31 +59,31 @@ def drop(ioctx: Any, entry: JournalEntry) -> None:
         _remove_key(ioctx, entry)
 
 
-def listing(ioctx: Any, wanted: Callable[[JournalEntry], bool]) -> list[tuple[JournalEntry, str | None]]:
+def list_entries(ioctx: Any, wanted: Callable[[JournalEntry], bool]) -> list[tuple[JournalEntry, str | None]]:
     """The entries that are `wanted`, each with its image's id: empty if it names none, None if it leads to nothing.
 
     Their namespaces are not asked for.
     """
-    with translated("listing ceph-csi's journal of", f"pool {place(ioctx)}"):
-        return [(entry, _id_of(ioctx, entry)) for entry in _keys(ioctx) if wanted(entry)]
+    with translated("listing ceph-csi's journal of", f"pool {pool_path(ioctx)}"):
+        return [(entry, _read_image_id(ioctx, entry)) for entry in _list_keys(ioctx) if wanted(entry)]
 
 
-def _keys(ioctx: Any) -> Iterator[JournalEntry]:
+def _list_keys(ioctx: Any) -> Iterator[JournalEntry]:
     after = ""
-    while page := directory.omap(ioctx, _VOLUMES, after, _PREFIX, _AT_ONCE):
+    while page := directory.read_omap(ioctx, _VOLUMES, after, _PREFIX, _KEYS_PER_READ):
         for key, uuid in page:
             yield JournalEntry(uuid.decode(errors="replace"), key.removeprefix(_PREFIX), "")
         after = page[-1][0]
 
 
-def _id_of(ioctx: Any, entry: JournalEntry) -> str | None:
+def _read_image_id(ioctx: Any, entry: JournalEntry) -> str | None:
     try:
-        return "".join(_values(ioctx, entry, _IMAGE_ID))
+        return "".join(_read_value(ioctx, entry, _IMAGE_ID))
     except rados.ObjectNotFound:
         return None
 
 
-def _values(ioctx: Any, entry: JournalEntry, key: str) -> list[str]:
+def _read_value(ioctx: Any, entry: JournalEntry, key: str) -> list[str]:
     """One value, or none."""
     with rados.ReadOpCtx() as operation:
         found, _ = ioctx.get_omap_vals_by_keys(operation, (key,))

@@ -20,78 +20,78 @@ from provisioner.ceph.errors import CephError, Denied, ImageMissing, InUse, Miss
 from provisioner.ceph.image_header import ImageHeader, decode_text
 from provisioner.ceph.object_listing import ObjectListing
 from provisioner.ceph.removal_progress import RemovalBegun
-from provisioner.ceph.where import image_errors, place
+from provisioner.ceph.where import image_errors, pool_path
 
-LARGE = 16384
+LARGE_IMAGE_OBJECTS = 16384
 """Objects from which on a removal would hold up everything else."""
 
 _PLAIN = frozenset({"layering", "exclusive-lock", "deep-flatten", "striping", "data-pool", "operations"})
 """With an object map librbd knows which objects are there, and a journal has objects of its own."""
-_TOO_FULL = 16
+_LISTING_SPEED = 16
 """Listing an object takes this small a part of the time that asking for one takes."""
 _WINDOW = 128
 """Removals under way at a time."""
-_TELL_EVERY = 1024
+_REPORT_EVERY = 1024
 _NORMAL, _REMOVING = 0, 2
 """States of an entry in the trash."""
 
 
-def prefix_of(ioctx: Any, identifier: str) -> str | None:
+def read_prefix(ioctx: Any, identifier: str) -> str | None:
     """How the names of the image's data objects begin; None if that is not what a release of today gives."""
-    for key, value in directory.omap(ioctx, cls_rbd.HEADER + identifier, "", "object_prefix", 1):
+    for key, value in directory.read_omap(ioctx, cls_rbd.HEADER_PREFIX + identifier, "", "object_prefix", 1):
         prefix = decode_text(value)
         if key == "object_prefix" and re.fullmatch(rf"rbd_data\.(\d+\.)?{re.escape(identifier)}", prefix):
             return prefix
     return None
 
 
-def require_deletable(data: ObjectListing | None, ioctx: Any, identifier: str) -> None:
+def require_delete_permission(data: ObjectListing | None, ioctx: Any, identifier: str) -> None:
     """Raises Denied for a user who may not remove objects, before any is lost: tries one that is never there."""
-    prefix = prefix_of(ioctx, identifier)
+    prefix = read_prefix(ioctx, identifier)
     if prefix is None or data is None:
         return
     try:
-        with translated("removing", f"data of image id {identifier} from pool {place(data.ioctx)}"):
+        with translated("removing", f"data of image id {identifier} from pool {pool_path(data.ioctx)}"):
             data.ioctx.remove_object(f"{prefix}.{'f' * 16}")
     except Missing:
         return
 
 
-def is_worth_it(data: ObjectListing, found: ImageHeader) -> bool:
-    if found.objects < LARGE or found.snapshots or not set(found.features) <= _PLAIN:
+def can_sweep(data: ObjectListing, found: ImageHeader) -> bool:
+    if found.max_objects < LARGE_IMAGE_OBJECTS or found.snapshots or not set(found.features) <= _PLAIN:
         return False
-    with translated("asking for", f"the statistics of pool {place(data.ioctx)}"):
-        return int(data.ioctx.get_stats()["num_objects"]) <= _TOO_FULL * found.objects
+    with translated("asking for", f"the statistics of pool {pool_path(data.ioctx)}"):
+        return int(data.ioctx.get_stats()["num_objects"]) <= _LISTING_SPEED * found.max_objects
 
 
 def sweep(ioctx: Any, data: ObjectListing, found: ImageHeader, begun: RemovalBegun) -> None:
     """Leaves an image of size 0, or leaves it to librbd."""
-    prefix = prefix_of(ioctx, found.id)
+    prefix = read_prefix(ioctx, found.id)
     if prefix is None:
         return
-    with removing(ioctx, found.id, begun):
+    with removing_state(ioctx, found.id, begun):
         # librbd looks before it removes anything, and so do we: by now it can't be found by its name any more.
-        dependents.refuse_removal(ioctx, found.id, f"image {place(ioctx)} id {found.id}")
+        dependents.require_removable(ioctx, found.id, f"image {pool_path(ioctx)} id {found.id}")
         try:
             _remove_all(data, prefix, begun)
         except (Denied, Unreadable):
             return  # the user may not list, or the pool holds names that Python's binding can't read
         with image_errors("removing", f"image id {found.id}"):
-            ioctx.execute(cls_rbd.HEADER + found.id, cls_rbd.CLASS, "set_size", struct.pack("<Q", 0))
+            ioctx.execute(cls_rbd.HEADER_PREFIX + found.id, cls_rbd.CLASS_NAME, "set_size", struct.pack("<Q", 0))
 
 
 def _remove_all(data: ObjectListing, prefix: str, begun: RemovalBegun) -> None:
-    target = f"the objects of pool {place(data.ioctx)}"
+    target = f"the objects of pool {pool_path(data.ioctx)}"
     ours = re.compile(rf"{re.escape(prefix)}\.[0-9a-f]{{16}}")
     pending: deque[Any] = deque()
     try:
         with translated("listing", target):
             expected = max(int(data.ioctx.get_stats()["num_objects"]), 1)
-            for number, listed in enumerate(data.listed()):
-                if number % _TELL_EVERY == 0:
+            for number, listed in enumerate(data.iterate()):
+                if number % _REPORT_EVERY == 0:
                     begun.report(min(number / expected, 0.99))
                 if ours.fullmatch(listed.key):
-                    begun.begin()
+                    begun.record_loss()
                     pending.append(data.ioctx.aio_remove(listed.key))
                 if len(pending) >= _WINDOW:
                     _finish(pending.popleft(), target)
@@ -110,18 +110,18 @@ def _finish(completion: Any, target: str) -> None:
 
 
 @contextlib.contextmanager
-def removing(ioctx: Any, identifier: str, begun: RemovalBegun) -> Iterator[None]:
+def removing_state(ioctx: Any, identifier: str, begun: RemovalBegun) -> Iterator[None]:
     """As librbd does while it removes an image; unlike there, one whose data are going is never restorable again."""
     set_state(ioctx, identifier, _REMOVING, _NORMAL)
     try:
         yield
     except BaseException:
-        if not begun.begun:
+        if not begun.data_lost:
             set_state(ioctx, identifier, _NORMAL, _REMOVING)
         raise
 
 
-def keep_removing(ioctx: Any, identifier: str) -> None:
+def set_removing(ioctx: Any, identifier: str) -> None:
     """After librbd has stopped half-way: other tools must not restore what is left."""
     with contextlib.suppress(ImageMissing, InUse):
         set_state(ioctx, identifier, _REMOVING, _NORMAL)
@@ -130,10 +130,10 @@ def keep_removing(ioctx: Any, identifier: str) -> None:
 def set_state(ioctx: Any, identifier: str, state: int, expected: int) -> None:
     request = cls_rbd.encode_text(identifier) + bytes((state, expected))
     try:
-        with image_errors("removing", f"trash entry {identifier} of {place(ioctx)}"):
-            ioctx.execute("rbd_trash", cls_rbd.CLASS, "trash_state_set", request)
+        with image_errors("removing", f"trash entry {identifier} of {pool_path(ioctx)}"):
+            ioctx.execute("rbd_trash", cls_rbd.CLASS_NAME, "trash_state_set", request)
     except CephError as error:
         if error.code != errno.ESTALE:
             raise
-        text = f"trash entry {identifier} of {place(ioctx)} is being moved or restored by another client: try again"
+        text = f"trash entry {identifier} of {pool_path(ioctx)} is being moved or restored by another client: try again"
         raise InUse(text, code=errno.EBUSY) from error

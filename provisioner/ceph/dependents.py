@@ -12,7 +12,7 @@ from typing import Any
 from provisioner.ceph import cls_rbd, directory
 from provisioner.ceph.bindings import rbd
 from provisioner.ceph.errors import CephError, InUse
-from provisioner.ceph.where import clone_text, image_errors, place, some
+from provisioner.ceph.where import clone_path, first_names, image_errors, pool_path
 
 _SNAPSHOT, _GROUP, _FEATURES, _OPERATIONS = "snapshot_", "rbd_group_ref", "features", "op_features"
 _MIRRORING, _MIRRORED = "rbd_mirroring", "image_"
@@ -48,90 +48,94 @@ class Dependents:
     """Bits of what only newer releases of Ceph can do with images."""
 
 
-def reasons(path: str, ties: Dependents, options: str = "") -> list[str]:
+def removal_blockers(path: str, dependents: Dependents, options: str = "") -> list[str]:
     """Why the image can't be removed, each reason with the way out: pure.
 
     `options`: how `rbd` is told the image where it has no name.
     """
     found = []
-    if ties.children:
-        found.append(f"clones depend on it: {some(ties.children)}; flatten or delete them first")
-    if ties.snapshots:
-        unprotect = " after rbd snap unprotect" if ties.protected else ""
-        found.append(f"it has snapshots: {some(ties.snapshots)}; delete them first (rbd snap rm{unprotect})")
-    if ties.group_snapshots:
-        first, names = ties.group_snapshots[0], some(ties.group_snapshots)
+    if dependents.children:
+        found.append(f"clones depend on it: {first_names(dependents.children)}; flatten or delete them first")
+    if dependents.snapshots:
+        unprotect = " after rbd snap unprotect" if dependents.protected else ""
+        found.append(
+            f"it has snapshots: {first_names(dependents.snapshots)}; delete them first (rbd snap rm{unprotect})"
+        )
+    if dependents.group_snapshots:
+        first, names = dependents.group_snapshots[0], first_names(dependents.group_snapshots)
         found.append(f"it has snapshots of a group: {names}; delete them first (rbd group snap rm {first})")
-    if ties.unknown_snapshots:
-        names = some(ties.unknown_snapshots)
+    if dependents.unknown_snapshots:
+        names = first_names(dependents.unknown_snapshots)
         found.append(f"it has snapshots of a kind that this release of Ceph does not know: {names}; use a newer one")
-    if ties.group:
-        command = f"rbd group image rm {ties.group} {options or path}"
-        found.append(f"it is a member of group {ties.group}; take it out first ({command})")
-    return [*found, *hindrances(path, ties)]
+    if dependents.group:
+        command = f"rbd group image rm {dependents.group} {options or path}"
+        found.append(f"it is a member of group {dependents.group}; take it out first ({command})")
+    return [*found, *change_blockers(path, dependents)]
 
 
-def hindrances(path: str, ties: Dependents) -> list[str]:
+def change_blockers(path: str, dependents: Dependents) -> list[str]:
     """Why librbd would not roll back or shrink the image: pure."""
-    in_use = [f"it is in use at {some(ties.watchers)}; unmap it there first"] if ties.watchers else []
-    return [*frozen(path, ties), *in_use]
+    in_use = (
+        [f"it is in use at {first_names(dependents.watchers)}; unmap it there first"] if dependents.watchers else []
+    )
+    return [*write_blockers(path, dependents), *in_use]
 
 
-def frozen(path: str, ties: Dependents) -> list[str]:
+def write_blockers(path: str, dependents: Dependents) -> list[str]:
     """Why librbd would change nothing of the image: pure."""
     found = []
-    if ties.migrating:
+    if dependents.migrating:
         found.append(
             f"it is being migrated; end that first (rbd migration execute and rbd migration commit {path}, or "
             f"rbd migration abort {path})"
         )
-    if ties.demoted:
+    if dependents.demoted:
         found.append(
             "it is a mirrored copy and not primary: change it at the site where it is primary, or part it from there "
             f"first (rbd mirror image promote --force {path}, then rbd mirror image disable {path})"
         )
-    if ties.operations:
-        found.append(f"only a newer release of Ceph can change it (op features {ties.operations:#x})")
+    if dependents.operations:
+        found.append(f"only a newer release of Ceph can change it (op features {dependents.operations:#x})")
     return found
 
 
-def refuse_removal(ioctx: Any, identifier: str, target: str, name: str | None = None) -> None:
+def require_removable(ioctx: Any, identifier: str, target: str, name: str | None = None) -> None:
     """Raises InUse with everything that keeps the image from being removed; `name`: None for one in the trash."""
-    _refuse(ioctx, identifier, target, name, everything=True)
+    _require_unblocked(ioctx, identifier, target, name, everything=True)
 
 
-def refuse_change(ioctx: Any, identifier: str, target: str, name: str) -> None:
+def require_changeable(ioctx: Any, identifier: str, target: str, name: str) -> None:
     """Raises InUse when librbd would not roll back or shrink the image."""
-    _refuse(ioctx, identifier, target, name, everything=False)
+    _require_unblocked(ioctx, identifier, target, name, everything=False)
 
 
 @contextlib.contextmanager
-def explained(ioctx: Any, identifier: str, target: str, name: str) -> Iterator[None]:
+def explained_refusal(ioctx: Any, identifier: str, target: str, name: str) -> Iterator[None]:
     """Says of a refusal of librbd what the image is part of, if that may be why."""
     try:
         yield
     except CephError as error:
         if error.code in {errno.EROFS, errno.EINVAL}:
-            path = f"{place(ioctx)}/{name}"
-            if found := frozen(path, look(ioctx, identifier, target)):
+            path = f"{pool_path(ioctx)}/{name}"
+            if found := write_blockers(path, read(ioctx, identifier, target)):
                 raise InUse(f"{target} stays as it is: {'. Also, '.join(found)}", code=errno.EROFS) from error
         raise
 
 
-def _refuse(ioctx: Any, identifier: str, target: str, name: str | None, *, everything: bool) -> None:
-    ties = look(ioctx, identifier, target)
+def _require_unblocked(ioctx: Any, identifier: str, target: str, name: str | None, *, everything: bool) -> None:
+    dependents = read(ioctx, identifier, target)
     namespace = f" --image-namespace {ioctx.get_namespace()}" if ioctx.get_namespace() else ""
     options = f"--image-pool {ioctx.get_pool_name()}{namespace} --image-id {identifier}" if name is None else ""
-    path = f"{place(ioctx)}/{name or 'IMAGE'}"
-    found = reasons(path, ties, options) if everything else hindrances(path, ties)
+    path = f"{pool_path(ioctx)}/{name or 'IMAGE'}"
+    found = removal_blockers(path, dependents, options) if everything else change_blockers(path, dependents)
     if found:
-        tied = ties.children or ties.snapshots or ties.group_snapshots
+        tied = dependents.children or dependents.snapshots or dependents.group_snapshots
         code = errno.ENOTEMPTY if everything and tied else errno.EBUSY
         raise InUse(f"{target} is kept: {'. Also, '.join(found)}", code=code)
 
 
-def look(ioctx: Any, identifier: str, target: str) -> Dependents:
-    header = dict(directory.omap(ioctx, cls_rbd.HEADER + identifier, "", "", _MOST_KEYS))
+def read(ioctx: Any, identifier: str, target: str) -> Dependents:
+    header = dict(directory.read_omap(ioctx, cls_rbd.HEADER_PREFIX + identifier, "", "", _MOST_KEYS))
     features, operations = (int.from_bytes(header.get(key, b""), "little") for key in (_FEATURES, _OPERATIONS))
     full = len(header) == _MOST_KEYS or _GROUP in header or any(key.startswith(_SNAPSHOT) for key in header)
     # A read-write open is itself a watcher.
@@ -142,13 +146,13 @@ def look(ioctx: Any, identifier: str, target: str) -> Dependents:
         return Dependents(
             watchers=tuple(watcher["addr"] for watcher in opened.watchers_list()),
             migrating=bool(features & _MIGRATING),
-            demoted=_mirrored(ioctx, identifier) and _demoted(opened),
+            demoted=_is_mirrored(ioctx, identifier) and _is_demoted(opened),
             operations=operations & ~_KNOWN_OPERATIONS,
-            **_parts(ioctx, opened) if full else {},
+            **_read_snapshots_and_group(ioctx, opened) if full else {},
         )
 
 
-def _parts(ioctx: Any, opened: Any) -> dict[str, Any]:
+def _read_snapshots_and_group(ioctx: Any, opened: Any) -> dict[str, Any]:
     by_kind: dict[int, list[Any]] = {}
     for snapshot in opened.list_snaps():
         by_kind.setdefault(snapshot["namespace"], []).append(snapshot)
@@ -157,26 +161,26 @@ def _parts(ioctx: Any, opened: Any) -> dict[str, Any]:
     known = {USER, GROUP, TRASH, MIRROR}
     group = opened.group()
     return {
-        "children": tuple(clone_text(child) for child in opened.list_children2()) if by_kind else (),
+        "children": tuple(clone_path(child) for child in opened.list_children2()) if by_kind else (),
         "snapshots": by_people,
         "protected": tuple(name for name in by_people if opened.is_protected_snap(name)),
-        "group_snapshots": tuple(f"{_group(ioctx, one)}@{one['snap_name']}" for one in by_groups),
+        "group_snapshots": tuple(f"{_group_path(ioctx, one)}@{one['snap_name']}" for one in by_groups),
         "unknown_snapshots": tuple(s["name"] for kind, found in by_kind.items() if kind not in known for s in found),
-        "group": _group(ioctx, group) if group["name"] else None,
+        "group": _group_path(ioctx, group) if group["name"] else None,
     }
 
 
-def _group(ioctx: Any, found: Any) -> str:
+def _group_path(ioctx: Any, found: Any) -> str:
     """Of a group in another pool only the pool's number is known here."""
-    pool = place(ioctx) if found["pool"] == ioctx.get_pool_id() else f"(pool {found['pool']})"
+    pool = pool_path(ioctx) if found["pool"] == ioctx.get_pool_id() else f"(pool {found['pool']})"
     return f"{pool}/{found['name']}"
 
 
-def _mirrored(ioctx: Any, identifier: str) -> bool:
+def _is_mirrored(ioctx: Any, identifier: str) -> bool:
     key = _MIRRORED + identifier
-    return any(found == key for found, _ in directory.omap(ioctx, _MIRRORING, "", key, 1))
+    return any(found == key for found, _ in directory.read_omap(ioctx, _MIRRORING, "", key, 1))
 
 
-def _demoted(opened: Any) -> bool:
+def _is_demoted(opened: Any) -> bool:
     found = opened.mirror_image_get_info()
     return found["state"] != _DISABLED and not found["primary"]

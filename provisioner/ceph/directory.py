@@ -8,14 +8,14 @@ from provisioner.ceph import cls_rbd, image_header
 from provisioner.ceph.bindings import rados
 from provisioner.ceph.errors import CephError, ImageMissing, Missing, from_errno, translated
 from provisioner.ceph.image_header import ImageHeader
-from provisioner.ceph.where import image, image_errors, place
+from provisioner.ceph.where import image_errors, image_label, pool_path
 
 _DIRECTORY = "rbd_directory"
 _OBJECT_MAP = "rbd_object_map."
 _NAME, _ID = "name_", "id_"
-_MOST_KEYS = 1000
+_KEYS_PER_READ = 1000
 """Keys of one header in one reading; more (hundreds of snapshots) take more readings."""
-_LONGEST_MAP = 64 << 20
+_LONGEST_MAP_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,64 +32,64 @@ class DirectoryEntry:
         return self.header.data_pool if self.header else None
 
 
-def page(ioctx: Any, prefix: str, after: str, limit: int, *, count_used: bool = True) -> list[DirectoryEntry]:
+def list_page(ioctx: Any, prefix: str, after: str, limit: int, *, count_used: bool = True) -> list[DirectoryEntry]:
     """Up to `limit` images in the order of their names, the first one after `after`."""
-    with translated("listing", f"the images of {place(ioctx)}"):
-        found = omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME + prefix, limit)
+    with translated("listing", f"the images of {pool_path(ioctx)}"):
+        found = read_omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME + prefix, limit)
         named = [(key.removeprefix(_NAME), image_header.decode_text(value)) for key, value in found]
-        read = _headers(ioctx, named)
-        used = _used(ioctx, read) if count_used else {}
+        read = _read_headers(ioctx, named)
+        used = _count_used(ioctx, read) if count_used else {}
     return [
         DirectoryEntry(name, identifier, header, used.get(identifier))
         for (name, identifier), header in zip(named, read, strict=True)
     ]
 
 
-def count(ioctx: Any) -> int:
+def count_images(ioctx: Any) -> int:
     """Of the names; the whole directory is read for it."""
     total, after = 0, ""
-    while found := names(ioctx, after):
+    while found := list_names(ioctx, after):
         total, after = total + len(found), found[-1]
     return total
 
 
-def names(ioctx: Any, after: str = "", most: int = _MOST_KEYS) -> list[str]:
-    with translated("listing", f"the images of {place(ioctx)}"):
-        found = omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME, most)
+def list_names(ioctx: Any, after: str = "", most: int = _KEYS_PER_READ) -> list[str]:
+    with translated("listing", f"the images of {pool_path(ioctx)}"):
+        found = read_omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME, most)
     return [key.removeprefix(_NAME) for key, _ in found]
 
 
-def known(ioctx: Any, name: str) -> bool:
+def has_name(ioctx: Any, name: str) -> bool:
     """Whether the directory has this very name, with an image or without one."""
-    with translated("listing", f"the images of {place(ioctx)}"):
+    with translated("listing", f"the images of {pool_path(ioctx)}"):
         # The first key with this beginning is the name itself, if that is there.
-        return any(key == _NAME + name for key, _ in omap(ioctx, _DIRECTORY, "", _NAME + name, 1))
+        return any(key == _NAME + name for key, _ in read_omap(ioctx, _DIRECTORY, "", _NAME + name, 1))
 
 
-def name_of(ioctx: Any, identifier: str) -> str | None:
+def find_name(ioctx: Any, identifier: str) -> str | None:
     """By which the directory knows the image with this id now; None for one that it does not know."""
     key = _ID + identifier
-    with translated("looking up", f"image {place(ioctx)} id {identifier}"):
-        found = omap(ioctx, _DIRECTORY, "", key, 1)
+    with translated("looking up", f"image {pool_path(ioctx)} id {identifier}"):
+        found = read_omap(ioctx, _DIRECTORY, "", key, 1)
     return next((image_header.decode_text(value) for one, value in found if one == key), None)
 
 
 def has_header(ioctx: Any, identifier: str) -> bool:
     """Whether there is an image with this id, in the trash as well."""
     try:
-        with translated("looking up", f"image {place(ioctx)} id {identifier}"):
-            ioctx.stat(cls_rbd.HEADER + identifier)
+        with translated("looking up", f"image {pool_path(ioctx)} id {identifier}"):
+            ioctx.stat(cls_rbd.HEADER_PREFIX + identifier)
     except Missing:
         return False
     return True
 
 
-def header(ioctx: Any, name: str) -> ImageHeader:
+def get_header(ioctx: Any, name: str) -> ImageHeader:
     """Raises ImageMissing for a name without an image, too."""
-    target = image(ioctx, name)
+    target = image_label(ioctx, name)
     with image_errors("looking up", target):
-        identifier = cls_rbd.decode_text(ioctx.read(cls_rbd.IDENTITY + name))
-        found = header_by_id(ioctx, identifier, name)
+        identifier = cls_rbd.decode_text(ioctx.read(cls_rbd.ID_PREFIX + name))
+        found = find_header(ioctx, identifier, name)
     if found is None:
         raise ImageMissing(
             f"{target} is not whole: its creation or removal stopped half-way; delete it or create it again"
@@ -97,46 +97,46 @@ def header(ioctx: Any, name: str) -> ImageHeader:
     return found
 
 
-def header_by_id(ioctx: Any, identifier: str, name: str = "") -> ImageHeader | None:
+def find_header(ioctx: Any, identifier: str, name: str = "") -> ImageHeader | None:
     """None when there is none. Images in the trash have no other way to it."""
     items: dict[str, bytes] = {}
-    while more := omap(ioctx, cls_rbd.HEADER + identifier, max(items, default=""), "", _MOST_KEYS):
+    while more := read_omap(ioctx, cls_rbd.HEADER_PREFIX + identifier, max(items, default=""), "", _KEYS_PER_READ):
         items.update(more)
-        if len(more) < _MOST_KEYS:
+        if len(more) < _KEYS_PER_READ:
             break
     return image_header.decode(identifier, name, items)
 
 
-def used(ioctx: Any, found: ImageHeader) -> int | None:
-    return _used(ioctx, [found]).get(found.id)
+def used_bytes(ioctx: Any, found: ImageHeader) -> int | None:
+    return _count_used(ioctx, [found]).get(found.id)
 
 
-def omap(ioctx: Any, oid: str, after: str, prefix: str, most: int) -> list[tuple[str, bytes]]:
+def read_omap(ioctx: Any, oid: str, after: str, prefix: str, most: int) -> list[tuple[str, bytes]]:
     """Keys with this prefix behind `after`, in order; none of an object that nobody has needed yet."""
     try:
         with translated("reading", oid), rados.ReadOpCtx() as operation:
             found, _ = ioctx.get_omap_vals(operation, after, prefix, most)
             ioctx.operate_read_op(operation, oid)
-            return _items(found)
+            return _without_none(found)
     except Missing:
         return []
 
 
-def _items(found: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
+def _without_none(found: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
     """The binding gives None for an empty value."""
     return [(key, value or b"") for key, value in found]
 
 
-def _headers(ioctx: Any, named: Sequence[tuple[str, str]]) -> list[ImageHeader | None]:
+def _read_headers(ioctx: Any, named: Sequence[tuple[str, str]]) -> list[ImageHeader | None]:
     """All at once: they wait for each other's answers, not one after the other."""
     started = []
     try:
         for _, identifier in named:
             operation = ioctx.create_read_op()
-            found, _ = ioctx.get_omap_vals(operation, "", "", _MOST_KEYS)
-            started.append((operation, found, ioctx.operate_aio_read_op(operation, cls_rbd.HEADER + identifier)))
+            found, _ = ioctx.get_omap_vals(operation, "", "", _KEYS_PER_READ)
+            started.append((operation, found, ioctx.operate_aio_read_op(operation, cls_rbd.HEADER_PREFIX + identifier)))
         return [
-            _finished(ioctx, name, identifier, found, completion)
+            _finish_header(ioctx, name, identifier, found, completion)
             for (name, identifier), (_, found, completion) in zip(named, started, strict=True)
         ]
     finally:
@@ -145,19 +145,19 @@ def _headers(ioctx: Any, named: Sequence[tuple[str, str]]) -> list[ImageHeader |
             ioctx.release_read_op(operation)
 
 
-def _finished(ioctx: Any, name: str, identifier: str, found: Any, completion: Any) -> ImageHeader | None:
+def _finish_header(ioctx: Any, name: str, identifier: str, found: Any, completion: Any) -> ImageHeader | None:
     completion.wait_for_complete()
     try:
-        _check(completion.get_return_value(), f"reading the header of {image(ioctx, name)}")
+        _require_success(completion.get_return_value(), f"reading the header of {image_label(ioctx, name)}")
     except Missing:
         return None
-    items = dict(_items(found))
-    if len(items) == _MOST_KEYS:
-        return header_by_id(ioctx, identifier, name)
+    items = dict(_without_none(found))
+    if len(items) == _KEYS_PER_READ:
+        return find_header(ioctx, identifier, name)
     return image_header.decode(identifier, name, items)
 
 
-def _used(ioctx: Any, found: Sequence[ImageHeader | None]) -> dict[str, int]:
+def _count_used(ioctx: Any, found: Sequence[ImageHeader | None]) -> dict[str, int]:
     counted = [one for one in found if one is not None and one.map_usable]
     maps: dict[str, bytes] = {}
 
@@ -165,7 +165,9 @@ def _used(ioctx: Any, found: Sequence[ImageHeader | None]) -> dict[str, int]:
         return lambda _, data: maps.__setitem__(identifier, data)
 
     started = [
-        ioctx.aio_execute(_OBJECT_MAP + one.id, cls_rbd.CLASS, "object_map_load", b"", _map_length(one), keep(one.id))
+        ioctx.aio_execute(
+            _OBJECT_MAP + one.id, cls_rbd.CLASS_NAME, "object_map_load", b"", _map_length(one), keep(one.id)
+        )
         for one in counted
     ]
     for completion in started:
@@ -179,10 +181,10 @@ def _used(ioctx: Any, found: Sequence[ImageHeader | None]) -> dict[str, int]:
 
 def _map_length(found: ImageHeader) -> int:
     """Two bits an object, and a checksum of four bytes for every 4 KiB of them."""
-    return min(found.objects // 2 + 4096, _LONGEST_MAP)
+    return min(found.max_objects // 2 + 4096, _LONGEST_MAP_BYTES)
 
 
-def _check(code: int, what: str) -> None:
+def _require_success(code: int, what: str) -> None:
     if code < 0:
         error: CephError = from_errno(-code, what, "")
         raise error

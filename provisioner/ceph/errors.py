@@ -103,7 +103,7 @@ DISCONNECTED = errno.ESHUTDOWN
 """What a blocklisted client gets for everything, for ever: it needs a new connection."""
 
 # errno → what it is to us, and what it means. Where one errno has several causes, the caller finds out which.
-_MEANING: dict[int, tuple[type[CephError], str]] = {
+_MEANINGS: dict[int, tuple[type[CephError], str]] = {
     errno.EPERM: (Denied, "the Ceph user may not: check its caps"),
     errno.EACCES: (Denied, "the Ceph user may not: check its key and caps"),
     errno.ENOENT: (Missing, "it does not exist"),
@@ -127,10 +127,10 @@ _MEANING: dict[int, tuple[type[CephError], str]] = {
 }
 
 
-_MAKING = frozenset({"creating", "cloning"})
+_CREATING = frozenset({"creating", "cloning"})
 """Operations with parameters of their own."""
 
-_LONGEST = 256
+_LONGEST_TARGET = 256
 """Characters of a target in a text: names come from users."""
 
 
@@ -158,10 +158,10 @@ def translated(operation: str, target: str) -> Iterator[None]:
 
 
 def from_errno(code: int, operation: str, target: str) -> CephError:
-    kind, meaning = _MEANING.get(code, (CephError, os.strerror(code).lower()))
-    if code == errno.EINVAL and operation not in _MAKING:
+    kind, meaning = _MEANINGS.get(code, (CephError, os.strerror(code).lower()))
+    if code == errno.EINVAL and operation not in _CREATING:
         meaning = (
             "Ceph refuses it as it is: perhaps it is mirrored and not primary here, is being migrated, or has format 1"
         )
-    target = target if len(target) <= _LONGEST else f"{target[:_LONGEST]}..."
+    target = target if len(target) <= _LONGEST_TARGET else f"{target[:_LONGEST_TARGET]}..."
     return kind(f"{operation} {target}: {meaning} ({errno_name(code)}, {code})", code=code)

@@ -5,7 +5,7 @@ image that does not say whose it is, as there can be between librbd's create and
 tenth of our processor time: librbd sets up threads and caches for the image, and draws an id that has to be read back.
 
 The order is the directory, the name, the header: what is left behind half-way can be seen, and can be taken up again,
-since the id is not drawn but given. Images that need more than that (`fits`) are left to librbd.
+since the id is not drawn but given. Images that need more than that (`can_create`) are left to librbd.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ from provisioner.ceph.where import image_errors
 _DIRECTORY = "rbd_directory"
 _OBJECT_MAP = "rbd_object_map."
 _FEATURES = frozenset({"layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten"})
-_LARGEST_MAP = 256_000_000
+_MOST_MAPPED_OBJECTS = 256_000_000
 """Objects that an object map may tell of, as in librbd."""
 _FULL = (errno.EDQUOT, errno.ENOSPC)
-_READY = b"\0"
-_NOWHERE = -1
+_NAMESPACE_READY = b"\0"
+_NO_DATA_POOL = -1
 """No data pool."""
 
 
-def fits(spec: ImageSpec) -> bool:
+def can_create(spec: ImageSpec) -> bool:
     """Whether such an image can be made here; librbd makes the others, or says what is wrong with them."""
     return (
         spec.id is not None
@@ -39,57 +39,57 @@ def fits(spec: ImageSpec) -> bool:
         and spec.stripe_unit is None
         and SMALLEST_OBJECT <= spec.object_size <= LARGEST_OBJECT
         and len(spec.name) <= LONGEST_NAME
-        and ("object-map" not in spec.features or _objects(spec) <= _LARGEST_MAP)
+        and ("object-map" not in spec.features or _object_count(spec) <= _MOST_MAPPED_OBJECTS)
     )
 
 
 def create(ioctx: Any, spec: ImageSpec, target: str) -> None:
-    """Makes the image, or finishes what an earlier call has left half-way. For one that `fits`.
+    """Makes the image, or finishes what an earlier call has left half-way. For one that `can_create`.
 
     Raises ImageTaken when there is an image of that name, whole or not by us.
     """
     identifier = str(spec.id)
     with image_errors("creating", target):
-        entered = _enter(ioctx, spec.name, identifier)
+        entered = _add_to_directory(ioctx, spec.name, identifier)
         try:
-            _name(ioctx, spec.name, identifier)
+            _write_id(ioctx, spec.name, identifier)
             if "object-map" in spec.features:
-                resize = struct.pack("<QB", _objects(spec), 0)
+                resize = struct.pack("<QB", _object_count(spec), 0)
                 _execute(ioctx, _OBJECT_MAP + identifier, ("object_map_resize", resize))
-            _head(ioctx, spec, identifier)
+            _create_header(ioctx, spec, identifier)
         except rados.ObjectExists:
             if not entered:
                 raise
-            _forget(ioctx, spec.name, identifier)
+            _remove_name(ioctx, spec.name, identifier)
             # The header's name was not in the directory until now.
             raise ImageTaken(f"{target}: there is an image of id {identifier}, in the trash perhaps") from None
         except rados.Error as error:
             if abs(error.errno or 0) in _FULL:
                 # A full pool takes names into its directory, but no new objects.
-                clear(ioctx, spec.name, identifier, target)
+                remove_incomplete(ioctx, spec.name, identifier, target)
             raise
 
 
-def clear(ioctx: Any, name: str, identifier: str, target: str) -> None:
+def remove_incomplete(ioctx: Any, name: str, identifier: str, target: str) -> None:
     """Removes what a create has left half-way: a name, and no image. Raises ImageTaken when there is one."""
     with translated("cleaning up", target):
         with contextlib.suppress(rados.ObjectNotFound):
-            ioctx.stat(wire.HEADER + identifier)
+            ioctx.stat(wire.HEADER_PREFIX + identifier)
             raise ImageTaken(f"{target} is kept: it is whole")
         with contextlib.suppress(rados.ObjectNotFound):
             ioctx.remove_object(_OBJECT_MAP + identifier)
-        _forget(ioctx, name, identifier)
+        _remove_name(ioctx, name, identifier)
 
 
-def _enter(ioctx: Any, name: str, identifier: str) -> bool:
+def _add_to_directory(ioctx: Any, name: str, identifier: str) -> bool:
     """Into the pool's directory; False if it was there."""
     names = wire.encode_text(name) + wire.encode_text(identifier)
     # A RADOS namespace that is none has no directory, and one that is being removed takes no more.
-    ready = [("dir_state_assert", _READY)] if ioctx.get_namespace() else []
+    ready = [("dir_state_assert", _NAMESPACE_READY)] if ioctx.get_namespace() else []
     try:
         _execute(ioctx, _DIRECTORY, *ready, ("dir_add_image", names))
     except rados.ObjectExists:
-        _, found = ioctx.execute(_DIRECTORY, wire.CLASS, "dir_get_id", wire.encode_text(name))
+        _, found = ioctx.execute(_DIRECTORY, wire.CLASS_NAME, "dir_get_id", wire.encode_text(name))
         if wire.decode_text(found) != identifier:
             raise
         return False
@@ -100,26 +100,26 @@ def _enter(ioctx: Any, name: str, identifier: str) -> bool:
     return True
 
 
-def _name(ioctx: Any, name: str, identifier: str) -> None:
+def _write_id(ioctx: Any, name: str, identifier: str) -> None:
     try:
-        _execute(ioctx, wire.IDENTITY + name, ("set_id", wire.encode_text(identifier)), exclusive=True)
+        _execute(ioctx, wire.ID_PREFIX + name, ("set_id", wire.encode_text(identifier)), exclusive=True)
     except rados.ObjectExists:
-        if wire.decode_text(ioctx.read(wire.IDENTITY + name)) != identifier:
+        if wire.decode_text(ioctx.read(wire.ID_PREFIX + name)) != identifier:
             raise
 
 
-def _head(ioctx: Any, spec: ImageSpec, identifier: str) -> None:
+def _create_header(ioctx: Any, spec: ImageSpec, identifier: str) -> None:
     prefix = wire.encode_text(f"rbd_data.{identifier}")
-    image = struct.pack("<QBQ", spec.size, spec.order, spec.feature_bits) + prefix + struct.pack("<q", _NOWHERE)
+    image = struct.pack("<QBQ", spec.size, spec.order, spec.feature_bits) + prefix + struct.pack("<q", _NO_DATA_POOL)
     metadata = wire.encode_map(spec.metadata)
-    _execute(ioctx, wire.HEADER + identifier, ("create", image), ("metadata_set", metadata), exclusive=True)
+    _execute(ioctx, wire.HEADER_PREFIX + identifier, ("create", image), ("metadata_set", metadata), exclusive=True)
 
 
-def _forget(ioctx: Any, name: str, identifier: str) -> None:
+def _remove_name(ioctx: Any, name: str, identifier: str) -> None:
     """Takes our own name away, and nobody else's."""
     with contextlib.suppress(rados.ObjectNotFound):
-        if wire.decode_text(ioctx.read(wire.IDENTITY + name)) == identifier:
-            ioctx.remove_object(wire.IDENTITY + name)
+        if wire.decode_text(ioctx.read(wire.ID_PREFIX + name)) == identifier:
+            ioctx.remove_object(wire.ID_PREFIX + name)
     names = wire.encode_text(name) + wire.encode_text(identifier)
     with contextlib.suppress(rados.ObjectNotFound):
         _execute(ioctx, _DIRECTORY, ("dir_remove_image", names))
@@ -131,9 +131,9 @@ def _execute(ioctx: Any, name: str, *calls: tuple[str, bytes], exclusive: bool =
         if exclusive:
             operation.new(rados.LIBRADOS_CREATE_EXCLUSIVE)
         for method, data in calls:
-            operation.execute(wire.CLASS, method, data)
+            operation.execute(wire.CLASS_NAME, method, data)
         ioctx.operate_write_op(operation, name)
 
 
-def _objects(spec: ImageSpec) -> int:
+def _object_count(spec: ImageSpec) -> int:
     return -(-spec.size // spec.object_size)

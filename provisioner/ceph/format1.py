@@ -8,13 +8,13 @@ import errno
 from typing import Any
 
 from provisioner.ceph.errors import ImageTaken, Missing, translated
-from provisioner.ceph.where import image
+from provisioner.ceph.where import image_label
 
-FIRST_FORMAT = ".rbd"
+HEADER_SUFFIX = ".rbd"
 _MAGIC = b"<<< Rados Block Device Image >>>"
 
 
-def is_first_format(ioctx: Any, key: str) -> bool:
+def is_format1(ioctx: Any, key: str) -> bool:
     """Whether the object of this name is the header of such an image."""
     try:
         with translated("reading", key):
@@ -23,10 +23,10 @@ def is_first_format(ioctx: Any, key: str) -> bool:
         return False
 
 
-def require_no_namesake(ioctx: Any, name: str) -> None:
-    if is_first_format(ioctx, name + FIRST_FORMAT):
+def require_no_format1_image(ioctx: Any, name: str) -> None:
+    if is_format1(ioctx, name + HEADER_SUFFIX):
         raise ImageTaken(
-            f"{image(ioctx, name)} exists already, in format 1, which a new image of its name would hide: choose "
+            f"{image_label(ioctx, name)} exists already, in format 1, which a new image of its name would hide: choose "
             "another name, or bring it into format 2 (rbd export, then rbd import --image-format 2)",
             code=errno.EEXIST,
         )

@@ -11,7 +11,7 @@ from provisioner.ceph.directory import DirectoryEntry
 from provisioner.ceph.errors import InvalidArgument, Missing, PoolMissing, translated
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.snapshots import OtherSnapshot, RbdSnapshot
-from provisioner.ceph.where import image, image_errors
+from provisioner.ceph.where import image_errors, image_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +26,26 @@ class ImageDetailsRead:
     """pool/[namespace/]image@snapshot"""
 
 
-def show(connection: Connection, ioctx: Any, name: str) -> ImageDetailsRead:
-    found = directory.header(ioctx, name)
+def read(connection: Connection, ioctx: Any, name: str) -> ImageDetailsRead:
+    found = directory.get_header(ioctx, name)
     # A read-write open is itself a watcher.
-    with image_errors("opening", image(ioctx, name)), rbd.Image(ioctx, name, read_only=True) as opened:
+    with image_errors("opening", image_label(ioctx, name)), rbd.Image(ioctx, name, read_only=True) as opened:
         return ImageDetailsRead(
-            entry=DirectoryEntry(name, found.id, found, directory.used(ioctx, found)),
+            entry=DirectoryEntry(name, found.id, found, directory.used_bytes(ioctx, found)),
             header=found,
             data_pool=pool_name(connection, found.data_pool),
             watchers=tuple(watcher["addr"] for watcher in opened.watchers_list()),
-            snapshots=tuple(snapshots.of_opened(opened)) if found.snapshots else (),
-            other_snapshots=tuple(snapshots.others_of_opened(opened)) if found.snapshots else (),
+            snapshots=tuple(snapshots.read_snapshots(opened)) if found.snapshots else (),
+            other_snapshots=tuple(snapshots.read_other_snapshots(opened)) if found.snapshots else (),
             parent=_parent(opened) if found.is_clone else None,
         )
 
 
-def made(connection: Connection, ioctx: Any, name: str, identifier: str | None) -> ImageDetailsRead:
+def read_new(connection: Connection, ioctx: Any, name: str, identifier: str | None) -> ImageDetailsRead:
     """The same of an image that was just made: nobody can have opened, cloned or filled it yet."""
-    found = directory.header_by_id(ioctx, identifier, name) if identifier else None
+    found = directory.find_header(ioctx, identifier, name) if identifier else None
     if found is None:
-        found = directory.header(ioctx, name)
+        found = directory.get_header(ioctx, name)
     used = 0 if found.map_usable else None
     return ImageDetailsRead(
         DirectoryEntry(name, found.id, found, used), found, pool_name(connection, found.data_pool), (), (), (), None
@@ -72,7 +72,7 @@ def require_data_pool(connection: Connection, name: str | None) -> None:
         raise InvalidArgument(f"data_pool: {error}", code=errno.ENOENT) from None
 
 
-def require_place(connection: Connection, pool: str, namespace: str) -> Any:
+def require_target_pool(connection: Connection, pool: str, namespace: str) -> Any:
     """The pool that a request's body names; one that is missing makes the request wrong, not its path."""
     try:
         ioctx = connection.ioctx(pool, namespace)

@@ -14,8 +14,8 @@ from types import MappingProxyType
 
 from provisioner.ceph.model import feature_names
 
-METADATA = "metadata_"
-_SNAPSHOT = "snapshot_"
+METADATA_PREFIX = "metadata_"
+_SNAPSHOT_PREFIX = "snapshot_"
 _VOLATILE = frozenset({"access_timestamp", "modify_timestamp", "flags"})
 _U64 = struct.Struct("<Q")
 _MAP_INVALID = 0b11
@@ -42,7 +42,7 @@ class ImageHeader:
     """Changes with everything above, and when a snapshot is made, removed or protected. Not with the data."""
 
     @property
-    def objects(self) -> int:
+    def max_objects(self) -> int:
         """That the image can have, not those that it has."""
         return -(-self.size // self.object_size)
 
@@ -61,18 +61,18 @@ def decode(identifier: str, name: str, items: Mapping[str, bytes]) -> ImageHeade
         size=_U64.unpack(items["size"])[0],
         features=features,
         order=items["order"][0],
-        created=_moment(items.get("create_timestamp")),
+        created=_timestamp(items.get("create_timestamp")),
         stripe_unit=_number(items, "stripe_unit"),
         stripe_count=_number(items, "stripe_count"),
         data_pool=_number(items, "data_pool_id"),
-        snapshots=sum(key.startswith(_SNAPSHOT) for key in items),
+        snapshots=sum(key.startswith(_SNAPSHOT_PREFIX) for key in items),
         is_clone="parent" in items,
         map_usable="object-map" in features and not (_number(items, "flags") or 0) & _MAP_INVALID,
         metadata=MappingProxyType(
             {
-                key.removeprefix(METADATA): value.decode(errors="replace")
+                key.removeprefix(METADATA_PREFIX): value.decode(errors="replace")
                 for key, value in items.items()
-                if key.startswith(METADATA)
+                if key.startswith(METADATA_PREFIX)
             }
         ),
         version=_version(name, identifier, items),
@@ -101,7 +101,7 @@ def _number(items: Mapping[str, bytes], key: str) -> int | None:
     return None if value is None else int(_U64.unpack(value)[0])
 
 
-def _moment(value: bytes | None) -> datetime:
+def _timestamp(value: bytes | None) -> datetime:
     seconds = struct.unpack_from("<I", value)[0] if value else 0
     return datetime.fromtimestamp(seconds, UTC)
 

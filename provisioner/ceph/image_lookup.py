@@ -12,13 +12,13 @@ from provisioner.ceph import directory
 from provisioner.ceph.errors import ImageMissing, ImageTaken, InUse
 from provisioner.ceph.images import describe
 from provisioner.ceph.model import ImageQuery, RbdImage
-from provisioner.ceph.where import image, some
+from provisioner.ceph.where import first_names, image_label
 from sutler.volumes import well_known
 from sutler.volumes.identity import has_own_ids, image_id
 
 _MIGRATION = 2
 """Of what the trash says about where an entry is from: the source of a migration that is not committed."""
-_AT_ONCE = 1000
+_PAGE_SIZE = 1000
 
 
 def find(ioctx: Any, sought: ImageQuery) -> RbdImage | None:
@@ -28,30 +28,30 @@ def find(ioctx: Any, sought: ImageQuery) -> RbdImage | None:
     """
     # Where the id is not known, it is the one that our own create gives, unless librbd has made the image.
     likely = sought.id or image_id(sought.kubernetes, sought.name)
-    found = _by_id(ioctx, likely)
+    found = _find_by_id(ioctx, likely)
     if found is not None:
         _require_owner(ioctx, found, sought)
         return found
     if _is_thrown(ioctx, likely):
         return None
-    found = _named(ioctx, sought.name)
+    found = _find_by_name(ioctx, sought.name)
     if found is not None:
         _require_owner(ioctx, found, sought)
         itself = has_own_ids(found.metadata, ioctx.get_pool_id(), found.id)
         if not itself:
-            _require_alone(ioctx, found.name, sought, copies=itself is False)
+            _require_only_claimant(ioctx, found.name, sought, copies=itself is False)
         return found
-    return None if sought.id else _renamed(ioctx, sought)
+    return None if sought.id else _find_renamed(ioctx, sought)
 
 
-def _by_id(ioctx: Any, identifier: str) -> RbdImage | None:
-    name = directory.name_of(ioctx, identifier)
-    found = _named(ioctx, name) if name is not None else None
+def _find_by_id(ioctx: Any, identifier: str) -> RbdImage | None:
+    name = directory.find_name(ioctx, identifier)
+    found = _find_by_name(ioctx, name) if name is not None else None
     # The directory may lag behind: a removal stopped half-way, and the name was given again.
     return found if found is not None and found.id == identifier else None
 
 
-def _named(ioctx: Any, name: str) -> RbdImage | None:
+def _find_by_name(ioctx: Any, name: str) -> RbdImage | None:
     try:
         return describe(ioctx, name)
     except ImageMissing:
@@ -60,13 +60,13 @@ def _named(ioctx: Any, name: str) -> RbdImage | None:
 
 def _is_thrown(ioctx: Any, identifier: str) -> bool:
     key = f"id_{identifier}"
-    for found, value in directory.omap(ioctx, "rbd_trash", "", key, 1):
+    for found, value in directory.read_omap(ioctx, "rbd_trash", "", key, 1):
         if found == key:
             if value[6] == _MIGRATION:
                 (length,) = struct.unpack_from("<I", value, 7)
                 name = value[11 : 11 + length].decode(errors="replace")
                 raise InUse(
-                    f"{image(ioctx, name)} is being migrated: finish that first (rbd migration commit, or abort)"
+                    f"{image_label(ioctx, name)} is being migrated: finish that first (rbd migration commit, or abort)"
                 )
             return True
     return False
@@ -77,52 +77,52 @@ def _require_owner(ioctx: Any, found: RbdImage, sought: ImageQuery) -> None:
     if owner != sought.owner:
         says = f"{well_known.OWNER}={owner}" if owner else f"no {well_known.OWNER}"
         raise ImageTaken(
-            f"{image(ioctx, found.name)} is kept: its metadata has {says} instead of {sought.owner}, so it is not this "
+            f"{image_label(ioctx, found.name)} is kept: its metadata has {says} instead of {sought.owner}, so it is not this "
             "volume's image"
         )
     if kubernetes not in {None, sought.kubernetes}:
         raise ImageTaken(
-            f"{image(ioctx, found.name)} is kept: it belongs to Kubernetes cluster {kubernetes}, and this is "
+            f"{image_label(ioctx, found.name)} is kept: it belongs to Kubernetes cluster {kubernetes}, and this is "
             f"{sought.kubernetes}; if that one is gone, set {well_known.KUBERNETES} in the image's metadata to "
             "this one's (rbd image-meta set)"
         )
 
 
-def _require_alone(ioctx: Any, name: str, sought: ImageQuery, *, copies: bool) -> None:
+def _require_only_claimant(ioctx: Any, name: str, sought: ImageQuery, *, copies: bool) -> None:
     """`copies`: whether those count that say themselves that they are copies; they do if this one says so, too."""
     others = tuple(
-        other for other, itself in _claimants(ioctx, sought) if other != name and (copies or itself is not False)
+        other for other, itself in _claimants_of(ioctx, sought) if other != name and (copies or itself is not False)
     )
     if others:
         raise ImageTaken(
-            f"{image(ioctx, name)} is kept: {some(others)} in the same place names the same owner, and nothing proves "
+            f"{image_label(ioctx, name)} is kept: {first_names(others)} in the same place names the same owner, and nothing proves "
             f"which one is a copy: take the metadata {well_known.OWNER} off the copy (rbd image-meta remove)"
         )
 
 
-def _renamed(ioctx: Any, sought: ImageQuery) -> RbdImage | None:
-    found = {name: itself for name, itself in _claimants(ioctx, sought) if itself is not False}
+def _find_renamed(ioctx: Any, sought: ImageQuery) -> RbdImage | None:
+    found = {name: itself for name, itself in _claimants_of(ioctx, sought) if itself is not False}
     proven = [name for name, itself in found.items() if itself]
     if len(proven) == 1:
-        return _named(ioctx, proven[0])
+        return _find_by_name(ioctx, proven[0])
     if found:
         raise ImageTaken(
-            f"{image(ioctx, sought.name)} does not exist, and {some(tuple(found))} in the same place names the same "
+            f"{image_label(ioctx, sought.name)} does not exist, and {first_names(tuple(found))} in the same place names the same "
             "owner. If that is the image under another name, give it its own back (rbd rename); if it is a copy, take "
             f"the metadata {well_known.OWNER} off it (rbd image-meta remove)"
         )
     return None
 
 
-def _claimants(ioctx: Any, sought: ImageQuery) -> list[tuple[str, bool | None]]:
-    return claimants(ioctx, sought.kubernetes).get(sought.owner, [])
+def _claimants_of(ioctx: Any, sought: ImageQuery) -> list[tuple[str, bool | None]]:
+    return list_claimants(ioctx, sought.kubernetes).get(sought.owner, [])
 
 
-def claimants(ioctx: Any, kubernetes: str) -> dict[str, list[tuple[str, bool | None]]]:
+def list_claimants(ioctx: Any, kubernetes: str) -> dict[str, list[tuple[str, bool | None]]]:
     """By the owner that they name, the names of all images there, each with whether it has the ids that it names."""
     after, pool = "", ioctx.get_pool_id()
     found: dict[str, list[tuple[str, bool | None]]] = {}
-    while page := directory.page(ioctx, "", after, _AT_ONCE, count_used=False):
+    while page := directory.list_page(ioctx, "", after, _PAGE_SIZE, count_used=False):
         for entry in page:
             said = entry.header.metadata if entry.header is not None else {}
             if well_known.OWNER in said and said.get(well_known.KUBERNETES) in {None, kubernetes}:
@@ -131,7 +131,7 @@ def claimants(ioctx: Any, kubernetes: str) -> dict[str, list[tuple[str, bool | N
     return found
 
 
-def holds(ioctx: Any, sought: ImageQuery) -> bool:
+def has_image(ioctx: Any, sought: ImageQuery) -> bool:
     """Whether the image is in this pool at all; cheap, and needs no directory, which not every pool can have."""
     with contextlib.suppress(ImageMissing):
         return directory.has_header(ioctx, image_id(sought.kubernetes, sought.name)) or (

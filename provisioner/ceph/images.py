@@ -1,7 +1,7 @@
-"""Images of one pool, as blocking calls: they run in the threads of `provisioner.ceph.thread_pool`.
+"""Creates and reads the images of claims, as blocking calls for the threads of `provisioner.ceph.thread_pool`.
 
-Each is safe to repeat: what a killed or timed-out call left behind is finished or cleaned up by the next one with the
-same arguments.
+Every call is safe to repeat: the next call with the same arguments finishes, or cleans up, what a killed or timed-out
+call has left.
 """
 
 import contextlib
@@ -13,74 +13,84 @@ from typing import Any
 from provisioner.ceph import cls_rbd as wire
 from provisioner.ceph import csi_journal, fast_create
 from provisioner.ceph.bindings import rados, rbd
-from provisioner.ceph.errors import ImageMissing, ImageTaken, NamespaceMissing, NoSpace, translated
-from provisioner.ceph.format1 import require_no_namesake
+from provisioner.ceph.errors import (
+    ImageMissing,
+    ImageTaken,
+    NamespaceMissing,
+    NoSpace,
+    clone_path,
+    image_errors,
+    image_label,
+    pool_path,
+    translated,
+)
+from provisioner.ceph.format1 import require_no_format1_image
+from provisioner.ceph.image_metadata import read_metadata, write_metadata
 from provisioner.ceph.model import ImageSpec, JournalEntry, ListedImage, RbdImage, feature_names
-from provisioner.ceph.where import clone_text, image_errors, place
-from provisioner.ceph.where import image as image_text
 from sutler.volumes.identity import has_own_ids, id_metadata
 
 Fence = Callable[[], None]
-"""Called right before the first change; raises when this process may not act any more."""
+"""Called right before the first change; raises if this process is no longer the leader."""
 
 _LIBRBD = rbd.RBD()
 
 
 def create(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence, entry: JournalEntry | None = None) -> str:
-    """Makes the image, or finds that it is there as asked for. `owner` is the metadata key that must be the same.
+    """Creates the image, or confirms that it exists as requested, and returns its id.
 
-    With `entry`, it is entered into ceph-csi's journal. Returns the image's id, which its metadata names, too.
+    `owner` is the metadata key whose value an existing image must share. With `entry`, the image is entered into
+    ceph-csi's journal. The image's metadata names its own id.
     """
     fence()
-    known = spec.id if fast_create.fits(spec) else None
+    known = spec.id if fast_create.can_create(spec) else None
     entered = entry is not None and csi_journal.reserve(ioctx, entry, known)
-    identifier = _make(ioctx, spec, owner, fence)
+    identifier = _create_or_finish(ioctx, spec, owner, fence)
     if entry is not None and not (entered and identifier == known):
         csi_journal.complete(ioctx, entry, identifier)
     return identifier
 
 
-def _make(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
-    """The image's id."""
-    target = image_text(ioctx, spec.name)
+def _create_or_finish(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> str:
+    """Returns the image's id."""
+    target = image_label(ioctx, spec.name)
     try:
-        return _new(ioctx, spec, target)
+        return _create_new(ioctx, spec, target)
     except ImageTaken:
-        require_no_namesake(ioctx, spec.name)
-        confirmed = _confirm(ioctx, spec, owner, target)
+        require_no_format1_image(ioctx, spec.name)
+        confirmed = _finish_existing(ioctx, spec, owner, target)
         if confirmed is not None:
             return confirmed
-        # The pool's directory knows the name, but there is no image: a create or a removal stopped half-way.
+        # The directory has the name, but there is no image: a creation or a removal was interrupted.
         fence()
         with contextlib.suppress(ImageMissing), image_errors("cleaning up", target):
             _LIBRBD.remove(ioctx, spec.name)
-        return _new(ioctx, spec, target)
+        return _create_new(ioctx, spec, target)
 
 
-def _new(ioctx: Any, spec: ImageSpec, target: str) -> str:
-    if spec.id is not None and fast_create.fits(spec):
+def _create_new(ioctx: Any, spec: ImageSpec, target: str) -> str:
+    if spec.id is not None and fast_create.can_create(spec):
         marked = replace(spec, metadata={**spec.metadata, **id_metadata(ioctx.get_pool_id(), spec.id)})
         fast_create.create(ioctx, marked, target)
         return spec.id
-    create_blank(ioctx, spec, target)
-    identifier = identity(ioctx, spec.name)
-    mark(ioctx, identifier, spec.metadata, target)
+    create_with_librbd(ioctx, spec, target)
+    identifier = get_id(ioctx, spec.name)
+    write_owned_metadata(ioctx, identifier, spec.metadata, target)
     return identifier
 
 
-def prepare(ioctx: Any) -> None:
-    """Makes the trash's object. Every removal goes through it, and in a full pool it could not be made any more."""
+def create_trash_object(ioctx: Any) -> None:
+    """Creates the trash's object. Every removal needs it, and a full pool does not accept new objects."""
     with (
         contextlib.suppress(NoSpace),
-        translated("preparing", f"pool {place(ioctx)}"),
+        translated("preparing", f"pool {pool_path(ioctx)}"),
         rados.WriteOpCtx() as operation,
     ):
-        operation.new(0)  # no error if it is there
-        ioctx.operate_write_op(operation, "rbd_trash")
+        operation.new(0)  # no error if it exists
+        ioctx.operate_write_op(operation, wire.TRASH)
 
 
-def create_blank(ioctx: Any, spec: ImageSpec, target: str) -> None:
-    """Librbd's own create, without metadata; `target` names the image in errors."""
+def create_with_librbd(ioctx: Any, spec: ImageSpec, target: str) -> None:
+    """Creates the image by librbd, without metadata. `target` names the image in errors."""
     with image_errors("creating", target):
         _LIBRBD.create(
             ioctx, spec.name, spec.size, order=spec.order, old_format=False, features=spec.feature_bits,
@@ -88,76 +98,75 @@ def create_blank(ioctx: Any, spec: ImageSpec, target: str) -> None:
         )  # fmt: skip
 
 
-def _confirm(ioctx: Any, spec: ImageSpec, owner: str, target: str) -> str | None:
-    """The id of the image if it is what was asked for, and ours; finished if need be. None: a name without an image."""
+def _finish_existing(ioctx: Any, spec: ImageSpec, owner: str, target: str) -> str | None:
+    """The id of an existing image that is as requested, finished if need be. None: a name without an image.
+
+    Raises ImageTaken for an image that differs or belongs to another owner.
+    """
     try:
         found = describe(ioctx, spec.name)
     except ImageMissing:
         return None
     if found.size != spec.size:
-        raise ImageTaken(f"{target} exists with {found.size} bytes instead of {spec.size}: rename or remove it")
+        raise ImageTaken(f"{target} exists with {found.size} bytes instead of {spec.size}: rename or delete it")
     if found.metadata.get(owner) == spec.metadata[owner]:
         itself = has_own_ids(found.metadata, ioctx.get_pool_id(), found.id)
         if itself is False:
-            raise ImageTaken(f"{target} exists and is a copy of this claim's image: rename or remove it")
+            raise ImageTaken(f"{target} exists and is a copy of this claim's image: rename or delete it")
         if itself is None:
-            mark(ioctx, found.id, {}, target)  # by version 0.1.0, which was killed then
+            write_owned_metadata(ioctx, found.id, {}, target)  # version 0.1.0 created it and was killed
         return found.id
-    # Killed between creating and naming the owner. The name holds the claim's random UID, so nobody else made it.
+    # The creator was killed before it wrote the owner. The name holds the claim's random UID, so Sutler created it.
     unfinished = not found.metadata and not found.snapshots and not found.watchers and spec.metadata[owner] in spec.name
     if not unfinished:
         who = found.metadata.get(owner)
-        raise ImageTaken(f"{target} exists and {f'belongs to {who}' if who else 'is not ours'}: rename or remove it")
-    mark(ioctx, found.id, spec.metadata, target)
+        owned = f"belongs to {who}" if who else "names no owner"
+        raise ImageTaken(f"{target} exists and {owned}: rename or delete it")
+    write_owned_metadata(ioctx, found.id, spec.metadata, target)
     return found.id
 
 
 def describe(ioctx: Any, name: str) -> RbdImage:
-    target = image_text(ioctx, name)
-    # A read-write open is itself a watcher.
+    """Opens the image: for its watchers, snapshots and clones. Raises ImageMissing."""
+    target = image_label(ioctx, name)
+    # Read-only: opened for writing, Sutler itself would be a watcher.
     with image_errors("opening", target), rbd.Image(ioctx, name, read_only=True) as image:
         snapshots = tuple(snapshot["name"] for snapshot in image.list_snaps())
         identifier = image.id()
         return RbdImage(
             name=name, id=identifier, size=image.size(), features=feature_names(image.features()),
             object_size=2 ** image.stat()["order"], created=image.create_timestamp().replace(tzinfo=UTC),
-            metadata=metadata_of(ioctx, identifier), watchers=tuple(w["addr"] for w in image.watchers_list()),
-            snapshots=snapshots, children=tuple(clone_text(c) for c in image.list_children2()) if snapshots else (),
+            metadata=read_metadata(ioctx, identifier), watchers=tuple(w["addr"] for w in image.watchers_list()),
+            snapshots=snapshots, children=tuple(clone_path(c) for c in image.list_children2()) if snapshots else (),
         )  # fmt: skip
 
 
-def identity(ioctx: Any, name: str) -> str:
-    with image_errors("looking up", image_text(ioctx, name)):
-        return wire.decode_text(ioctx.read(wire.IDENTITY + name))
+def get_id(ioctx: Any, name: str) -> str:
+    """The id that the name leads to. Raises ImageMissing."""
+    with image_errors("looking up", image_label(ioctx, name)):
+        return wire.decode_text(ioctx.read(wire.ID_PREFIX + name))
 
 
-def metadata_of(ioctx: Any, identifier: str) -> dict[str, str]:
-    with image_errors("reading the metadata of", f"image {place(ioctx)} id {identifier}"):
-        _, data = ioctx.execute(wire.HEADER + identifier, wire.CLASS, "metadata_list", wire.encode_listing(), 65536)
-        return wire.decode_map(data)
-
-
-def size_of(ioctx: Any, identifier: str) -> int:
-    target = f"image {place(ioctx)} id {identifier}"
+def get_size(ioctx: Any, identifier: str) -> int:
+    """Bytes of the image, in the trash or outside of it. Raises ImageMissing."""
+    target = f"image {pool_path(ioctx)} id {identifier}"
     with image_errors("opening", target), rbd.Image(ioctx, image_id=identifier, read_only=True) as image:
         return int(image.size())
 
 
-def mark(ioctx: Any, identifier: str, metadata: Mapping[str, str], target: str) -> None:
-    """Writes the metadata, and with it the image's own ids; `target` names the image in errors."""
-    keys = {**metadata, **id_metadata(ioctx.get_pool_id(), identifier)}
-    with image_errors("writing the metadata of", target):
-        ioctx.execute(wire.HEADER + identifier, wire.CLASS, "metadata_set", wire.encode_map(keys))
+def write_owned_metadata(ioctx: Any, identifier: str, metadata: Mapping[str, str], target: str) -> None:
+    """Writes the metadata together with the image's own ids. `target` names the image in errors."""
+    write_metadata(ioctx, identifier, {**metadata, **id_metadata(ioctx.get_pool_id(), identifier)}, target)
 
 
-def listing(ioctx: Any) -> list[ListedImage]:
-    with image_errors("listing", f"the images of {place(ioctx)}"):
+def list_images(ioctx: Any) -> list[ListedImage]:
+    with image_errors("listing", f"the images of {pool_path(ioctx)}"):
         return [ListedImage(entry["name"], entry["id"]) for entry in _LIBRBD.list2(ioctx)]
 
 
 def resize(ioctx: Any, name: str, size: int, fence: Fence) -> int:
-    """Grows the image to `size` and returns the size it has then. An image that is larger already stays as it is."""
-    target = image_text(ioctx, name)
+    """Grows the image to `size` bytes and returns its size. An image that is larger already is left unchanged."""
+    target = image_label(ioctx, name)
     fence()
     with image_errors("resizing", target), rbd.Image(ioctx, name) as image:
         if image.size() < size:
@@ -166,11 +175,12 @@ def resize(ioctx: Any, name: str, size: int, fence: Fence) -> int:
 
 
 def require_namespace(ioctx: Any, namespace: str) -> None:
+    """Raises NamespaceMissing. The default namespace, "", always exists."""
     if not namespace:
         return
-    with translated("looking up", f"namespace {place(ioctx)}"):
+    with translated("looking up", f"namespace {pool_path(ioctx)}"):
         if _LIBRBD.namespace_exists(ioctx, namespace):
             return
     raise NamespaceMissing(
-        f"RADOS namespace {namespace} does not exist in pool {ioctx.get_pool_name()} (rbd namespace create)"
+        f"RADOS namespace {namespace} does not exist in pool {ioctx.get_pool_name()}: create it (rbd namespace create)"
     )

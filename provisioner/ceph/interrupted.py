@@ -35,7 +35,7 @@ Written by whichever process removes the image, for all the others to see. Seen 
 """
 
 _NO_OPERATION = "-"
-_RECENT = 120
+_ACTIVE_SECONDS = 120
 """Seconds for which a note of progress tells that the work goes on."""
 
 _REFUSALS = frozenset(
@@ -57,7 +57,7 @@ _WAY_OUT = {
     InterruptedWork.ROLLBACK: "rolling it back was begun, it is neither the old nor the new; roll it back again",
     InterruptedWork.SHRINK: "shrinking it was begun and data at its end is gone; shrink it again",
 }
-_PERHAPS = (
+_WAY_OUT_OF_INEXACT = (
     "version 0.1 began to remove it, and perhaps stopped before any data was gone: check its content. If that is "
     f"whole, take the mark off (rbd image-meta remove IMAGE {UNFINISHED}); else delete it, or purge it in the trash"
 )
@@ -71,25 +71,25 @@ class InterruptedMark:
     """Version 0.1.0 marked images before librbd had agreed to remove them."""
 
 
-def read(said: Mapping[str, str], identifier: str) -> InterruptedMark | None:
+def read_mark(said: Mapping[str, str], identifier: str) -> InterruptedMark | None:
     """The mark of the image with this id, in its metadata; None: it has none of its own.
 
     A copy has the mark of the image that it was made of, and is whole.
     """
     word, operation, of = (*said.get(UNFINISHED, "").split(" "), "", "")[:3]
-    about = of or _image_of(operation)
+    about = of or _image_id_of(operation)
     if not word or about not in {"", identifier}:
         return None
     return InterruptedMark(word, operation if operation not in {"", _NO_OPERATION} else None, exact=bool(of))
 
 
-def begun(said: Mapping[str, str], identifier: str) -> str:
+def interrupted_work(said: Mapping[str, str], identifier: str) -> str:
     """The work that was begun with the image of this id; empty, if none was."""
-    mark = read(said, identifier)
+    mark = read_mark(said, identifier)
     return mark.word if mark else ""
 
 
-def _image_of(operation: str) -> str:
+def _image_id_of(operation: str) -> str:
     """Out of an operation's identifier, see provisioner.api.operations; empty if it is none."""
     try:
         parts = json.loads(base64.b64decode(operation + "=" * (-len(operation) % 4), altchars=b"-_", validate=True))
@@ -98,24 +98,24 @@ def _image_of(operation: str) -> str:
         return ""
 
 
-def unfinished(found: ImageHeader) -> str | None:
+def explain(found: ImageHeader) -> str | None:
     """What was begun with the image and what to do about it, in words."""
-    mark = read(found.metadata, found.id)
+    mark = read_mark(found.metadata, found.id)
     if mark is None:
         return None
     if mark.word == InterruptedWork.REMOVE and not mark.exact:
-        return _PERHAPS
+        return _WAY_OUT_OF_INEXACT
     return _WAY_OUT[InterruptedWork(mark.word)] if mark.word in set(InterruptedWork) else f"{mark.word} was begun"
 
 
 def operation_of(found: ImageHeader) -> str | None:
     """The identifier of what was begun with the image."""
-    mark = read(found.metadata, found.id)
+    mark = read_mark(found.metadata, found.id)
     return mark.operation if mark else None
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RemovalProgress:
     done: float
     """0 to 1."""
     active: bool
@@ -124,9 +124,9 @@ class Progress:
     """Seconds, estimated; None while there is too little to go by, or when nothing is at work on it."""
 
 
-def progress_of(found: ImageHeader, now: float) -> Progress | None:
+def read_progress(found: ImageHeader, now: float) -> RemovalProgress | None:
     """How far the removal of the image is."""
-    mark = read(found.metadata, found.id)
+    mark = read_mark(found.metadata, found.id)
     try:
         share, started, seen = found.metadata[PROGRESS].split(" ")
         done, begun, last = float(share), int(started), int(seen)
@@ -134,19 +134,19 @@ def progress_of(found: ImageHeader, now: float) -> Progress | None:
         return None
     if mark is None or mark.word != InterruptedWork.REMOVE or not 0 <= done <= 1:
         return None
-    active = now - last < _RECENT
+    active = now - last < _ACTIVE_SECONDS
     if not active or not done or last <= begun:
-        return Progress(done, active, None)
-    return Progress(done, active, max(round((last - begun) * (1 - done) / done - (now - last)), 0))
+        return RemovalProgress(done, active, None)
+    return RemovalProgress(done, active, max(round((last - begun) * (1 - done) / done - (now - last)), 0))
 
 
-def require_whole(target: str, found: ImageHeader, finishes: tuple[InterruptedWork, ...] = ()) -> None:
-    mark, what = read(found.metadata, found.id), unfinished(found)
+def require_complete(target: str, found: ImageHeader, finishes: tuple[InterruptedWork, ...] = ()) -> None:
+    mark, what = read_mark(found.metadata, found.id), explain(found)
     if mark and mark.word not in finishes:
         raise InUse(f"{target} is not whole: {what}", code=errno.EBUSY)
 
 
-def mark(ioctx: Any, identifier: str, work: InterruptedWork, operation: str, *, progress: str = "") -> None:
+def write_mark(ioctx: Any, identifier: str, work: InterruptedWork, operation: str, *, progress: str = "") -> None:
     """`progress`: the note of that name."""
     written = {UNFINISHED: f"{work} {operation or _NO_OPERATION} {identifier}"}
     if progress:
@@ -155,38 +155,43 @@ def mark(ioctx: Any, identifier: str, work: InterruptedWork, operation: str, *, 
 
 
 @contextlib.contextmanager
-def marked(ioctx: Any, found: ImageHeader, work: InterruptedWork, operation: str) -> Iterator[Callable[[], None]]:
+def mark_held(ioctx: Any, found: ImageHeader, work: InterruptedWork, operation: str) -> Iterator[Callable[[], None]]:
     """Stays marked when what is inside fails: it is unknown how far it came.
 
     When librbd refuses it instead, the image is as it was, unless what is yielded was called: data are gone by then.
     """
     gone: list[bool] = []
-    mark(ioctx, found.id, work, operation)
+    write_mark(ioctx, found.id, work, operation)
     try:
         yield lambda: gone.append(True)
     except CephError as error:
         if error.code in _REFUSALS and not gone:
-            _undo(ioctx, found)
+            _restore_mark(ioctx, found)
         raise
-    unmark(ioctx, found.id)
+    remove_mark(ioctx, found.id)
 
 
-def _undo(ioctx: Any, found: ImageHeader) -> None:
+def _restore_mark(ioctx: Any, found: ImageHeader) -> None:
     before = found.metadata.get(UNFINISHED)
     if before is None:
-        unmark(ioctx, found.id)
+        remove_mark(ioctx, found.id)
     else:
         _write(ioctx, found.id, {UNFINISHED: before})
 
 
-def unmark(ioctx: Any, identifier: str) -> None:
+def remove_mark(ioctx: Any, identifier: str) -> None:
     with contextlib.suppress(Missing), image_errors("writing the metadata of", f"image id {identifier}"):
         key = UNFINISHED.encode()
         ioctx.execute(
-            cls_rbd.HEADER + identifier, cls_rbd.CLASS, "metadata_remove", len(key).to_bytes(4, "little") + key
+            cls_rbd.HEADER_PREFIX + identifier,
+            cls_rbd.CLASS_NAME,
+            "metadata_remove",
+            len(key).to_bytes(4, "little") + key,
         )
 
 
 def _write(ioctx: Any, identifier: str, written: dict[str, str]) -> None:
     with image_errors("writing the metadata of", f"image id {identifier}"):
-        ioctx.execute(cls_rbd.HEADER + identifier, cls_rbd.CLASS, "metadata_set", cls_rbd.encode_map(written))
+        ioctx.execute(
+            cls_rbd.HEADER_PREFIX + identifier, cls_rbd.CLASS_NAME, "metadata_set", cls_rbd.encode_map(written)
+        )

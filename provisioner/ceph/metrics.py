@@ -5,7 +5,7 @@ from sutler.metrics import REGISTRY
 
 _DURATION = Histogram(
     "sutler_ceph_operation_duration_seconds",
-    "Calls to Ceph, from asking to the answer, waiting for a free thread included",
+    "Duration of calls to Ceph, including the wait for a free thread.",
     ["operation", "result"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
     registry=REGISTRY,
@@ -21,5 +21,5 @@ def result_of(error: BaseException) -> str:
     return _RESULTS.get(type(error), type(error).__name__)
 
 
-def observe(operation: str, result: str, seconds: float) -> None:
+def record_operation(operation: str, result: str, seconds: float) -> None:
     _DURATION.labels(operation, result).observe(seconds)

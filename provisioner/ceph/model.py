@@ -120,13 +120,13 @@ class PoolSpace:
     stored: int = 0
     """Of data, copies aside: what the quota limits."""
     objects: int = 0
-    most_objects: int | None = None
+    quota_objects: int | None = None
     """The other quota, as a number of objects."""
 
     @property
     def free(self) -> int:
         """What can still be written."""
-        if self.most_objects is not None and self.objects >= self.most_objects:
+        if self.quota_objects is not None and self.objects >= self.quota_objects:
             return 0
         return self.available if self.quota is None else max(0, min(self.available, self.quota - self.stored))
 

@@ -20,19 +20,19 @@ class ObjectListing:
     timeout: float
     """Seconds after which an operation of an OSD fails."""
 
-    def listed(self) -> Iterator[Any]:
+    def iterate(self) -> Iterator[Any]:
         """Every object, with `key` and `nspace`. Raises Unavailable when a placement group does not answer."""
         found = iter(self.ioctx.list_objects())
         target = f"the objects of pool {self.ioctx.get_pool_name()}"
         while True:
-            asked = time.monotonic()
+            requested = time.monotonic()
             with translated("listing", target):
                 one = next(found, None)
             if one is None:
                 break
             yield one
         # Ceph's clock for time-outs is coarse, and some milliseconds behind ours.
-        if time.monotonic() - asked >= 0.95 * self.timeout:
+        if time.monotonic() - requested >= 0.95 * self.timeout:
             raise CephUnavailable(
                 f"listing the objects of pool {self.ioctx.get_pool_name()}: a placement group does not answer"
             )

@@ -29,7 +29,7 @@ class CreationDefaults:
     stripe_unit: int | None = None
     stripe_count: int | None = None
 
-    def shape(self, spec: ImageSpec, pool: str) -> ImageSpec:
+    def apply(self, spec: ImageSpec, pool: str) -> ImageSpec:
         """The image as asked for, and as the configuration has it where it asks for nothing. Pure."""
         if spec.data_pool is None and self.data_pool not in {None, pool}:
             spec = replace(spec, data_pool=self.data_pool)
@@ -38,12 +38,12 @@ class CreationDefaults:
         return spec
 
 
-def placed(connection: Connection, pool: str | int, namespace: str, spec: ImageSpec) -> tuple[Any, ImageSpec]:
+def prepare_creation(connection: Connection, pool: str | int, namespace: str, spec: ImageSpec) -> tuple[Any, ImageSpec]:
     """The pool, ready for images, and the image as it has to be made there. Raises BadRequest for a missing pool."""
     # Validation is a matter of the whole pool; a user of one RADOS namespace may not, and leaves it to others.
-    connection.prepared(pool, "", validate)
-    ioctx = connection.prepared(pool, namespace, images.prepare)
-    shaped = connection.remembered(pool, namespace, defaults).shape(spec, ioctx.get_pool_name())
+    connection.prepared_ioctx(pool, "", validate_pool)
+    ioctx = connection.prepared_ioctx(pool, namespace, images.create_trash_object)
+    shaped = connection.cached(pool, namespace, read_defaults).apply(spec, ioctx.get_pool_name())
     if shaped.data_pool != spec.data_pool:
         try:
             connection.ioctx(str(shaped.data_pool))
@@ -56,7 +56,7 @@ def placed(connection: Connection, pool: str | int, namespace: str, spec: ImageS
     return ioctx, shaped
 
 
-def validate(ioctx: Any) -> None:
+def validate_pool(ioctx: Any) -> None:
     """As librbd does before a pool's first image. Where the pool is full, or we may not, it is left as it is."""
     name = ioctx.get_pool_name()
     with contextlib.suppress(Denied, NoSpace), translated("preparing", f"pool {name}"):
@@ -75,7 +75,7 @@ def validate(ioctx: Any) -> None:
         ioctx.write_full(_INFO, _VALIDATED)
 
 
-def defaults(ioctx: Any) -> CreationDefaults:
+def read_defaults(ioctx: Any) -> CreationDefaults:
     """Effective for this pool; none where its own configuration may not be read, as for librbd."""
     try:
         with translated("reading the configuration of", f"pool {ioctx.get_pool_name()}"):

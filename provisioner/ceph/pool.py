@@ -8,9 +8,9 @@ from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import ImageMissing, PoolMissing
 from provisioner.ceph.images import Fence
 from provisioner.ceph.model import ImageQuery, ImageSpec, JournalEntry, ListedImage, MovedToTrash, PoolSpace, RbdImage
-from provisioner.ceph.removal_progress import Progress, unheard
-from provisioner.ceph.thread_pool import Alive
-from provisioner.ceph.where import image as image_text
+from provisioner.ceph.removal_progress import ReportProgress, ignore_progress
+from provisioner.ceph.thread_pool import LastActivity
+from provisioner.ceph.where import image_label as image_text
 
 if TYPE_CHECKING:
     from provisioner.ceph.cluster import CephCluster
@@ -38,7 +38,7 @@ class RbdPool:
         """The number of the pool, and the image's id."""
 
         def work(connection: Connection) -> tuple[int, str]:
-            ioctx, shaped = placement.placed(connection, self._pool, self.namespace, spec)
+            ioctx, shaped = placement.prepare_creation(connection, self._pool, self.namespace, spec)
             try:
                 return ioctx.get_pool_id(), images.create(ioctx, shaped, owner, fence, entry)
             except ImageMissing:
@@ -53,18 +53,18 @@ class RbdPool:
     async def describe(self, name: str) -> RbdImage:
         return await self._do("describe", lambda ioctx: images.describe(ioctx, name))
 
-    async def metadata(self, identifier: str) -> dict[str, str]:
-        return await self._do("metadata", lambda ioctx: images.metadata_of(ioctx, identifier))
+    async def get_metadata(self, identifier: str) -> dict[str, str]:
+        return await self._do("metadata", lambda ioctx: images.get_metadata(ioctx, identifier))
 
-    async def size_of(self, identifier: str) -> int:
+    async def get_size(self, identifier: str) -> int:
         """Of an image, in the trash as well."""
-        return await self._do("size", lambda ioctx: images.size_of(ioctx, identifier))
+        return await self._do("size", lambda ioctx: images.get_size(ioctx, identifier))
 
-    async def images(self) -> list[ListedImage]:
+    async def list_images(self) -> list[ListedImage]:
         def work(connection: Connection) -> list[ListedImage]:
-            found = images.listing(connection.ioctx(self._pool, self.namespace))
+            found = images.list_images(connection.ioctx(self._pool, self.namespace))
             # To librbd a pool that has just been deleted is one without images.
-            return found or images.listing(connection.ioctx(self._pool, self.namespace))
+            return found or images.list_images(connection.ioctx(self._pool, self.namespace))
 
         return await self._cluster.run("list", work, pool=self.name)
 
@@ -75,12 +75,12 @@ class RbdPool:
         """The image that is meant, under whatever name; see provisioner.ceph.image_lookup."""
         return await self._do("find", lambda ioctx: image_lookup.find(ioctx, sought))
 
-    async def claimants(self, kubernetes: str) -> dict[str, list[tuple[str, bool | None]]]:
+    async def list_claimants(self, kubernetes: str) -> dict[str, list[tuple[str, bool | None]]]:
         """Of each owner; reads the headers of all images of the pool."""
-        return await self._do("claimants", lambda ioctx: image_lookup.claimants(ioctx, kubernetes))
+        return await self._do("claimants", lambda ioctx: image_lookup.list_claimants(ioctx, kubernetes))
 
-    async def holds(self, sought: ImageQuery) -> bool:
-        return await self._do("holds", lambda ioctx: image_lookup.holds(ioctx, sought))
+    async def has_image(self, sought: ImageQuery) -> bool:
+        return await self._do("holds", lambda ioctx: image_lookup.has_image(ioctx, sought))
 
     async def remove(self, sought: ImageQuery, *, fence: Fence) -> str | None:
         """The image goes if it is the one that is meant, and nothing needs it.
@@ -93,74 +93,83 @@ class RbdPool:
 
         return await self._with("remove", work, sought.name, slow=True)
 
-    async def trash(self, sought: ImageQuery, *, delay: int, fence: Fence) -> None:
-        await self._do("trash", lambda ioctx: removal.trash(ioctx, sought, fence, delay=delay), sought.name)
+    async def move_to_trash(self, sought: ImageQuery, *, delay: int, fence: Fence) -> None:
+        await self._do("trash", lambda ioctx: removal.move_to_trash(ioctx, sought, fence, delay=delay), sought.name)
 
-    async def drop(self, entry: JournalEntry, *, fence: Fence) -> None:
+    async def remove_journal_entry(self, entry: JournalEntry, *, fence: Fence) -> None:
         """Removes the entry from ceph-csi's journal; that of an image that is gone."""
 
         def work(ioctx: Any) -> None:
             fence()
-            csi_journal.drop(ioctx, entry)
+            csi_journal.remove(ioctx, entry)
 
         await self._do("drop", work, entry.image)
 
-    async def trash_list(self) -> list[MovedToTrash]:
-        return await self._do("trash_list", removal.trash_listing)
+    async def list_trash(self) -> list[MovedToTrash]:
+        return await self._do("trash_list", removal.list_trash)
 
-    async def objects(self, identifier: str) -> int:
+    async def count_objects(self, identifier: str) -> int:
         """How many the image, which may be in the trash, can have; 0 if it is gone."""
-        found = await self._do("objects", lambda ioctx: directory.header_by_id(ioctx, identifier))
-        return found.objects if found is not None else 0
+        found = await self._do("objects", lambda ioctx: directory.find_header(ioctx, identifier))
+        return found.max_objects if found is not None else 0
 
-    async def trash_remove(
-        self, identifier: str, *, fence: Fence, progress: Progress = unheard, alive: Alive | None = None
+    async def purge(
+        self,
+        identifier: str,
+        *,
+        fence: Fence,
+        progress: ReportProgress = ignore_progress,
+        last_activity: LastActivity | None = None,
     ) -> None:
         """`progress`: see provisioner.ceph.removal_progress; called by a thread. `alive`: when it last was."""
 
         def work(connection: Connection, ioctx: Any) -> None:
-            removal.trash_remove(connection, ioctx, identifier, fence, progress)
+            removal.purge(connection, ioctx, identifier, fence, progress)
 
-        await self._with("trash_remove", work, identifier, slow=True, alive=alive)
+        await self._with("trash_remove", work, identifier, slow=True, last_activity=last_activity)
 
-    async def trash_restore(self, identifier: str, name: str, *, fence: Fence) -> None:
-        await self._do("trash_restore", lambda ioctx: removal.trash_restore(ioctx, identifier, name, fence), name)
+    async def restore(self, identifier: str, name: str, *, fence: Fence) -> None:
+        await self._do("trash_restore", lambda ioctx: removal.restore(ioctx, identifier, name, fence), name)
 
-    async def own(
+    async def claim_ownership(
         self, name: str, judge: Callable[[RbdImage], None], metadata: Mapping[str, str], *, fence: Fence
     ) -> RbdImage:
         """Writes metadata onto an image that somebody else has made, if `judge`, told of it right before, lets it."""
-        return await self._do("own", lambda ioctx: adoption.own(ioctx, name, judge, metadata, fence), name)
+        return await self._do("own", lambda ioctx: adoption.claim_ownership(ioctx, name, judge, metadata, fence), name)
 
-    async def restore(
-        self, identifier: str, name: str, judge: adoption.Judge, metadata: Mapping[str, str], *, fence: Fence
+    async def restore_with_metadata(
+        self, identifier: str, name: str, judge: adoption.CheckMetadata, metadata: Mapping[str, str], *, fence: Fence
     ) -> None:
         """Out of the trash, with the metadata written first."""
         await self._do(
-            "restore", lambda ioctx: adoption.restore(ioctx, identifier, name, judge, metadata, fence=fence), name
+            "restore",
+            lambda ioctx: adoption.restore_with_metadata(ioctx, identifier, name, judge, metadata, fence=fence),
+            name,
         )
 
-    async def forget(self, name: str, identifier: str, key: str, *, fence: Fence) -> None:
+    async def remove_metadata_key(self, name: str, identifier: str, key: str, *, fence: Fence) -> None:
         """Takes one key out of the image's metadata."""
-        await self._do("forget", lambda ioctx: adoption.forget(ioctx, identifier, key, fence), name)
+        await self._do("forget", lambda ioctx: adoption.remove_metadata_key(ioctx, identifier, key, fence), name)
 
-    async def entries(self, wanted: Callable[[JournalEntry], bool]) -> list[tuple[JournalEntry, str | None]]:
+    async def list_journal(self, wanted: Callable[[JournalEntry], bool]) -> list[tuple[JournalEntry, str | None]]:
         """What is in ceph-csi's journal and `wanted`; see provisioner.ceph.csi_journal."""
-        return await self._do("entries", lambda ioctx: csi_journal.listing(ioctx, wanted))
+        return await self._do("entries", lambda ioctx: csi_journal.list_entries(ioctx, wanted))
 
-    async def clear(self, name: str, identifier: str, *, fence: Fence, entry: JournalEntry | None = None) -> None:
+    async def remove_incomplete(
+        self, name: str, identifier: str, *, fence: Fence, entry: JournalEntry | None = None
+    ) -> None:
         """Removes what our own create has left half-way: a name, or an entry in the journal, and no image."""
 
         def work(ioctx: Any) -> None:
             fence()
-            fast_create.clear(ioctx, name, identifier, image_text(ioctx, name))
+            fast_create.remove_incomplete(ioctx, name, identifier, image_text(ioctx, name))
             if entry is not None:
-                csi_journal.drop(ioctx, entry)
+                csi_journal.remove(ioctx, entry)
 
         await self._do("clear", work, name)
 
     async def space(self) -> PoolSpace:
-        return await self._cluster.run("space", lambda connection: connection.space(self.name))
+        return await self._cluster.run("space", lambda connection: connection.pool_space(self.name))
 
     async def exists(self) -> bool:
         """False only if the cluster's own map has no such pool, not because we may not see it."""
@@ -180,7 +189,7 @@ class RbdPool:
         changes: str,
         *,
         slow: bool = False,
-        alive: Alive | None = None,
+        last_activity: LastActivity | None = None,
     ) -> T:
         def run(connection: Connection) -> T:
             ioctx = connection.ioctx(self._pool, self.namespace)
@@ -191,7 +200,7 @@ class RbdPool:
                 raise
 
         key = self._key(changes) if changes else ""
-        return await self._cluster.run(operation, run, key=key, pool=self.name, slow=slow, alive=alive)
+        return await self._cluster.run(operation, run, key=key, pool=self.name, slow=slow, last_activity=last_activity)
 
     def _key(self, image: str) -> str:
         return f"image {self.name}/{self.namespace}/{image}"

@@ -54,20 +54,22 @@ class PoolSpec:
     quota_objects: int | None
 
 
-def listing(connection: Connection) -> list[PoolInfo]:
+def list_pools(connection: Connection) -> list[PoolInfo]:
     details = connection.command("osd pool ls", detail="detail")
     statistics = {pool["name"]: pool["stats"] for pool in connection.command("df")["pools"]}
-    return sorted((_info(pool, statistics.get(pool["pool_name"], {})) for pool in details), key=lambda pool: pool.name)
+    return sorted(
+        (_pool_info(pool, statistics.get(pool["pool_name"], {})) for pool in details), key=lambda pool: pool.name
+    )
 
 
-def show(connection: Connection, name: str) -> PoolInfo:
-    for pool in listing(connection):
+def get_pool(connection: Connection, name: str) -> PoolInfo:
+    for pool in list_pools(connection):
         if pool.name == name:
             return pool
     raise PoolMissing(f"pool {name} does not exist in this Ceph cluster")
 
 
-def _info(pool: Mapping[str, Any], statistics: Mapping[str, Any]) -> PoolInfo:
+def _pool_info(pool: Mapping[str, Any], statistics: Mapping[str, Any]) -> PoolInfo:
     return PoolInfo(
         name=pool["pool_name"],
         id=pool["pool_id"],
@@ -84,11 +86,11 @@ def _info(pool: Mapping[str, Any], statistics: Mapping[str, Any]) -> PoolInfo:
         objects=statistics.get("objects", 0),
         # Those of a pool that no placement group has reported of are all 0.
         measured=bool(statistics.get("max_avail") or statistics.get("objects")),
-        free=_free(pool["quota_max_bytes"], statistics.get("stored", 0), statistics.get("max_avail", 0)),
+        free=_free_bytes(pool["quota_max_bytes"], statistics.get("stored", 0), statistics.get("max_avail", 0)),
     )
 
 
-def _free(quota: int, stored: int, available: int) -> int:
+def _free_bytes(quota: int, stored: int, available: int) -> int:
     """What the disks have left is Ceph's answer; what the quota leaves it does not consider."""
     return min(available, max(0, quota - stored)) if quota else available
 
@@ -100,7 +102,7 @@ def create(connection: Connection, spec: PoolSpec) -> None:
     wanted: dict[str, Any] = {"pool": spec.name, "pool_type": "replicated"}
     optional = {"pg_num": spec.pg_num, "size": spec.replicas, "autoscale_mode": spec.autoscale}
     wanted |= {key: value for key, value in optional.items() if value is not None}
-    _change(connection, "osd pool create", f"creating pool {spec.name}", **wanted)
+    _run_command(connection, "osd pool create", f"creating pool {spec.name}", **wanted)
     ioctx = connection.ioctx(spec.name)
     with translated("initialising for RBD", f"pool {spec.name}"):
         _LIBRBD.pool_init(ioctx, False)
@@ -112,22 +114,22 @@ def set_quota(connection: Connection, name: str, max_bytes: int | None, max_obje
     for field, value in (("max_bytes", max_bytes), ("max_objects", max_objects)):
         if value is not None:
             what = f"setting the quota of pool {name}"
-            _change(connection, "osd pool set-quota", what, pool=name, field=field, val=str(value))
+            _run_command(connection, "osd pool set-quota", what, pool=name, field=field, val=str(value))
 
 
 def delete(connection: Connection, name: str) -> None:
     what = f"deleting pool {name}"
-    _change(connection, "osd pool delete", what, pool=name, pool2=name, yes_i_really_really_mean_it=True)
+    _run_command(connection, "osd pool delete", what, pool=name, pool2=name, yes_i_really_really_mean_it=True)
 
 
-def namespaces(connection: Connection, name: str) -> list[str]:
+def list_namespaces(connection: Connection, name: str) -> list[str]:
     """The RADOS namespaces for images in a pool, the default one not among them."""
     ioctx = connection.ioctx(name)
     with translated("listing", f"the namespaces of pool {name}"):
         return sorted(_LIBRBD.namespace_list(ioctx))
 
 
-def _change(connection: Connection, prefix: str, what: str, **arguments: Any) -> None:
+def _run_command(connection: Connection, prefix: str, what: str, **arguments: Any) -> None:
     request = json.dumps({"prefix": prefix, "format": "json", **arguments})
     with translated(*what.split(" ", 1)):
         code, _, message = connection.rados.mon_command(request, b"")

@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from provisioner.ceph.where import some
+from provisioner.ceph.where import first_names
 
-SHOWN = 20
+LISTED_IMAGES = 20
 """Images that a refusal names."""
 
 # RBD's own bookkeeping, which stays behind when all images are gone. Each is empty then, but for a few keys.
-BOOKKEEPING: Mapping[str, tuple[str, ...]] = {
+BOOKKEEPING_KEYS: Mapping[str, tuple[str, ...]] = {
     "rbd_directory": ("state",),
     "rbd_info": ("metadata_conf_",),
     "rbd_trash": (),
@@ -30,7 +30,7 @@ BOOKKEEPING: Mapping[str, tuple[str, ...]] = {
 }
 """Name → beginnings of the keys that an empty pool may have. RADOS namespaces and settings of the pool are no data."""
 _JOURNALS = ("csi.volumes.", "csi.snaps.", "csi.groups.")
-DATA: Mapping[str, tuple[bytes, ...]] = {
+BOOKKEEPING_DATA: Mapping[str, tuple[bytes, ...]] = {
     "rbd_info": (b"overwrite validated", b"validate"),
     "rbd_directory": (bytes(8),),
 }
@@ -56,13 +56,13 @@ _KINDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 _OTHER = "objects of other applications"
 
 
-def kind_of(key: str) -> str:
+def object_kind(key: str) -> str:
     return next((words for pattern, words in _KINDS if pattern.match(key)), _OTHER)
 
 
 def allowed_keys(key: str) -> tuple[str, ...] | None:
     """Beginnings of the omap keys with which an object is bookkeeping of an empty pool; None: it never is."""
-    return () if key.startswith(_JOURNALS) else BOOKKEEPING.get(key)
+    return () if key.startswith(_JOURNALS) else BOOKKEEPING_KEYS.get(key)
 
 
 @dataclass(slots=True)
@@ -80,11 +80,11 @@ class PoolContents:
     """Objects that are more than empty bookkeeping, by kind."""
     examples: dict[str, str] = field(default_factory=dict)
     """Kind → the first such object."""
-    ties: list[str] = field(default_factory=list)
+    dependencies: list[str] = field(default_factory=list)
     """What depends on the pool, or says that it is not for images alone."""
-    unseen: list[str] = field(default_factory=list)
+    unverified: list[str] = field(default_factory=list)
     """What could not be looked at, and why."""
-    seen: int = 0
+    listed: int = 0
     """Objects that were listed; no more are when it is clear that the pool is full."""
     total: int | None = None
     """Objects by Ceph's statistics; None: there are none yet."""
@@ -93,25 +93,25 @@ class PoolContents:
 
     @property
     def found(self) -> bool:
-        return bool(self.image_count or self.trashed or self.objects or self.ties)
+        return bool(self.image_count or self.trashed or self.objects or self.dependencies)
 
     @property
     def proven_empty(self) -> bool:
-        return not self.found and not self.unseen
+        return not self.found and not self.unverified
 
     def add_object(self, namespace: str, key: str) -> None:
-        kind = kind_of(key)
+        kind = object_kind(key)
         self.objects[kind] += 1
         self.examples.setdefault(kind, f"{namespace}/{key}" if namespace else key)
 
     def add_image(self, namespace: str, name: str) -> None:
         self.image_count += 1
-        if len(self.images) < SHOWN:
+        if len(self.images) < LISTED_IMAGES:
             self.images.append(f"{namespace}/{name}" if namespace else name)
 
-    def text(self) -> str:
+    def summary(self) -> str:
         """What is there, what could not be seen, and how much that is."""
-        return "; ".join(part for part in (*self._there(), self._doubt(), self._cost()) if part)
+        return "; ".join(part for part in (*self._found_parts(), self._unverified_part(), self._size_part()) if part)
 
     def refusal(self) -> str:
         way_out = (
@@ -123,22 +123,22 @@ class PoolContents:
                 "find out why, or use force=true, which deletes the pool whatever is in it and needs the right to "
                 "force pools.sutler.dev"
             )
-        return f"pool {self.pool} is kept: {self.text()}; {way_out}"
+        return f"pool {self.pool} is kept: {self.summary()}; {way_out}"
 
-    def _there(self) -> Iterable[str]:
+    def _found_parts(self) -> Iterable[str]:
         if self.image_count or self.trashed:
-            claims = f", of claims {some(tuple(self.claims))}" if self.claims else ""
+            claims = f", of claims {first_names(tuple(self.claims))}" if self.claims else ""
             yield f"images in it: {self.image_count}{claims}, in the trash: {self.trashed}"
         for kind, count in sorted(self.objects.items()):
             # With images in the pool, their objects are no news.
             if not (self.image_count or self.trashed) or not ("RBD" in kind or kind == "trash"):
                 yield f"{kind}: {count}, {self.examples[kind]!r} for one"
-        yield from self.ties
+        yield from self.dependencies
 
-    def _doubt(self) -> str:
-        return f"not proven to be empty: {'; '.join(self.unseen)}" if self.unseen else ""
+    def _unverified_part(self) -> str:
+        return f"not proven to be empty: {'; '.join(self.unverified)}" if self.unverified else ""
 
-    def _cost(self) -> str:
-        if self.total is None or self.stored is None or self.total < self.seen:
-            return f"{self.seen} objects were seen, and Ceph's statistics do not count all of them yet"
+    def _size_part(self) -> str:
+        if self.total is None or self.stored is None or self.total < self.listed:
+            return f"{self.listed} objects were seen, and Ceph's statistics do not count all of them yet"
         return f"by Ceph's statistics {self.total} objects with {self.stored} bytes"

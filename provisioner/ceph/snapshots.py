@@ -10,13 +10,13 @@ from typing import Any
 from provisioner.ceph import data_removal, dependents, directory
 from provisioner.ceph.bindings import rbd
 from provisioner.ceph.connection import Connection
-from provisioner.ceph.editing import Guard, require_same
+from provisioner.ceph.editing import Guard, require_unchanged
 from provisioner.ceph.errors import CephError, ImageTaken, InUse, InvalidArgument, Missing, translated
-from provisioner.ceph.format1 import require_no_namesake
+from provisioner.ceph.format1 import require_no_format1_image
 from provisioner.ceph.image_header import ImageHeader
-from provisioner.ceph.interrupted import InterruptedWork, marked
+from provisioner.ceph.interrupted import InterruptedWork, mark_held
 from provisioner.ceph.model import ImageSpec
-from provisioner.ceph.where import clone_text, image, image_errors, some
+from provisioner.ceph.where import clone_path, first_names, image_errors, image_label
 
 _LIBRBD = rbd.RBD()
 _KINDS = ("user", "group", "trash", "mirror")
@@ -52,16 +52,16 @@ class OtherSnapshot:
     """group, trash or mirror"""
 
 
-def listing(ioctx: Any, name: str) -> list[RbdSnapshot]:
-    directory.header(ioctx, name)
+def list_snapshots(ioctx: Any, name: str) -> list[RbdSnapshot]:
+    directory.get_header(ioctx, name)
     with (
-        image_errors("listing", f"the snapshots of {image(ioctx, name)}"),
+        image_errors("listing", f"the snapshots of {image_label(ioctx, name)}"),
         rbd.Image(ioctx, name, read_only=True) as opened,
     ):
-        return of_opened(opened)
+        return read_snapshots(opened)
 
 
-def of_opened(opened: Any) -> list[RbdSnapshot]:
+def read_snapshots(opened: Any) -> list[RbdSnapshot]:
     found = [snapshot for snapshot in opened.list_snaps() if _kind(snapshot) == "user"]
     return [
         RbdSnapshot(
@@ -70,13 +70,13 @@ def of_opened(opened: Any) -> list[RbdSnapshot]:
             size=snapshot["size"],
             created=opened.get_snap_timestamp(snapshot["id"]).replace(tzinfo=UTC),
             protected=bool(opened.is_protected_snap(snapshot["name"])),
-            children=_children(opened, snapshot["name"]),
+            children=_read_children(opened, snapshot["name"]),
         )
         for snapshot in found
     ]
 
 
-def others_of_opened(opened: Any) -> list[OtherSnapshot]:
+def read_other_snapshots(opened: Any) -> list[OtherSnapshot]:
     return [
         OtherSnapshot(snapshot["name"], snapshot["id"], kind)
         for snapshot in opened.list_snaps()
@@ -89,17 +89,17 @@ def _kind(snapshot: Mapping[str, Any]) -> str:
     return _KINDS[number] if number < len(_KINDS) else f"unknown-{number}"
 
 
-def _children(opened: Any, snapshot: str) -> tuple[str, ...]:
+def _read_children(opened: Any, snapshot: str) -> tuple[str, ...]:
     opened.set_snap(snapshot)
     try:
-        return tuple(clone_text(child) for child in opened.list_children2())
+        return tuple(clone_path(child) for child in opened.list_children2())
     finally:
         opened.set_snap(None)
 
 
 def create(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
-    header = guard.pass_(ioctx, name)
-    target = _target(ioctx, name, snapshot)
+    header = guard.require(ioctx, name)
+    target = _snapshot_label(ioctx, name, snapshot)
     try:
         with _explained(ioctx, name, header), image_errors("creating", target), rbd.Image(ioctx, name) as opened:
             opened.create_snap(snapshot)
@@ -107,31 +107,31 @@ def create(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
         raise SnapshotTaken(str(error), code=error.code) from error.__cause__
 
 
-def protect(ioctx: Any, name: str, snapshot: str, guard: Guard, *, protected: bool) -> None:
+def set_protected(ioctx: Any, name: str, snapshot: str, guard: Guard, *, protected: bool) -> None:
     """Protecting what is protected already is a success, and so the other way round."""
-    header = guard.pass_(ioctx, name)
-    found = require(ioctx, name, snapshot)
+    header = guard.require(ioctx, name)
+    found = get_snapshot(ioctx, name, snapshot)
     if found.protected == protected:
         return
     if not protected and found.children:
         raise InUse(
-            f"{_target(ioctx, name, snapshot)} stays protected: clones depend on it: {some(found.children)}; "
+            f"{_snapshot_label(ioctx, name, snapshot)} stays protected: clones depend on it: {first_names(found.children)}; "
             "flatten or delete them first",
             code=errno.EBUSY,
         )
     operation = "protecting" if protected else "unprotecting"
-    what = translated(operation, _target(ioctx, name, snapshot))
+    what = translated(operation, _snapshot_label(ioctx, name, snapshot))
     with _explained(ioctx, name, header), what, rbd.Image(ioctx, name) as opened:
         (opened.protect_snap if protected else opened.unprotect_snap)(snapshot)
 
 
 def delete(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
-    header = guard.pass_(ioctx, name)
-    found = require(ioctx, name, snapshot)
-    target = _target(ioctx, name, snapshot)
+    header = guard.require(ioctx, name)
+    found = get_snapshot(ioctx, name, snapshot)
+    target = _snapshot_label(ioctx, name, snapshot)
     if found.children:
         raise InUse(
-            f"{target} is kept: clones depend on it: {some(found.children)}; flatten or delete them first",
+            f"{target} is kept: clones depend on it: {first_names(found.children)}; flatten or delete them first",
             code=errno.EBUSY,
         )
     if found.protected:
@@ -141,42 +141,42 @@ def delete(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
 
 
 def _explained(ioctx: Any, name: str, found: ImageHeader) -> contextlib.AbstractContextManager[None]:
-    return dependents.explained(ioctx, found.id, image(ioctx, name), name)
+    return dependents.explained_refusal(ioctx, found.id, image_label(ioctx, name), name)
 
 
 def check_rollback(connection: Connection, ioctx: Any, name: str, snapshot: str, guard: Guard) -> ImageHeader:
-    found = guard.pass_(ioctx, name, (InterruptedWork.ROLLBACK,))
-    require(ioctx, name, snapshot)
-    dependents.refuse_change(ioctx, found.id, image(ioctx, name), name)
-    data_removal.require_deletable(connection.data_of(ioctx, found.data_pool), ioctx, found.id)
+    found = guard.require(ioctx, name, (InterruptedWork.ROLLBACK,))
+    get_snapshot(ioctx, name, snapshot)
+    dependents.require_changeable(ioctx, found.id, image_label(ioctx, name), name)
+    data_removal.require_delete_permission(connection.data_objects(ioctx, found.data_pool), ioctx, found.id)
     return found
 
 
 def rollback(ioctx: Any, name: str, found: ImageHeader, snapshot: str, operation: str) -> None:
     """Copies the snapshot over the image. Half of it is neither: the image stays marked until it is done."""
-    require_same(ioctx, name, found)
-    what = translated("rolling back to", _target(ioctx, name, snapshot))
-    with marked(ioctx, found, InterruptedWork.ROLLBACK, operation), what, rbd.Image(ioctx, name) as opened:
+    require_unchanged(ioctx, name, found)
+    what = translated("rolling back to", _snapshot_label(ioctx, name, snapshot))
+    with mark_held(ioctx, found, InterruptedWork.ROLLBACK, operation), what, rbd.Image(ioctx, name) as opened:
         opened.rollback_to_snap(snapshot)
 
 
 def clone(parent: Any, name: str, snapshot: str, child: Any, spec: ImageSpec, *, guard: Guard) -> None:
     """Protects the snapshot where this Ceph's clones need that."""
-    guard.pass_(parent, name)
-    require_no_namesake(child, spec.name)
-    found = require(parent, name, snapshot)
+    guard.require(parent, name)
+    require_no_format1_image(child, spec.name)
+    found = get_snapshot(parent, name, snapshot)
     try:
         _clone(parent, name, snapshot, child, spec)
     except InvalidArgument:
         if found.protected:
             raise
-        protect(parent, name, snapshot, guard, protected=True)
+        set_protected(parent, name, snapshot, guard, protected=True)
         _clone(parent, name, snapshot, child, spec)
 
 
 def _clone(parent: Any, name: str, snapshot: str, child: Any, spec: ImageSpec) -> None:
-    target = f"{_target(parent, name, snapshot)} to {image(child, spec.name)}"
-    with _same_namespace(target), image_errors("cloning", target):
+    target = f"{_snapshot_label(parent, name, snapshot)} to {image_label(child, spec.name)}"
+    with _explained_namespace(target), image_errors("cloning", target):
         _LIBRBD.clone(
             parent, name, snapshot, child, spec.name, features=spec.feature_bits, order=spec.order,
             stripe_unit=spec.stripe_unit, stripe_count=spec.stripe_count, data_pool=spec.data_pool,
@@ -184,7 +184,7 @@ def _clone(parent: Any, name: str, snapshot: str, child: Any, spec: ImageSpec) -
 
 
 @contextlib.contextmanager
-def _same_namespace(target: str) -> Iterator[None]:
+def _explained_namespace(target: str) -> Iterator[None]:
     try:
         yield
     except CephError as error:
@@ -198,12 +198,12 @@ def _same_namespace(target: str) -> Iterator[None]:
         raise InvalidArgument(text, code=errno.EXDEV) from error.__cause__
 
 
-def require(ioctx: Any, name: str, snapshot: str) -> RbdSnapshot:
-    for one in listing(ioctx, name):
+def get_snapshot(ioctx: Any, name: str, snapshot: str) -> RbdSnapshot:
+    for one in list_snapshots(ioctx, name):
         if one.name == snapshot:
             return one
-    raise SnapshotMissing(f"{_target(ioctx, name, snapshot)} does not exist", code=errno.ENOENT)
+    raise SnapshotMissing(f"{_snapshot_label(ioctx, name, snapshot)} does not exist", code=errno.ENOENT)
 
 
-def _target(ioctx: Any, name: str, snapshot: str) -> str:
-    return f"snapshot {image(ioctx, name).removeprefix('image ')}@{snapshot}"
+def _snapshot_label(ioctx: Any, name: str, snapshot: str) -> str:
+    return f"snapshot {image_label(ioctx, name).removeprefix('image ')}@{snapshot}"

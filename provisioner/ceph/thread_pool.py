@@ -17,7 +17,7 @@ from provisioner.ceph.errors import CephUnavailable, OutcomeUnknown
 
 T = TypeVar("T")
 
-Alive = Callable[[], float]
+LastActivity = Callable[[], float]
 """When a call last gave a sign of life, by time.monotonic."""
 
 
@@ -27,7 +27,7 @@ class InFlight:
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
 
-    def refuse_twice(self, key: str) -> None:
+    def require_free(self, key: str) -> None:
         if key in self._since:
             raise CephUnavailable(f"{key}: an earlier call has not come back from Ceph yet")
 
@@ -39,7 +39,7 @@ class InFlight:
 
 
 class ThreadPool:
-    def __init__(self, name: str, running: InFlight, *, size: int, patience: float) -> None:
+    def __init__(self, name: str, in_flight: InFlight, *, size: int, patience: float) -> None:
         """Runs up to `size` calls at a time.
 
         While they are all busy, and one has been for `patience` seconds, Ceph is taken to hang, and further calls fail
@@ -51,53 +51,55 @@ class ThreadPool:
         self._free = asyncio.Semaphore(size)
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._started = 0
-        self._keys = running
+        self._in_flight = in_flight
         self._calls: dict[asyncio.Future[None], float] = {}
-        self._lost: set[asyncio.Future[Any]] = set()
+        self._abandoned: set[asyncio.Future[Any]] = set()
 
-    async def call(self, key: str, work: Callable[[], T], *, deadline: float, alive: Alive | None = None) -> T:
+    async def call(
+        self, key: str, work: Callable[[], T], *, deadline: float, last_activity: LastActivity | None = None
+    ) -> T:
         """Runs `work` in a thread. `key` names what it touches: two calls with one key never run side by side.
 
         Raises OutcomeUnknown after `deadline` seconds without an answer and without a sign of life; the call itself
         goes on, and until it returns every other call with its key fails as Unavailable.
         """
-        self._keys.refuse_twice(key)
-        await self._slot()
+        self._in_flight.require_free(key)
+        await self._acquire_thread()
         try:
-            self._keys.refuse_twice(key)
+            self._in_flight.require_free(key)
         except CephUnavailable:
             self._free.release()
             raise
-        answer = self._start(key, work)
+        future = self._start(key, work)
         try:
-            return await self._answered(answer, deadline, alive)
+            return await self._wait_result(future, deadline, last_activity)
         except TimeoutError:
-            self._give_up(answer)
+            self._replace_thread(future)
             raise OutcomeUnknown(f"{self._name}: {key}: Ceph did not answer within {deadline:g} s") from None
         finally:
-            answer.cancel()  # no effect on one that is there
+            future.cancel()  # no effect on one that is there
 
-    async def _answered(self, answer: "asyncio.Future[T]", deadline: float, alive: Alive | None) -> T:
+    async def _wait_result(self, future: "asyncio.Future[T]", deadline: float, last_activity: LastActivity | None) -> T:
         left = deadline
         while True:
             try:
                 # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the answer.
                 async with asyncio.timeout(left):
-                    return await asyncio.shield(answer)
+                    return await asyncio.shield(future)
             except TimeoutError:
-                if answer.done():
-                    return answer.result()
-                left = deadline - (time.monotonic() - alive()) if alive is not None else 0.0
+                if future.done():
+                    return future.result()
+                left = deadline - (time.monotonic() - last_activity()) if last_activity is not None else 0.0
                 if left <= 0:
                     raise
 
-    def _give_up(self, answer: "asyncio.Future[Any]") -> None:
+    def _replace_thread(self, future: "asyncio.Future[Any]") -> None:
         """Another thread takes the place of one whose call may never return, as some of librbd's don't."""
-        if len(self._lost) < self._size:
-            self._lost.add(answer)
+        if len(self._abandoned) < self._size:
+            self._abandoned.add(future)
             self._free.release()
 
-    async def _slot(self) -> None:
+    async def _acquire_thread(self) -> None:
         while True:
             try:
                 async with asyncio.timeout(self._patience):
@@ -111,7 +113,7 @@ class ThreadPool:
             else:
                 return
 
-    async def settle(self, seconds: float) -> bool:
+    async def wait_idle(self, seconds: float) -> bool:
         """Waits until no call runs any more; False when some still do after `seconds`."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=seconds)
@@ -119,41 +121,41 @@ class ThreadPool:
 
     def _start(self, key: str, work: Callable[[], T]) -> "asyncio.Future[T]":
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
+        future: asyncio.Future[T] = loop.create_future()
         done: asyncio.Future[None] = loop.create_future()
-        self._keys.begin(key)
+        self._in_flight.begin(key)
         self._calls[done] = time.monotonic()
 
-        def finish(result: T | None, error: BaseException | None) -> None:
-            self._keys.end(key)
+        def finish(value: T | None, error: BaseException | None) -> None:
+            self._in_flight.end(key)
             del self._calls[done]
             done.set_result(None)
-            if answer in self._lost:
-                self._lost.discard(answer)
+            if future in self._abandoned:
+                self._abandoned.discard(future)
             else:
                 self._free.release()
-            if answer.cancelled():
+            if future.cancelled():
                 return  # nobody waits any more
             if error is not None:
-                answer.set_exception(error)
+                future.set_exception(error)
             else:
-                answer.set_result(result)  # type: ignore[arg-type] # None is T where work returns None
+                future.set_result(value)  # type: ignore[arg-type] # None is T where work returns None
 
         def job() -> None:
-            result: Any = None
+            value: Any = None
             failure: BaseException | None = None
             try:
-                result = work()
+                value = work()
             except BaseException as error:  # noqa: BLE001 - it belongs to the caller, whatever it is
                 failure = error
             with contextlib.suppress(RuntimeError):  # the loop is gone: so is everybody who could wait
-                loop.call_soon_threadsafe(finish, result, failure)
+                loop.call_soon_threadsafe(finish, value, failure)
 
-        if self._started < min(self._size + len(self._lost), len(self._calls)):
+        if self._started < min(self._size + len(self._abandoned), len(self._calls)):
             self._started += 1
             threading.Thread(target=self._serve, name=f"ceph-{self._name}-{self._started}", daemon=True).start()
         self._jobs.put(job)
-        return answer
+        return future
 
     def _serve(self) -> None:
         while True:

@@ -7,16 +7,16 @@ from typing import Any
 from provisioner.ceph.errors import ImageMissing, Missing, translated
 
 
-def place(ioctx: Any) -> str:
+def pool_path(ioctx: Any) -> str:
     name, namespace = ioctx.get_pool_name(), ioctx.get_namespace()
     return f"{name}/{namespace}" if namespace else str(name)
 
 
-def image(ioctx: Any, name: str) -> str:
-    return f"image {place(ioctx)}/{name}"
+def image_label(ioctx: Any, name: str) -> str:
+    return f"image {pool_path(ioctx)}/{name}"
 
 
-def clone_text(child: Mapping[str, Any]) -> str:
+def clone_path(child: Mapping[str, Any]) -> str:
     """One of librbd's children of an image, wherever it lies."""
     where = "/".join(part for part in (child["pool"], child["pool_namespace"], child["image"]) if part)
     return f"{where} (in the trash)" if child["trash"] else where
@@ -31,6 +31,6 @@ def image_errors(operation: str, target: str) -> Iterator[None]:
         raise ImageMissing(str(error), code=error.code) from error.__cause__
 
 
-def some(names: tuple[str, ...], most: int = 5) -> str:
+def first_names(names: tuple[str, ...], most: int = 5) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

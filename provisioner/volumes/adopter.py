@@ -99,7 +99,7 @@ class Adopter:
             name, wanted, location, (number, identifier), csi=cls.volume_source == "csi"
         )
         if wanted.restore_id and claim is not None:
-            size = await pool.size_of(identifier)
+            size = await pool.get_size(identifier)
             adoption.claim_request(claim, cls, size, location.path)
         await self._restore(name, wanted, location, pool)
         image = await pool.describe(location.image)
@@ -146,7 +146,7 @@ class Adopter:
                 raise AdoptionObstacle(f"{location.path} has changed meanwhile", temporary=True)
 
         metadata = image_metadata(wanted, context.kubernetes) | {well_known.ADOPTING: name}
-        await pool.own(location.image, require_unchanged, metadata, fence=context.fence)
+        await pool.claim_ownership(location.image, require_unchanged, metadata, fence=context.fence)
         try:
             await self._client.create(PERSISTENT_VOLUMES, body)
         except AlreadyExists:
@@ -181,7 +181,7 @@ class Adopter:
         if location is not None:
             pool = self._context.pool(location)
             image = await pool.describe(location.image)
-            await pool.forget(location.image, image.id, well_known.ADOPTING, fence=self._context.fence)
+            await pool.remove_metadata_key(location.image, image.id, well_known.ADOPTING, fence=self._context.fence)
             text = f"Adopted RBD image {location.path} as volume {name}"
             self._context.events.normal(claim, "ProvisioningSucceeded", text)
         await self._context.delete_volume(request["metadata"])
@@ -197,7 +197,7 @@ class Adopter:
         """Finds the image in the trash, and records on the request which one it is before anything else is done."""
         pool_name, _, namespace = wanted.restore_from.partition("/")
         pool = self._context.clusters.get(cls.cluster).pool(pool_name, namespace)
-        entries = sorted(await pool.trash_list(), key=lambda entry: entry.deleted, reverse=True)
+        entries = sorted(await pool.list_trash(), key=lambda entry: entry.deleted, reverse=True)
         for entry in entries:
             if wanted.restore_id == entry.id or (not wanted.restore_id and await self._was_of(pool, entry, wanted)):
                 image = f"{wanted.restore_from}/{entry.name}"
@@ -216,7 +216,7 @@ class Adopter:
         """Whether the image in the trash was the claim's."""
         found = {}
         with contextlib.suppress(CephError):
-            found = await pool.metadata(entry.id)
+            found = await pool.get_metadata(entry.id)
         claim = (found.get(well_known.METADATA_NAMESPACE), found.get(well_known.METADATA_CLAIM))
         return found.get(well_known.KUBERNETES) == self._context.kubernetes and claim == (
             wanted.namespace,
@@ -225,10 +225,10 @@ class Adopter:
 
     async def _restore(self, name: str, wanted: AdoptionRequest, location: ImageLocation, pool: RbdPool) -> None:
         """Restores the image from the trash, if it is there: an earlier attempt may have restored it."""
-        if not wanted.restore_id or not any(entry.id == wanted.restore_id for entry in await pool.trash_list()):
+        if not wanted.restore_id or not any(entry.id == wanted.restore_id for entry in await pool.list_trash()):
             return
         kubernetes = self._context.kubernetes
-        await pool.restore(
+        await pool.restore_with_metadata(
             wanted.restore_id,
             location.image,
             lambda found: adoption.require_adoptable(found, wanted.restore_id, location.path, kubernetes),

@@ -107,7 +107,7 @@ class VolumesController:
         finally:
             self._informers.set_listeners(None, None)
             self._provisioner.reset()
-            await self._clusters.settle(self._settle_seconds)
+            await self._clusters.wait_idle(self._settle_seconds)
 
     def _volume_changed(self, volume: str) -> None:
         """Queues the volume if work is due: most changes concern objects that need none."""

@@ -111,9 +111,9 @@ class Deleter:
                     self._purge(location, trash_id)
                     self._events.normal(volume, "ImagePurging", _purging_message(location, trash_id))
             else:
-                await pool.trash(query, delay=decision.trash_delay, fence=fence)
+                await pool.move_to_trash(query, delay=decision.trash_delay, fence=fence)
             if decision.entry is not None:
-                await pool.drop(decision.entry, fence=fence)
+                await pool.remove_journal_entry(decision.entry, fence=fence)
 
     async def _remove_finalizer(self, volume: Json) -> None:
         metadata = volume["metadata"]

@@ -26,11 +26,11 @@ async def locate_pool(context: LeaderContext, request: VolumeRequest) -> RbdPool
     named = cluster.pool(location.pool, location.namespace)
     if request.pool_id is None:
         pool = await _by_number(cluster, named)
-        if pool is not None and await pool.holds(query):
+        if pool is not None and await pool.has_image(query):
             return pool
         return await _search_other_pools(cluster, request, pool, query)
     try:
-        pool = await cluster.pool_by_number(request.pool_id, location.namespace)
+        pool = await cluster.get_pool_by_number(request.pool_id, location.namespace)
     except PoolMissing:
         # Its images may have been copied to the pool that has its name now.
         return await _by_number(cluster, named) if await _is_successor(named, query) else None
@@ -48,7 +48,7 @@ async def locate_pool(context: LeaderContext, request: VolumeRequest) -> RbdPool
 async def _by_number(cluster: CephCluster, named: RbdPool) -> RbdPool | None:
     """Returns the same pool by its number, which stays valid if the pool is renamed; None if it does not exist."""
     try:
-        return await cluster.pool_by_number(await named.number(), named.namespace)
+        return await cluster.get_pool_by_number(await named.number(), named.namespace)
     except PoolMissing:
         return None
 
@@ -66,12 +66,12 @@ async def _search_other_pools(
 ) -> RbdPool | None:
     """Returns the named pool, unless another may have the image: the volume does not record its pool's number."""
     location, unreadable = request.location, ""
-    for name in await cluster.pools():
+    for name in await cluster.list_pools():
         if name == location.pool:
             continue
         pool = cluster.pool(name, location.namespace)
         try:
-            has_image = await pool.holds(query)
+            has_image = await pool.has_image(query)
         except NamespaceMissing:
             continue
         except CephError as error:

@@ -75,7 +75,7 @@ class IncompleteImages:
         # A key of the journal without an entry has no use, and ceph-csi itself names no volume like its entry.
         found = [
             ListedImage(entry.image, image_id(self._kubernetes, entry.image) if identifier is None else identifier)
-            for entry, identifier in await pool.entries(is_missing)
+            for entry, identifier in await pool.list_journal(is_missing)
         ]
         return [image for image in found if self.is_incomplete(image)]
 
@@ -98,7 +98,7 @@ class IncompleteImages:
     async def _remove_name(self, pool: RbdPool, image: ListedImage) -> None:
         entry = JournalEntry(_uid(image.name), well_known.volume_name(_uid(image.name)), "")
         try:
-            await pool.clear(
+            await pool.remove_incomplete(
                 image.name, image.id, fence=self._fence, entry=entry if image.name == entry.image else None
             )
         except CephError as error:

@@ -64,7 +64,7 @@ class MetadataUpgrader:
                 if volume.image_id:
                     image = await self._successor(pool, volume, image)  # noqa: PLW2901 - the same image, proven
                 elif image.id != image_id(self._kubernetes, volume.location.image if volume.location else ""):
-                    claimants = claimants or await pool.claimants(self._kubernetes)
+                    claimants = claimants or await pool.list_claimants(self._kubernetes)
                     _require_only_claimant(claimants.get(volume.owner, []), pool, image)
                 await self._claim_ownership(pool, volume, image)
                 await self._save(name, id_metadata(number, image.id))
@@ -84,7 +84,7 @@ class MetadataUpgrader:
         return ListedImage(found.name, found.id)
 
     async def _update_claim(self, pool: RbdPool, volume: CachedVolume, image: ListedImage) -> None:
-        metadata = await pool.metadata(image.id)
+        metadata = await pool.get_metadata(image.id)
         claim = metadata.get(well_known.METADATA_NAMESPACE), metadata.get(well_known.METADATA_CLAIM)
         if volume.rebound_claim != claim:
             await self._claim_ownership(pool, volume, image)
@@ -98,7 +98,7 @@ class MetadataUpgrader:
 
         keys = (well_known.METADATA_NAMESPACE, well_known.METADATA_CLAIM)
         claim = dict(zip(keys, volume.rebound_claim or (), strict=False))
-        await pool.own(image.name, require_owner, claim, fence=self._context.fence)
+        await pool.claim_ownership(image.name, require_owner, claim, fence=self._context.fence)
 
     async def _save(self, name: str, annotations: Mapping[str, str]) -> None:
         with contextlib.suppress(NotFound):

@@ -95,7 +95,7 @@ class OrphanScanner:
 
     async def _scan_pool(self, location: PoolLocation, pool: RbdPool) -> None:
         expected = self._pools.expected(location)
-        listed = await pool.images()
+        listed = await pool.list_images()
         index = ImageIndex(listed)
         # Volumes that were saved while the images were listed count, too.
         matched = await self._match(pool, index, self._pools.expected(location) | expected)
@@ -188,6 +188,6 @@ class OrphanScanner:
     async def _metadata(self, pool: RbdPool, image: ListedImage) -> dict[str, str] | None:
         """Returns the image's metadata; None if the image is incomplete or does not exist any more."""
         try:
-            return await pool.metadata(image.id)
+            return await pool.get_metadata(image.id)
         except ImageMissing:
             return None

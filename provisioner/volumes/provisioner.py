@@ -239,7 +239,7 @@ class Provisioner:
         try:
             await pool.remove(query, fence=self._context.fence)
             if attempt.journal:
-                await pool.drop(journal_entry(attempt.request), fence=self._context.fence)
+                await pool.remove_journal_entry(journal_entry(attempt.request), fence=self._context.fence)
         except PoolMissing:
             pass
         except ImageTaken as error:

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import NoReturn
 
 from provisioner.ceph.cluster_config import CephClusters
-from provisioner.ceph.data_removal import LARGE
+from provisioner.ceph.data_removal import LARGE_IMAGE_OBJECTS
 from provisioner.ceph.errors import CephError, PoolMissing
 from provisioner.ceph.pool import RbdPool
 from provisioner.ceph.removal_progress import Cancelled
@@ -104,7 +104,7 @@ class TrashPurger:
     async def _read_size(self, key: str) -> None:
         location, identifier = self._images[key]
         try:
-            objects = await self._pool(location).objects(identifier)
+            objects = await self._pool(location).count_objects(identifier)
         except PoolMissing:
             self._finish(key)  # deleted with its trash
             return
@@ -114,7 +114,7 @@ class TrashPurger:
     async def _work(self, job: PurgeJob) -> None:
         progress, location = self._running[job], job.location
         fields = {"image": location.image, "pool": location.pool, "cluster": location.cluster, "id": job.identifier}
-        if job.objects >= LARGE:
+        if job.objects >= LARGE_IMAGE_OBJECTS:
             _log.info("removing a large image from the trash", objects=job.objects, **fields)
         try:
             await self._remove(job, progress)
@@ -122,7 +122,7 @@ class TrashPurger:
             self._schedule_retry(job, error, fields)
         else:
             self._finish(job.key)
-            if job.objects >= LARGE:
+            if job.objects >= LARGE_IMAGE_OBJECTS:
                 _log.info(
                     "removed a large image from the trash", seconds=round(monotonic() - progress.started), **fields
                 )
@@ -136,8 +136,8 @@ class TrashPurger:
     async def _remove(self, job: PurgeJob, progress: PurgeProgress) -> None:
         pool = self._pool(job.location)
         try:
-            await pool.trash_remove(
-                job.identifier, fence=self._fence, progress=progress.report, alive=lambda: progress.reported
+            await pool.purge(
+                job.identifier, fence=self._fence, progress=progress.report, last_activity=lambda: progress.reported
             )
         except PoolMissing:
             return  # deleted with its trash

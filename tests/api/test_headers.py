@@ -25,29 +25,29 @@ def test_header_says_what_librbd_says(ioctx: Any, features: int, order: int) -> 
         image.write(b"x", 0)
         image.write(b"x", 3 << order)
         truth = (image.id(), image.size(), image.stat()["order"], image.create_timestamp())
-    found = directory.header(ioctx, "image")
+    found = directory.get_header(ioctx, "image")
     assert (found.id, found.size, found.order, found.created.replace(tzinfo=None)) == truth
     assert (dict(found.metadata), found.snapshots) == ({"key": "välue", "empty": ""}, 1)
-    assert directory.used(ioctx, found) == (2 << order if features & 8 else None)
+    assert directory.used_bytes(ioctx, found) == (2 << order if features & 8 else None)
 
 
 def test_header_with_thousands_of_keys_is_read_whole(ioctx: Any) -> None:
     rbd.RBD().create(ioctx, "image", 1 << 20, old_format=False, features=1)
     written = {f"key-{number}": str(number) for number in range(1100)}
-    header = cls_rbd.HEADER + directory.header(ioctx, "image").id
-    ioctx.execute(header, cls_rbd.CLASS, "metadata_set", cls_rbd.encode_map(written))
-    found = directory.header(ioctx, "image")
+    header = cls_rbd.HEADER_PREFIX + directory.get_header(ioctx, "image").id
+    ioctx.execute(header, cls_rbd.CLASS_NAME, "metadata_set", cls_rbd.encode_map(written))
+    found = directory.get_header(ioctx, "image")
     assert found.metadata == written
-    (listed,) = directory.page(ioctx, "", "", 10)
+    (listed,) = directory.list_page(ioctx, "", "", 10)
     assert listed.header == found
 
 
 def test_version_changes_with_what_is_said_and_with_nothing_else(ioctx: Any) -> None:
     rbd.RBD().create(ioctx, "image", 1 << 20, old_format=False, features=61)
-    versions = [directory.header(ioctx, "image").version]
+    versions = [directory.get_header(ioctx, "image").version]
 
     def version() -> str:
-        return directory.header(ioctx, "image").version
+        return directory.get_header(ioctx, "image").version
 
     with rbd.Image(ioctx, "image") as image:
         image.write(b"x", 0)
@@ -63,7 +63,7 @@ def test_version_changes_with_what_is_said_and_with_nothing_else(ioctx: Any) -> 
             getattr(image, str(method))(*arguments)
             versions.append(version())
     rbd.RBD().rename(ioctx, "image", "renamed")
-    versions.append(directory.header(ioctx, "renamed").version)
+    versions.append(directory.get_header(ioctx, "renamed").version)
     assert len(set(versions)) == len(versions)
 
 
@@ -73,9 +73,9 @@ def test_trash_is_what_librbd_says_and_more(ioctx: Any) -> None:
         librbd.create(ioctx, f"ünter-{number}", 1 << 20, old_format=False, features=1)
         librbd.trash_move(ioctx, f"ünter-{number}", number * 100)
     truth = {(one["id"], one["name"], one["deferment_end_time"]) for one in librbd.trash_list(ioctx)}
-    found = trash.listing(ioctx, "", 10)
+    found = trash.list_entries(ioctx, "", 10)
     assert {(one.id, one.name, one.until.replace(tzinfo=None)) for one in found} == truth
-    assert trash.count(ioctx) == 3
+    assert trash.count_entries(ioctx) == 3
 
 
 @given(st.lists(st.integers(0, 3), max_size=400))
@@ -97,5 +97,5 @@ def test_mark_names_what_was_begun(ioctx: Any) -> None:
     rbd.RBD().create(ioctx, "image", 1 << 20, old_format=False, features=1)
     with rbd.Image(ioctx, "image") as image:
         image.metadata_set(UNFINISHED, "remove some-operation")
-    found = directory.header(ioctx, "image")
+    found = directory.get_header(ioctx, "image")
     assert found.metadata[UNFINISHED].startswith("remove")

@@ -11,7 +11,7 @@ import yaml
 
 from provisioner.api.authorization import GROUP, ROLES, Permission, Role, User
 from provisioner.api.kubernetes_auth import KubernetesAuth
-from provisioner.api.problem import of_error
+from provisioner.api.problem import from_error
 from sutler.kube.errors import Unreachable
 from tests.api.client import Api
 from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess, wait_for
@@ -100,9 +100,9 @@ async def test_right_is_remembered_for_the_very_user_that_it_was_asked_for() -> 
     server: Any = Scoped()
     reviews = KubernetesAuth(server)
     right = Permission("images", "delete")
-    assert await reviews.may(User("ada", extra={"scopes": ("all",)}), right, "rbd")
-    assert not await reviews.may(User("ada", extra={"scopes": ("look",)}), right, "rbd")
-    assert await reviews.may(User("ada", extra={"scopes": ("all",)}), right, "rbd")
+    assert await reviews.is_allowed(User("ada", extra={"scopes": ("all",)}), right, "rbd")
+    assert not await reviews.is_allowed(User("ada", extra={"scopes": ("look",)}), right, "rbd")
+    assert await reviews.is_allowed(User("ada", extra={"scopes": ("all",)}), right, "rbd")
     assert len(asked) == 2, "the same question is asked once"
 
 
@@ -186,7 +186,7 @@ def test_state_of_mappings_and_controllers_is_shown(as_role: Any, control_plane:
 
 
 def test_what_kubernetes_keeps_from_the_service_is_not_put_down_to_who_asks() -> None:
-    problem = of_error(Unreachable("listing registrymappings: connection refused"))
+    problem = from_error(Unreachable("listing registrymappings: connection refused"))
     assert (problem.kind.status, problem.detail) == (
         503,
         "this service asked Kubernetes, in vain: listing registrymappings: connection refused",

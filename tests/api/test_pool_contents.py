@@ -361,7 +361,7 @@ def limited(ceph: Ceph) -> Iterator[Callable[[str], Connection]]:
 def test_what_may_not_be_looked_at_is_not_empty(
     limited: Callable[[str], Connection], ground: Ground, caps: str
 ) -> None:
-    found = pool_survey.look(limited(caps.format(pool=ground.pool, other=ground.other)), ground.pool, seconds=10)
+    found = pool_survey.survey(limited(caps.format(pool=ground.pool, other=ground.other)), ground.pool, seconds=10)
     assert not found.proven_empty
     assert "not proven to be empty" in found.refusal()
     assert "check its caps" in found.refusal()
@@ -370,7 +370,7 @@ def test_what_may_not_be_looked_at_is_not_empty(
 def test_caps_of_the_documentation_are_enough_for_the_proof(
     limited: Callable[[str], Connection], ground: Ground
 ) -> None:
-    assert pool_survey.look(limited("profile rbd"), ground.pool, seconds=10).proven_empty
+    assert pool_survey.survey(limited("profile rbd"), ground.pool, seconds=10).proven_empty
 
 
 def test_objects_that_can_not_be_listed_are_not_absent(settings_of: ClusterSettings, ground: Ground) -> None:
@@ -378,12 +378,12 @@ def test_objects_that_can_not_be_listed_are_not_absent(settings_of: ClusterSetti
     connection = Connection(settings_of)
     ground.ceph.osd.freeze()
     try:
-        found = pool_survey.look(connection, ground.pool, seconds=2)
+        found = pool_survey.survey(connection, ground.pool, seconds=2)
     finally:
         ground.ceph.osd.resume()
         connection.close()
     assert not found.proven_empty
-    assert any("a placement group does not answer" in one for one in found.unseen)
+    assert any("a placement group does not answer" in one for one in found.unverified)
 
 
 def test_more_objects_in_the_statistics_than_were_seen_are_no_proof(
@@ -398,9 +398,9 @@ def test_more_objects_in_the_statistics_than_were_seen_are_no_proof(
         return real(prefix, **arguments)
 
     monkeypatch.setattr(connection, "command", counting)
-    found = pool_survey.look(connection, ground.pool, seconds=1)
+    found = pool_survey.survey(connection, ground.pool, seconds=1)
     connection.close()
-    assert found.unseen == ["Ceph's statistics count 7 objects, only 1 were seen"]
+    assert found.unverified == ["Ceph's statistics count 7 objects, only 1 were seen"]
 
 
 @pytest.fixture

@@ -6,15 +6,15 @@ from contextlib import AsyncExitStack
 import pytest
 
 from provisioner.api import work_scheduler
-from provisioner.api.work_scheduler import HUGE, WorkScheduler
-from provisioner.ceph.removal_progress import Cancelled, unheard
+from provisioner.api.work_scheduler import HUGE_IMAGE_OBJECTS, WorkScheduler
+from provisioner.ceph.removal_progress import Cancelled, ignore_progress
 
 
-async def begin(found: WorkScheduler, stack: AsyncExitStack, pool: str, objects: int = HUGE) -> bool:
+async def begin(found: WorkScheduler, stack: AsyncExitStack, pool: str, objects: int = HUGE_IMAGE_OBJECTS) -> bool:
     """Whether it may begin at once."""
     try:
         async with asyncio.timeout(0.05):
-            await stack.enter_async_context(found.turn(pool, objects, unheard))
+            await stack.enter_async_context(found.acquire(pool, objects, ignore_progress))
     except TimeoutError:
         return False
     return True
@@ -26,7 +26,7 @@ async def test_huge_images_of_one_pool_and_of_all_leave_threads_for_others() -> 
         assert [await begin(found, stack, "a") for _ in range(3)] == [True, True, False]
         assert [await begin(found, stack, "b") for _ in range(3)] == [True, True, False]
         assert not await begin(found, stack, "c")
-        assert await begin(found, stack, "a", HUGE - 1)
+        assert await begin(found, stack, "a", HUGE_IMAGE_OBJECTS - 1)
 
 
 async def test_huge_image_begins_when_another_one_is_done() -> None:
@@ -39,13 +39,13 @@ async def test_huge_image_begins_when_another_one_is_done() -> None:
 
 
 async def test_one_that_waits_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work_scheduler, "_ASK", 0.01)
+    monkeypatch.setattr(work_scheduler, "_CANCEL_CHECK_SECONDS", 0.01)
     found = WorkScheduler(4)
 
     def stop(_: float) -> None:
         raise Cancelled("enough")
 
-    async with found.turn("a", HUGE, unheard):
+    async with found.acquire("a", HUGE_IMAGE_OBJECTS, ignore_progress):
         with pytest.raises(Cancelled, match="enough"):
-            async with found.turn("a", HUGE, stop):
+            async with found.acquire("a", HUGE_IMAGE_OBJECTS, stop):
                 pass

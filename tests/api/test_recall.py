@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.api.operations import OperationTarget, read_identifier
-from provisioner.api.recall import judge
+from provisioner.api.operations import OperationTarget, parse_identifier
+from provisioner.api.recall import judge_by_image
 from provisioner.api.schemas.responses import OperationState
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.interrupted import UNFINISHED
@@ -55,7 +55,7 @@ def marked(work: str, identifier: str = "this") -> ImageHeader:
     ],
 )
 def test_image_answers_for_the_operation(kind: str, header: ImageHeader | None, state: OperationState) -> None:
-    told, detail = judge(OperationTarget(kind, "rbd", "", "image", "1"), "this", header)
+    told, detail = judge_by_image(OperationTarget(kind, "rbd", "", "image", "1"), "this", header)
     assert told is state
     assert detail or state is OperationState.SUCCEEDED
 
@@ -63,9 +63,9 @@ def test_image_answers_for_the_operation(kind: str, header: ImageHeader | None, 
 @given(st.text(), st.text(), st.text(), st.text(), st.integers(0, 2**32 - 1))
 def test_identifier_says_what_it_is_about(kind: str, pool: str, namespace: str, image: str, started: int) -> None:
     target = OperationTarget(kind, pool, namespace, image, "1234")
-    assert read_identifier(target.identifier(started)) == (target, started)
+    assert parse_identifier(target.identifier(started)) == (target, started)
 
 
 @given(st.text(alphabet="abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", max_size=80))
 def test_identifier_that_is_none_is_none(text: str) -> None:
-    assert read_identifier(text) is None
+    assert parse_identifier(text) is None

@@ -15,10 +15,10 @@ REMOVAL = Operation("id", OperationTarget("remove", "rbd", "", "image", "1"), "a
 
 
 async def test_second_change_waits_for_the_first_and_others_do_not() -> None:
-    turns, order = ImageLocks(), list[str]()
+    locks, order = ImageLocks(), list[str]()
 
     async def change(key: str, name: str) -> None:
-        async with turns.of(key):
+        async with locks.acquire(key):
             order.append(f"{name} begins")
             await asyncio.sleep(0)
             order.append(f"{name} ends")
@@ -28,58 +28,58 @@ async def test_second_change_waits_for_the_first_and_others_do_not() -> None:
 
 
 async def test_change_is_refused_at_once_while_an_operation_has_the_image() -> None:
-    turns = ImageLocks()
-    async with turns.of("a") as turn:
-        turn.operation = REMOVAL
+    locks = ImageLocks()
+    async with locks.acquire("a") as lock:
+        lock.operation = REMOVAL
         with pytest.raises(ProblemError, match="remove of image image is under way") as raised:
-            async with turns.of("a"):
+            async with locks.acquire("a"):
                 pass
         assert raised.value.operation == "/api/v1/operations/id"
-        turn.operation = None
-    async with turns.of("a"):
+        lock.operation = None
+    async with locks.acquire("a"):
         pass
 
 
 async def test_change_that_was_waiting_is_refused_when_an_operation_begins() -> None:
-    turns = ImageLocks()
+    locks = ImageLocks()
 
     async def wait() -> None:
-        async with turns.of("a"):
+        async with locks.acquire("a"):
             raise AssertionError
 
-    async with turns.of("a") as turn:
+    async with locks.acquire("a") as lock:
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(0)
-        turn.operation = REMOVAL
+        lock.operation = REMOVAL
     with pytest.raises(ProblemError, match="under way"):
         await waiting
 
 
 async def test_change_waits_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioner.api.image_locks._PATIENCE", 0.01)
-    turns = ImageLocks()
-    async with turns.of("a"):
+    monkeypatch.setattr("provisioner.api.image_locks._PATIENCE_SECONDS", 0.01)
+    locks = ImageLocks()
+    async with locks.acquire("a"):
         with pytest.raises(ProblemError, match="try again") as raised:
-            async with turns.of("a"):
+            async with locks.acquire("a"):
                 pass
     assert raised.value.kind is ProblemKind.BUSY
 
 
 async def test_nothing_is_kept_of_turns_that_are_over() -> None:
-    turns = ImageLocks()
+    locks = ImageLocks()
     for _ in range(3):
-        async with turns.of("a"):
+        async with locks.acquire("a"):
             pass
-    async with turns.of("a"):
-        task = asyncio.create_task(turns.of("a").__aenter__())
+    async with locks.acquire("a"):
+        task = asyncio.create_task(locks.acquire("a").__aenter__())
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    assert turns._turns == {}
+    assert locks._locks == {}
 
 
 async def test_pools_are_not_changed_without_a_credential_for_that() -> None:
     backend = Backend(CephCluster(ClusterSettings()), None)
     with pytest.raises(ProblemError, match="no Ceph credential that may make") as raised:
-        await backend.pool_change("create", "rbd", lambda _: None)
+        await backend.change_pool("create", "rbd", lambda _: None)
     assert (raised.value.kind, "--pools-user" in (raised.value.accepted or "")) == (ProblemKind.FORBIDDEN, True)

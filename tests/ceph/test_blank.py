@@ -96,7 +96,7 @@ async def test_everything_that_librbd_does_to_images_can_be_done_to_it(images: R
     ceph.rbd("trash", "restore", f"{images.name}/{ID}")
     ceph.rbd("rm", f"{path}-renamed")
     ceph.rbd("rm", f"{images.name}/copy")
-    assert await images.images() == []
+    assert await images.list_images() == []
 
 
 async def test_it_leaves_no_object_behind(images: RbdPool, ioctx: Any) -> None:
@@ -146,7 +146,7 @@ async def test_what_librbd_left_half_way_is_replaced(images: RbdPool, ioctx: Any
         )
     await create(images)
     assert (await images.describe(SPEC.name)).id == ID
-    assert [image.id for image in await images.images()] == [ID]
+    assert [image.id for image in await images.list_images()] == [ID]
 
 
 async def test_image_in_the_trash_or_renamed_is_not_made_to_appear_twice(images: RbdPool, ceph: Ceph) -> None:
@@ -154,11 +154,11 @@ async def test_image_in_the_trash_or_renamed_is_not_made_to_appear_twice(images:
     ceph.rbd("trash", "mv", f"{images.name}/{SPEC.name}")
     with pytest.raises(ImageTaken, match="in the trash"):
         await create(images)
-    assert await images.images() == []
+    assert await images.list_images() == []
     ceph.rbd("trash", "restore", f"{images.name}/{ID}", "--image", "other")
     with pytest.raises(ImageTaken, match="renamed"):
         await create(images)
-    assert [image.name for image in await images.images()] == ["other"]
+    assert [image.name for image in await images.list_images()] == ["other"]
 
 
 async def test_namespace_that_is_not_there_is_not_made_by_the_way(cluster: CephCluster, ceph: Ceph, pool: str) -> None:
@@ -177,13 +177,13 @@ async def test_full_pool_takes_nothing_of_it(images: RbdPool, ceph: Ceph, ioctx:
     with pytest.raises(NoSpace, match=f"creating image {images.name}/{SPEC.name}: .* quota .*EDQUOT"):
         await create(images)
     assert objects(ioctx) == before
-    assert [image.name for image in await images.images()] == ["first"]
+    assert [image.name for image in await images.list_images()] == ["first"]
 
 
 async def test_cleared_half_made_image_leaves_nothing(images: RbdPool, ceph: Ceph, ioctx: Any) -> None:
     await create(images)
     ioctx.remove_object(f"rbd_header.{ID}")
-    fast_create.clear(ioctx, SPEC.name, ID, "image")
+    fast_create.remove_incomplete(ioctx, SPEC.name, ID, "image")
     assert (objects(ioctx), omap(ioctx, "rbd_directory")) == (set(), {})
     assert ceph.rbd("ls", images.name) == ""
 
@@ -202,5 +202,5 @@ async def test_cleared_half_made_image_leaves_nothing(images: RbdPool, ceph: Cep
     ids=str,
 )
 def test_what_needs_more_is_left_to_librbd(change: dict[str, Any]) -> None:
-    assert fast_create.fits(SPEC)
-    assert not fast_create.fits(replace(SPEC, **change))
+    assert fast_create.can_create(SPEC)
+    assert not fast_create.can_create(replace(SPEC, **change))

@@ -1,4 +1,4 @@
-"""Clusters that hang, are away, refuse us, or are several."""
+"""Clusters that hang, do not answer or reject the client, and several clusters."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ async def failure(call: object) -> tuple[CephError, float]:
     return caught.value, time.monotonic() - started
 
 
-async def test_hanging_osd_ends_every_call_and_all_heals(images: RbdPool, ceph: Ceph) -> None:
+async def test_hung_osd_ends_every_call_and_recovers(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
     ceph.osd.freeze()
     try:
@@ -44,7 +44,7 @@ async def test_hanging_osd_ends_every_call_and_all_heals(images: RbdPool, ceph: 
         assert str(error).endswith("Ceph did not answer in time (ETIMEDOUT, 110)"), "its caps were enough before"
         assert took < 10, "a time-out of 3 s is not waited out again and again"
         # Known to hang: nobody else waits.
-        error, took = await failure(images.images())
+        error, took = await failure(images.list_images())
         assert isinstance(error, CephUnavailable)
         assert took < 1.5
     finally:
@@ -58,7 +58,7 @@ async def test_hanging_osd_ends_every_call_and_all_heals(images: RbdPool, ceph: 
         return True
 
     await wait_for_async(again, "the create to be repeated with success")
-    assert sorted(i.name for i in await images.images()) == sorted(["late", SPEC.name])
+    assert sorted(i.name for i in await images.list_images()) == sorted(["late", SPEC.name])
 
 
 async def test_hanging_pool_does_not_fill_all_threads_for_long(
@@ -73,19 +73,19 @@ async def test_hanging_pool_does_not_fill_all_threads_for_long(
     assert {type(error) for error in errors} == {OutcomeUnknown, CephUnavailable}
     assert sum(isinstance(error, OutcomeUnknown) for error in errors) <= 5
     frozen.osd.resume()
-    assert await cluster.settle(10)
+    assert await cluster.wait_idle(10)
     await cluster.close()
 
 
-async def test_osds_that_never_answered_may_not_know_the_user(cluster: CephCluster, pool: str, frozen: Ceph) -> None:
+async def test_error_of_osds_that_never_answered_names_the_caps(cluster: CephCluster, pool: str, frozen: Ceph) -> None:
     for kind in OutcomeUnknown, CephUnavailable:
-        error, _ = await failure(cluster.pool(pool).images())
+        error, _ = await failure(cluster.pool(pool).list_images())
         assert isinstance(error, kind)
-        assert "no OSD has answered client.admin yet: check its caps" in str(error)
+        assert "no OSD has answered client.admin so far: check its caps" in str(error)
     frozen.osd.resume()
 
 
-async def test_two_calls_never_change_one_image_side_by_side(
+async def test_calls_never_change_one_image_at_the_same_time(
     settings: ClusterSettings, pool: str, frozen: Ceph
 ) -> None:
     cluster = CephCluster(settings)
@@ -104,18 +104,18 @@ async def test_two_calls_never_change_one_image_side_by_side(
     await cluster.close()
 
 
-async def test_absent_monitor_is_told_in_time(nowhere: Path) -> None:
+async def test_missing_monitor_is_reported_in_time(nowhere: Path) -> None:
     cluster = CephCluster(ClusterSettings(name="far", conf=str(nowhere), connect_timeout=2))
     error, took = await failure(cluster.fsid())
     assert isinstance(error, CephUnavailable)
     assert "Ceph cluster far as client.admin: no monitor answers" in str(error)
     assert took < 20
-    error, took = await failure(cluster.pool("rbd").images())
+    error, took = await failure(cluster.pool("rbd").list_images())
     assert isinstance(error, CephUnavailable)
     assert took < 1
 
 
-async def test_cluster_that_comes_back_is_connected_to_by_itself(ceph: Ceph, nowhere: Path) -> None:
+async def test_connection_is_restored_after_the_cluster_returns(ceph: Ceph, nowhere: Path) -> None:
     cluster = CephCluster(ClusterSettings(conf=str(nowhere), connect_timeout=1, timeout=3))
     await asyncio.gather(*(failure(cluster.fsid()) for _ in range(3)))
     nowhere.write_text(ceph.conf.read_text())  # noqa: ASYNC240 - a moment
@@ -131,7 +131,7 @@ async def test_cluster_that_comes_back_is_connected_to_by_itself(ceph: Ceph, now
     await cluster.close()
 
 
-async def test_unknown_user_and_missing_configuration_are_told_apart_from_absence(settings: ClusterSettings) -> None:
+async def test_unknown_user_and_missing_configuration_are_distinguished(settings: ClusterSettings) -> None:
     error, _ = await failure(CephCluster(replace(settings, user="nobody")).fsid())
     assert isinstance(error, Denied)
     assert "client.nobody" in str(error)
@@ -140,19 +140,21 @@ async def test_unknown_user_and_missing_configuration_are_told_apart_from_absenc
     assert "/does/not/exist" in str(error)
 
 
-async def test_user_without_rights_is_told_to_check_its_caps(ceph: Ceph, settings: ClusterSettings, pool: str) -> None:
+async def test_error_of_a_user_without_permissions_names_the_caps(
+    ceph: Ceph, settings: ClusterSettings, pool: str
+) -> None:
     key = json.loads(ceph.ceph("auth", "get-or-create", "client.reader", "mon", "profile rbd", "-f", "json"))[0]["key"]
     cluster = CephCluster(replace(settings, user="reader", key=key))
     error, _ = await failure(create(cluster.pool(pool)))
     # OSDs of Ceph 18 and later don't even let it in, which librados waits out.
     assert isinstance(error, Denied if ceph.release == "16" else OutcomeUnknown)
-    assert "check its caps" in str(error)
+    assert "caps" in str(error)
     assert key not in str(error)
     assert key not in repr(cluster.settings)
     await cluster.close()
 
 
-async def test_blocklisted_client_connects_anew(cluster: CephCluster, images: RbdPool, ceph: Ceph) -> None:
+async def test_blocklisted_client_reconnects(cluster: CephCluster, images: RbdPool, ceph: Ceph) -> None:
     await create(images)
     address = await cluster.run("address", lambda connection: str(connection.rados.get_addrs()))
     ceph.ceph("osd", "blocklist", "add", address.removeprefix("v2:").split(",")[0].strip("[]"))
@@ -174,7 +176,7 @@ def folder(root: Path, name: str, files: dict[str, str]) -> Path:
     return root
 
 
-async def test_clusters_are_found_as_ceph_csi_keeps_them(ceph: Ceph, tmp_path: Path, pool: str) -> None:
+async def test_clusters_are_configured_in_the_formats_of_ceph_csi(ceph: Ceph, tmp_path: Path, pool: str) -> None:
     monitor = next(line.split("= ")[1] for line in ceph.conf.read_text().splitlines() if line.startswith("mon host"))
     key = json.loads(ceph.ceph("auth", "get-key", "client.admin", "-f", "json"))["key"]
     config = tmp_path / "config.json"
@@ -186,19 +188,19 @@ async def test_clusters_are_found_as_ceph_csi_keeps_them(ceph: Ceph, tmp_path: P
     clusters = CephClusters(ClusterSources(ClusterSettings(conf=os.devnull), secrets, config))
     for name in ("b", "c"):
         await create(clusters.get(name).pool(pool), replace(SPEC, name=f"in-{name}"))
-    with pytest.raises(InvalidArgument, match="clusterID d is not configured: known are b, c"):
+    with pytest.raises(InvalidArgument, match="clusterID d is not configured: the configured ones are b, c"):
         clusters.get("d")
-    assert len(await clusters.get("b").pool(pool).images()) == 2
+    assert len(await clusters.get("b").pool(pool).list_images()) == 2
     await clusters.get("b").close()
     await clusters.get("c").close()
 
 
-async def test_single_cluster_is_meant_by_any_id() -> None:
+async def test_any_id_refers_to_a_single_cluster() -> None:
     clusters = CephClusters(ClusterSources(ClusterSettings(conf="x")))
     assert clusters.get("").settings.conf == clusters.get("anything").settings.conf == "x"
 
 
-def test_configuration_that_is_none_is_said(tmp_path: Path) -> None:
+def test_invalid_configuration_is_reported(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text('{"clusterID": "b"}')
     for sources, says in [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from provisioner.ceph.pool_contents import PoolContents, allowed_keys, kind_of
+from provisioner.ceph.pool_contents import PoolContents, allowed_keys, object_kind
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from provisioner.ceph.pool_contents import PoolContents, allowed_keys, kind_of
     ],
 )
 def test_object_is_called_by_what_made_it(key: str, kind: str) -> None:
-    assert kind_of(key) == kind
+    assert object_kind(key) == kind
 
 
 @pytest.mark.parametrize("key", ["rbd_id.disk", "rbd_data.1.0", "rbd_directory2", "csi.volume.1", "", "x"])
@@ -32,7 +32,7 @@ def test_only_what_is_known_can_be_empty_bookkeeping(key: str) -> None:
 
 def test_nothing_found_is_no_proof_while_something_was_not_seen() -> None:
     assert PoolContents("p").proven_empty
-    unseen = PoolContents("p", unseen=["its objects: refused"])
+    unseen = PoolContents("p", unverified=["its objects: refused"])
     assert (unseen.found, unseen.proven_empty) == (False, False)
     assert "find out why" in unseen.refusal()
 
@@ -46,7 +46,7 @@ def test_nothing_found_is_no_proof_while_something_was_not_seen() -> None:
     ],
 )
 def test_cost_is_never_said_to_be_less_than_was_seen(seen: int, total: int | None, said: str) -> None:
-    full = PoolContents("p", ties=["x"], seen=seen, total=total, stored=None if total is None else 5000)
+    full = PoolContents("p", dependencies=["x"], listed=seen, total=total, stored=None if total is None else 5000)
     assert said in full.refusal()
 
 
@@ -54,7 +54,7 @@ def test_images_in_the_trash_are_not_told_of_twice() -> None:
     full = PoolContents("p", trashed=1)
     for key in "rbd_trash", "rbd_header.10ab", "other":
         full.add_object("", key)
-    assert "headers" not in full.text()
-    assert "trash: 1" in full.text()
-    assert "'rbd_trash'" not in full.text()
-    assert "objects of other applications: 1, 'other' for one" in full.text()
+    assert "headers" not in full.summary()
+    assert "trash: 1" in full.summary()
+    assert "'rbd_trash'" not in full.summary()
+    assert "objects of other applications: 1, 'other' for one" in full.summary()

@@ -39,7 +39,7 @@ async def make_as_before(images: RbdPool, ceph: Ceph, spec: ImageSpec = SPEC) ->
 async def remove(images: RbdPool, sought: ImageQuery) -> set[str]:
     """The names that are left."""
     await images.remove(sought, fence=lambda: None)
-    return {image.name for image in await images.images()}
+    return {image.name for image in await images.list_images()}
 
 
 def copies(ceph: Ceph, pool: str) -> set[str]:
@@ -127,7 +127,7 @@ async def test_image_in_the_trash_is_left_to_it(images: RbdPool, ceph: Ceph) -> 
     ceph.rbd("trash", "mv", f"{images.name}/renamed")
     for sought in (KNOWN, OLD):
         assert await remove(images, sought) == set()
-    assert [entry.id for entry in await images.trash_list()] == [ID]
+    assert [entry.id for entry in await images.list_trash()] == [ID]
 
 
 @pytest.mark.parametrize("sought", [KNOWN, OLD], ids=["id known", "id not known"])
@@ -137,10 +137,10 @@ async def test_what_has_the_name_of_an_image_in_the_trash_stays(
     await make(images)
     ceph.rbd("trash", "mv", f"{images.name}/{NAME}")
     assert await remove(images, sought) == set()
-    assert [entry.id for entry in await images.trash_list()] == [ID]
+    assert [entry.id for entry in await images.list_trash()] == [ID]
     ceph.rbd("create", f"{images.name}/{NAME}", "--size", "1M")
     assert await remove(images, sought) == {NAME}
-    assert [entry.id for entry in await images.trash_list()] == [ID]
+    assert [entry.id for entry in await images.list_trash()] == [ID]
 
 
 async def test_migration_is_waited_for_and_what_it_makes_is_the_volumes(images: RbdPool, ceph: Ceph) -> None:
@@ -161,7 +161,7 @@ async def test_renamed_pool_is_known_by_its_number(cluster: CephCluster, images:
     ceph.ceph("osd", "pool", "rename", images.name, new)
     try:
         ceph.pool(images.name)
-        again = await cluster.pool_by_number(number)
+        again = await cluster.get_pool_by_number(number)
         assert await remove(again, KNOWN) == set()
     finally:
         ceph.remove_pool(new)

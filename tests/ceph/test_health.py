@@ -13,35 +13,35 @@ class Clock:
 
 def down(health: CircuitBreaker) -> CephUnavailable:
     with pytest.raises(CephUnavailable) as caught:
-        health.look()
+        health.check()
     return caught.value
 
 
 def test_only_one_at_a_time_finds_out_whether_it_answers_again() -> None:
     clock = Clock()
-    health = CircuitBreaker("pool rbd", probe=15, first=1, most=4, clock=clock)
-    health.ask()
-    health.failed("no answer in time")
+    health = CircuitBreaker("pool rbd", probe_seconds=15, first_pause=1, longest_pause=4, clock=clock)
+    health.try_call()
+    health.record_failure("no answer in time")
     assert "pool rbd does not answer: no answer in time" in str(down(health))
     clock.now = 1.5
-    health.ask()
+    health.try_call()
     assert 4 < down(health).retry_after < 4.2
     clock.now = 20
-    health.ask()
-    health.answered()
-    health.look()
-    health.ask()
-    health.ask()
+    health.try_call()
+    health.record_success()
+    health.check()
+    health.try_call()
+    health.try_call()
 
 
 def test_pause_grows_and_starts_small_again_after_an_answer() -> None:
     clock = Clock()
-    health = CircuitBreaker("pool rbd", probe=15, first=1, most=4, clock=clock)
+    health = CircuitBreaker("pool rbd", probe_seconds=15, first_pause=1, longest_pause=4, clock=clock)
     waits = []
     for _ in range(4):
-        health.failed("x")
+        health.record_failure("x")
         waits.append(round(down(health).retry_after))
     assert waits == [1, 2, 4, 4]
-    health.answered()
-    health.failed("x")
+    health.record_success()
+    health.record_failure("x")
     assert round(down(health).retry_after) == 1

@@ -59,7 +59,7 @@ async def test_image_is_made_exactly_as_asked_for(images: RbdPool) -> None:
     own = {"sutler.dev/pool-id": str(await images.number()), "sutler.dev/image-id": found.id}
     assert dict(found.metadata) == {**SPEC.metadata, **own}
     assert (found.watchers, found.snapshots, found.children) == ((), (), ())
-    assert [(i.name, i.id) for i in await images.images()] == [(SPEC.name, found.id)]
+    assert [(i.name, i.id) for i in await images.list_images()] == [(SPEC.name, found.id)]
 
 
 async def test_making_it_again_changes_nothing(images: RbdPool) -> None:
@@ -117,7 +117,7 @@ async def test_what_ceph_does_not_take_is_said_in_words(
         await create(images, replace(SPEC, **change))  # type: ignore[arg-type] # a table of fields of several types
     assert says in str(caught.value)
     assert len(str(caught.value)) < 600
-    assert await images.images() == []
+    assert await images.list_images() == []
 
 
 async def test_missing_pool_and_namespace_are_told_apart_from_a_missing_image(cluster: CephCluster, pool: str) -> None:
@@ -136,17 +136,17 @@ async def test_pool_that_was_made_anew_is_found(cluster: CephCluster, pool: str,
     await create(images)
     ceph.remove_pool(pool)
     with pytest.raises(PoolMissing):
-        await images.images()
+        await images.list_images()
     ceph.pool(pool)
     await create(images)
-    assert len(await images.images()) == 1
+    assert len(await images.list_images()) == 1
 
 
 async def test_removed_image_is_gone_and_removing_it_again_is_no_error(images: RbdPool) -> None:
     await create(images)
     await remove(images)
     await remove(images)
-    assert await images.images() == []
+    assert await images.list_images() == []
 
 
 async def test_image_is_removed_for_its_owner_only(images: RbdPool, ceph: Ceph) -> None:
@@ -156,7 +156,7 @@ async def test_image_is_removed_for_its_owner_only(images: RbdPool, ceph: Ceph) 
         await remove(images, value="somebody")
     with pytest.raises(ImageTaken, match="has no sutler"):
         await remove(images, name="foreign")
-    assert len(await images.images()) == 2
+    assert len(await images.list_images()) == 2
 
 
 async def test_image_with_a_snapshot_is_neither_removed_nor_trashed(images: RbdPool, ceph: Ceph) -> None:
@@ -165,17 +165,17 @@ async def test_image_with_a_snapshot_is_neither_removed_nor_trashed(images: RbdP
     with pytest.raises(InUse, match="nightly"):
         await remove(images)
     with pytest.raises(InUse, match="nightly"):
-        await images.trash(ImageQuery(SPEC.name, UID, ""), delay=0, fence=open_gate)
-    assert len(await images.images()) == 1
+        await images.move_to_trash(ImageQuery(SPEC.name, UID, ""), delay=0, fence=open_gate)
+    assert len(await images.list_images()) == 1
 
 
 async def test_trashed_image_can_be_restored(images: RbdPool) -> None:
     await create(images)
-    await images.trash(ImageQuery(SPEC.name, UID, ""), delay=60, fence=open_gate)
-    (entry,) = await images.trash_list()
+    await images.move_to_trash(ImageQuery(SPEC.name, UID, ""), delay=60, fence=open_gate)
+    (entry,) = await images.list_trash()
     assert (entry.name, entry.until > entry.deleted) == (SPEC.name, True)
-    assert (await images.metadata(entry.id))[OWNER] == UID
-    await images.trash_restore(entry.id, SPEC.name, fence=open_gate)
+    assert (await images.get_metadata(entry.id))[OWNER] == UID
+    await images.restore(entry.id, SPEC.name, fence=open_gate)
     assert (await images.describe(SPEC.name)).id == entry.id
 
 
@@ -188,11 +188,11 @@ async def test_image_grows_and_never_shrinks(images: RbdPool) -> None:
 async def test_nothing_is_changed_behind_a_closed_fence(images: RbdPool) -> None:
     with pytest.raises(FencedError):
         await images.create(SPEC, owner=OWNER, fence=closed_gate)
-    assert await images.images() == []
+    assert await images.list_images() == []
     await create(images)
     for change in (
         images.remove(ImageQuery(SPEC.name, UID, ""), fence=closed_gate),
-        images.trash(ImageQuery(SPEC.name, UID, ""), delay=0, fence=closed_gate),
+        images.move_to_trash(ImageQuery(SPEC.name, UID, ""), delay=0, fence=closed_gate),
         images.resize(SPEC.name, 2**31, fence=closed_gate),
     ):
         with pytest.raises(FencedError):
@@ -208,7 +208,7 @@ async def test_full_pool_fails_at_once_and_can_still_be_emptied(images: RbdPool,
     with pytest.raises(NoSpace, match="EDQUOT"):
         await create(images, replace(SPEC, name=f"second-{UID}"))
     await remove(images)
-    assert await images.images() == []
+    assert await images.list_images() == []
 
 
 @pytest.mark.usefixtures("remembered")
@@ -250,7 +250,7 @@ async def test_journaled_image_is_found_by_ceph_csis_keys_and_costs_at_most_twel
     with pytest.raises(ImageTaken, match=f"journal has {UID} for pvc-{UID}"):
         await images.create(spec, owner=OWNER, fence=open_gate, entry=replace(entry, volume="other"))
     for _ in range(2):
-        await images.drop(entry, fence=open_gate)
+        await images.remove_journal_entry(entry, fence=open_gate)
     assert omap("csi.volumes.default") == {}
     with pytest.raises(rados.ObjectNotFound):
         omap(f"csi.volume.{UID}")

@@ -64,7 +64,7 @@ def test_its_text_begins_with_the_type() -> None:
     ],
 )
 def test_key_of_a_user_is_found_in_a_keyring(text: str, found: str | None) -> None:
-    assert cephx_keys.in_keyring(text, "admin") == found
+    assert cephx_keys.find_in_keyring(text, "admin") == found
 
 
 def in_settings(key: str) -> Callable[[ClusterSettings, Path], ClusterSettings]:
@@ -201,5 +201,5 @@ async def test_readiness_knows_of_a_key_until_it_is_replaced(
 
 
 def test_callers_of_the_api_are_not_called_unentitled_for_it() -> None:
-    assert problem.of_error(KeyUnusable("x", code=13)).kind.status == 503
-    assert problem.of_error(NotConnected("x", code=2)).kind.status == 503
+    assert problem.from_error(KeyUnusable("x", code=13)).kind.status == 503
+    assert problem.from_error(NotConnected("x", code=2)).kind.status == 503

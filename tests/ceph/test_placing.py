@@ -33,7 +33,7 @@ from tests.cluster.errors import ClusterError
 def test_configuration_shapes_what_is_not_asked_for(
     given: dict[str, Any], defaults: CreationDefaults, data_pool: str | None, stripes: tuple[int | None, int | None]
 ) -> None:
-    shaped = defaults.shape(ImageSpec("a", 1 << 20, **given), "own")
+    shaped = defaults.apply(ImageSpec("a", 1 << 20, **given), "own")
     assert (shaped.data_pool, (shaped.stripe_unit, shaped.stripe_count)) == (data_pool, stripes)
 
 

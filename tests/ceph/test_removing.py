@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import rados
 import rbd
 
 from provisioner.ceph import directory, editing, images, pool_survey, removal, snapshots, trash, trash_purge
 from provisioner.ceph.connection import ClusterSettings, Connection
 from provisioner.ceph.editing import Guard
 from provisioner.ceph.errors import CephError, Denied, InUse, Unreadable
-from provisioner.ceph.interrupted import UNFINISHED, InterruptedWork, mark, progress_of, unfinished
-from provisioner.ceph.removal_progress import Cancelled, RemovalBegun, unheard
+from provisioner.ceph.interrupted import UNFINISHED, InterruptedWork, explain, read_progress, write_mark
+from provisioner.ceph.removal_progress import Cancelled, RemovalBegun, ignore_progress
 from tests.cluster import Ceph
 
 MIB = 1 << 20
@@ -98,65 +97,49 @@ def test_image_that_is_part_of_something_stays_as_it_was_and_says_of_what(
 ) -> None:
     make(ioctx, "image", features=5)
     tie(ceph, ioctx)
-    found = directory.header(ioctx, "image")
+    found = directory.get_header(ioctx, "image")
     for refused in (
         lambda: editing.check_removable(connection, ioctx, "image", Guard()),
         # Tied right after it was looked at: librbd refuses.
-        lambda: editing.remove(connection, ioctx, "image", found, unheard, operation="op"),
-        lambda: trash.throw(ioctx, "image", Guard(), 0),
+        lambda: editing.remove(connection, ioctx, "image", found, ignore_progress, operation="op"),
+        lambda: trash.move_to_trash(ioctx, "image", Guard(), 0),
     ):
         with pytest.raises(InUse, match=says):
             refused()
-        now = directory.header(ioctx, "image")
-        assert (now.id, unfinished(now), UNFINISHED in now.metadata) == (found.id, None, False)
-        assert [entry.id for entry in trash.everything(ioctx) if entry.id == found.id] == []
+        now = directory.get_header(ioctx, "image")
+        assert (now.id, explain(now), UNFINISHED in now.metadata) == (found.id, None, False)
+        assert [entry.id for entry in trash.iterate_entries(ioctx) if entry.id == found.id] == []
 
 
 def test_refused_shrink_and_rollback_leave_no_mark(connection: Connection, ioctx: Any, ceph: Ceph) -> None:
     make(ioctx, "image", features=5)
-    found = directory.header(ioctx, "image")
+    found = directory.get_header(ioctx, "image")
     demoted(ceph, ioctx)
     with pytest.raises(InUse, match="not primary"):
         editing.check_shrinkable(connection, ioctx, "image", MIB, Guard())
     with pytest.raises(CephError, match="read-only"):
-        editing.shrink(ioctx, "image", directory.header(ioctx, "image"), MIB, unheard, operation="op")
-    assert UNFINISHED not in directory.header(ioctx, "image").metadata
+        editing.shrink(ioctx, "image", directory.get_header(ioctx, "image"), MIB, ignore_progress, operation="op")
+    assert UNFINISHED not in directory.get_header(ioctx, "image").metadata
     # A mark that was true before the refusal stays.
-    mark(ioctx, found.id, InterruptedWork.SHRINK, "earlier")
+    write_mark(ioctx, found.id, InterruptedWork.SHRINK, "earlier")
     with pytest.raises(CephError, match="read-only"):
-        editing.shrink(ioctx, "image", directory.header(ioctx, "image"), MIB, unheard, operation="op")
-    assert directory.header(ioctx, "image").metadata[UNFINISHED] == f"shrink earlier {found.id}"
+        editing.shrink(ioctx, "image", directory.get_header(ioctx, "image"), MIB, ignore_progress, operation="op")
+    assert directory.get_header(ioctx, "image").metadata[UNFINISHED] == f"shrink earlier {found.id}"
 
 
 def test_watched_image_is_kept_by_volumes_and_by_the_trash(
     connection: Connection, ioctx: Any, settings: ClusterSettings, pool: str
 ) -> None:
     make(ioctx, "image", features=5)
-    found = directory.header(ioctx, "image")
+    found = directory.get_header(ioctx, "image")
     other = Connection(settings)
     with rbd.Image(other.ioctx(pool), "image"):
         with pytest.raises(InUse, match=r"in use at \S+; unmap it there first"):
-            editing.remove(connection, ioctx, "image", found, unheard, operation="op")
+            editing.remove(connection, ioctx, "image", found, ignore_progress, operation="op")
         with pytest.raises(InUse, match="in use at"):
-            trash.throw(ioctx, "image", Guard(), 0)
+            trash.move_to_trash(ioctx, "image", Guard(), 0)
     other.close()
-    assert UNFINISHED not in directory.header(ioctx, "image").metadata
-
-
-def move_member_to_trash(ioctx: Any, identifier: str) -> None:
-    """As librbd does before Ceph 20, which refuses it: the image does not know its group for that moment."""
-    header, key = f"rbd_header.{identifier}", "rbd_group_ref"
-    with rados.ReadOpCtx() as reading:
-        kept, _ = ioctx.get_omap_vals_by_keys(reading, (key,))
-        ioctx.operate_read_op(reading, header)
-        group = dict(kept)[key]
-    with rados.WriteOpCtx() as writing:
-        ioctx.remove_omap_keys(writing, (key,))
-        ioctx.operate_write_op(writing, header)
-    rbd.RBD().trash_move(ioctx, "image", 0)
-    with rados.WriteOpCtx() as writing:
-        ioctx.set_omap(writing, (key,), (group,))
-        ioctx.operate_write_op(writing, header)
+    assert UNFINISHED not in directory.get_header(ioctx, "image").metadata
 
 
 def test_member_of_a_group_in_the_trash_is_not_marked_by_a_purge(
@@ -164,25 +147,23 @@ def test_member_of_a_group_in_the_trash_is_not_marked_by_a_purge(
 ) -> None:
     make(ioctx, "image")
     grouped(ceph, ioctx)
-    found = directory.header(ioctx, "image")
-    move_member_to_trash(ioctx, found.id)
-    entry = trash.show(ioctx, found.id)
+    found = directory.get_header(ioctx, "image")
+    rbd.RBD().trash_move(ioctx, "image", 0)
+    entry = trash.get_entry(ioctx, found.id)
     with pytest.raises(InUse, match=f"--image-pool {ioctx.get_pool_name()} --image-id {found.id}"):
-        trash.purge(connection, ioctx, entry, unheard, "op")
-    entry = trash.show(ioctx, found.id)
+        trash.purge(connection, ioctx, entry, ignore_progress, "op")
+    entry = trash.get_entry(ioctx, found.id)
     assert (entry.unfinished, entry.removing) == (None, False)
     assert trash.restore(ioctx, found.id, None) == "image"
-    now = directory.header(ioctx, "image")
-    assert (now.id, UNFINISHED in now.metadata) == (found.id, False)
 
 
 def test_pool_that_keeps_what_is_removed_has_it_whole_in_its_trash(connection: Connection, ioctx: Any) -> None:
     rbd.RBD().config_set(ioctx, "rbd_move_to_trash_on_remove", "true")
     for name, size in (("small", 8 * MIB), ("large", LARGE)):
         make(ioctx, name, size)
-        found = directory.header(ioctx, name)
-        editing.remove(connection, ioctx, name, found, unheard, operation="op")
-        entry = trash.show(ioctx, found.id)
+        found = directory.get_header(ioctx, name)
+        editing.remove(connection, ioctx, name, found, ignore_progress, operation="op")
+        entry = trash.get_entry(ioctx, found.id)
         assert (entry.source, entry.unfinished) == ("USER", None)
         assert trash.restore(ioctx, found.id, None) == name
 
@@ -206,7 +187,7 @@ def test_user_who_may_not_delete_data_is_refused_before_anything_is_lost(
     with pytest.raises(Denied, match="check its caps"):
         editing.check_removable(limited, place, "image", Guard())
     limited.close()
-    assert UNFINISHED not in directory.header(ioctx, "image").metadata
+    assert UNFINISHED not in directory.get_header(ioctx, "image").metadata
     ceph.remove_pool(other)
 
 
@@ -221,16 +202,16 @@ def test_huge_image_goes_at_once_and_takes_nothing_else_with_it(connection: Conn
             with rbd.Image(place, name) as image:
                 for offset in (0, MIB, LARGE // 2, LARGE - 1):
                     image.write(name[:1].encode(), offset)
-        editing.remove(connection, place, "huge", directory.header(place, "huge"), unheard, operation="op")
+        editing.remove(connection, place, "huge", directory.get_header(place, "huge"), ignore_progress, operation="op")
         assert rbd.RBD().list(place) == ["kept"]
-        assert list(trash.everything(place)) == []
+        assert list(trash.iterate_entries(place)) == []
         with rbd.Image(place, "kept") as image:
             assert [image.read(offset, 1) for offset in (0, MIB, LARGE // 2, LARGE - 1)] == [b"k"] * 4
             prefix = image.block_name_prefix()
-        data = connection.data_of(place, directory.header(place, "kept").data_pool)
+        data = connection.data_objects(place, directory.get_header(place, "kept").data_pool)
         assert data is not None
-        assert {found.key.rpartition(".")[0] for found in data.listed() if "rbd_data" in found.key} == {prefix}
-        editing.remove(connection, place, "kept", directory.header(place, "kept"), unheard, operation="op")
+        assert {found.key.rpartition(".")[0] for found in data.iterate() if "rbd_data" in found.key} == {prefix}
+        editing.remove(connection, place, "kept", directory.get_header(place, "kept"), ignore_progress, operation="op")
     ceph.remove_pool(other)
 
 
@@ -241,7 +222,7 @@ def test_huge_clone_parts_from_its_parent(connection: Connection, ioctx: Any, ce
     ceph.rbd("snap", "create", f"{pool}/parent@first")
     ceph.rbd("clone", "--rbd-default-clone-format", "2", f"{pool}/parent@first", f"{pool}/child")
     ceph.rbd("snap", "rm", f"{pool}/parent@first")
-    editing.remove(connection, ioctx, "child", directory.header(ioctx, "child"), unheard, operation="op")
+    editing.remove(connection, ioctx, "child", directory.get_header(ioctx, "child"), ignore_progress, operation="op")
     with rbd.Image(ioctx, "parent") as image:
         assert list(image.list_snaps()) == []
 
@@ -254,7 +235,7 @@ def test_stopped_removal_is_marked_not_restorable_and_goes_on(
     with rbd.Image(ioctx, "image") as image:
         for number in range(1200):
             image.write(b"x", number << 22)
-    found = directory.header(ioctx, "image")
+    found = directory.get_header(ioctx, "image")
     stop: list[float] = []
 
     def progress(share: float) -> None:
@@ -264,19 +245,19 @@ def test_stopped_removal_is_marked_not_restorable_and_goes_on(
 
     with pytest.raises(Cancelled, match="was stopped half-way: enough"):
         editing.remove(connection, ioctx, "image", found, progress, operation="op")
-    (entry,) = [entry for entry in trash.listing(ioctx, "", 10) if entry.id == found.id]
+    (entry,) = [entry for entry in trash.list_entries(ioctx, "", 10) if entry.id == found.id]
     assert entry.header is not None
     assert "some of its data is gone" in (entry.unfinished or "")
     assert entry.header.metadata[UNFINISHED] == f"remove op {found.id}"
-    assert progress_of(entry.header, 0.0) is not None
+    assert read_progress(entry.header, 0.0) is not None
     for restore in (
         lambda: trash.restore(ioctx, found.id, None),
         lambda: rbd.RBD().trash_restore(ioctx, found.id, "image"),
     ):
         with pytest.raises((InUse, rbd.Error)):
             restore()
-    trash.purge(connection, ioctx, entry, unheard, "again")
-    assert list(trash.everything(ioctx)) == []
+    trash.purge(connection, ioctx, entry, ignore_progress, "again")
+    assert list(trash.iterate_entries(ioctx)) == []
 
 
 def test_first_call_of_progress_comes_before_the_second_object_and_finds_the_image_marked(
@@ -284,12 +265,12 @@ def test_first_call_of_progress_comes_before_the_second_object_and_finds_the_ima
 ) -> None:
     """The mark is there when anybody hears of progress."""
     make(ioctx, "image", 64 * MIB)
-    found = directory.header(ioctx, "image")
+    found = directory.get_header(ioctx, "image")
     seen: list[str | None] = []
 
     def progress(_: float) -> None:
         if not seen:
-            header = directory.header_by_id(ioctx, found.id)
+            header = directory.find_header(ioctx, found.id)
             seen.append(header.metadata.get(UNFINISHED) if header else None)
 
     editing.remove(connection, ioctx, "image", found, progress, operation="op")
@@ -305,25 +286,25 @@ def test_what_was_allowed_long_ago_is_not_done_to_what_has_changed_since(
     found = editing.check_removable(connection, ioctx, "image", Guard())
     assert found is not None
     works: tuple[Callable[[], None], ...] = (
-        lambda: editing.remove(connection, ioctx, "image", found, unheard, operation="op"),
-        lambda: editing.shrink(ioctx, "image", found, MIB, unheard, operation="op"),
+        lambda: editing.remove(connection, ioctx, "image", found, ignore_progress, operation="op"),
+        lambda: editing.shrink(ioctx, "image", found, MIB, ignore_progress, operation="op"),
         lambda: snapshots.rollback(ioctx, "image", found, "monday", "op"),
     )
     with rbd.Image(ioctx, "image") as image:
         image.create_snap("monday")
     for work in works:
-        with pytest.raises(editing.Changed, match="has changed since"):
+        with pytest.raises(editing.ImageChanged, match="has changed since"):
             work()
     rbd.RBD().rename(ioctx, "image", "elsewhere")
     make(ioctx, "image", size)
     for work in works:
-        with pytest.raises(editing.Changed, match="has changed since"):
+        with pytest.raises(editing.ImageChanged, match="has changed since"):
             work()
     assert sorted(rbd.RBD().list(ioctx)) == ["elsewhere", "image"]
-    assert list(trash.everything(ioctx)) == []
+    assert list(trash.iterate_entries(ioctx)) == []
     # A name without an image, that has got one since.
-    with pytest.raises(editing.Changed):
-        editing.remove(connection, ioctx, "image", None, unheard, operation="op")
+    with pytest.raises(editing.ImageChanged):
+        editing.remove(connection, ioctx, "image", None, ignore_progress, operation="op")
 
 
 def test_large_image_that_is_in_use_since_it_was_looked_at_is_whole_and_back(
@@ -335,18 +316,18 @@ def test_large_image_that_is_in_use_since_it_was_looked_at_is_whole_and_back(
     with rbd.Image(other.ioctx(ioctx.get_pool_name()), "image") as image:
         image.write(b"x", 0)
         with pytest.raises(InUse, match="image is kept: it is in use at"):
-            editing.remove(connection, ioctx, "image", found, unheard, operation="op")
+            editing.remove(connection, ioctx, "image", found, ignore_progress, operation="op")
         assert image.read(0, 1) == b"x"
     other.close()
-    now = directory.header(ioctx, "image")
-    assert (now.size, unfinished(now)) == (LARGE, None)
+    now = directory.get_header(ioctx, "image")
+    assert (now.size, explain(now)) == (LARGE, None)
 
 
 def test_source_of_a_migration_in_the_trash_is_listed_and_kept(connection: Connection, ioctx: Any, ceph: Ceph) -> None:
     make(ioctx, "image")
-    found = directory.header(ioctx, "image")
+    found = directory.get_header(ioctx, "image")
     migrating(ceph, ioctx)
-    assert removal.trash_listing(ioctx) == []
+    assert removal.list_trash(ioctx) == []
     with pytest.raises(InUse, match="is being migrated"):
         trash.check_purgeable(connection, ioctx, found.id, force=True)
 
@@ -357,28 +338,28 @@ def test_mirrored_image_that_is_primary_goes_with_its_snapshots(connection: Conn
     ceph.rbd("mirror", "pool", "enable", pool, "image")
     ceph.rbd("mirror", "image", "enable", f"{pool}/image", "snapshot")
     found = editing.check_removable(connection, ioctx, "image", Guard())
-    editing.remove(connection, ioctx, "image", found, unheard, operation="op")
+    editing.remove(connection, ioctx, "image", found, ignore_progress, operation="op")
     assert rbd.RBD().list(ioctx) == []
 
 
 def test_removal_in_a_pool_over_its_quota_works(connection: Connection, ioctx: Any, ceph: Ceph) -> None:
     make(ioctx, "image", 64 * MIB)
-    found = directory.header(ioctx, "image")
+    found = directory.get_header(ioctx, "image")
     ceph.ceph("osd", "pool", "set-quota", ioctx.get_pool_name(), "max_objects", "1")
-    editing.remove(connection, ioctx, "image", found, unheard, operation="op")
+    editing.remove(connection, ioctx, "image", found, ignore_progress, operation="op")
     assert rbd.RBD().list(ioctx) == []
-    assert list(trash.everything(ioctx)) == []
+    assert list(trash.iterate_entries(ioctx)) == []
 
 
 def test_what_librbd_left_in_the_trash_after_a_refusal_is_put_back(ioctx: Any) -> None:
     """It moves back, by itself, after some of its refusals only."""
     make(ioctx, "image")
-    found = directory.header(ioctx, "image")
-    begun = RemovalBegun(ioctx, found.id, "op", unheard)
+    found = directory.get_header(ioctx, "image")
+    begun = RemovalBegun(ioctx, found.id, "op", ignore_progress)
     rbd.RBD().trash_move(ioctx, "image", 0)
-    with pytest.raises(CephError, match="no reason"), trash_purge.undone(ioctx, found, "image", begun):
+    with pytest.raises(CephError, match="no reason"), trash_purge.undone_if_refused(ioctx, found, "image", begun):
         raise CephError("no reason")
-    assert directory.header(ioctx, "image").id == found.id
+    assert directory.get_header(ioctx, "image").id == found.id
 
 
 def test_name_that_is_no_text_is_said_to_be_one_and_large_images_go_beside_it(
@@ -386,14 +367,14 @@ def test_name_that_is_no_text_is_said_to_be_one_and_large_images_go_beside_it(
 ) -> None:
     pool = ioctx.get_pool_name()
     make(ioctx, "image", 1 << 37)
-    image = directory.header(ioctx, "image")
+    image = directory.get_header(ioctx, "image")
     ceph.rbd("create", f"{pool}/\udcff", "--size", "1M")  # the byte 255
     with pytest.raises(Unreadable, match="not UTF-8"):
-        list(connection.objects(pool).listed())
-    for listing in (directory.names, images.listing):
+        list(connection.object_listing(pool).iterate())
+    for listing in (directory.list_names, images.list_images):
         with pytest.raises(Unreadable, match="not UTF-8"):
             listing(ioctx)
-    found = pool_survey.look(connection, pool, seconds=10)
-    assert (found.proven_empty, "not UTF-8" in found.text()) == (False, True)
-    editing.remove(connection, ioctx, "image", image, unheard, operation="op")
+    found = pool_survey.survey(connection, pool, seconds=10)
+    assert (found.proven_empty, "not UTF-8" in found.summary()) == (False, True)
+    editing.remove(connection, ioctx, "image", image, ignore_progress, operation="op")
     assert not directory.has_header(ioctx, image.id)

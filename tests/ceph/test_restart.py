@@ -40,6 +40,6 @@ async def test_restarted_osd_is_found_again_however_short_the_time_out(lasting: 
                 return True
 
             await wait_for_async(again, "the OSD to be found", 120)
-        assert len(await images.images()) == 6
+        assert len(await images.list_images()) == 6
     finally:
         await cluster.close()

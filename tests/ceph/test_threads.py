@@ -21,7 +21,7 @@ async def test_calls_that_never_return_take_no_thread_from_the_others() -> None:
         await threads.call("image 0", forever.wait, deadline=0.05)
     assert await threads.call("another", lambda: "answered", deadline=5) == "answered"
     forever.set()
-    assert await threads.settle(5)
+    assert await threads.wait_idle(5)
     assert await threads.call("image 0", lambda: "answered", deadline=5) == "answered"
 
 
@@ -35,7 +35,7 @@ async def test_ceph_that_hangs_altogether_is_still_noticed() -> None:
     with pytest.raises(CephUnavailable, match="all 1 calls at a time are waiting"):
         await threads.call("another", lambda: "answered", deadline=0.05)
     forever.set()
-    assert await threads.settle(5)
+    assert await threads.wait_idle(5)
 
 
 async def test_call_that_gives_signs_of_life_may_take_longer_than_its_deadline() -> None:
@@ -51,7 +51,7 @@ async def test_call_that_gives_signs_of_life_may_take_longer_than_its_deadline()
         done.set()
 
     living = asyncio.create_task(live())
-    assert await threads.call("image", lambda: done.wait(10), deadline=0.2, alive=lambda: seen)
+    assert await threads.call("image", lambda: done.wait(10), deadline=0.2, last_activity=lambda: seen)
     await living
     with pytest.raises(OutcomeUnknown):
-        await threads.call("image", lambda: threading.Event().wait(1), deadline=0.05, alive=lambda: seen)
+        await threads.call("image", lambda: threading.Event().wait(1), deadline=0.05, last_activity=lambda: seen)

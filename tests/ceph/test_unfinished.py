@@ -8,9 +8,9 @@ import pytest
 
 from provisioner.api.operations import OperationTarget
 from provisioner.api.schemas.responses import TrashEntryResponse
-from provisioner.ceph.dependents import Dependents, hindrances, reasons
+from provisioner.ceph.dependents import Dependents, change_blockers, removal_blockers
 from provisioner.ceph.image_header import ImageHeader
-from provisioner.ceph.interrupted import PROGRESS, UNFINISHED, operation_of, progress_of, unfinished
+from provisioner.ceph.interrupted import PROGRESS, UNFINISHED, explain, operation_of, read_progress
 from provisioner.ceph.trash import TrashEntry
 from sutler.cli.images import trash
 
@@ -59,7 +59,7 @@ def saying(**said: str) -> ImageHeader:
 )
 def test_mark_of_the_image_itself_says_what_was_begun(mark: str, says: str, operation: str | None) -> None:
     found = saying(mark=mark)
-    assert says in (unfinished(found) or "")
+    assert says in (explain(found) or "")
     assert operation_of(found) == operation
 
 
@@ -74,7 +74,7 @@ def test_mark_of_the_image_itself_says_what_was_begun(mark: str, says: str, oper
 )
 def test_mark_of_the_image_that_it_was_copied_from_says_nothing(mark: str) -> None:
     found = saying(mark=mark, progress="0.5 1 2")
-    assert (unfinished(found), operation_of(found), progress_of(found, 3)) == (None, None, None)
+    assert (explain(found), operation_of(found), read_progress(found, 3)) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_mark_of_the_image_that_it_was_copied_from_says_nothing(mark: str) -> No
 def test_progress_tells_how_long_it_takes_while_it_goes_on(
     note: str, now: float, share: tuple[float, bool, int | None]
 ) -> None:
-    found = progress_of(saying(mark="remove op abc", progress=note), now)
+    found = read_progress(saying(mark="remove op abc", progress=note), now)
     assert found is not None
     assert (found.done, found.active, found.left) == share
 
 
 @pytest.mark.parametrize("note", ["", "half", "2 1 1", "0.5 1", "x y z"])
 def test_progress_that_is_none_is_none(note: str) -> None:
-    assert progress_of(saying(mark="remove op abc", progress=note), 1) is None
+    assert read_progress(saying(mark="remove op abc", progress=note), 1) is None
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_command_tells_how_far_a_purge_is(said: dict[str, float | None], text: s
 
 
 def test_everything_that_an_image_is_part_of_is_said_with_the_way_out() -> None:
-    ties = Dependents(
+    dependents = Dependents(
         watchers=("10.0.0.1:0/1",),
         children=("rbd/child",),
         snapshots=("monday",),
@@ -149,9 +149,9 @@ def test_everything_that_an_image_is_part_of_is_said_with_the_way_out() -> None:
         demoted=True,
         operations=16,
     )
-    found = reasons("rbd/image", ties)
+    found = removal_blockers("rbd/image", dependents)
     assert len(found) == 9
     assert all(len(reason) < 250 for reason in found)
     # What keeps it from being changed does not ask for what depends on it.
-    assert hindrances("rbd/image", ties) == found[-4:]
-    assert (reasons("rbd/image", Dependents()), hindrances("rbd/image", Dependents())) == ([], [])
+    assert change_blockers("rbd/image", dependents) == found[-4:]
+    assert (removal_blockers("rbd/image", Dependents()), change_blockers("rbd/image", Dependents())) == ([], [])

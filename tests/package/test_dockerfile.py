@@ -18,12 +18,12 @@ from tests.conftest import REPOSITORY
 READS_NEW_SECRETS = (20, 2, 4)
 CREATES = """
 import asyncio
-from provisioner.ceph.cluster import Cluster
+from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import ClusterSettings
 from provisioner.ceph.model import ImageSpec
 
 async def main():
-    cluster = Cluster(ClusterSettings(conf={conf!r}, user="sutler"))
+    cluster = CephCluster(ClusterSettings(conf={conf!r}, user="sutler"))
     await cluster.pool({pool!r}).create(ImageSpec("one", 1 << 20), owner="test", fence=lambda: None)
     await cluster.close()
 
@@ -79,7 +79,7 @@ def test_its_steps_make_an_environment_without_anything_of_development(root: Pat
     packages = {path.name.partition("-")[0] for path in (root / "opt/sutler").rglob("*.dist-info")}
     assert {"sutler", "aiohttp", "uvloop"} <= packages
     assert packages & {"pip", "setuptools", "pytest", "mypy", "ruff", "schemathesis", "hypothesis"} == set()
-    said = inside(root, "import rados, rbd, sutler; from provisioner.api import process; print(sutler.__file__)")
+    said = inside(root, "import rados, rbd, sutler; from provisioner.api import main; print(sutler.__file__)")
     assert said.startswith("/opt/sutler/lib/python3.")
     installed = (root / "var/lib/dpkg/status").read_text()
     (found,) = re.findall(r"^Package: librados2$.*?^Version: (\d+)\.(\d+)\.(\d+)", installed, re.MULTILINE | re.DOTALL)

@@ -17,11 +17,11 @@ from sutler.kube.transport import Call, Transport
 
 _ABOUT_VOLUMES = ("persistentvolumeclaims", "persistentvolumes")
 _CEPH = [
-    (images, ["prepare"]),
+    (images, ["create_trash_object"]),
     (fast_create, ["_execute"]),
     (image_lookup, ["describe"]),
-    (csi_journal, ["reserve", "complete", "drop"]),
-    (adoption, ["describe", "metadata_of", "_write", "forget"]),
+    (csi_journal, ["reserve", "complete", "remove"]),
+    (adoption, ["describe", "get_metadata", "_write_metadata", "remove_metadata_key"]),
 ]
 _LIBRBD = ["remove", "trash_move", "trash_restore"]
 

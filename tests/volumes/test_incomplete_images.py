@@ -72,7 +72,7 @@ def lost() -> JournalEntry:
 
 def in_journal(ioctx: rados.Ioctx) -> tuple[set[str], set[str]]:
     """The UUIDs that keys lead to, and those of objects."""
-    keys = {entry.uuid for entry, _ in csi_journal.listing(ioctx, lambda _: True)}
+    keys = {entry.uuid for entry, _ in csi_journal.list_entries(ioctx, lambda _: True)}
     objects = {found.key.removeprefix("csi.volume.") for found in ioctx.list_objects()}
     return keys, {uid for uid in objects if uid.count("-") == 4 and not uid.startswith("rbd")}
 

@@ -16,8 +16,8 @@ GIB = 1 << 30
         (PoolSpace(used=3, available=7, quota=5, stored=1), 4),
         (PoolSpace(used=3, available=7, quota=100, stored=1), 7),
         (PoolSpace(used=30, available=7, quota=5, stored=10), 0),
-        (PoolSpace(used=3, available=7, quota=None, objects=9, most_objects=10), 7),
-        (PoolSpace(used=3, available=7, quota=None, objects=10, most_objects=10), 0),
+        (PoolSpace(used=3, available=7, quota=None, objects=9, quota_objects=10), 7),
+        (PoolSpace(used=3, available=7, quota=None, objects=10, quota_objects=10), 0),
     ],
 )
 def test_free_is_what_disks_and_quotas_leave(space: PoolSpace, free: int) -> None:
@@ -32,7 +32,7 @@ def test_free_is_what_disks_and_quotas_leave(space: PoolSpace, free: int) -> Non
             "pool fast holds 10.5 MiB of its quota of 10 MiB in 7 objects; its disks can store another 8 GiB",
         ),
         (
-            PoolSpace(used=9, available=0, quota=None, stored=12, objects=7, most_objects=7),
+            PoolSpace(used=9, available=0, quota=None, stored=12, objects=7, quota_objects=7),
             "pool fast holds 12 bytes in 7 of 7 objects; its disks can store another 0 bytes",
         ),
     ],

@@ -33,13 +33,13 @@ class Clusters:
     def pool(self, _name: str, _namespace: str) -> Any:
         return self
 
-    async def objects(self, _identifier: str) -> int:
+    async def count_objects(self, _identifier: str) -> int:
         return 1
 
     async def exists(self) -> bool:
         return self.there
 
-    async def trash_remove(self, identifier: str, **_rest: Any) -> None:
+    async def purge(self, identifier: str, **_rest: Any) -> None:
         self.removed.append(identifier)
         self.begun.set()
         await self.end.wait()
@@ -79,7 +79,7 @@ async def test_image_that_is_back_in_the_trash_is_removed_again() -> None:
 
 async def test_pool_that_is_gone_has_nothing_to_remove() -> None:
     clusters: Any = Clusters()
-    clusters.trash_remove = gone
+    clusters.purge = gone
     purger = TrashPurger(clusters, fence=lambda: None)
     running = asyncio.create_task(purger.run())
     before = retries()
@@ -98,7 +98,7 @@ async def gone(_identifier: str, **_fence: Any) -> None:
 class Endless(Clusters):
     """Removals that end only when their progress says so, as librbd's do, in a thread."""
 
-    async def trash_remove(self, identifier: str, **rest: Any) -> None:
+    async def purge(self, identifier: str, **rest: Any) -> None:
         self.removed.append(identifier)
         self.begun.set()
         await asyncio.to_thread(self._go_on, rest["progress"])

@@ -5,9 +5,9 @@ from urllib.parse import urlencode
 
 from provisioner.api import links, locations, preconditions
 from provisioner.api.authorization import Permission
-from provisioner.api.backend import Backend, ImagePlace, answered
-from provisioner.api.endpoint import CHANGES, EndpointResult, Link, RequestContext, Result, endpoint
-from provisioner.api.problem import ProblemKind, invalid
+from provisioner.api.backend import Backend, ImagePlace, finish_or_accept
+from provisioner.api.endpoint import CHANGE_PROBLEMS, EndpointResult, Link, RequestContext, Result, endpoint
+from provisioner.api.problem import ProblemKind, invalid_field
 from provisioner.api.schemas.common import Forced, ImagePath, InNamespace, PoolPath
 from provisioner.api.schemas.images import ImageCreate, ImageDelete, ImageListQuery, ImageUpdate
 from provisioner.api.schemas.responses import (
@@ -17,14 +17,14 @@ from provisioner.api.schemas.responses import (
     OperationResponse,
     OtherSnapshotResponse,
     SnapshotResponse,
-    fields,
+    image_fields,
 )
 from provisioner.ceph import directory, editing, image_details, placement, trash
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.editing import Guard
 from provisioner.ceph.image_details import ImageDetailsRead
 from provisioner.ceph.image_header import ImageHeader
-from provisioner.ceph.removal_progress import Progress
+from provisioner.ceph.removal_progress import ReportProgress
 
 _FROM_POOL = {"pool": "$request.path.pool", "image": "$response.body#/name"}
 IMAGE_LINKS = tuple(
@@ -48,7 +48,7 @@ ACCEPTED = Result(
 FORCE = Permission("images", "force")
 
 
-async def gone() -> EndpointResult:
+async def no_content() -> EndpointResult:
     return EndpointResult(204)
 
 
@@ -66,10 +66,10 @@ class ImageEndpoints:
     async def list_images(self, path: PoolPath, query: ImageListQuery) -> EndpointResult:
         """List the images of a pool, page by page."""
         place = ImagePlace(path.pool, query.namespace)
-        after = links.read(query.cursor) if query.cursor else ""
+        after = links.decode_cursor(query.cursor) if query.cursor else ""
 
         def work(connection: Connection, ioctx: Any) -> list[ImageResponse]:
-            found = directory.page(ioctx, query.prefix, after, query.limit)
+            found = directory.list_page(ioctx, query.prefix, after, query.limit)
             numbers = {one.header.data_pool for one in found if one.header}
             pools = {number: image_details.pool_name(connection, number) for number in numbers}
             running = self._backend.operations.is_running
@@ -80,9 +80,9 @@ class ImageEndpoints:
         shown = await self._backend.read("list images", place, work)
         if len(shown) < query.limit:
             return EndpointResult(200, ImageList(images=shown, next_cursor=None))
-        following = links.after(shown[-1].name)
+        following = links.encode_cursor(shown[-1].name)
         parameters = query.model_dump(exclude_defaults=True) | {"cursor": following}
-        link = f'<{locations.pool(path.pool)}/images?{urlencode(parameters)}>; rel="next"'
+        link = f'<{locations.pool_path(path.pool)}/images?{urlencode(parameters)}>; rel="next"'
         return EndpointResult(200, ImageList(images=shown, next_cursor=following), {"Link": link})
 
     @endpoint(
@@ -91,10 +91,10 @@ class ImageEndpoints:
         Permission("images", "create"),
         {201: Result("It is made.", ImageDetails, {"Location": "Path of the image.", **ETAG}, IMAGE_LINKS)},
         problems=(ProblemKind.NOT_FOUND, ProblemKind.TAKEN, ProblemKind.NO_SPACE),
-        brief=True,
+        minimal=True,
     )
     async def create_image(
-        self, path: PoolPath, query: InNamespace, body: ImageCreate, ask: RequestContext
+        self, path: PoolPath, query: InNamespace, body: ImageCreate, context: RequestContext
     ) -> EndpointResult:
         """Create an image."""
         place = ImagePlace(path.pool, query.namespace)
@@ -102,14 +102,14 @@ class ImageEndpoints:
         def work(connection: Connection, _: Any) -> ImageDetailsRead | None:
             image_details.require_data_pool(connection, body.data_pool)
             wanted = body.spec(body.name, body.size)
-            ioctx, spec = placement.placed(connection, place.pool, place.namespace, wanted)
+            ioctx, spec = placement.prepare_creation(connection, place.pool, place.namespace, wanted)
             identifier = editing.create(ioctx, spec)
-            return None if ask.minimal else image_details.made(connection, ioctx, body.name, identifier)
+            return None if context.minimal else image_details.read_new(connection, ioctx, body.name, identifier)
 
         made = await self._backend.change("create image", place, body.name, work)
         if made is None:
-            return EndpointResult(201, None, {"Location": locations.image(place, body.name)})
-        return created(self._backend, place, made)
+            return EndpointResult(201, None, {"Location": locations.image_path(place, body.name)})
+        return created_result(self._backend, place, made)
 
     @endpoint(
         "GET",
@@ -127,10 +127,10 @@ class ImageEndpoints:
         "/pools/{pool}/images/{image}",
         Permission("images", "update"),
         {200: Result("The image as it is now.", ImageDetails, ETAG), 202: ACCEPTED},
-        problems=CHANGES,
+        problems=CHANGE_PROBLEMS,
     )
     async def change_image(
-        self, path: ImagePath, query: Forced, body: ImageUpdate, ask: RequestContext
+        self, path: ImagePath, query: Forced, body: ImageUpdate, context: RequestContext
     ) -> EndpointResult:
         """Resize or rename an image.
 
@@ -138,17 +138,17 @@ class ImageEndpoints:
         take long; then it can't be renamed in the same request.
         """
         place = ImagePlace(path.pool, query.namespace)
-        await preconditions.require_force(ask, FORCE, path.pool, force=query.force)
-        guard = preconditions.guard(ask, path.image, force=query.force)
+        await preconditions.require_force(context, FORCE, path.pool, force=query.force)
+        guard = preconditions.image_guard(context, path.image, force=query.force)
         size, new = body.size, body.name
         if size is not None and body.shrink:
             if new is not None:
-                raise invalid("body/name", "can't be given together with shrink", accepted="two requests")
-            return await self._shrink(ask, place, path.image, guard, size)
+                raise invalid_field("body/name", "can't be given together with shrink", accepted="two requests")
+            return await self._shrink(context, place, path.image, guard, size)
 
         def work(_: Connection, ioctx: Any) -> None:
             if new is not None:
-                editing.require_free(ioctx, new)
+                editing.require_name_free(ioctx, new)
             if size is not None:
                 editing.grow(ioctx, path.image, size, guard)
             if new is not None:
@@ -163,22 +163,25 @@ class ImageEndpoints:
         "/pools/{pool}/images/{image}",
         Permission("images", "delete"),
         {204: Result("It is gone, or in the trash."), 202: ACCEPTED},
-        problems=CHANGES,
+        problems=CHANGE_PROBLEMS,
     )
-    async def delete_image(self, path: ImagePath, query: ImageDelete, ask: RequestContext) -> EndpointResult:
+    async def delete_image(self, path: ImagePath, query: ImageDelete, context: RequestContext) -> EndpointResult:
         """Delete an image, at once or by way of the trash.
 
         An image with watchers, snapshots or clones is kept, and the refusal names them. Removing at once may take long;
         what is left of an image when that stops half-way lies in the trash, says so, and can only be purged.
         """
         if query.delay and not query.trash:
-            raise invalid("query/delay", "is for the trash only", accepted="trash=true, or no delay")
+            raise invalid_field("query/delay", "is for the trash only", accepted="trash=true, or no delay")
         place = ImagePlace(path.pool, query.namespace)
-        await preconditions.require_force(ask, FORCE, path.pool, force=query.force)
-        guard = preconditions.guard(ask, path.image, force=query.force)
+        await preconditions.require_force(context, FORCE, path.pool, force=query.force)
+        guard = preconditions.image_guard(context, path.image, force=query.force)
         if query.trash:
             await self._backend.change(
-                "trash image", place, path.image, lambda _, ioctx: trash.throw(ioctx, path.image, guard, query.delay)
+                "trash image",
+                place,
+                path.image,
+                lambda _, ioctx: trash.move_to_trash(ioctx, path.image, guard, query.delay),
             )
             return EndpointResult(204)
 
@@ -186,54 +189,56 @@ class ImageEndpoints:
             return editing.check_removable(connection, ioctx, path.image, guard)
 
         def work(
-            connection: Connection, ioctx: Any, found: ImageHeader | None, operation: str, progress: Progress
+            connection: Connection, ioctx: Any, found: ImageHeader | None, operation: str, progress: ReportProgress
         ) -> None:
             editing.remove(connection, ioctx, path.image, found, progress, operation=operation)
 
-        operation = await self._backend.run_long(ask, "remove", place, path.image, prepare=prepare, work=work)
-        return await answered(operation, ask, gone)
+        operation = await self._backend.run_long(context, "remove", place, path.image, prepare=prepare, work=work)
+        return await finish_or_accept(operation, context, no_content)
 
     @endpoint(
         "POST",
         "/pools/{pool}/images/{image}/flatten",
         Permission("images", "update"),
         {200: Result("The image, a clone no more.", ImageDetails, ETAG), 202: ACCEPTED},
-        problems=CHANGES,
+        problems=CHANGE_PROBLEMS,
     )
-    async def flatten_image(self, path: ImagePath, query: InNamespace, ask: RequestContext) -> EndpointResult:
+    async def flatten_image(self, path: ImagePath, query: InNamespace, context: RequestContext) -> EndpointResult:
         """Part a clone from its parent, by copying what they share."""
         place = ImagePlace(path.pool, query.namespace)
-        guard = preconditions.guard(ask, path.image, force=False, protects_claims=False)
+        guard = preconditions.image_guard(context, path.image, force=False, protects_claims=False)
 
-        def work(_: Connection, ioctx: Any, __: ImageHeader, ___: str, progress: Progress) -> None:
+        def work(_: Connection, ioctx: Any, __: ImageHeader, ___: str, progress: ReportProgress) -> None:
             editing.flatten(ioctx, path.image, progress)
 
         def prepare(_: Connection, ioctx: Any) -> ImageHeader:
-            return editing.check_clone(ioctx, path.image, guard)
+            return editing.check_flattenable(ioctx, path.image, guard)
 
-        operation = await self._backend.run_long(ask, "flatten", place, path.image, prepare=prepare, work=work)
-        return await answered(operation, ask, lambda: self._shown(place, path.image))
+        operation = await self._backend.run_long(context, "flatten", place, path.image, prepare=prepare, work=work)
+        return await finish_or_accept(operation, context, lambda: self._shown(place, path.image))
 
     async def _shrink(
-        self, ask: RequestContext, place: ImagePlace, name: str, guard: Guard, size: int
+        self, context: RequestContext, place: ImagePlace, name: str, guard: Guard, size: int
     ) -> EndpointResult:
         def prepare(connection: Connection, ioctx: Any) -> ImageHeader:
             return editing.check_shrinkable(connection, ioctx, name, size, guard)
 
-        def work(_: Connection, ioctx: Any, found: ImageHeader, operation: str, progress: Progress) -> None:
+        def work(_: Connection, ioctx: Any, found: ImageHeader, operation: str, progress: ReportProgress) -> None:
             editing.shrink(ioctx, name, found, size, progress, operation=operation)
 
-        operation = await self._backend.run_long(ask, "shrink", place, name, prepare=prepare, work=work)
-        return await answered(operation, ask, lambda: self._shown(place, name))
+        operation = await self._backend.run_long(context, "shrink", place, name, prepare=prepare, work=work)
+        return await finish_or_accept(operation, context, lambda: self._shown(place, name))
 
     async def _shown(self, place: ImagePlace, name: str) -> EndpointResult:
-        found = await self._backend.read("show image", place, lambda c, ioctx: image_details.show(c, ioctx, name))
-        return EndpointResult(200, shown(self._backend, place, found), preconditions.etag(found.header.version))
+        found = await self._backend.read("show image", place, lambda c, ioctx: image_details.read(c, ioctx, name))
+        return EndpointResult(
+            200, image_response(self._backend, place, found), preconditions.etag(found.header.version)
+        )
 
 
-def shown(backend: Backend, place: ImagePlace, found: ImageDetailsRead) -> ImageDetails:
+def image_response(backend: Backend, place: ImagePlace, found: ImageDetailsRead) -> ImageDetails:
     return ImageDetails.model_validate(
-        fields(found.entry, place.pool, place.namespace, found.data_pool, running=backend.operations.is_running)
+        image_fields(found.entry, place.pool, place.namespace, found.data_pool, running=backend.operations.is_running)
         | {
             "watchers": list(found.watchers),
             "snapshots": [SnapshotResponse.of(snapshot) for snapshot in found.snapshots],
@@ -244,8 +249,8 @@ def shown(backend: Backend, place: ImagePlace, found: ImageDetailsRead) -> Image
     )
 
 
-def created(backend: Backend, place: ImagePlace, made: ImageDetailsRead) -> EndpointResult:
-    location = locations.image(place, made.entry.name)
+def created_result(backend: Backend, place: ImagePlace, made: ImageDetailsRead) -> EndpointResult:
+    location = locations.image_path(place, made.entry.name)
     return EndpointResult(
-        201, shown(backend, place, made), {"Location": location, **preconditions.etag(made.header.version)}
+        201, image_response(backend, place, made), {"Location": location, **preconditions.etag(made.header.version)}
     )

@@ -5,15 +5,15 @@ from typing import Annotated
 from pydantic import Field
 
 from provisioner.api import operations
-from provisioner.api.authorization import Permission, forbidden
+from provisioner.api.authorization import Permission, forbidden_problem
 from provisioner.api.backend import Backend, ImagePlace
 from provisioner.api.endpoint import EndpointResult, RequestContext, Result, endpoint
 from provisioner.api.problem import ProblemError, ProblemKind
-from provisioner.api.recall import recall
+from provisioner.api.recall import recall_operation
 from provisioner.api.schemas.fields import RequestModel
 from provisioner.api.schemas.responses import OperationList, OperationResponse
 
-_SEE = Permission("images", "get")
+_GET = Permission("images", "get")
 _CANCEL = Permission("images", "update")
 
 
@@ -26,13 +26,13 @@ class OperationEndpoints:
         self._backend = backend
 
     @endpoint("GET", "/operations", None, {200: Result("The newest first.", OperationList)})
-    async def list_operations(self, ask: RequestContext) -> EndpointResult:
+    async def list_operations(self, context: RequestContext) -> EndpointResult:
         """List the operations of the last hour that this process has run, in pools that you may see."""
-        known = self._backend.operations.all()
+        known = self._backend.operations.list()
         pools = {operation.target.pool for operation in known}
-        visible = {pool for pool in pools if await ask.may(_SEE, pool)}
+        visible = {pool for pool in pools if await context.is_allowed(_GET, pool)}
         return EndpointResult(
-            200, OperationList(operations=[one.shown() for one in known if one.target.pool in visible])
+            200, OperationList(operations=[one.to_response() for one in known if one.target.pool in visible])
         )
 
     @endpoint(
@@ -42,22 +42,24 @@ class OperationEndpoints:
         {200: Result("How far it is, or how it ended.", OperationResponse)},
         problems=(ProblemKind.NOT_FOUND,),
     )
-    async def show_operation(self, path: OperationPath, ask: RequestContext) -> EndpointResult:
+    async def show_operation(self, path: OperationPath, context: RequestContext) -> EndpointResult:
         """Show one operation.
 
         Of one that a process began which has ended since, the image itself tells: `interrupted` when it was not done.
         """
         known = self._backend.operations.get(path.id)
         if known is not None:
-            await _require(ask, _SEE, known.target.pool)
-            return EndpointResult(200, known.shown())
-        read = operations.read_identifier(path.id)
+            await _require_permission(context, _GET, known.target.pool)
+            return EndpointResult(200, known.to_response())
+        read = operations.parse_identifier(path.id)
         if read is None:
             raise ProblemError(ProblemKind.NOT_FOUND, f"there is no operation {path.id[:40]}")
         target, started = read
-        await _require(ask, _SEE, target.pool)
+        await _require_permission(context, _GET, target.pool)
         place = ImagePlace(target.pool, target.namespace)
-        found = await self._backend.read("recall", place, lambda _, ioctx: recall(ioctx, target, path.id, started))
+        found = await self._backend.read(
+            "recall", place, lambda _, ioctx: recall_operation(ioctx, target, path.id, started)
+        )
         return EndpointResult(200, found)
 
     @endpoint(
@@ -67,7 +69,7 @@ class OperationEndpoints:
         {202: Result("It will stop soon; ask again.", OperationResponse)},
         problems=(ProblemKind.NOT_FOUND, ProblemKind.IN_USE),
     )
-    async def cancel_operation(self, path: OperationPath, ask: RequestContext) -> EndpointResult:
+    async def cancel_operation(self, path: OperationPath, context: RequestContext) -> EndpointResult:
         """Cancel an operation, where librbd can: remove, purge, flatten.
 
         What is left when a removal is stopped lies in the trash, and says so.
@@ -75,14 +77,14 @@ class OperationEndpoints:
         known = self._backend.operations.get(path.id)
         if known is None:
             raise ProblemError(ProblemKind.NOT_FOUND, f"this process runs no operation {path.id[:40]}")
-        await _require(ask, _CANCEL, known.target.pool)
+        await _require_permission(context, _CANCEL, known.target.pool)
         if not known.cancellable:
             why = "it has ended" if known.finished else f"librbd can't stop a {known.target.kind}"
             raise ProblemError(ProblemKind.IN_USE, f"operation {path.id[:40]} can't be cancelled: {why}")
         known.cancelled = True
-        return EndpointResult(202, known.shown())
+        return EndpointResult(202, known.to_response())
 
 
-async def _require(ask: RequestContext, right: Permission, pool: str) -> None:
-    if not await ask.may(right, pool):
-        raise forbidden(ask.user, right, pool)
+async def _require_permission(context: RequestContext, permission: Permission, pool: str) -> None:
+    if not await context.is_allowed(permission, pool):
+        raise forbidden_problem(context.user, permission, pool)

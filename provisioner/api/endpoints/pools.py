@@ -3,8 +3,8 @@
 from provisioner.api import locations, preconditions
 from provisioner.api.authorization import Permission
 from provisioner.api.backend import Backend, ImagePlace
-from provisioner.api.endpoint import CHANGES, EndpointResult, Link, RequestContext, Result, endpoint
-from provisioner.api.problem import ProblemError, ProblemKind, invalid
+from provisioner.api.endpoint import CHANGE_PROBLEMS, EndpointResult, Link, RequestContext, Result, endpoint
+from provisioner.api.problem import ProblemError, ProblemKind, invalid_field
 from provisioner.api.schemas.common import PoolPath
 from provisioner.api.schemas.pools import NamespaceList, PoolCreate, PoolDelete, PoolList, PoolResponse, PoolUpdate
 from provisioner.ceph import pool_admin, pool_survey
@@ -18,8 +18,8 @@ _LINKS = tuple(
     for operation in ("show_pool", "change_pool", "delete_pool", "list_images", "create_image", "list_trash")
 )
 _FORCE = Permission("pools", "force")
-_LOST = "Sutler-Lost"
-_LONGEST_LOST = 2000
+_LOST_HEADER = "Sutler-Lost"
+_LONGEST_LOST_HEADER = 2000
 
 
 class PoolEndpoints:
@@ -29,7 +29,7 @@ class PoolEndpoints:
     @endpoint("GET", "/pools", Permission("pools", "list"), {200: Result("All pools, by name.", PoolList)})
     async def list_pools(self) -> EndpointResult:
         """List the pools."""
-        found = await self._backend.cluster.run("list pools", pool_admin.listing)
+        found = await self._backend.cluster.run("list pools", pool_admin.list_pools)
         return EndpointResult(200, PoolList(pools=[PoolResponse.of(pool) for pool in found]))
 
     @endpoint(
@@ -56,10 +56,10 @@ class PoolEndpoints:
 
         def work(connection: Connection) -> PoolInfo:
             pool_admin.create(connection, spec)
-            return pool_admin.show(connection, body.name)
+            return pool_admin.get_pool(connection, body.name)
 
-        made = await self._backend.pool_change("create pool", body.name, work)
-        return EndpointResult(201, PoolResponse.of(made), {"Location": locations.pool(made.name), **_etag(made)})
+        made = await self._backend.change_pool("create pool", body.name, work)
+        return EndpointResult(201, PoolResponse.of(made), {"Location": locations.pool_path(made.name), **_etag(made)})
 
     @endpoint(
         "GET",
@@ -70,7 +70,9 @@ class PoolEndpoints:
     )
     async def show_pool(self, path: PoolPath) -> EndpointResult:
         """Show one pool."""
-        found = await self._backend.cluster.run("show pool", lambda connection: pool_admin.show(connection, path.pool))
+        found = await self._backend.cluster.run(
+            "show pool", lambda connection: pool_admin.get_pool(connection, path.pool)
+        )
         return EndpointResult(200, PoolResponse.of(found), _etag(found))
 
     @endpoint(
@@ -83,7 +85,9 @@ class PoolEndpoints:
     async def list_namespaces(self, path: PoolPath) -> EndpointResult:
         """List the RADOS namespaces for images in a pool."""
         place = ImagePlace(path.pool)
-        found = await self._backend.read("list namespaces", place, lambda c, _: pool_admin.namespaces(c, path.pool))
+        found = await self._backend.read(
+            "list namespaces", place, lambda c, _: pool_admin.list_namespaces(c, path.pool)
+        )
         return EndpointResult(200, NamespaceList(namespaces=found))
 
     @endpoint(
@@ -93,26 +97,30 @@ class PoolEndpoints:
         {200: Result("The pool as it is now.", PoolResponse, _ETAG)},
         problems=(ProblemKind.NOT_FOUND, ProblemKind.CHANGED, ProblemKind.BUSY),
     )
-    async def change_pool(self, path: PoolPath, body: PoolUpdate, ask: RequestContext) -> EndpointResult:
+    async def change_pool(self, path: PoolPath, body: PoolUpdate, context: RequestContext) -> EndpointResult:
         """Change a pool's quota."""
 
         def work(connection: Connection) -> PoolInfo:
-            before = pool_admin.show(connection, path.pool)
-            preconditions.refuse_if_changed(ask, f"pool {path.pool}", _version(before))
+            before = pool_admin.get_pool(connection, path.pool)
+            preconditions.require_version(context, f"pool {path.pool}", _version(before))
             pool_admin.set_quota(connection, path.pool, body.quota.bytes, body.quota.objects)
-            return pool_admin.show(connection, path.pool)
+            return pool_admin.get_pool(connection, path.pool)
 
-        found = await self._backend.pool_change("change pool", path.pool, work)
+        found = await self._backend.change_pool("change pool", path.pool, work)
         return EndpointResult(200, PoolResponse.of(found), _etag(found))
 
     @endpoint(
         "DELETE",
         "/pools/{pool}",
         Permission("pools", "delete"),
-        {204: Result("It is gone, with all that was in it.", None, {_LOST: "By force: what was in it, in words."})},
-        problems=CHANGES,
+        {
+            204: Result(
+                "It is gone, with all that was in it.", None, {_LOST_HEADER: "By force: what was in it, in words."}
+            )
+        },
+        problems=CHANGE_PROBLEMS,
     )
-    async def delete_pool(self, path: PoolPath, query: PoolDelete, ask: RequestContext) -> EndpointResult:
+    async def delete_pool(self, path: PoolPath, query: PoolDelete, context: RequestContext) -> EndpointResult:
         """Delete a pool.
 
         Its name has to be given twice. A pool is kept unless it is proven that nothing is in it and nothing depends on
@@ -121,36 +129,40 @@ class PoolEndpoints:
         refusal says what is there, or what could not be looked at.
         """
         if query.confirm != path.pool:
-            raise invalid("query/confirm", f"is {query.confirm}, not {path.pool}", accepted=f"confirm={path.pool}")
-        await preconditions.require_force(ask, _FORCE, path.pool, force=query.force)
+            raise invalid_field(
+                "query/confirm", f"is {query.confirm}, not {path.pool}", accepted=f"confirm={path.pool}"
+            )
+        await preconditions.require_force(context, _FORCE, path.pool, force=query.force)
         seconds = self._backend.cluster.settings.timeout
 
         def work(connection: Connection) -> PoolContents:
-            preconditions.refuse_if_changed(ask, f"pool {path.pool}", _version(pool_admin.show(connection, path.pool)))
+            preconditions.require_version(
+                context, f"pool {path.pool}", _version(pool_admin.get_pool(connection, path.pool))
+            )
             if query.force:
-                inside = pool_survey.look(connection, path.pool, seconds=seconds, certain=False)
+                inside = pool_survey.survey(connection, path.pool, seconds=seconds, certain=False)
             else:
-                inside = pool_survey.look(connection, path.pool, seconds=2 * seconds)
+                inside = pool_survey.survey(connection, path.pool, seconds=2 * seconds)
                 if not inside.proven_empty:
-                    raise _refused(inside)
+                    raise _in_use(inside)
             pool_admin.delete(connection, path.pool)
             return inside
 
-        inside = await self._backend.pool_change("delete pool", path.pool, work)
+        inside = await self._backend.change_pool("delete pool", path.pool, work)
         if inside.proven_empty:
             return EndpointResult(204)
-        lost = inside.text()
+        lost = inside.summary()
         # What a header can carry.
-        shown = lost.encode("ascii", "backslashreplace").decode()[:_LONGEST_LOST]
-        return EndpointResult(204, None, {_LOST: shown}, note=f"by force: {lost}")
+        shown = lost.encode("ascii", "backslashreplace").decode()[:_LONGEST_LOST_HEADER]
+        return EndpointResult(204, None, {_LOST_HEADER: shown}, note=f"by force: {lost}")
 
 
-def _refused(inside: PoolContents) -> ProblemError:
+def _in_use(inside: PoolContents) -> ProblemError:
     return ProblemError(ProblemKind.IN_USE, inside.refusal(), images=tuple(inside.images))
 
 
 def _version(pool: PoolInfo) -> str:
-    return preconditions.digest(
+    return preconditions.version_digest(
         pool.id, pool.name, pool.replicas, pool.pg_num, pool.autoscale, pool.quota_bytes, pool.quota_objects
     )
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from provisioner.api import locations, preconditions
 from provisioner.api.authorization import Permission
-from provisioner.api.backend import Backend, ImagePlace, answered
-from provisioner.api.endpoint import CHANGES, EndpointResult, Link, RequestContext, Result, endpoint
-from provisioner.api.endpoints.images import ACCEPTED, ETAG, FORCE, created, shown
+from provisioner.api.backend import Backend, ImagePlace, finish_or_accept
+from provisioner.api.endpoint import CHANGE_PROBLEMS, EndpointResult, Link, RequestContext, Result, endpoint
+from provisioner.api.endpoints.images import ACCEPTED, ETAG, FORCE, created_result, image_response
 from provisioner.api.problem import ProblemError, ProblemKind
 from provisioner.api.schemas.common import Forced, ImagePath, InNamespace, SnapshotPath
 from provisioner.api.schemas.images import CloneCreate, SnapshotCreate, SnapshotUpdate
@@ -15,7 +15,7 @@ from provisioner.ceph import image_details, snapshots
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.image_details import ImageDetailsRead
 from provisioner.ceph.image_header import ImageHeader
-from provisioner.ceph.removal_progress import Progress
+from provisioner.ceph.removal_progress import ReportProgress
 
 _PARAMETERS = {
     "pool": "$request.path.pool",
@@ -42,7 +42,9 @@ class SnapshotEndpoints:
     async def list_snapshots(self, path: ImagePath, query: InNamespace) -> EndpointResult:
         """List the snapshots of an image."""
         place = ImagePlace(path.pool, query.namespace)
-        found = await self._backend.read("list snapshots", place, lambda _, ioctx: snapshots.listing(ioctx, path.image))
+        found = await self._backend.read(
+            "list snapshots", place, lambda _, ioctx: snapshots.list_snapshots(ioctx, path.image)
+        )
         return EndpointResult(200, SnapshotList(snapshots=[SnapshotResponse.of(one) for one in found]))
 
     @endpoint(
@@ -50,21 +52,21 @@ class SnapshotEndpoints:
         "/pools/{pool}/images/{image}/snapshots",
         Permission("images", "update"),
         {201: Result("It is made.", SnapshotResponse, {"Location": "Path of the snapshot."}, _LINKS)},
-        problems=(*CHANGES, ProblemKind.TAKEN),
+        problems=(*CHANGE_PROBLEMS, ProblemKind.TAKEN),
     )
     async def create_snapshot(
-        self, path: ImagePath, query: InNamespace, body: SnapshotCreate, ask: RequestContext
+        self, path: ImagePath, query: InNamespace, body: SnapshotCreate, context: RequestContext
     ) -> EndpointResult:
         """Make a snapshot of an image, of a claim's as well."""
         place = ImagePlace(path.pool, query.namespace)
-        guard = preconditions.guard(ask, path.image, force=False, protects_claims=False)
+        guard = preconditions.image_guard(context, path.image, force=False, protects_claims=False)
 
         def work(_: Connection, ioctx: Any) -> SnapshotResponse:
             snapshots.create(ioctx, path.image, body.name, guard)
-            return SnapshotResponse.of(snapshots.require(ioctx, path.image, body.name))
+            return SnapshotResponse.of(snapshots.get_snapshot(ioctx, path.image, body.name))
 
         made = await self._backend.change("create snapshot", place, path.image, work)
-        return EndpointResult(201, made, {"Location": locations.image(place, path.image, "snapshots", body.name)})
+        return EndpointResult(201, made, {"Location": locations.image_path(place, path.image, "snapshots", body.name)})
 
     @endpoint(
         "GET",
@@ -78,7 +80,7 @@ class SnapshotEndpoints:
         place = ImagePlace(path.pool, query.namespace)
 
         def work(_: Connection, ioctx: Any) -> SnapshotResponse:
-            return SnapshotResponse.of(snapshots.require(ioctx, path.image, path.snapshot))
+            return SnapshotResponse.of(snapshots.get_snapshot(ioctx, path.image, path.snapshot))
 
         return EndpointResult(200, await self._backend.read("show snapshot", place, work))
 
@@ -87,18 +89,18 @@ class SnapshotEndpoints:
         "/pools/{pool}/images/{image}/snapshots/{snapshot}",
         Permission("images", "update"),
         {200: Result("The snapshot as it is now.", SnapshotResponse)},
-        problems=CHANGES,
+        problems=CHANGE_PROBLEMS,
     )
     async def change_snapshot(
-        self, path: SnapshotPath, query: InNamespace, body: SnapshotUpdate, ask: RequestContext
+        self, path: SnapshotPath, query: InNamespace, body: SnapshotUpdate, context: RequestContext
     ) -> EndpointResult:
         """Protect a snapshot, or protect it no longer."""
         place = ImagePlace(path.pool, query.namespace)
-        guard = preconditions.guard(ask, path.image, force=False, protects_claims=False)
+        guard = preconditions.image_guard(context, path.image, force=False, protects_claims=False)
 
         def work(_: Connection, ioctx: Any) -> SnapshotResponse:
-            snapshots.protect(ioctx, path.image, path.snapshot, guard, protected=body.protected)
-            return SnapshotResponse.of(snapshots.require(ioctx, path.image, path.snapshot))
+            snapshots.set_protected(ioctx, path.image, path.snapshot, guard, protected=body.protected)
+            return SnapshotResponse.of(snapshots.get_snapshot(ioctx, path.image, path.snapshot))
 
         return EndpointResult(200, await self._backend.change("change snapshot", place, path.image, work))
 
@@ -107,12 +109,12 @@ class SnapshotEndpoints:
         "/pools/{pool}/images/{image}/snapshots/{snapshot}",
         Permission("images", "delete"),
         {204: Result("It is gone.")},
-        problems=CHANGES,
+        problems=CHANGE_PROBLEMS,
     )
-    async def delete_snapshot(self, path: SnapshotPath, query: InNamespace, ask: RequestContext) -> EndpointResult:
+    async def delete_snapshot(self, path: SnapshotPath, query: InNamespace, context: RequestContext) -> EndpointResult:
         """Delete a snapshot. One that is protected or has clones is kept."""
         place = ImagePlace(path.pool, query.namespace)
-        guard = preconditions.guard(ask, path.image, force=False, protects_claims=False)
+        guard = preconditions.image_guard(context, path.image, force=False, protects_claims=False)
 
         def work(_: Connection, ioctx: Any) -> None:
             snapshots.delete(ioctx, path.image, path.snapshot, guard)
@@ -125,63 +127,67 @@ class SnapshotEndpoints:
         "/pools/{pool}/images/{image}/snapshots/{snapshot}/rollback",
         Permission("images", "update"),
         {200: Result("The image is what it was.", ImageDetails, ETAG), 202: ACCEPTED},
-        problems=CHANGES,
+        problems=CHANGE_PROBLEMS,
     )
-    async def rollback_image(self, path: SnapshotPath, query: Forced, ask: RequestContext) -> EndpointResult:
+    async def rollback_image(self, path: SnapshotPath, query: Forced, context: RequestContext) -> EndpointResult:
         """Roll an image back to a snapshot.
 
         What was written since is lost. Stopped half-way it leaves an image that is neither the old nor the new, which
         says so and wants to be rolled back again.
         """
         place = ImagePlace(path.pool, query.namespace)
-        await preconditions.require_force(ask, FORCE, path.pool, force=query.force)
-        guard = preconditions.guard(ask, path.image, force=query.force)
+        await preconditions.require_force(context, FORCE, path.pool, force=query.force)
+        guard = preconditions.image_guard(context, path.image, force=query.force)
 
         def prepare(connection: Connection, ioctx: Any) -> ImageHeader:
             return snapshots.check_rollback(connection, ioctx, path.image, path.snapshot, guard)
 
-        def work(_: Connection, ioctx: Any, found: ImageHeader, operation: str, __: Progress) -> None:
+        def work(_: Connection, ioctx: Any, found: ImageHeader, operation: str, __: ReportProgress) -> None:
             snapshots.rollback(ioctx, path.image, found, path.snapshot, operation)
 
         async def finished() -> EndpointResult:
             found = await self._backend.read(
-                "show image", place, lambda c, ioctx: image_details.show(c, ioctx, path.image)
+                "show image", place, lambda c, ioctx: image_details.read(c, ioctx, path.image)
             )
-            return EndpointResult(200, shown(self._backend, place, found), preconditions.etag(found.header.version))
+            return EndpointResult(
+                200, image_response(self._backend, place, found), preconditions.etag(found.header.version)
+            )
 
-        operation = await self._backend.run_long(ask, "rollback", place, path.image, prepare=prepare, work=work)
-        return await answered(operation, ask, finished)
+        operation = await self._backend.run_long(context, "rollback", place, path.image, prepare=prepare, work=work)
+        return await finish_or_accept(operation, context, finished)
 
     @endpoint(
         "POST",
         "/pools/{pool}/images/{image}/snapshots/{snapshot}/clone",
         Permission("images", "create"),
         {201: Result("The clone is made.", ImageDetails, {"Location": "Path of the clone.", **ETAG})},
-        problems=(*CHANGES, ProblemKind.TAKEN),
+        problems=(*CHANGE_PROBLEMS, ProblemKind.TAKEN),
     )
     async def clone_snapshot(
-        self, path: SnapshotPath, query: InNamespace, body: CloneCreate, ask: RequestContext
+        self, path: SnapshotPath, query: InNamespace, body: CloneCreate, context: RequestContext
     ) -> EndpointResult:
         """Clone a snapshot. It gets protected where this Ceph's clones need that."""
         parent = ImagePlace(path.pool, query.namespace)
-        child = _child(parent, body)
-        if child.pool != parent.pool and not await ask.may(Permission("images", "create"), child.pool):
+        child = _clone_place(parent, body)
+        if child.pool != parent.pool and not await context.is_allowed(Permission("images", "create"), child.pool):
             raise ProblemError(
-                ProblemKind.FORBIDDEN, f"{ask.user.name} has no right to create images in pool {child.pool}"
+                ProblemKind.FORBIDDEN, f"{context.user.name} has no right to create images in pool {child.pool}"
             )
-        guard = preconditions.guard(ask, path.image, force=False, protects_claims=False)
+        guard = preconditions.image_guard(context, path.image, force=False, protects_claims=False)
 
         def work(connection: Connection, ioctx: Any) -> ImageDetailsRead:
             image_details.require_data_pool(connection, body.data_pool)
-            target = image_details.require_place(connection, child.pool, child.namespace)
+            target = image_details.require_target_pool(connection, child.pool, child.namespace)
             spec = body.spec(body.name, 0)
             snapshots.clone(ioctx, path.image, path.snapshot, target, spec, guard=guard)
-            return image_details.show(connection, target, body.name)
+            return image_details.read(connection, target, body.name)
 
-        return created(self._backend, child, await self._backend.change("clone snapshot", parent, path.image, work))
+        return created_result(
+            self._backend, child, await self._backend.change("clone snapshot", parent, path.image, work)
+        )
 
 
-def _child(parent: ImagePlace, body: CloneCreate) -> ImagePlace:
+def _clone_place(parent: ImagePlace, body: CloneCreate) -> ImagePlace:
     pool = body.pool or parent.pool
     inherited = parent.namespace if pool == parent.pool else ""
     return ImagePlace(pool, inherited if body.namespace is None else body.namespace)

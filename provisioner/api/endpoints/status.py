@@ -14,7 +14,7 @@ from sutler.kube.resources import LEASES, REGISTRY_MAPPINGS
 from sutler.typedefs import Json
 
 _CONTROLLERS = ("sutler-secrets", "sutler-volumes")
-_LATE = 2.0
+_MISSED_LEASES = 2.0
 """Lease durations without a renewal after which nobody is at work."""
 
 
@@ -26,9 +26,9 @@ class StatusEndpoints:
         self._namespace = namespace
 
     @endpoint("GET", "/status", None, {200: Result("What is known; asked every five seconds.", StatusResponse)})
-    async def show_status(self, ask: RequestContext) -> EndpointResult:
+    async def show_status(self, context: RequestContext) -> EndpointResult:
         """Show whether this service is connected to Ceph, and how that is."""
-        seen = self._health.seen
+        seen = self._health.current
         ceph = CephStatus(
             connected=seen.problem is None,
             status=seen.status,
@@ -38,7 +38,7 @@ class StatusEndpoints:
             silent_pools=list(seen.silent_pools),
             looked=datetime.fromtimestamp(seen.at, UTC),
         )
-        return EndpointResult(200, StatusResponse(user=ask.user.name, ceph=ceph))
+        return EndpointResult(200, StatusResponse(user=context.user.name, ceph=ceph))
 
     @endpoint(
         "GET",
@@ -65,7 +65,7 @@ class StatusEndpoints:
 
 def _controller(name: str, spec: Json, now: datetime) -> ControllerStatus:
     renewed = datetime.fromisoformat(spec["renewTime"]) if spec.get("renewTime") else None
-    patience = (spec.get("leaseDurationSeconds") or 15) * _LATE
+    patience = (spec.get("leaseDurationSeconds") or 15) * _MISSED_LEASES
     holder = spec.get("holderIdentity") or None
     working = holder is not None and renewed is not None and (now - renewed).total_seconds() < patience
     return ControllerStatus(name=name, holder=holder, renewed=renewed, working=working)

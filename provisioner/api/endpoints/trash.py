@@ -4,9 +4,9 @@ from typing import Any
 
 from provisioner.api import links, locations, preconditions
 from provisioner.api.authorization import Permission
-from provisioner.api.backend import Backend, ImagePlace, answered
+from provisioner.api.backend import Backend, ImagePlace, finish_or_accept
 from provisioner.api.endpoint import EndpointResult, RequestContext, Result, endpoint
-from provisioner.api.endpoints.images import ACCEPTED, ETAG, FORCE, gone, shown
+from provisioner.api.endpoints.images import ACCEPTED, ETAG, FORCE, image_response, no_content
 from provisioner.api.problem import ProblemKind
 from provisioner.api.schemas.common import InNamespace, Paged, PoolPath, TrashPath
 from provisioner.api.schemas.images import TrashPurge, TrashRestore
@@ -14,7 +14,7 @@ from provisioner.api.schemas.responses import ImageDetails, TrashEntryResponse, 
 from provisioner.ceph import image_details, trash
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.image_details import ImageDetailsRead
-from provisioner.ceph.removal_progress import Progress
+from provisioner.ceph.removal_progress import ReportProgress
 from provisioner.ceph.trash import TrashEntry
 
 
@@ -32,13 +32,13 @@ class TrashEndpoints:
     async def list_trash(self, path: PoolPath, query: Paged) -> EndpointResult:
         """List what is in the trash of a pool, page by page."""
         place = ImagePlace(path.pool, query.namespace)
-        after = links.read(query.cursor) if query.cursor else ""
+        after = links.decode_cursor(query.cursor) if query.cursor else ""
 
         def work(_: Connection, ioctx: Any) -> list[TrashEntry]:
-            return trash.listing(ioctx, after, query.limit)
+            return trash.list_entries(ioctx, after, query.limit)
 
         found = await self._backend.read("list trash", place, work)
-        following = links.after(found[-1].id) if len(found) == query.limit else None
+        following = links.encode_cursor(found[-1].id) if len(found) == query.limit else None
         running = self._backend.operations.is_running
         entries = [TrashEntryResponse.of(one, running) for one in found]
         return EndpointResult(200, TrashList(entries=entries, next_cursor=following))
@@ -55,11 +55,14 @@ class TrashEndpoints:
         place = ImagePlace(path.pool, query.namespace)
 
         def work(connection: Connection, ioctx: Any) -> ImageDetailsRead:
-            return image_details.show(connection, ioctx, trash.restore(ioctx, path.id, body.name))
+            return image_details.read(connection, ioctx, trash.restore(ioctx, path.id, body.name))
 
         found = await self._backend.change("restore image", place, path.id, work)
-        headers = {"Location": locations.image(place, found.entry.name), **preconditions.etag(found.header.version)}
-        return EndpointResult(200, shown(self._backend, place, found), headers)
+        headers = {
+            "Location": locations.image_path(place, found.entry.name),
+            **preconditions.etag(found.header.version),
+        }
+        return EndpointResult(200, image_response(self._backend, place, found), headers)
 
     @endpoint(
         "DELETE",
@@ -68,16 +71,18 @@ class TrashEndpoints:
         {204: Result("It is gone for ever."), 202: ACCEPTED},
         problems=(ProblemKind.NOT_FOUND, ProblemKind.IN_USE, ProblemKind.NO_SPACE),
     )
-    async def purge_image(self, path: TrashPath, query: TrashPurge, ask: RequestContext) -> EndpointResult:
+    async def purge_image(self, path: TrashPath, query: TrashPurge, context: RequestContext) -> EndpointResult:
         """Remove an image from the trash, with its data. Before its time is up only by force."""
         place = ImagePlace(path.pool, query.namespace)
-        await preconditions.require_force(ask, FORCE, path.pool, force=query.force)
+        await preconditions.require_force(context, FORCE, path.pool, force=query.force)
 
         def prepare(connection: Connection, ioctx: Any) -> TrashEntry:
             return trash.check_purgeable(connection, ioctx, path.id, force=query.force)
 
-        def work(connection: Connection, ioctx: Any, entry: TrashEntry, operation: str, progress: Progress) -> None:
+        def work(
+            connection: Connection, ioctx: Any, entry: TrashEntry, operation: str, progress: ReportProgress
+        ) -> None:
             trash.purge(connection, ioctx, entry, progress, operation)
 
-        operation = await self._backend.run_long(ask, "purge", place, path.id, prepare=prepare, work=work)
-        return await answered(operation, ask, gone)
+        operation = await self._backend.run_long(context, "purge", place, path.id, prepare=prepare, work=work)
+        return await finish_or_accept(operation, context, no_content)

@@ -26,18 +26,18 @@ class ResponseModel(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
-def _whole(value: Any) -> Any:
+def _parse_whole_number(value: Any) -> Any:
     """JSON knows no integers: 7.0 is one as well as 7."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-WHOLE = BeforeValidator(_whole)
+WHOLE_NUMBER = BeforeValidator(_parse_whole_number)
 """Behind a field's limits: before them, pydantic would describe the limits in no words of JSON Schema's."""
 
 
-def _size(value: Any) -> int:
+def _parse_size(value: Any) -> int:
     """Bytes, from a number or a quantity, rounded up to whole sectors."""
-    value = _whole(value)
+    value = _parse_whole_number(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("is neither a number of bytes nor a quantity")  # noqa: TRY004 - pydantic reports ValueErrors
     try:
@@ -63,19 +63,19 @@ _SIZE_SCHEMA: dict[str, Any] = {
 }
 Size = Annotated[
     int,
-    BeforeValidator(_size),
+    BeforeValidator(_parse_size),
     WithJsonSchema(_SIZE_SCHEMA),
     Field(description=_SIZE_TEXT, json_schema_extra={"x-errno": "EINVAL"}),
 ]
 
 
-def _size_or_none(value: Any) -> int:
-    return 0 if type(value) in (int, float) and value == 0 else _size(value)
+def _parse_size_or_none(value: Any) -> int:
+    return 0 if type(value) in (int, float) and value == 0 else _parse_size(value)
 
 
 SizeOrNone = Annotated[
     int,
-    BeforeValidator(_size_or_none),
+    BeforeValidator(_parse_size_or_none),
     WithJsonSchema({"anyOf": [{"const": 0}, *_SIZE_SCHEMA["anyOf"]]}),
     Field(description=f"0, or: {_SIZE_TEXT}"),
 ]
@@ -115,7 +115,7 @@ Namespace = Annotated[
     ),
 ]
 
-Moment = Annotated[
+Timestamp = Annotated[
     AwareDatetime, PlainSerializer(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ"), when_used="json")
 ]
 """UTC, whole seconds: Ceph's times are no better."""

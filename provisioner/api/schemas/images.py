@@ -8,7 +8,7 @@ from provisioner.api.schemas.common import Forced, Paged
 from provisioner.api.schemas.fields import (
     LARGEST_OBJECT,
     MOST_OBJECTS,
-    WHOLE,
+    WHOLE_NUMBER,
     AnyName,
     Namespace,
     NewName,
@@ -31,7 +31,7 @@ Order = Annotated[
         description=f"{_ORDER_TEXT}; {_DEFAULT_ORDER} (4 MiB) when neither it nor `object_size` is given.",
         json_schema_extra={"x-errno": "EDOM"},
     ),
-    WHOLE,
+    WHOLE_NUMBER,
 ]
 _FIRST_UNIT = 9
 
@@ -52,7 +52,7 @@ ObjectSize = Annotated[
         json_schema_extra={"x-errno": "EDOM", "enum": [2**order for order in range(_FIRST_ORDER, _LAST_ORDER + 1)]},
     ),
     AfterValidator(_power_of_two),
-    WHOLE,
+    WHOLE_NUMBER,
 ]
 StripeUnit = Annotated[
     int,
@@ -63,12 +63,12 @@ StripeUnit = Annotated[
         json_schema_extra={"x-errno": "EINVAL", "enum": [2**unit for unit in range(_FIRST_UNIT, _LAST_ORDER + 1)]},
     ),
     AfterValidator(_power_of_two),
-    WHOLE,
+    WHOLE_NUMBER,
 ]
 StripeCount = Annotated[
     int,
     Field(ge=1, le=1024, description="Objects that take turns, 1 to 1024; only with `stripe_unit`."),
-    WHOLE,
+    WHOLE_NUMBER,
 ]
 
 

@@ -3,7 +3,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, computed_field, model_validator
 
 from provisioner.api.schemas.fields import (
-    WHOLE,
+    WHOLE_NUMBER,
     AnyName,
     NewName,
     RequestModel,
@@ -17,13 +17,13 @@ from provisioner.ceph.pool_admin import PoolInfo
 _MOST_PGS = 32768
 
 _MOST_OBJECTS = 2**53
-Objects = Annotated[int, Field(ge=1, le=_MOST_OBJECTS, description="1 to 2^53."), WHOLE]
-ObjectsOrNone = Annotated[int, Field(ge=0, le=_MOST_OBJECTS, description="0 to 2^53."), WHOLE]
+Objects = Annotated[int, Field(ge=1, le=_MOST_OBJECTS, description="1 to 2^53."), WHOLE_NUMBER]
+ObjectsOrNone = Annotated[int, Field(ge=0, le=_MOST_OBJECTS, description="0 to 2^53."), WHOLE_NUMBER]
 PlacementGroups = Annotated[
-    int, Field(ge=1, le=_MOST_PGS, description=f"1 to {_MOST_PGS}; left out: Ceph's default."), WHOLE
+    int, Field(ge=1, le=_MOST_PGS, description=f"1 to {_MOST_PGS}; left out: Ceph's default."), WHOLE_NUMBER
 ]
 Copies = Annotated[
-    int, Field(ge=1, le=10, description="Copies of everything, 1 to 10; left out: Ceph's default."), WHOLE
+    int, Field(ge=1, le=10, description="Copies of everything, 1 to 10; left out: Ceph's default."), WHOLE_NUMBER
 ]
 
 

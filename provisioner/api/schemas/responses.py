@@ -7,18 +7,18 @@ from typing import Self
 
 from pydantic import computed_field
 
-from provisioner.api.schemas.fields import Moment, ResponseModel, quantity_text
+from provisioner.api.schemas.fields import ResponseModel, Timestamp, quantity_text
 from provisioner.ceph.directory import DirectoryEntry
 from provisioner.ceph.image_header import ImageHeader
-from provisioner.ceph.interrupted import Progress, operation_of, progress_of, unfinished
+from provisioner.ceph.interrupted import RemovalProgress, explain, operation_of, read_progress
 from provisioner.ceph.snapshots import OtherSnapshot, RbdSnapshot
 from provisioner.ceph.trash import TrashEntry
 from sutler.volumes import well_known
 
-Running = Callable[[str], bool]
+IsRunning = Callable[[str], bool]
 """Whether this process is at work on the operation with this identifier."""
 
-_HALF = "its creation or removal stopped half-way; delete it or create it again"
+_INCOMPLETE = "its creation or removal stopped half-way; delete it or create it again"
 
 
 class ClaimResponse(ResponseModel):
@@ -61,7 +61,7 @@ class ImageResponse(ResponseModel):
     stripe_unit: int | None
     stripe_count: int | None
     data_pool: str | None
-    created: Moment | None
+    created: Timestamp | None
     snapshot_count: int
     is_clone: bool
     claim: ClaimResponse | None
@@ -75,24 +75,24 @@ class ImageResponse(ResponseModel):
         return None if self.size is None else quantity_text(self.size)
 
     @classmethod
-    def of(cls, entry: DirectoryEntry, pool: str, namespace: str, data_pool: str | None, running: Running) -> Self:
-        return cls.model_validate(fields(entry, pool, namespace, data_pool, running=running))
+    def of(cls, entry: DirectoryEntry, pool: str, namespace: str, data_pool: str | None, running: IsRunning) -> Self:
+        return cls.model_validate(image_fields(entry, pool, namespace, data_pool, running=running))
 
 
-def state_of(header: ImageHeader, running: Running) -> str | None:
+def describe_unfinished(header: ImageHeader, running: IsRunning) -> str | None:
     operation = operation_of(header)
-    return f"operation {operation} is under way" if operation and running(operation) else unfinished(header)
+    return f"operation {operation} is under way" if operation and running(operation) else explain(header)
 
 
-def fields(
-    entry: DirectoryEntry, pool: str, namespace: str, data_pool: str | None, *, running: Running
+def image_fields(
+    entry: DirectoryEntry, pool: str, namespace: str, data_pool: str | None, *, running: IsRunning
 ) -> dict[str, object]:
     header = entry.header
     if header is None:
         absent = ("version", "size", "used", "object_size", "order", "stripe_unit", "stripe_count", "created", "claim")
         return dict.fromkeys(absent) | {
             "name": entry.name, "pool": pool, "namespace": namespace, "id": entry.id, "features": [],
-            "data_pool": None, "snapshot_count": 0, "is_clone": False, "unfinished": _HALF,
+            "data_pool": None, "snapshot_count": 0, "is_clone": False, "unfinished": _INCOMPLETE,
         }  # fmt: skip
     return {
         "name": entry.name,
@@ -112,7 +112,7 @@ def fields(
         "snapshot_count": header.snapshots,
         "is_clone": header.is_clone,
         "claim": claim_of(header),
-        "unfinished": state_of(header, running),
+        "unfinished": describe_unfinished(header, running),
     }
 
 
@@ -126,7 +126,7 @@ class SnapshotResponse(ResponseModel):
     name: str
     id: int
     size: int
-    created: Moment
+    created: Timestamp
     protected: bool
     children: list[str]
     """Clones, as pool/[namespace/]image; of those in the trash it says so."""
@@ -177,8 +177,8 @@ class TrashEntryResponse(ResponseModel):
     source: str
     """`USER`, or a service of Ceph's own."""
     size: int | None
-    deleted: Moment
-    until: Moment
+    deleted: Timestamp
+    until: Timestamp
     """Not purged before, unless forced."""
     claim: ClaimResponse | None
     unfinished: str | None
@@ -188,9 +188,9 @@ class TrashEntryResponse(ResponseModel):
     """How long the removal takes yet, estimated; null unless a process is at work on it."""
 
     @classmethod
-    def of(cls, entry: TrashEntry, running: Running) -> Self:
+    def of(cls, entry: TrashEntry, running: IsRunning) -> Self:
         header = entry.header
-        share = progress_of(header, time.time()) if header else None
+        share = read_progress(header, time.time()) if header else None
         return cls(
             id=entry.id,
             name=entry.name,
@@ -199,19 +199,19 @@ class TrashEntryResponse(ResponseModel):
             deleted=entry.deleted,
             until=entry.until,
             claim=claim_of(header) if header else None,
-            unfinished=_state(entry, running, share),
+            unfinished=_describe_entry(entry, running, share),
             progress=share.done if share else None,
             left_seconds=share.left if share else None,
         )
 
 
-def _state(entry: TrashEntry, running: Running, share: Progress | None) -> str | None:
+def _describe_entry(entry: TrashEntry, running: IsRunning, share: RemovalProgress | None) -> str | None:
     if entry.header is None:
-        return _HALF
+        return _INCOMPLETE
     operation = operation_of(entry.header)
     if share and share.active and not (operation and running(operation)):
         return f"it is being removed, {share.done:.0%} is done; if it does not go on, purge it"
-    return state_of(entry.header, running) or entry.unfinished
+    return describe_unfinished(entry.header, running) or entry.unfinished
 
 
 class TrashList(ResponseModel):
@@ -244,8 +244,8 @@ class OperationResponse(ResponseModel):
     """Of what went wrong, and the way out."""
     status: int | None
     """The HTTP status that it would have been answered with."""
-    started: Moment
-    finished: Moment | None
+    started: Timestamp
+    finished: Timestamp | None
     by: str | None
     """Who asked for it; null when the process that knew is gone."""
 

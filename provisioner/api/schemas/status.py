@@ -1,4 +1,4 @@
-from provisioner.api.schemas.fields import Moment, ResponseModel
+from provisioner.api.schemas.fields import ResponseModel, Timestamp
 
 
 class CephStatus(ResponseModel):
@@ -11,7 +11,7 @@ class CephStatus(ResponseModel):
     reason: str | None
     silent_pools: list[str]
     """Pools that do not answer."""
-    looked: Moment
+    looked: Timestamp
     """When it was last asked."""
 
 
@@ -42,7 +42,7 @@ class ControllerStatus(ResponseModel):
     name: str
     holder: str | None
     """The process that holds the lease."""
-    renewed: Moment | None
+    renewed: Timestamp | None
     working: bool
 
 

@@ -7,7 +7,7 @@ another uses it. So each case that can't be decided is refused.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from provisioner.ceph.interrupted import begun
+from provisioner.ceph.interrupted import interrupted_work
 from provisioner.ceph.model import FEATURES, RbdImage
 from provisioner.volumes.planning import claims
 from provisioner.volumes.planning.claims import ClaimRequest
@@ -74,7 +74,7 @@ def require_namespace(location: ImageLocation, cls: VolumeClass) -> None:
 
 def require_adoptable(metadata: Mapping[str, str], identifier: str, path: str, kubernetes: str) -> None:
     """Raises AdoptionObstacle if the image is incomplete or belongs to another Kubernetes cluster."""
-    if operation := begun(metadata, identifier):
+    if operation := interrupted_work(metadata, identifier):
         raise AdoptionObstacle(f"{path} is incomplete: operation {operation} was interrupted; complete it first")
     cluster = metadata.get(well_known.KUBERNETES)
     if cluster not in {None, kubernetes} or (cluster is None and well_known.OWNER in metadata):

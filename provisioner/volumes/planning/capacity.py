@@ -17,7 +17,7 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 def describe_space(pool: str, space: PoolSpace) -> str:
     """Returns how full a pool is, for the event on a claim that failed because the pool is full."""
-    objects = f"{space.objects} of {space.most_objects} objects" if space.most_objects else f"{space.objects} objects"
+    objects = f"{space.objects} of {space.quota_objects} objects" if space.quota_objects else f"{space.objects} objects"
     quota = f" of its quota of {_size(space.quota)}" if space.quota is not None else ""
     return (
         f"pool {pool} holds {_size(space.stored)}{quota} in {objects}; its disks can store another "
