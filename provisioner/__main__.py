@@ -46,8 +46,8 @@ def _volumes(arguments: Sequence[str]) -> NoReturn:
 
 def _api(arguments: Sequence[str]) -> NoReturn:
     try:
-        from provisioner.api.main import ApiSettings  # noqa: PLC0415
         from provisioner.api.main import main as api  # noqa: PLC0415
+        from provisioner.api.settings import ApiSettings  # noqa: PLC0415
     except SutlerError as error:
         print(f"provisioner api: {error}", file=sys.stderr)
         sys.exit(1)

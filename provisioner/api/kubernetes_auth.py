@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from provisioner.api.authorization import GROUP, Permission, User
 from sutler.kube.client import Client
 
-_TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
+_TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"  # noqa: S105 - a path
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 CACHE_SECONDS = 10.0

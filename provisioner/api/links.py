@@ -2,7 +2,10 @@
 
 import base64
 import binascii
+from urllib.parse import quote, urlencode
 
+from provisioner.api.backend import ImagePlace
+from provisioner.api.endpoint import BASE
 from provisioner.api.problem import ProblemError, invalid_field
 
 
@@ -22,3 +25,13 @@ def decode_cursor(text: str) -> str:
 
 def _invalid_cursor() -> ProblemError:
     return invalid_field("query/cursor", "is none of ours", accepted="next_cursor of the page before, or nothing")
+
+
+def pool_path(name: str) -> str:
+    return f"{BASE}/pools/{quote(name, safe='')}"
+
+
+def image_path(place: ImagePlace, name: str, *below: str) -> str:
+    parts = [pool_path(place.pool), "images", *(quote(part, safe="") for part in (name, *below))]
+    query = f"?{urlencode({'namespace': place.namespace})}" if place.namespace else ""
+    return "/".join(parts) + query

@@ -5,7 +5,7 @@ import hashlib
 from provisioner.api.authorization import Permission
 from provisioner.api.endpoint import RequestContext
 from provisioner.api.problem import ProblemError, ProblemKind
-from provisioner.api.schemas.responses import claim_of
+from provisioner.api.schemas.images import claim_of
 from provisioner.ceph.editing import Guard
 from provisioner.ceph.image_header import ImageHeader
 

@@ -12,9 +12,8 @@ from typing import Any
 
 from provisioner.ceph import directory
 from provisioner.ceph.bindings import rados
-from provisioner.ceph.errors import ImageTaken, translated
+from provisioner.ceph.errors import ImageTaken, pool_path, translated
 from provisioner.ceph.model import JournalEntry
-from provisioner.ceph.where import pool_path
 
 _VOLUMES = "csi.volumes.default"
 _PREFIX = "csi.volume."

@@ -16,11 +16,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from provisioner.ceph import cls_rbd, dependents, directory
-from provisioner.ceph.errors import CephError, Denied, ImageMissing, InUse, Missing, Unreadable, from_errno, translated
+from provisioner.ceph.errors import (
+    CephError,
+    Denied,
+    ImageMissing,
+    InUse,
+    Missing,
+    Unreadable,
+    from_errno,
+    image_errors,
+    pool_path,
+    translated,
+)
 from provisioner.ceph.image_header import ImageHeader, decode_text
 from provisioner.ceph.object_listing import ObjectListing
 from provisioner.ceph.removal_progress import RemovalBegun
-from provisioner.ceph.where import image_errors, pool_path
 
 LARGE_IMAGE_OBJECTS = 16384
 """Objects from which on a removal would hold up everything else."""

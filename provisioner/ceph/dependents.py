@@ -11,8 +11,7 @@ from typing import Any
 
 from provisioner.ceph import cls_rbd, directory
 from provisioner.ceph.bindings import rbd
-from provisioner.ceph.errors import CephError, InUse
-from provisioner.ceph.where import clone_path, first_names, image_errors, pool_path
+from provisioner.ceph.errors import CephError, InUse, clone_path, first_names, image_errors, pool_path
 
 _SNAPSHOT, _GROUP, _FEATURES, _OPERATIONS = "snapshot_", "rbd_group_ref", "features", "op_features"
 _MIRRORING, _MIRRORED = "rbd_mirroring", "image_"

@@ -6,9 +6,17 @@ from typing import Any
 
 from provisioner.ceph import cls_rbd, image_header
 from provisioner.ceph.bindings import rados
-from provisioner.ceph.errors import CephError, ImageMissing, Missing, from_errno, translated
+from provisioner.ceph.errors import (
+    CephError,
+    ImageMissing,
+    Missing,
+    from_errno,
+    image_errors,
+    image_label,
+    pool_path,
+    translated,
+)
 from provisioner.ceph.image_header import ImageHeader
-from provisioner.ceph.where import image_errors, image_label, pool_path
 
 _DIRECTORY = "rbd_directory"
 _OBJECT_MAP = "rbd_object_map."

@@ -11,14 +11,22 @@ from typing import Any
 from provisioner.ceph import data_removal, dependents, directory, fast_create, trash_purge
 from provisioner.ceph.bindings import rbd
 from provisioner.ceph.connection import Connection
-from provisioner.ceph.errors import CephError, ImageMissing, ImageTaken, InUse, InvalidArgument
+from provisioner.ceph.errors import (
+    CephError,
+    ImageMissing,
+    ImageTaken,
+    InUse,
+    InvalidArgument,
+    first_names,
+    image_errors,
+    image_label,
+)
 from provisioner.ceph.format1 import require_no_format1_image
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.images import create_with_librbd
 from provisioner.ceph.interrupted import InterruptedWork, mark_held, require_complete
 from provisioner.ceph.model import ImageSpec
 from provisioner.ceph.removal_progress import Cancelled, RemovalBegun, ReportProgress
-from provisioner.ceph.where import first_names, image_errors, image_label
 
 _LIBRBD = rbd.RBD()
 

@@ -23,8 +23,9 @@ told nobody that an object order was out of range.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from sutler.errors import SutlerError
 
@@ -165,3 +166,32 @@ def from_errno(code: int, operation: str, target: str) -> CephError:
         )
     target = target if len(target) <= _LONGEST_TARGET else f"{target[:_LONGEST_TARGET]}..."
     return kind(f"{operation} {target}: {meaning} ({errno_name(code)}, {code})", code=code)
+
+
+def pool_path(ioctx: Any) -> str:
+    name, namespace = ioctx.get_pool_name(), ioctx.get_namespace()
+    return f"{name}/{namespace}" if namespace else str(name)
+
+
+def image_label(ioctx: Any, name: str) -> str:
+    return f"image {pool_path(ioctx)}/{name}"
+
+
+def clone_path(child: Mapping[str, Any]) -> str:
+    """One of librbd's children of an image, wherever it lies."""
+    where = "/".join(part for part in (child["pool"], child["pool_namespace"], child["image"]) if part)
+    return f"{where} (in the trash)" if child["trash"] else where
+
+
+@contextmanager
+def image_errors(operation: str, target: str) -> Iterator[None]:
+    try:
+        with translated(operation, target):
+            yield
+    except Missing as error:
+        raise ImageMissing(str(error), code=error.code) from error.__cause__
+
+
+def first_names(names: tuple[str, ...], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -15,9 +15,8 @@ from typing import Any
 
 from provisioner.ceph import cls_rbd as wire
 from provisioner.ceph.bindings import rados
-from provisioner.ceph.errors import ImageTaken, translated
+from provisioner.ceph.errors import ImageTaken, image_errors, translated
 from provisioner.ceph.model import LARGEST_OBJECT, LONGEST_NAME, SMALLEST_OBJECT, ImageSpec
-from provisioner.ceph.where import image_errors
 
 _DIRECTORY = "rbd_directory"
 _OBJECT_MAP = "rbd_object_map."

@@ -7,8 +7,7 @@ looks for the newer format first: one of that format under the same name hides i
 import errno
 from typing import Any
 
-from provisioner.ceph.errors import ImageTaken, Missing, translated
-from provisioner.ceph.where import image_label
+from provisioner.ceph.errors import ImageTaken, Missing, image_label, translated
 
 HEADER_SUFFIX = ".rbd"
 _MAGIC = b"<<< Rados Block Device Image >>>"

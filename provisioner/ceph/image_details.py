@@ -8,10 +8,9 @@ from provisioner.ceph import directory, images, snapshots
 from provisioner.ceph.bindings import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.directory import DirectoryEntry
-from provisioner.ceph.errors import InvalidArgument, Missing, PoolMissing, translated
+from provisioner.ceph.errors import InvalidArgument, Missing, PoolMissing, image_errors, image_label, translated
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.snapshots import OtherSnapshot, RbdSnapshot
-from provisioner.ceph.where import image_errors, image_label
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ import struct
 from typing import Any
 
 from provisioner.ceph import directory
-from provisioner.ceph.errors import ImageMissing, ImageTaken, InUse
+from provisioner.ceph.errors import ImageMissing, ImageTaken, InUse, first_names, image_label
 from provisioner.ceph.images import describe
 from provisioner.ceph.model import ImageQuery, RbdImage
-from provisioner.ceph.where import first_names, image_label
 from sutler.volumes import well_known
 from sutler.volumes.identity import has_own_ids, image_id
 

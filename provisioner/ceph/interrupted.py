@@ -18,9 +18,8 @@ from enum import StrEnum
 from typing import Any
 
 from provisioner.ceph import cls_rbd
-from provisioner.ceph.errors import CephError, InUse, Missing
+from provisioner.ceph.errors import CephError, InUse, Missing, image_errors
 from provisioner.ceph.image_header import ImageHeader
-from provisioner.ceph.where import image_errors
 
 UNFINISHED = "sutler.dev/unfinished"
 """Metadata key: a word of `InterruptedWork`, the operation's identifier or "-", the id of the image.

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from provisioner.ceph import adoption, csi_journal, directory, fast_create, image_lookup, images, placement, removal
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import ImageMissing, PoolMissing
+from provisioner.ceph.errors import image_label as image_text
 from provisioner.ceph.images import Fence
 from provisioner.ceph.model import ImageQuery, ImageSpec, JournalEntry, ListedImage, MovedToTrash, PoolSpace, RbdImage
 from provisioner.ceph.removal_progress import ReportProgress, ignore_progress
 from provisioner.ceph.thread_pool import LastActivity
-from provisioner.ceph.where import image_label as image_text
 
 if TYPE_CHECKING:
     from provisioner.ceph.cluster import CephCluster

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from provisioner.ceph.where import first_names
+from provisioner.ceph.errors import first_names
 
 LISTED_IMAGES = 20
 """Images that a refusal names."""

@@ -11,12 +11,22 @@ from provisioner.ceph import data_removal, dependents, directory
 from provisioner.ceph.bindings import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.editing import Guard, require_unchanged
-from provisioner.ceph.errors import CephError, ImageTaken, InUse, InvalidArgument, Missing, translated
+from provisioner.ceph.errors import (
+    CephError,
+    ImageTaken,
+    InUse,
+    InvalidArgument,
+    Missing,
+    clone_path,
+    first_names,
+    image_errors,
+    image_label,
+    translated,
+)
 from provisioner.ceph.format1 import require_no_format1_image
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.interrupted import InterruptedWork, mark_held
 from provisioner.ceph.model import ImageSpec
-from provisioner.ceph.where import clone_path, first_names, image_errors, image_label
 
 _LIBRBD = rbd.RBD()
 _KINDS = ("user", "group", "trash", "mirror")

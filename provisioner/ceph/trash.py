@@ -11,13 +11,12 @@ from provisioner.ceph import data_removal, dependents, directory, image_header, 
 from provisioner.ceph.bindings import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.editing import Guard
-from provisioner.ceph.errors import Denied, ImageMissing, InUse, translated
+from provisioner.ceph.errors import Denied, ImageMissing, InUse, image_errors, image_label, pool_path, translated
 from provisioner.ceph.format1 import require_no_format1_image
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.interrupted import explain, require_complete
 from provisioner.ceph.removal_progress import ReportProgress
 from provisioner.ceph.trash_purge import entry_label
-from provisioner.ceph.where import image_errors, image_label, pool_path
 
 _LIBRBD = rbd.RBD()
 _KEYS_PER_READ = 1000

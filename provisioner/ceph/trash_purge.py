@@ -7,11 +7,10 @@ from typing import Any
 
 from provisioner.ceph import data_removal, dependents, directory
 from provisioner.ceph.bindings import rados, rbd
-from provisioner.ceph.errors import CephError, ImageMissing
+from provisioner.ceph.errors import CephError, ImageMissing, image_errors, image_label, pool_path
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.object_listing import ObjectListing
 from provisioner.ceph.removal_progress import RemovalBegun, ReportProgress
-from provisioner.ceph.where import image_errors, image_label, pool_path
 
 _LIBRBD = rbd.RBD()
 SOURCE = 6

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.api.operations import OperationTarget, parse_identifier
-from provisioner.api.recall import judge_by_image
-from provisioner.api.schemas.responses import OperationState
+from provisioner.api.operations import OperationTarget, judge_by_image, parse_identifier
+from provisioner.api.schemas.operations import OperationState
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.interrupted import UNFINISHED
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 
 from provisioner.api.operations import OperationTarget
-from provisioner.api.schemas.responses import TrashEntryResponse
+from provisioner.api.schemas.trash import TrashEntryResponse
 from provisioner.ceph.dependents import Dependents, change_blockers, removal_blockers
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.interrupted import PROGRESS, UNFINISHED, explain, operation_of, read_progress

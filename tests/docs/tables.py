@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from pydantic.fields import FieldInfo
 
-from provisioner.api.main import ApiSettings
+from provisioner.api.settings import ApiSettings
 from provisioner.secrets.main import SecretsSettings
 from provisioner.volumes.settings import VolumesSettings
 from sutler.cli.main import GROUPS

@@ -3,22 +3,24 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from provisioner.api import links, locations, preconditions
+from provisioner.api import links, preconditions
 from provisioner.api.authorization import Permission
 from provisioner.api.backend import Backend, ImagePlace, finish_or_accept
 from provisioner.api.endpoint import CHANGE_PROBLEMS, EndpointResult, Link, RequestContext, Result, endpoint
 from provisioner.api.problem import ProblemKind, invalid_field
 from provisioner.api.schemas.common import Forced, ImagePath, InNamespace, PoolPath
-from provisioner.api.schemas.images import ImageCreate, ImageDelete, ImageListQuery, ImageUpdate
-from provisioner.api.schemas.responses import (
+from provisioner.api.schemas.images import (
+    ImageCreate,
+    ImageDelete,
     ImageDetails,
     ImageList,
+    ImageListQuery,
     ImageResponse,
-    OperationResponse,
-    OtherSnapshotResponse,
-    SnapshotResponse,
+    ImageUpdate,
     image_fields,
 )
+from provisioner.api.schemas.operations import OperationResponse
+from provisioner.api.schemas.snapshots import OtherSnapshotResponse, SnapshotResponse
 from provisioner.ceph import directory, editing, image_details, placement, trash
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.editing import Guard
@@ -82,7 +84,7 @@ class ImageEndpoints:
             return EndpointResult(200, ImageList(images=shown, next_cursor=None))
         following = links.encode_cursor(shown[-1].name)
         parameters = query.model_dump(exclude_defaults=True) | {"cursor": following}
-        link = f'<{locations.pool_path(path.pool)}/images?{urlencode(parameters)}>; rel="next"'
+        link = f'<{links.pool_path(path.pool)}/images?{urlencode(parameters)}>; rel="next"'
         return EndpointResult(200, ImageList(images=shown, next_cursor=following), {"Link": link})
 
     @endpoint(
@@ -108,7 +110,7 @@ class ImageEndpoints:
 
         made = await self._backend.change("create image", place, body.name, work)
         if made is None:
-            return EndpointResult(201, None, {"Location": locations.image_path(place, body.name)})
+            return EndpointResult(201, None, {"Location": links.image_path(place, body.name)})
         return created_result(self._backend, place, made)
 
     @endpoint(
@@ -250,7 +252,7 @@ def image_response(backend: Backend, place: ImagePlace, found: ImageDetailsRead)
 
 
 def created_result(backend: Backend, place: ImagePlace, made: ImageDetailsRead) -> EndpointResult:
-    location = locations.image_path(place, made.entry.name)
+    location = links.image_path(place, made.entry.name)
     return EndpointResult(
         201, image_response(backend, place, made), {"Location": location, **preconditions.etag(made.header.version)}
     )

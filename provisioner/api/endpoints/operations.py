@@ -1,24 +1,15 @@
 """Operations: looked at, cancelled."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from provisioner.api import operations
 from provisioner.api.authorization import Permission, forbidden_problem
 from provisioner.api.backend import Backend, ImagePlace
 from provisioner.api.endpoint import EndpointResult, RequestContext, Result, endpoint
+from provisioner.api.operations import recall_operation
 from provisioner.api.problem import ProblemError, ProblemKind
-from provisioner.api.recall import recall_operation
-from provisioner.api.schemas.fields import RequestModel
-from provisioner.api.schemas.responses import OperationList, OperationResponse
+from provisioner.api.schemas.operations import OperationList, OperationPath, OperationResponse
 
 _GET = Permission("images", "get")
 _CANCEL = Permission("images", "update")
-
-
-class OperationPath(RequestModel):
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,2000}$", description="Its identifier, from the 202.")]
 
 
 class OperationEndpoints:

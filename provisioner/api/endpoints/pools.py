@@ -1,6 +1,6 @@
 """Pools: made, shown, limited, deleted."""
 
-from provisioner.api import locations, preconditions
+from provisioner.api import links, preconditions
 from provisioner.api.authorization import Permission
 from provisioner.api.backend import Backend, ImagePlace
 from provisioner.api.endpoint import CHANGE_PROBLEMS, EndpointResult, Link, RequestContext, Result, endpoint
@@ -59,7 +59,7 @@ class PoolEndpoints:
             return pool_admin.get_pool(connection, body.name)
 
         made = await self._backend.change_pool("create pool", body.name, work)
-        return EndpointResult(201, PoolResponse.of(made), {"Location": locations.pool_path(made.name), **_etag(made)})
+        return EndpointResult(201, PoolResponse.of(made), {"Location": links.pool_path(made.name), **_etag(made)})
 
     @endpoint(
         "GET",

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from provisioner.api import locations, preconditions
+from provisioner.api import links, preconditions
 from provisioner.api.authorization import Permission
 from provisioner.api.backend import Backend, ImagePlace, finish_or_accept
 from provisioner.api.endpoint import CHANGE_PROBLEMS, EndpointResult, Link, RequestContext, Result, endpoint
 from provisioner.api.endpoints.images import ACCEPTED, ETAG, FORCE, created_result, image_response
 from provisioner.api.problem import ProblemError, ProblemKind
 from provisioner.api.schemas.common import Forced, ImagePath, InNamespace, SnapshotPath
-from provisioner.api.schemas.images import CloneCreate, SnapshotCreate, SnapshotUpdate
-from provisioner.api.schemas.responses import ImageDetails, SnapshotList, SnapshotResponse
+from provisioner.api.schemas.images import CloneCreate, ImageDetails
+from provisioner.api.schemas.snapshots import SnapshotCreate, SnapshotList, SnapshotResponse, SnapshotUpdate
 from provisioner.ceph import image_details, snapshots
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.image_details import ImageDetailsRead
@@ -66,7 +66,7 @@ class SnapshotEndpoints:
             return SnapshotResponse.of(snapshots.get_snapshot(ioctx, path.image, body.name))
 
         made = await self._backend.change("create snapshot", place, path.image, work)
-        return EndpointResult(201, made, {"Location": locations.image_path(place, path.image, "snapshots", body.name)})
+        return EndpointResult(201, made, {"Location": links.image_path(place, path.image, "snapshots", body.name)})
 
     @endpoint(
         "GET",

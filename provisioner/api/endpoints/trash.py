@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from provisioner.api import links, locations, preconditions
+from provisioner.api import links, preconditions
 from provisioner.api.authorization import Permission
 from provisioner.api.backend import Backend, ImagePlace, finish_or_accept
 from provisioner.api.endpoint import EndpointResult, RequestContext, Result, endpoint
 from provisioner.api.endpoints.images import ACCEPTED, ETAG, FORCE, image_response, no_content
 from provisioner.api.problem import ProblemKind
 from provisioner.api.schemas.common import InNamespace, Paged, PoolPath, TrashPath
-from provisioner.api.schemas.images import TrashPurge, TrashRestore
-from provisioner.api.schemas.responses import ImageDetails, TrashEntryResponse, TrashList
+from provisioner.api.schemas.images import ImageDetails
+from provisioner.api.schemas.trash import TrashEntryResponse, TrashList, TrashPurge, TrashRestore
 from provisioner.ceph import image_details, trash
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.image_details import ImageDetailsRead
@@ -59,7 +59,7 @@ class TrashEndpoints:
 
         found = await self._backend.change("restore image", place, path.id, work)
         headers = {
-            "Location": locations.image_path(place, found.entry.name),
+            "Location": links.image_path(place, found.entry.name),
             **preconditions.etag(found.header.version),
         }
         return EndpointResult(200, image_response(self._backend, place, found), headers)

@@ -1,123 +1,33 @@
-"""What is asked of images."""
+"""Requests and responses about images."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, computed_field, model_validator
 
 from provisioner.api.schemas.common import Forced, Paged
 from provisioner.api.schemas.fields import (
-    LARGEST_OBJECT,
     MOST_OBJECTS,
-    WHOLE_NUMBER,
     AnyName,
     Namespace,
     NewName,
     RequestModel,
+    ResponseModel,
     Size,
+    Timestamp,
+    quantity_text,
 )
-from provisioner.ceph.model import REQUIRES, ImageSpec
+from provisioner.api.schemas.layout import Layout
+from provisioner.api.schemas.snapshots import OtherSnapshotResponse, SnapshotResponse
+from provisioner.ceph.directory import DirectoryEntry
+from provisioner.ceph.image_header import ImageHeader
+from provisioner.ceph.interrupted import explain, operation_of
+from sutler.volumes import well_known
 
-_FIRST_ORDER, _DEFAULT_ORDER, _LAST_ORDER = 12, 22, 25
 _LONGEST_DELAY = 10 * 365 * 24 * 3600
-
-Feature = Literal["layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten", "journaling"]
-
-_ORDER_TEXT = f"Objects of 2^order bytes: {_FIRST_ORDER} to {_LAST_ORDER}, that is 4 KiB to 32 MiB"
-Order = Annotated[
-    int,
-    Field(
-        ge=_FIRST_ORDER,
-        le=_LAST_ORDER,
-        description=f"{_ORDER_TEXT}; {_DEFAULT_ORDER} (4 MiB) when neither it nor `object_size` is given.",
-        json_schema_extra={"x-errno": "EDOM"},
-    ),
-    WHOLE_NUMBER,
-]
-_FIRST_UNIT = 9
-
-
-def _power_of_two(value: int) -> int:
-    if value & (value - 1):
-        raise ValueError(f"{value} is not a power of two")
-    return value
-
-
-ObjectSize = Annotated[
-    int,
-    Field(
-        ge=2**_FIRST_ORDER,
-        le=LARGEST_OBJECT,
-        description=f"Bytes of one object, a power of two: {2**_FIRST_ORDER} to {LARGEST_OBJECT}; "
-        "another way of saying `order`.",
-        json_schema_extra={"x-errno": "EDOM", "enum": [2**order for order in range(_FIRST_ORDER, _LAST_ORDER + 1)]},
-    ),
-    AfterValidator(_power_of_two),
-    WHOLE_NUMBER,
-]
-StripeUnit = Annotated[
-    int,
-    Field(
-        ge=2**_FIRST_UNIT,
-        le=LARGEST_OBJECT,
-        description=f"Bytes, a power of two from {2**_FIRST_UNIT} up to the object's size; only with `stripe_count`.",
-        json_schema_extra={"x-errno": "EINVAL", "enum": [2**unit for unit in range(_FIRST_UNIT, _LAST_ORDER + 1)]},
-    ),
-    AfterValidator(_power_of_two),
-    WHOLE_NUMBER,
-]
-StripeCount = Annotated[
-    int,
-    Field(ge=1, le=1024, description="Objects that take turns, 1 to 1024; only with `stripe_unit`."),
-    WHOLE_NUMBER,
-]
-
-
-class Layout(RequestModel):
-    """How an image lies in Ceph."""
-
-    order: Order | None = None
-    object_size: ObjectSize | None = None
-    features: Annotated[
-        list[Feature],
-        Field(
-            max_length=6,
-            description="Each needs what it is built on: object-map needs exclusive-lock, fast-diff needs object-map, "
-            "journaling needs exclusive-lock.",
-        ),
-    ] = ["layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten"]  # noqa: RUF012 - pydantic copies defaults
-    stripe_unit: StripeUnit | None = None
-    stripe_count: StripeCount | None = None
-    data_pool: Annotated[
-        AnyName | None, Field(description="Pool for the data (an erasure coded one, say); left out: the image's own.")
-    ] = None
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.order is not None and self.object_size is not None:
-            raise ValueError("give order or object_size, not both")
-        if (self.stripe_unit is None) != (self.stripe_count is None):
-            raise ValueError("give stripe_unit and stripe_count, or none of them")
-        if self.stripe_unit is not None and self.stripe_unit > self.bytes_of_object:
-            raise ValueError(f"stripe_unit {self.stripe_unit} is more than the object's {self.bytes_of_object} bytes")
-        for feature, needed in REQUIRES.items():
-            if feature in self.features and needed not in self.features:
-                raise ValueError(f"feature {feature} needs feature {needed}: add it, or leave {feature} out")
-        return self
-
-    @property
-    def bytes_of_object(self) -> int:
-        return self.object_size or 1 << (self.order or _DEFAULT_ORDER)
-
-    def spec(self, name: str, size: int) -> ImageSpec:
-        return ImageSpec(
-            name=name,
-            size=size,
-            features=tuple(self.features),
-            object_size=self.bytes_of_object,
-            stripe_unit=self.stripe_unit,
-            stripe_count=self.stripe_count,
-            data_pool=self.data_pool,
-        )
+IsRunning = Callable[[str], bool]
+"""Whether this process is at work on the operation with this identifier."""
+INCOMPLETE = "its creation or removal stopped half-way; delete it or create it again"
 
 
 class ImageCreate(Layout):
@@ -184,19 +94,113 @@ class ImageDelete(Forced):
     ] = 0
 
 
-class SnapshotCreate(RequestModel):
-    name: NewName
+class ClaimResponse(ResponseModel):
+    """The PersistentVolumeClaim that an image belongs to, as its metadata says."""
+
+    namespace: str | None
+    name: str | None
+    uid: str | None
+    volume: str | None
+    """Name of the PersistentVolume."""
 
 
-class SnapshotUpdate(RequestModel):
-    protected: bool
-    """A protected snapshot can't be deleted, and can be cloned on every Ceph."""
+def claim_of(header: ImageHeader) -> ClaimResponse | None:
+    keys = (
+        well_known.METADATA_NAMESPACE,
+        well_known.METADATA_CLAIM,
+        well_known.OWNER,
+        well_known.METADATA_VOLUME,
+    )
+    values = [header.metadata.get(key) for key in keys]
+    if not any(values):
+        return None
+    return ClaimResponse(namespace=values[0], name=values[1], uid=values[2], volume=values[3])
 
 
-class TrashRestore(RequestModel):
-    name: NewName | None = None
-    """Left out: the name it had."""
+class ImageResponse(ResponseModel):
+    name: str
+    pool: str
+    namespace: str
+    id: str
+    version: str | None
+    """Changes whenever something said here changes, `used` apart; the ETag."""
+    size: int | None
+    """Bytes. Null, as all else: only the name is there."""
+    used: int | None
+    """Bytes of the objects that exist; null without a valid object map (feature `object-map`)."""
+    object_size: int | None
+    order: int | None
+    features: list[str]
+    stripe_unit: int | None
+    stripe_count: int | None
+    data_pool: str | None
+    created: Timestamp | None
+    snapshot_count: int
+    is_clone: bool
+    claim: ClaimResponse | None
+    """Set: resizing, renaming, rolling back and deleting need `force`."""
+    unfinished: str | None
+    """The operation that is at work on it, or what one that was stopped has left half-done, and what to do about it."""
+
+    @computed_field  # type: ignore[prop-decorator] # mypy knows no decorators on properties
+    @property
+    def size_quantity(self) -> str | None:
+        return None if self.size is None else quantity_text(self.size)
+
+    @classmethod
+    def of(cls, entry: DirectoryEntry, pool: str, namespace: str, data_pool: str | None, running: IsRunning) -> Self:
+        return cls.model_validate(image_fields(entry, pool, namespace, data_pool, running=running))
 
 
-class TrashPurge(Forced):
-    """`force`: also what is still to be kept. Needs the right `force` on images."""
+def describe_unfinished(header: ImageHeader, running: IsRunning) -> str | None:
+    operation = operation_of(header)
+    return f"operation {operation} is under way" if operation and running(operation) else explain(header)
+
+
+def image_fields(
+    entry: DirectoryEntry, pool: str, namespace: str, data_pool: str | None, *, running: IsRunning
+) -> dict[str, object]:
+    header = entry.header
+    if header is None:
+        absent = ("version", "size", "used", "object_size", "order", "stripe_unit", "stripe_count", "created", "claim")
+        return dict.fromkeys(absent) | {
+            "name": entry.name, "pool": pool, "namespace": namespace, "id": entry.id, "features": [],
+            "data_pool": None, "snapshot_count": 0, "is_clone": False, "unfinished": INCOMPLETE,
+        }  # fmt: skip
+    return {
+        "name": entry.name,
+        "pool": pool,
+        "namespace": namespace,
+        "id": header.id,
+        "version": header.version,
+        "size": header.size,
+        "used": entry.used,
+        "object_size": header.object_size,
+        "order": header.order,
+        "features": list(header.features),
+        "stripe_unit": header.stripe_unit,
+        "stripe_count": header.stripe_count,
+        "data_pool": data_pool,
+        "created": header.created,
+        "snapshot_count": header.snapshots,
+        "is_clone": header.is_clone,
+        "claim": claim_of(header),
+        "unfinished": describe_unfinished(header, running),
+    }
+
+
+class ImageList(ResponseModel):
+    images: list[ImageResponse]
+    next_cursor: str | None
+    """Null on the last page."""
+
+
+class ImageDetails(ImageResponse):
+    watchers: list[str]
+    """Addresses of the clients that have it open."""
+    snapshots: list[SnapshotResponse]
+    """Those that people have made."""
+    other_snapshots: list[OtherSnapshotResponse]
+    parent: str | None
+    """Of a clone: pool/[namespace/]image@snapshot."""
+    metadata: dict[str, str]

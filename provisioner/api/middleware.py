@@ -1,0 +1,96 @@
+"""aiohttp's outermost middleware: failures become problems, changes an audit record, answers the common headers."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from provisioner.api import audit, problem
+from provisioner.api.dispatch import LARGEST_BODY_BYTES
+from provisioner.api.endpoint import BASE, Endpoint
+from provisioner.api.metrics import REQUESTS
+from provisioner.api.problem import ProblemError, ProblemKind
+from sutler import log
+from sutler.errors import SutlerError
+
+if TYPE_CHECKING:
+    from provisioner.api.authorization import User
+
+_log = log.get(__name__)
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def problem_middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Outermost: every failure becomes a problem, every change leaves a line."""
+    request["id"] = problem.new_request_id()
+    started = time.monotonic()
+    failure: ProblemError | None = None
+    try:
+        response = await handler(request)
+    except asyncio.CancelledError:
+        left = "the service ended before it had an answer: it may or may not have been done"
+        _record_change(request, None, "interrupted", left, time.monotonic() - started)
+        raise
+    except SutlerError as error:
+        failure = problem.from_error(error)
+    except web.HTTPException as error:
+        if error.status < 400:  # noqa: PLR2004 - a redirection
+            raise
+        failure = _from_http(request, error)
+    except Exception:  # noqa: BLE001 - the last one who can answer
+        _log.exception("request failed", request=request["id"], path=request.path)
+        failure = ProblemError(
+            ProblemKind.DEFECT, "a defect of this service; its log has it under this answer's instance"
+        )
+    if failure is not None:
+        response = web.Response(
+            status=failure.kind.status,
+            body=problem.render(failure, request["id"]),
+            content_type=problem.CONTENT_TYPE,
+            headers=dict(failure.headers),
+        )
+    found: Endpoint | None = request.get("endpoint")
+    REQUESTS.labels(found.operation if found else "", str(response.status)).inc()
+    result, detail = (failure.kind.slug, failure.detail) if failure is not None else ("done", request.get("note"))
+    _record_change(request, response.status, result, detail, time.monotonic() - started)
+    response.headers["X-Request-Id"] = request["id"]
+    response.headers["Server"] = "sutler"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _record_change(request: web.Request, status: int | None, result: str, detail: str | None, seconds: float) -> None:
+    found: Endpoint | None = request.get("endpoint")
+    if found is None or not found.changes:
+        return
+    user: User | None = request.get("user")
+    audit.record(
+        "change", request=request["id"], who=user.name if user else None, what=found.operation,
+        **{f"on_{name}": value for name, value in request.match_info.items()},
+        named=request.get("named"), query=request.query_string[:200] or None, status=status,
+        result=result, detail=detail[:300] if detail else None,
+        remote=request.remote, seconds=round(seconds, 3),
+    )  # fmt: skip
+
+
+def _from_http(request: web.Request, error: web.HTTPException) -> ProblemError:
+    """The server's own refusals, in our words."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return ProblemError(
+            ProblemKind.METHOD, f"{request.method} can't be done there", accepted=allowed, headers={"Allow": allowed}
+        )
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return ProblemError(ProblemKind.TOO_LARGE, f"the body is larger than {LARGEST_BODY_BYTES} bytes")
+    if isinstance(error, web.HTTPNotFound):
+        return ProblemError(
+            ProblemKind.NOT_FOUND,
+            f"there is nothing at {request.path[:200]}",
+            accepted=f"what /docs shows, below {BASE}",
+        )
+    return ProblemError(ProblemKind.MALFORMED, error.reason)

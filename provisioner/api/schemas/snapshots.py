@@ -1,0 +1,53 @@
+"""Requests and responses about snapshots."""
+
+from typing import Self
+
+from provisioner.api.schemas.fields import NewName, RequestModel, ResponseModel, Timestamp
+from provisioner.ceph.snapshots import OtherSnapshot, RbdSnapshot
+
+
+class SnapshotCreate(RequestModel):
+    name: NewName
+
+
+class SnapshotUpdate(RequestModel):
+    protected: bool
+    """A protected snapshot can't be deleted, and can be cloned on every Ceph."""
+
+
+class SnapshotResponse(ResponseModel):
+    name: str
+    id: int
+    size: int
+    created: Timestamp
+    protected: bool
+    children: list[str]
+    """Clones, as pool/[namespace/]image; of those in the trash it says so."""
+
+    @classmethod
+    def of(cls, snapshot: RbdSnapshot) -> Self:
+        return cls(
+            name=snapshot.name,
+            id=snapshot.id,
+            size=snapshot.size,
+            created=snapshot.created,
+            protected=snapshot.protected,
+            children=list(snapshot.children),
+        )
+
+
+class OtherSnapshotResponse(ResponseModel):
+    """One that nobody has made by name. It counts in `snapshot_count`, and is none of `snapshots`."""
+
+    name: str
+    id: int
+    kind: str
+    """`group`: of a group's snapshot; `trash`: deleted, but clones need it; `mirror`: of mirroring."""
+
+    @classmethod
+    def of(cls, snapshot: OtherSnapshot) -> Self:
+        return cls(name=snapshot.name, id=snapshot.id, kind=snapshot.kind)
+
+
+class SnapshotList(ResponseModel):
+    snapshots: list[SnapshotResponse]
