@@ -1,4 +1,4 @@
-"""The application: endpoints, pages and health, and the port they are served on."""
+"""The aiohttp application: endpoints, pages and health, and the port that serves them."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ ENDPOINT_CLASSES: Sequence[type] = (
     StatusEndpoints,
 )
 
-# Nothing from elsewhere, nothing inline: whatever a name in Ceph contains, it can't become a script.
+# No foreign and no inline code: a name in Ceph, with any content, cannot become a script.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -83,7 +83,7 @@ def _redirect_to_ui(dispatcher: Dispatcher) -> Callable[[web.Request], Awaitable
 
 
 def _health_handler(health: CephHealth) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """For load balancers and monitors, the only thing that needs no token: it says nothing but how Ceph is."""
+    """For load balancers and monitoring: the only path without a token. It shows only the status of Ceph."""
 
     async def answer(_: web.Request) -> web.Response:
         status = health.current.status
@@ -97,8 +97,8 @@ def _read(name: str) -> bytes:
 
 
 async def serve(app: web.Application, host: str, port: int, tls: ssl.SSLContext) -> NoReturn:
-    """Serve until cancelled; requests under way get a few seconds to end."""
-    # What a handler raises is logged in `problem_middleware`; the rest are requests that are no HTTP, each worth no traceback.
+    """Serves until cancelled. Running requests get five seconds to finish."""
+    # `problem_middleware` logs what handlers raise. aiohttp would log a traceback for each request that is not HTTP.
     quiet = logging.getLogger("sutler.http")
     quiet.setLevel(logging.CRITICAL)
     runner = web.AppRunner(app, access_log=None, logger=quiet, shutdown_timeout=5.0, keepalive_timeout=75.0)
@@ -107,8 +107,8 @@ async def serve(app: web.Application, host: str, port: int, tls: ssl.SSLContext)
         try:
             await web.TCPSite(runner, host, port, ssl_context=tls, backlog=512).start()
         except OSError as error:
-            text = error.strerror or "is it an address of this machine?"
-            raise ListenError(f"can't listen on --host {host} --port {port}: {text}") from error
+            text = error.strerror or "check that it is an address of this machine"
+            raise ListenError(f"cannot listen on --host {host} --port {port}: {text}") from error
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()

@@ -1,7 +1,7 @@
-"""Who changed what, and what came of it: one line for each change, whatever the log's level.
+"""The audit log: one line for each change, with the user, the change and its result, at every log level.
 
-Written past the logging machinery, as the JSON that the log consists of: a change takes a millisecond, and that
-machinery a quarter of another. On a terminal it goes through the log, which makes it readable.
+The lines have the JSON format of the log, but are written directly: a change takes a millisecond, and the logging
+library would add a quarter of one. On a terminal they go through the log, which formats them.
 """
 
 import sys
@@ -17,7 +17,7 @@ _log = log.get(NAME)
 
 
 class _Output:
-    """Where lines go; set once, at the start."""
+    """The output of the audit log; set once at the start."""
 
     console = False
 

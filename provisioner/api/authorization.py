@@ -1,4 +1,4 @@
-"""Who is asking, and what they may: the questions, and the roles that answer them. Pure."""
+"""Users, permissions and roles of the REST API. Pure: no I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ ResourceKind = Literal["pools", "images", "registrymappings"]
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """As RBAC says it: a verb on a resource of the group sutler.dev. `resourceNames` are names of pools, for both."""
+    """A permission of RBAC: a verb on a resource of the group sutler.dev. `resourceNames` are names of pools."""
 
     resource: ResourceKind
     verb: Verb
@@ -31,7 +31,7 @@ class User:
     uid: str = ""
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     role: "Role | None" = None
-    """Of a user out of a token file; Kubernetes' users have their rights from RBAC."""
+    """The role of a user of the token file. RBAC grants the permissions of users of Kubernetes."""
 
 
 class Role(StrEnum):
@@ -61,10 +61,13 @@ ROLES: Mapping[Role, Mapping[ResourceKind, frozenset[Verb]]] = {
 
 
 class Access(Protocol):
-    async def authenticate(self, token: str) -> User | None:
-        """None: nobody has this token."""
+    """Authenticates tokens and authorizes users."""
 
-    async def is_allowed(self, user: User, permission: Permission, pool: str | None) -> bool: ...
+    async def authenticate(self, token: str) -> User | None:
+        """The user with this token; None for an unknown or expired token."""
+
+    async def is_allowed(self, user: User, permission: Permission, pool: str | None) -> bool:
+        """`pool`: None for a request about all pools."""
 
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="sutler", Basic realm="sutler: any name, the token as password"'}
@@ -74,7 +77,7 @@ def unauthenticated_problem(why: str) -> ProblemError:
     return ProblemError(
         ProblemKind.UNAUTHENTICATED,
         why,
-        accepted="Authorization: Bearer and a token, of a Kubernetes ServiceAccount or user, or from the token file",
+        accepted="Authorization: Bearer TOKEN, a token of a Kubernetes ServiceAccount or user, or of the token file",
         headers=CHALLENGE,
     )
 
@@ -82,12 +85,12 @@ def unauthenticated_problem(why: str) -> ProblemError:
 def forbidden_problem(user: User, permission: Permission, pool: str | None) -> ProblemError:
     where = f" in pool {pool}" if pool else ""
     if user.role is not None:
-        way_out = f"its role is {user.role}; {_least_role(permission)} may, which the token file can give it"
+        way_out = f"its role is {user.role}; set the role {_least_role(permission)} in the token file"
     else:
         way_out = (
-            f"bind the ClusterRole sutler-api-{_least_role(permission)} to it, or a role of your own with this right"
+            f"bind the ClusterRole sutler-api-{_least_role(permission)} to it, or another role with this permission"
         )
-    return ProblemError(ProblemKind.FORBIDDEN, f"{user.name} has no right to {permission}{where}: {way_out}")
+    return ProblemError(ProblemKind.FORBIDDEN, f"{user.name} has no permission to {permission}{where}: {way_out}")
 
 
 def _least_role(permission: Permission) -> Role:

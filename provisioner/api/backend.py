@@ -1,4 +1,4 @@
-"""Ceph as the endpoints see it: reads, changes one at a time for each image, and long work as operations."""
+"""Runs the endpoints' calls to Ceph: reads, changes one at a time for each image, and long work as operations."""
 
 import asyncio
 import time
@@ -19,17 +19,17 @@ from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import CephError, PoolMissing
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.removal_progress import Cancelled, ReportProgress
-from provisioner.ceph.trash import TrashEntry
+from provisioner.ceph.trash_entry import TrashEntry
 
 _POOL_CHECK_SECONDS = 5.0
-"""Seconds after which it is asked whether the pool of long work is still there."""
+"""Seconds between two checks whether the pool of long work still exists."""
 
 T = TypeVar("T")
 P = TypeVar("P", bound=ImageHeader | TrashEntry | None)
 Prepare = Callable[[Connection, Any], P]
-"""Called with the connection and the pool."""
+"""Called with the connection and the pool's I/O context."""
 Work = Callable[[Connection, Any, P, str, ReportProgress], None]
-"""Called with these, what was prepared, the operation's identifier, and where to report how far it is."""
+"""Called with these, the result of Prepare, the operation's identifier, and a function that reports progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ImagePlace:
 
 class Backend:
     def __init__(self, cluster: CephCluster, pools: CephCluster | None) -> None:
-        """`pools`: with the credential that may make and delete pools, if there is one."""
+        """`pools`: a connection with the credential that may create and delete pools; None without one."""
         self.cluster = cluster
         self._pools = pools
         self.operations = Operations()
@@ -56,20 +56,20 @@ class Backend:
         return await self.cluster.run(operation, _with_ioctx(place, work), pool=place.pool)
 
     async def change(self, operation: str, place: ImagePlace, image: str, work: Callable[[Connection, Any], T]) -> T:
-        """A quick change: whoever comes second waits for the first."""
+        """Runs a short change. A second change of the same image waits for the first one."""
         async with self._locks.acquire(place.key(image)):
             return await self._do(operation, place, image, work)
 
     async def run_long(
         self, context: RequestContext, kind: str, place: ImagePlace, image: str, *, prepare: Prepare[P], work: Work[P]
     ) -> Operation:
-        """`prepare` may refuse, within the request; then `work` begins, and goes on whoever waits for it."""
+        """Runs `prepare` within the request, which may reject it, then starts `work`, which outlives the request."""
         async with AsyncExitStack() as stack:
             turn = await stack.enter_async_context(self._locks.acquire(place.key(image)))
             prepared = await self._do(f"check {kind}", place, image, prepare)
             held = stack.pop_all()
 
-        async def go_on(identifier: str, progress: ReportProgress) -> None:
+        async def run(identifier: str, progress: ReportProgress) -> None:
             async with held:
                 try:
                     async with self._scheduler.acquire(place.pool, _object_count(prepared), progress):
@@ -77,22 +77,22 @@ class Backend:
                             kind,
                             place,
                             image,
-                            lambda c, ioctx, told: work(c, ioctx, prepared, identifier, told),
+                            lambda c, ioctx, report: work(c, ioctx, prepared, identifier, report),
                             progress,
                         )
                 finally:
                     turn.operation = None
 
         target = OperationTarget(kind, place.pool, place.namespace, image, prepared.id if prepared is not None else "")
-        turn.operation = self.operations.start(target, context.user.name, go_on)
+        turn.operation = self.operations.start(target, context.user.name, run)
         return turn.operation
 
     async def change_pool(self, operation: str, name: str, work: Callable[[Connection], T]) -> T:
         if self._pools is None:
             raise ProblemError(
                 ProblemKind.FORBIDDEN,
-                "this service has no Ceph credential that may make, change or delete pools",
-                accepted="started with --pools-user and that user's keyring",
+                "this service has no Ceph credential that may create, change or delete pools",
+                accepted="a service started with --pools-user and the keyring of that user",
             )
         pools = self._pools
         async with self._locks.acquire(f"pool {name}"):
@@ -109,15 +109,15 @@ class Backend:
         seen = time.monotonic()
         gone = False
 
-        def told(share: float) -> None:
+        def report(share: float) -> None:
             nonlocal seen
             seen = time.monotonic()
             if gone:
-                raise Cancelled(f"pool {place.pool} is gone")
+                raise Cancelled(f"pool {place.pool} was deleted")
             progress(share)
 
-        async def look() -> None:
-            # librbd takes the objects of a pool that is gone for removed, and asks the monitors for each of them.
+        async def check_pool() -> None:
+            # In a deleted pool, librbd counts every object as removed, after a request to the monitors for each.
             nonlocal gone
             while not gone:
                 await asyncio.sleep(_POOL_CHECK_SECONDS)
@@ -128,18 +128,18 @@ class Backend:
                 except CephError:
                     continue
 
-        looking = asyncio.create_task(look(), name="look for the pool")
+        checking = asyncio.create_task(check_pool(), name="check the pool")
         try:
             return await self.cluster.run(
                 kind,
-                _with_ioctx(place, lambda connection, ioctx: work(connection, ioctx, told)),
+                _with_ioctx(place, lambda connection, ioctx: work(connection, ioctx, report)),
                 key=place.key(image),
                 pool=place.pool,
                 slow=True,
                 last_activity=lambda: seen,
             )
         finally:
-            looking.cancel()
+            checking.cancel()
 
     async def _do(self, operation: str, place: ImagePlace, image: str, work: Callable[[Connection, Any], T]) -> T:
         return await self.cluster.run(operation, _with_ioctx(place, work), key=place.key(image), pool=place.pool)
@@ -162,7 +162,7 @@ def _with_ioctx(place: ImagePlace, work: Callable[[Connection, Any], T]) -> Call
 async def finish_or_accept(
     operation: Operation, context: RequestContext, finished: Callable[[], Awaitable[EndpointResult]]
 ) -> EndpointResult:
-    """`finished` if it is done soon enough, else 202 and where to context."""
+    """The result of `finished` if the operation ends in time, otherwise 202 with the path of the operation."""
     if not await operations.wait_finished(operation, context.wait):
         operation.accepted = True
         headers = {"Location": operations.path(operation), "Retry-After": "1"}

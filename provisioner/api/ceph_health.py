@@ -1,4 +1,4 @@
-"""Whether Ceph answers, found out by asking it now and then: for health checks, and for people who wonder."""
+"""Checks periodically whether Ceph and its pools answer, for the health check and the status page."""
 
 import asyncio
 import time
@@ -11,19 +11,20 @@ from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import CephError
 
 INTERVAL_SECONDS = 5.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 _POOLS_PER_CHECK = 8
-"""Pools that are read from in one look; the others have their turn in the next ones."""
+"""Pools that one check reads from; the next checks read from the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterHealth:
     at: float
+    """Time of the check, in seconds since 1970."""
     fsid: str | None = None
     ceph: str | None = None
-    """HEALTH_OK and the like."""
+    """Ceph's own status, such as HEALTH_OK."""
     problem: str | None = None
-    """Why no monitor answers."""
+    """Why no monitor answers; None if one does."""
     silent_pools: tuple[str, ...] = ()
     answering_pools: int = 0
 
@@ -46,7 +47,7 @@ class CephHealth:
         self._silent: dict[str, str] = {}
         self._answering: set[str] = set()
         self._next = 0
-        self.current = ClusterHealth(at=0.0, problem="Ceph has not been asked yet")
+        self.current = ClusterHealth(at=0.0, problem="Ceph has not been checked yet")
 
     async def run(self) -> NoReturn:
         while True:
@@ -71,7 +72,7 @@ class CephHealth:
         )
 
     def _next_pools(self, names: list[str]) -> list[str]:
-        """A few at a time, and always those that were silent."""
+        """The pools to check now: some of them in rotation, and all that did not answer before."""
         start = self._next % len(names) if names else 0
         self._next = start + _POOLS_PER_CHECK
         return list(

@@ -1,4 +1,4 @@
-"""The HTTP side: who is it, may they, what do they want, what became of it. Every answer is JSON that is described."""
+"""Dispatches requests to endpoints: authenticates, authorizes, validates, and renders the result as JSON."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Dispatcher:
-    """Turns endpoints into aiohttp's handlers."""
+    """Turns endpoints into handlers of aiohttp."""
 
     def __init__(self, access: Access, deadline: float) -> None:
         self._access = access
@@ -53,9 +53,9 @@ class Dispatcher:
                 ):
                     answer = await self._answer(request, found, bound)
             except TimeoutError:
-                text = f"no answer within {time.monotonic() - started:.0f} s"
+                text = f"the request took longer than {time.monotonic() - started:.0f} s"
                 if found.changes:
-                    text += ": it may or may not have been done; look before asking again"
+                    text += ": the change may or may not have been made; check before you retry"
                 raise ProblemError(ProblemKind.TIMEOUT, text, headers={"Retry-After": "5"}) from None
             finally:
                 duration.observe(time.monotonic() - started)
@@ -77,7 +77,7 @@ class Dispatcher:
         pool = request.match_info.get("pool")
         if found.permission is not None and not await self._access.is_allowed(user, found.permission, pool):
             raise forbidden_problem(user, found.permission, pool)
-        # Checked even where the function wants none: then nothing is known, and nothing may be there.
+        # Validated even if the function takes none: then no parameter is known, and none is accepted.
         known: dict[str, object] = {
             "path": validation.parse_parameters(found.path_model, request.match_info, "path"),
             "query": validation.parse_parameters(found.query_model, _read_query(request), "query"),
@@ -100,7 +100,7 @@ class Dispatcher:
         token = _read_token(request)
         user = await self._access.authenticate(token)
         if user is None:
-            raise unauthenticated_problem("nobody has this token, or it has expired")
+            raise unauthenticated_problem("the token is unknown or has expired")
         request["user"] = user
         return user
 
@@ -108,20 +108,20 @@ class Dispatcher:
 def _read_query(request: web.Request) -> dict[str, str]:
     repeated = {name for name in request.query if len(request.query.getall(name)) > 1}
     if repeated:
-        raise problem.invalid_field(f"query/{min(repeated)}", "is given more than once", accepted="once")
+        raise problem.invalid_field(f"query/{min(repeated)}", "is given more than once", accepted="the parameter once")
     return dict(request.query)
 
 
 async def _read_body(request: web.Request) -> bytes:
     if request.content_type != "application/json":
-        # Headers may hold bytes that are no text, which no answer could repeat.
+        # Headers may hold bytes that are not text, which no response could repeat.
         given = request.headers.get(hdrs.CONTENT_TYPE, "none")[:80].encode("ascii", "backslashreplace").decode()
         raise ProblemError(ProblemKind.MEDIA_TYPE, f"Content-Type is {given}", accepted="application/json")
     try:
         return await request.read()
     except (web.RequestPayloadError, ConnectionError) as error:
         raise ProblemError(
-            ProblemKind.MALFORMED, "the body can't be read to its end: it was cut off, or is not what its headers say"
+            ProblemKind.MALFORMED, "the body could not be read to its end: it was cut off or does not match its headers"
         ) from error
 
 
@@ -130,19 +130,21 @@ def _read_token(request: web.Request) -> str:
     rest = rest.strip()
     if scheme.lower() == "bearer" and rest:
         if not rest.isascii():
-            raise unauthenticated_problem("the token in the request is none: it is not ASCII")
+            raise unauthenticated_problem("the token in the request is invalid: it is not ASCII")
         return rest
     if scheme.lower() == "basic":
-        # A browser adds these by itself, to requests that some other page makes as well: never for changes.
+        # A browser adds these by itself, also to requests that another page makes: never for changes.
         if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
-            raise unauthenticated_problem("Basic is for reading only; changes need a Bearer token")
+            raise unauthenticated_problem(
+                "Basic authentication is accepted for reads only; changes need a Bearer token"
+            )
         try:
             password = base64.b64decode(rest, validate=True).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError, ValueError):
             raise unauthenticated_problem("the Basic credentials are not base64 of name:token") from None
         if password:
             return password
-    raise unauthenticated_problem("there is no token in the request")
+    raise unauthenticated_problem("the request has no token")
 
 
 def _if_match(request: web.Request) -> tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""The documentation for people: the OpenAPI document as a page of plain HTML. No script, nothing from elsewhere."""
+"""Renders the OpenAPI document as a page of plain HTML, without scripts and foreign resources."""
 
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -49,11 +49,13 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
     text = f"<strong>{_render_text(operation['summary'])}.</strong> {_render_text(operation['description'])}"
     parts = [f'<article id="{operation["operationId"]}"><h3>{title}</h3><p>{text}</p>']
     if operation["parameters"]:
-        parts.append(_table("Parameters", ("Name", "In", "Type", "What"), map(_parameter, operation["parameters"])))
+        parts.append(
+            _table("Parameters", ("Name", "In", "Type", "Description"), map(_parameter, operation["parameters"]))
+        )
     if body := operation.get("requestBody"):
         parts.append(f"<p>Body: {_type(body['content']['application/json']['schema'])}</p>")
     rows = (_response(status, response) for status, response in operation["responses"].items())
-    parts.append(_table("Answers", ("Status", "What", "Body"), rows, folded=True))
+    parts.append(_table("Responses", ("Status", "Description", "Body"), rows, folded=True))
     return "".join(parts) + "</article>"
 
 
@@ -63,7 +65,7 @@ def _parameter(parameter: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _render_name(name: str, *, needed: bool) -> str:
-    return f"<code>{escape(name)}</code>" + (" (needed)" if needed else "")
+    return f"<code>{escape(name)}</code>" + (" (required)" if needed else "")
 
 
 def _response(status: str, response: Mapping[str, Any]) -> tuple[str, ...]:
@@ -77,13 +79,13 @@ def _schemas(schemas: Mapping[str, Any]) -> str:
         rows = (_field(schema, field, property_) for field, property_ in schema.get("properties", {}).items())
         text = _render_text(schema.get("description", ""))
         parts.append(f'<article id="schema-{name}"><h3>{name}</h3><p>{text}</p>')
-        parts.append(_table(name, ("Field", "Type", "What"), rows) if "properties" in schema else "")
+        parts.append(_table(name, ("Field", "Type", "Description"), rows) if "properties" in schema else "")
         parts.append("</article>")
     return "".join(parts) + "</section>"
 
 
 def _field(schema: Mapping[str, Any], name: str, property_: Mapping[str, Any]) -> tuple[str, ...]:
-    # Only what is asked for refuses other fields. Of answers, where every field is always there, it would be noise.
+    # Requests reject unknown fields; responses always have every field, and need no mark.
     asked = schema.get("additionalProperties") is False
     text = _render_name(name, needed=asked and name in schema.get("required", ()))
     return text, _type(property_), _render_text(_description(property_))
@@ -113,7 +115,7 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 
 def _description(schema: Mapping[str, Any]) -> str:
-    """Its own, or in `Thing or null` that of the thing."""
+    """The schema's description, or that of the first alternative that has one."""
     alternatives = schema.get("anyOf", ())
     return schema.get("description") or next((one["description"] for one in alternatives if "description" in one), "")
 
@@ -126,7 +128,7 @@ def _table(caption: str, heads: tuple[str, ...], rows: Any, *, folded: bool = Fa
 
 
 def _render_text(text: str) -> str:
-    """Escaped, with `code` as code and paragraphs as they are."""
+    """The text as escaped HTML, with `code` and paragraphs."""
     pieces = escape(text).split("`")
     marked = "".join(f"<code>{piece}</code>" if index % 2 else piece for index, piece in enumerate(pieces))
     return marked.replace("\n\n", "</p><p>")

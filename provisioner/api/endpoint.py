@@ -1,4 +1,4 @@
-"""What an endpoint is: one definition that routes, validates, authorises and describes."""
+"""Declares endpoints: one definition routes, validates, authorizes and documents."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ BASE = "/api/v1"
 
 F = TypeVar("F", bound=Callable[..., Awaitable["EndpointResult"]])
 
-# Every endpoint may answer with these.
+# Problems that every endpoint may return.
 ALWAYS_PROBLEMS = (
     ProblemKind.MALFORMED,
     ProblemKind.UNAUTHENTICATED,
@@ -28,21 +28,21 @@ ALWAYS_PROBLEMS = (
 )
 BODY_PROBLEMS = (ProblemKind.TOO_LARGE, ProblemKind.MEDIA_TYPE)
 CHANGE_PROBLEMS = (ProblemKind.NOT_FOUND, ProblemKind.IN_USE, ProblemKind.CHANGED, ProblemKind.NO_SPACE)
-"""Kind.IN_USE stands for all of status 409."""
+"""ProblemKind.IN_USE represents all problems with status 409."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What a handler knows of the request besides its parameters."""
+    """The request as an endpoint sees it, besides its parameters."""
 
     user: User
     request_id: str
     if_match: tuple[str, ...] | None
-    """The versions that the client has seen; None: any will do."""
+    """The versions that If-Match accepts; None: all."""
     wait: float
-    """Seconds after which an operation that still runs is answered with 202."""
+    """Seconds before a running operation is answered with 202."""
     minimal: bool
-    """Nothing more is wanted than that it is done."""
+    """The client does not want the body of the response."""
     is_allowed: Callable[[Permission, str | None], Awaitable[bool]]
 
 
@@ -52,14 +52,15 @@ class EndpointResult:
     body: ResponseModel | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     note: str | None = None
-    """For the audit's line: what came of the change besides that it was done."""
+    """A detail of the change for the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A status that means success: what it says and what comes with it."""
+    """A successful status of an endpoint, for the OpenAPI document."""
 
     text: str
+    """The description."""
     body: type[ResponseModel] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """Name → description."""
@@ -68,11 +69,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where to go on from an answer: an endpoint, and what its path parameters are taken from."""
+    """A link of OpenAPI from a response to another endpoint."""
 
     operation: str
+    """The operationId."""
     parameters: Mapping[str, str]
-    """Name → OpenAPI's runtime expression."""
+    """Path parameter → runtime expression of OpenAPI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Endpoint:
     path: str
     """Below BASE."""
     permission: Permission | None
-    """None: whoever is known."""
+    """None: every authenticated user."""
     results: Mapping[int, Result]
     problems: tuple[ProblemKind, ...]
     function: Callable[..., Awaitable[EndpointResult]]
@@ -89,13 +91,13 @@ class Endpoint:
     query_model: type[RequestModel]
     body_model: type[RequestModel] | None
     parameters: frozenset[str]
-    """Of the function."""
+    """Names of the function's parameters."""
     honours_if_match: bool
-    """Honours If-Match."""
+    """The endpoint honours If-Match."""
     honours_wait: bool
-    """Honours Prefer: wait."""
+    """The endpoint honours Prefer: wait."""
     honours_minimal: bool
-    """Honours Prefer: return=minimal."""
+    """The endpoint honours Prefer: return=minimal."""
 
     @property
     def operation(self) -> str:
@@ -123,7 +125,7 @@ def endpoint(
     problems: tuple[ProblemKind, ...] = (),
     minimal: bool = False,
 ) -> Callable[[F], F]:
-    """Marks a method as an endpoint. Its parameters `path`, `query` and `body` say by their types what is accepted."""
+    """Declares a method as an endpoint. The types of its parameters `path`, `query` and `body` are the models."""
 
     def mark(function: F) -> F:
         hints: Mapping[str, type[Any]] = get_type_hints(function)
@@ -149,12 +151,14 @@ def endpoint(
 
 
 def endpoints(owner: type) -> Iterator[Endpoint]:
+    """The endpoints that a class declares."""
     for member in vars(owner).values():
         if (found := getattr(member, "__endpoint__", None)) is not None:
             yield found
 
 
 def models(found: Endpoint) -> Iterator[type[BaseModel]]:
+    """The models of the endpoint's bodies."""
     if found.body_model is not None:
         yield found.body_model
     for result in found.results.values():

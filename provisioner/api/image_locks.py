@@ -1,4 +1,4 @@
-"""One change at a time for each image: the second one waits, but not behind work that may take hours."""
+"""Locks that allow one change of an image at a time. A second change waits, but not for an operation of hours."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,15 +10,16 @@ from provisioner.api.operations import Operation
 from provisioner.api.problem import ProblemError, ProblemKind
 
 _PATIENCE_SECONDS = 5.0
-"""Seconds to wait for another change of the same image."""
+"""Seconds that a change waits for another change of the same image."""
 
 
 @dataclass(slots=True)
 class ImageLock:
     mutex: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
+    """Requests that hold the lock or wait for it."""
     operation: Operation | None = None
-    """The long work that has it, if that is what has it."""
+    """The operation that holds the lock; None if a request holds it, or nothing does."""
 
 
 class ImageLocks:
@@ -27,7 +28,7 @@ class ImageLocks:
 
     @asynccontextmanager
     async def acquire(self, key: str) -> AsyncIterator[ImageLock]:
-        """Raises ProblemError when an operation has the key, or when waiting for another change takes too long."""
+        """Locks the key. Raises ProblemError if an operation holds it, or if another change takes too long."""
         lock = self._locks.setdefault(key, ImageLock())
         lock.users += 1
         try:
@@ -61,6 +62,6 @@ def _require_no_operation(lock: ImageLock) -> None:
     target = lock.operation.target
     raise ProblemError(
         ProblemKind.BUSY,
-        f"{target.kind} of image {target.image} is under way: wait for it, or cancel it where it can be",
+        f"operation {target.kind} of image {target.image} is running: wait for it, or cancel it if it can be cancelled",
         operation=operations.path(lock.operation),
     )

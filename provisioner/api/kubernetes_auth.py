@@ -1,4 +1,4 @@
-"""Users and rights from Kubernetes: TokenReview says who it is, SubjectAccessReview what they may; RBAC rules."""
+"""Authenticates users by TokenReview and authorizes them by SubjectAccessReview."""
 
 import hashlib
 import time
@@ -13,7 +13,7 @@ _TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"  # noqa: S105 - a
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 CACHE_SECONDS = 10.0
-"""Seconds for which an answer is used again: for so long a withdrawn right goes on."""
+"""Seconds for which a review is cached: a withdrawn permission is valid for that long."""
 _CACHE_SIZE = 2048
 
 K = TypeVar("K", bound=Hashable)
@@ -30,7 +30,7 @@ class KubernetesAuth:
         return await self._users.get(hashlib.sha256(token.encode()).digest(), lambda: self._review(token))
 
     async def is_allowed(self, user: User, permission: Permission, pool: str | None) -> bool:
-        # All that is asked: an authorizer may go by `extra`, a token's scopes for one, as well as by the name.
+        # The key has everything that an authorizer may use: `extra` can hold the scopes of a token, for example.
         key = (user.name, user.groups, user.uid, tuple(sorted(user.extra.items())), permission, pool)
         return await self._rights.get(key, lambda: self._ask(user, permission, pool))
 
@@ -60,7 +60,7 @@ class KubernetesAuth:
 
 
 class _ReviewCache(Generic[K, V]):
-    """The last answers. Errors are not kept: the next one asks again."""
+    """A bounded cache of reviews. Errors are not cached."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[K, tuple[float, V]] = OrderedDict()

@@ -1,4 +1,7 @@
-"""Where a page ends: the last name on it, wrapped so that nobody takes it for a number of a page."""
+"""Cursors of pages, and paths of resources for the Location header.
+
+A cursor is the last name of a page in base64, so that it does not look like the number of a page.
+"""
 
 import base64
 import binascii
@@ -24,7 +27,7 @@ def decode_cursor(text: str) -> str:
 
 
 def _invalid_cursor() -> ProblemError:
-    return invalid_field("query/cursor", "is none of ours", accepted="next_cursor of the page before, or nothing")
+    return invalid_field("query/cursor", "is not a valid cursor", accepted="next_cursor of the page before, or nothing")
 
 
 def pool_path(name: str) -> str:

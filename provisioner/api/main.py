@@ -1,4 +1,4 @@
-"""`python -m provisioner api`: the parts put together."""
+"""`python -m provisioner api`: creates the parts and runs them."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -73,7 +73,7 @@ def _certificate(settings: ApiSettings, client: Client | None) -> ApiCertificate
         return ApiCertificate(DirectoryStore(settings.tls_folder), names)
     if client is None:
         raise application.ListenError(
-            "--token-file needs --tls-folder: a folder for the certificate, which may be empty"
+            "--token-file needs --tls-folder, a folder for the certificate, which may be empty"
         )
     return ApiCertificate(SecretStore(client, settings.namespace, CERTIFICATE_SECRET), names)
 

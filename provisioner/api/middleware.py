@@ -1,4 +1,4 @@
-"""aiohttp's outermost middleware: failures become problems, changes an audit record, answers the common headers."""
+"""The outermost middleware: turns failures into problems, audits changes, and adds the common headers."""
 
 import asyncio
 import time
@@ -25,26 +25,26 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @web.middleware
 async def problem_middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Outermost: every failure becomes a problem, every change leaves a line."""
+    """Renders every failure as a problem, and records every change in the audit log."""
     request["id"] = problem.new_request_id()
     started = time.monotonic()
     failure: ProblemError | None = None
     try:
         response = await handler(request)
     except asyncio.CancelledError:
-        left = "the service ended before it had an answer: it may or may not have been done"
-        _record_change(request, None, "interrupted", left, time.monotonic() - started)
+        detail = "the service stopped before the request was complete: the change may or may not have been made"
+        _record_change(request, None, "interrupted", detail, time.monotonic() - started)
         raise
     except SutlerError as error:
         failure = problem.from_error(error)
     except web.HTTPException as error:
-        if error.status < 400:  # noqa: PLR2004 - a redirection
+        if error.status < 400:  # noqa: PLR2004 - a redirect
             raise
         failure = _from_http(request, error)
-    except Exception:  # noqa: BLE001 - the last one who can answer
+    except Exception:  # noqa: BLE001 - no code above this renders a response
         _log.exception("request failed", request=request["id"], path=request.path)
         failure = ProblemError(
-            ProblemKind.DEFECT, "a defect of this service; its log has it under this answer's instance"
+            ProblemKind.DEFECT, "an internal error of this service; its log has the details under this instance"
         )
     if failure is not None:
         response = web.Response(
@@ -55,8 +55,8 @@ async def problem_middleware(request: web.Request, handler: _Handler) -> web.Str
         )
     found: Endpoint | None = request.get("endpoint")
     REQUESTS.labels(found.operation if found else "", str(response.status)).inc()
-    result, detail = (failure.kind.slug, failure.detail) if failure is not None else ("done", request.get("note"))
-    _record_change(request, response.status, result, detail, time.monotonic() - started)
+    result, note = (failure.kind.slug, failure.detail) if failure is not None else ("done", request.get("note"))
+    _record_change(request, response.status, result, note, time.monotonic() - started)
     response.headers["X-Request-Id"] = request["id"]
     response.headers["Server"] = "sutler"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -79,18 +79,21 @@ def _record_change(request: web.Request, status: int | None, result: str, detail
 
 
 def _from_http(request: web.Request, error: web.HTTPException) -> ProblemError:
-    """The server's own refusals, in our words."""
+    """The problem for an error of aiohttp."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         return ProblemError(
-            ProblemKind.METHOD, f"{request.method} can't be done there", accepted=allowed, headers={"Allow": allowed}
+            ProblemKind.METHOD,
+            f"this path does not support {request.method}",
+            accepted=allowed,
+            headers={"Allow": allowed},
         )
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return ProblemError(ProblemKind.TOO_LARGE, f"the body is larger than {LARGEST_BODY_BYTES} bytes")
     if isinstance(error, web.HTTPNotFound):
         return ProblemError(
             ProblemKind.NOT_FOUND,
-            f"there is nothing at {request.path[:200]}",
-            accepted=f"what /docs shows, below {BASE}",
+            f"the path {request.path[:200]} does not exist",
+            accepted=f"the paths that /docs lists, below {BASE}",
         )
     return ProblemError(ProblemKind.MALFORMED, error.reason)

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the definitions that route and validate."""
+"""Generates the OpenAPI 3.1 document from the endpoints and their models."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,17 +12,17 @@ from provisioner.api.schemas.common import ProblemDocument
 
 _REFERENCE = "#/components/schemas/{model}"
 _PROBLEM_HEADERS = {
-    ProblemKind.UNAUTHENTICATED: {"WWW-Authenticate": "How to say who you are."},
-    ProblemKind.UNAVAILABLE: {"Retry-After": "Seconds; asking sooner is answered the same way."},
-    ProblemKind.TIMEOUT: {"Retry-After": "Seconds; a change may or may not have been done by then: look first."},
+    ProblemKind.UNAUTHENTICATED: {"WWW-Authenticate": "The accepted authentication schemes."},
+    ProblemKind.UNAVAILABLE: {"Retry-After": "Seconds; an earlier retry fails the same way."},
+    ProblemKind.TIMEOUT: {"Retry-After": "Seconds. A change may or may not have been made: check before you retry."},
 }
 VERSION = "1.0.0"
-"""Of the API, not of Sutler."""
+"""The version of the API, not of Sutler."""
 _TITLE = "Sutler: Ceph pools and RBD images"
 _TEXT = """\
-Pools and RBD images without Ceph's tools. Sizes are bytes; where one is asked for, `10Gi` does as well.
+Manages Ceph pools and RBD images. Sizes are bytes; requests also accept quantities such as `10Gi`.
 Every error is a problem (RFC 9457) with the cause in words, what would be accepted, and Ceph's errno if there is one.
-Long work is answered with 202 and an operation to poll."""
+Long work is answered with 202 and the path of an operation to poll."""
 
 
 def document(found: Iterable[Endpoint]) -> dict[str, Any]:
@@ -42,8 +42,8 @@ def document(found: Iterable[Endpoint]) -> dict[str, Any]:
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A Kubernetes token, or one from the token file. Browsers may read with Basic: any "
-                    "name, the token as password.",
+                    "description": "A Kubernetes token, or one from the token file. For reads, Basic authentication is "
+                    "accepted as well: any name, and the token as password.",
                 }
             },
         },
@@ -52,7 +52,11 @@ def document(found: Iterable[Endpoint]) -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     summary, _, rest = endpoint.text.partition("\n\n")
-    needs = f"Needs the right to `{endpoint.permission}`." if endpoint.permission else "Needs to be known, no more."
+    needs = (
+        f"Requires the permission to `{endpoint.permission}`."
+        if endpoint.permission
+        else "Requires authentication only."
+    )
     operation = {
         "operationId": endpoint.operation,
         "summary": summary.replace("\n", " ").rstrip("."),
@@ -86,7 +90,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
                 "name": "If-Match",
                 "in": "header",
                 "required": False,
-                "description": "The ETag that was seen: anything else is answered with 412, and nothing is done.",
+                "description": "The ETag that the client has read. If the version differs, nothing changes: 412.",
                 "schema": {"type": "string"},
             }
         )
@@ -96,7 +100,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
                 "name": "Prefer",
                 "in": "header",
                 "required": False,
-                "description": "`return=minimal`: no body, no ETag, only that it is done. Faster by a third.",
+                "description": "`return=minimal`: a response without body and ETag, which is faster by a third.",
                 "schema": {"type": "string"},
             }
         )
@@ -106,7 +110,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
                 "name": "Prefer",
                 "in": "header",
                 "required": False,
-                "description": "`wait=10`: up to so many seconds before 202 (2 unless told, 20 at most).",
+                "description": "`wait=10`: seconds to wait before the answer 202 (default 2, up to 20).",
                 "schema": {"type": "string"},
             }
         )
@@ -117,7 +121,7 @@ def _from_model(model: type[BaseModel], where: str) -> Iterable[dict[str, Any]]:
     schema = model.model_json_schema(ref_template=_REFERENCE)
     required = set(schema.get("required", ()))
     for name, property_ in schema.get("properties", {}).items():
-        # Described once, beside the schema.
+        # The description is beside the schema, not in it.
         described = {key: value for key, value in property_.items() if key not in {"description", "title"}}
         yield {
             "name": name,

@@ -1,7 +1,7 @@
-"""Work that may go on for longer than a client waits: started, polled, cancelled, and told truly after a crash.
+"""Operations: work that may take longer than a request, is polled and cancelled, and survives a crash in its result.
 
-Nothing is stored. The identifier says what was done to which image, and that image bears a mark while the work is
-unfinished: after a restart the image itself answers for the operation that nobody remembers.
+Nothing is stored. The identifier names the work and the image, and the image is marked while the work is unfinished. So
+after a restart, the state of an operation follows from its identifier and the image.
 """
 
 import asyncio
@@ -32,16 +32,17 @@ _log = log.get(__name__)
 _KEPT_OPERATIONS = 1000
 _KEPT_SECONDS = 3600.0
 _CANCELLABLE = frozenset({"remove", "purge", "flatten"})
-"""librbd asks whether to go on with these only."""
+"""The kinds that librbd can stop."""
 
 _UNKNOWN = (
-    "the process that did this is gone and the image bears no mark of it: it was finished, or undone by a later request"
+    "the process of this operation has stopped and the image has no mark of it: the operation was finished, or undone "
+    "by a later request"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class OperationTarget:
-    """What an operation is about; goes into its identifier."""
+    """The kind and the image of an operation, which its identifier encodes."""
 
     kind: str
     pool: str
@@ -55,7 +56,7 @@ class OperationTarget:
 
 
 def parse_identifier(text: str) -> tuple[OperationTarget, int] | None:
-    """The other way round; None for what we have never given out."""
+    """The target and the start, in seconds since 1970, of an identifier; None if the text is not one."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         kind, pool, namespace, image, image_id, started, _ = json.loads(data)
@@ -72,15 +73,20 @@ class Operation:
     id: str
     target: OperationTarget
     by: str
+    """Name of the user."""
     started: int
+    """Seconds since 1970."""
     state: OperationState = OperationState.RUNNING
     progress: float | None = None
+    """0 to 1."""
     cancelled: bool = False
     accepted: bool = False
-    """Its request was answered with 202, and says nothing of how it ended."""
+    """The request was answered with 202, so the audit log has no result yet."""
     error: problem.ProblemError | None = None
     finished: int | None = None
+    """Seconds since 1970."""
     ended: float = 0.0
+    """By time.monotonic."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -88,7 +94,7 @@ class Operation:
         return self.state is OperationState.RUNNING and self.target.kind in _CANCELLABLE
 
     def report(self, share: float) -> None:
-        """Called by librbd's threads, thousands of times a second."""
+        """Called by threads of librbd, thousands of times a second. Raises Cancelled after a cancellation."""
         self.progress = share
         if self.cancelled:
             raise Cancelled("it was cancelled")
@@ -119,7 +125,7 @@ class Operations:
     def start(
         self, target: OperationTarget, by: str, work: Callable[[str, ReportProgress], Awaitable[None]]
     ) -> Operation:
-        """Runs `work` with the operation's identifier and its progress, whoever waits for it."""
+        """Starts `work` with the operation's identifier and its `report`. The work outlives the request."""
         self._remove_old()
         now = int(time.time())
         operation = Operation(target.identifier(now), target, by, now)
@@ -141,7 +147,7 @@ class Operations:
         return list(reversed(self._known.values()))
 
     async def stop(self) -> None:
-        """Cancels what can be, so that the process may end; the marks on the images stay."""
+        """Cancels all operations and waits up to three seconds. The marks on the images remain."""
         for operation in self._known.values():
             operation.cancelled = True
         if self._tasks:
@@ -155,10 +161,10 @@ class Operations:
             operation.state, operation.error = OperationState.CANCELLED, problem.from_error(error)
         except SutlerError as error:
             operation.state, operation.error = OperationState.FAILED, problem.from_error(error)
-        except Exception:  # noqa: BLE001 - who polls must be told
+        except Exception:  # noqa: BLE001 - clients must see the failure
             operation.state = OperationState.FAILED
             operation.error = problem.ProblemError(
-                problem.ProblemKind.DEFECT, "a defect of this service; its log has it"
+                problem.ProblemKind.DEFECT, "an internal error of this service; its log has the details"
             )
             _log.exception("operation failed", operation=operation.id)
         finally:
@@ -185,6 +191,7 @@ def _record_end(operation: Operation) -> None:
 
 
 async def wait_finished(operation: Operation, seconds: float) -> bool:
+    """Waits for the end, and returns False if the operation still runs after `seconds`."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await operation.done.wait()
@@ -200,6 +207,7 @@ def to_datetime(seconds: int) -> datetime:
 
 
 def recall_operation(ioctx: Any, target: OperationTarget, identifier: str, started: int) -> OperationResponse:
+    """The state of an operation that this process does not know, by its image."""
     header = directory.find_header(ioctx, target.image_id) if target.image_id else None
     state, detail = judge_by_image(target, identifier, header)
     return OperationResponse(
@@ -222,20 +230,23 @@ def recall_operation(ioctx: Any, target: OperationTarget, identifier: str, start
 def judge_by_image(
     target: OperationTarget, identifier: str, header: ImageHeader | None
 ) -> tuple[OperationState, str | None]:
-    """By the image alone: pure."""
+    """The state and detail of an operation by the header of its image. Pure: no I/O."""
     if header is None:
         if target.kind in {"remove", "purge"}:
             return OperationState.SUCCEEDED, None
-        return OperationState.INTERRUPTED, "the process that did this is gone, and so is the image"
+        return OperationState.INTERRUPTED, "the process of this operation has stopped, and the image no longer exists"
     if operation_of(header) == identifier:
-        return OperationState.INTERRUPTED, f"the process that did this is gone; of the image: {explain(header)}"
+        return (
+            OperationState.INTERRUPTED,
+            f"the process of this operation has stopped, and the image is incomplete: {explain(header)}",
+        )
     if target.kind == "flatten":
         done = not header.is_clone
         return (
             (OperationState.SUCCEEDED, None)
             if done
-            else (OperationState.INTERRUPTED, "it is still a clone, whole; flatten it again")
+            else (OperationState.INTERRUPTED, "the image is still a clone, and complete; flatten it again")
         )
     if target.kind in {"remove", "purge"}:
-        return OperationState.INTERRUPTED, "it was given up before any data was lost; the image is whole"
+        return OperationState.INTERRUPTED, "the operation stopped before any data was lost; the image is complete"
     return OperationState.SUCCEEDED, _UNKNOWN

@@ -1,4 +1,4 @@
-"""What has to be true of an image right before it is changed."""
+"""Conditions of a change: If-Match, the permission to force, and the claim of an image."""
 
 import hashlib
 
@@ -11,16 +11,16 @@ from provisioner.ceph.image_header import ImageHeader
 
 
 async def require_force(context: RequestContext, resource: Permission, pool: str, *, force: bool) -> None:
-    """Forcing is a right of its own."""
+    """Raises ProblemError if the request uses force without the permission for it."""
     if force and not await context.is_allowed(resource, pool):
         raise ProblemError(
             ProblemKind.FORBIDDEN,
-            f"{context.user.name} has no right to {resource} in pool {pool}: ask without force, or an admin",
+            f"{context.user.name} has no permission to {resource} in pool {pool}: retry without force, or as an admin",
         )
 
 
 def image_guard(context: RequestContext, name: str, *, force: bool, protects_claims: bool = True) -> Guard:
-    """Holds against If-Match, and against taking a claim its image."""
+    """A guard that rejects another version than If-Match names, and the image of a claim unless forced."""
 
     def check(found: ImageHeader) -> None:
         require_version(context, name, found.version)
@@ -29,17 +29,18 @@ def image_guard(context: RequestContext, name: str, *, force: bool, protects_cla
             raise ProblemError(
                 ProblemKind.CLAIMED,
                 f"image {name} belongs to claim {claim.namespace}/{claim.name} (volume {claim.volume}): change or "
-                "delete the claim, or use force=true, which needs the right to force images.sutler.dev",
+                "delete the claim, or use force=true, which needs the permission to force images.sutler.dev",
             )
 
     return Guard(check)
 
 
 def require_version(context: RequestContext, name: str, version: str) -> None:
+    """Raises ProblemError if If-Match names other versions only."""
     if context.if_match is not None and version not in context.if_match:
         raise ProblemError(
             ProblemKind.CHANGED,
-            f"{name} is not any more what you have seen: its version is {version} now; look again",
+            f"{name} has changed since the client read it: its version is now {version}; read it again and retry",
             headers={"ETag": f'"{version}"'},
         )
 

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as RFC 9457 problems: one table for code, documentation and clients."""
+"""Problems (RFC 9457): the table of kinds for code, documentation and clients, and the mapping from errors."""
 
 import secrets
 from collections.abc import Mapping
@@ -16,23 +16,23 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class ProblemKind(Enum):
-    """Name in `type`, HTTP status, title."""
+    """The name in `type`, the HTTP status and the title of each problem."""
 
-    MALFORMED = ("malformed", 400, "The request can't be read")
-    UNAUTHENTICATED = ("unauthenticated", 401, "Nobody knows who is asking")
-    FORBIDDEN = ("forbidden", 403, "Not allowed")
-    NOT_FOUND = ("not-found", 404, "There is no such thing")
-    METHOD = ("method-not-allowed", 405, "This can't be done there")
-    TAKEN = ("name-taken", 409, "The name is taken")
-    IN_USE = ("in-use", 409, "Something is in the way")
-    BUSY = ("busy", 409, "It is being changed by somebody else")
-    CLAIMED = ("claimed", 409, "The image belongs to a claim")
-    CHANGED = ("changed", 412, "It has changed meanwhile")
-    TOO_LARGE = ("too-large", 413, "The request is too large")
-    MEDIA_TYPE = ("media-type", 415, "The body is not JSON")
-    INVALID = ("invalid", 422, "What is asked for is not possible")
-    DEFECT = ("defect", 500, "A defect of this service")
-    CEPH = ("ceph", 502, "Ceph reported an unexpected error")
+    MALFORMED = ("malformed", 400, "Malformed request")
+    UNAUTHENTICATED = ("unauthenticated", 401, "Authentication required")
+    FORBIDDEN = ("forbidden", 403, "Permission denied")
+    NOT_FOUND = ("not-found", 404, "Not found")
+    METHOD = ("method-not-allowed", 405, "Method not allowed")
+    TAKEN = ("name-taken", 409, "Name already in use")
+    IN_USE = ("in-use", 409, "Resource in use")
+    BUSY = ("busy", 409, "Another change is in progress")
+    CLAIMED = ("claimed", 409, "Image belongs to a claim")
+    CHANGED = ("changed", 412, "Resource has changed")
+    TOO_LARGE = ("too-large", 413, "Request too large")
+    MEDIA_TYPE = ("media-type", 415, "Body is not JSON")
+    INVALID = ("invalid", 422, "Validation failed")
+    DEFECT = ("defect", 500, "Internal error")
+    CEPH = ("ceph", 502, "Unexpected Ceph error")
     UNAVAILABLE = ("unavailable", 503, "Ceph or Kubernetes does not answer")
     TIMEOUT = ("timeout", 504, "Ceph did not answer in time")
     NO_SPACE = ("no-space", 507, "No space left")
@@ -73,7 +73,7 @@ class ProblemError(SutlerError):
         )
 
 
-# The first that fits: special ones before their kin.
+# The first match counts: subclasses come before their base class.
 _CEPH_KINDS: tuple[tuple[type[ceph.CephError], ProblemKind], ...] = (
     (editing.ImageChanged, ProblemKind.CHANGED),
     (removal_progress.Cancelled, ProblemKind.BUSY),
@@ -98,9 +98,9 @@ def from_error(error: SutlerError) -> ProblemError:
         return ProblemError(kind, str(error), errno=error.code, headers=_retry_after(error))
     if isinstance(error, KubeError):
         return ProblemError(
-            ProblemKind.UNAVAILABLE, f"this service asked Kubernetes, in vain: {error}", headers={"Retry-After": "2"}
+            ProblemKind.UNAVAILABLE, f"the request to Kubernetes failed: {error}", headers={"Retry-After": "2"}
         )
-    return ProblemError(ProblemKind.DEFECT, "an error that this service does not know; its log has it")
+    return ProblemError(ProblemKind.DEFECT, "an unexpected error of this service; its log has the details")
 
 
 def _retry_after(error: ceph.CephError) -> dict[str, str]:
@@ -114,7 +114,7 @@ def new_request_id() -> str:
 
 
 def invalid_field(where: str, detail: str, *, accepted: str | None = None, errno: int | None = None) -> ProblemError:
-    """A single wrong thing; the model's own check finds all the others."""
+    """A problem about a single field, for checks that the models cannot make."""
     problem = FieldProblem(where=where, detail=detail, accepted=accepted)
     return ProblemError(ProblemKind.INVALID, f"{where}: {detail}", errno=errno, accepted=accepted, errors=(problem,))
 

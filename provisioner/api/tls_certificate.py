@@ -1,4 +1,4 @@
-"""The service's certificate: given as files, or issued by itself and kept in a folder or a Secret."""
+"""The certificate of the REST API: given as files, or issued by Sutler and stored in a folder or a Secret."""
 
 import datetime as dt
 import os
@@ -12,9 +12,9 @@ from certs.stores import CertificateStore, advanced
 from sutler.errors import SutlerError
 
 _CHECK_SECONDS = 10.0
-"""Seconds between two looks at what is stored."""
+"""Seconds between two reads of the stored certificate."""
 _OVERLAP = dt.timedelta(days=1)
-"""How long a new CA lies beside the old one before anything is signed by it: clients have to fetch it meanwhile."""
+"""The time between a new CA and the first certificate that it signs, in which clients fetch the CA."""
 
 
 class TlsError(SutlerError):
@@ -22,7 +22,7 @@ class TlsError(SutlerError):
 
 
 class ApiCertificate(CertificateSource):
-    """Issued by itself unless somebody else has put one there."""
+    """Issues and renews the certificate, unless an administrator has stored one."""
 
     def __init__(self, store: CertificateStore, names: ServerNames) -> None:
         super().__init__(_CHECK_SECONDS)
@@ -32,7 +32,7 @@ class ApiCertificate(CertificateSource):
     async def refresh(self) -> str | None:
         try:
             contents = await self._store.read()
-            # A certificate that came without the CA's key is somebody else's to renew.
+            # A certificate without the key of its CA is renewed by the administrator.
             if contents.authority_key or not contents.leaf.certificate:
                 contents = await advanced(self._store, contents, self._names, _is_distributed)
         except SutlerError as error:
@@ -50,7 +50,7 @@ def _is_distributed(contents: CertificateSecret, now: dt.datetime) -> bool:
 
 
 class DirectoryStore:
-    """tls.crt and tls.key, as a mounted Secret has them, and if they are our own ca.crt and ca.key."""
+    """A folder with tls.crt and tls.key, as in a mounted Secret, and with ca.crt and ca.key if Sutler issued them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -69,7 +69,7 @@ class DirectoryStore:
                 self._replace(name, data)
         except OSError as error:
             raise TlsError(
-                f"--tls-folder {self._path} has no tls.crt and tls.key, and can't be given any: {error.strerror}"
+                f"--tls-folder {self._path} has no tls.crt and tls.key, and Sutler cannot write them: {error.strerror}"
             ) from error
         return contents
 
@@ -79,10 +79,10 @@ class DirectoryStore:
         except FileNotFoundError:
             return b""
         except OSError as error:
-            raise TlsError(f"--tls-folder {self._path}: {name} can't be read: {error.strerror}") from error
+            raise TlsError(f"--tls-folder {self._path}: {name} cannot be read: {error.strerror}") from error
 
     def _replace(self, name: str, data: bytes) -> None:
-        """Whole or not at all; keys are for us alone."""
+        """Replaces the file atomically. Only this user may read keys."""
         fresh = self._path / f".{name}.new"
         secret = name in {CA_KEY, LEAF_KEY}
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)

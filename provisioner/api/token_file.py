@@ -1,7 +1,7 @@
-"""Tokens from a file, for a service outside any Kubernetes cluster.
+"""Authenticates and authorizes users by a token file, for a service outside of Kubernetes.
 
-One line for each: ``token,user,role``; role is viewer, editor or admin. Empty lines and lines that begin with ``#`` are
-skipped. The file is read again when it has changed; one that can't be read leaves the tokens as they were.
+A line has the form ``token,user,role``; role is viewer, editor or admin. Empty lines and lines that begin with ``#``
+are skipped. The file is read again when it changes; while it is invalid, the former tokens stay valid.
 """
 
 import hashlib
@@ -15,18 +15,18 @@ from sutler.errors import SutlerError
 
 _log = log.get(__name__)
 _CHECK_SECONDS = 1.0
-"""Seconds between two looks at the file."""
+"""Seconds between two checks of the file."""
 _SHORTEST_TOKEN = 16
-"""Characters of a token: a shorter one is guessed."""
+"""Characters of a token: a shorter one could be guessed."""
 
 
 class TokenFileError(SutlerError):
-    """The file can't be used. Never quotes a token."""
+    """The file is invalid. The text never quotes a token."""
 
 
 class TokenFile:
     def __init__(self, path: Path) -> None:
-        """Raises TokenFileError: a service that lets nobody in is not worth starting."""
+        """Raises TokenFileError: without tokens, the service is useless."""
         self._path = path
         self._next_check = 0.0
         self._stamp = self._read_stamp()
@@ -59,11 +59,11 @@ class TokenFile:
             self._users = parse(_read_text(self._path), self._path.name)
             _log.info("token file read", users=len(self._users))
         except TokenFileError as error:
-            _log.warning("token file not usable, the tokens stay as they were", reason=str(error))
+            _log.warning("token file is invalid, the former tokens stay valid", reason=str(error))
 
 
 def parse(text: str, name: str) -> Mapping[bytes, User]:
-    """Users by the digests of their tokens: a look-up by digest takes no longer for a token that is nearly right."""
+    """Digest of the token → user. A lookup by digest takes the same time for every wrong token."""
     users = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -78,7 +78,7 @@ def parse(text: str, name: str) -> Mapping[bytes, User]:
             raise TokenFileError(f"{name} line {number}: the token is shorter than {_SHORTEST_TOKEN} characters")
         users[_digest(token)] = User(user, role=Role(role))
     if not users:
-        raise TokenFileError(f"{name} has no token in it: write lines of token,user,role")
+        raise TokenFileError(f"{name} has no tokens: add lines of token,user,role")
     return users
 
 
@@ -87,7 +87,7 @@ def _read_text(path: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise TokenFileError(
-            f"token file {path} can't be read: {getattr(error, 'strerror', None) or 'not text'}"
+            f"token file {path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""From bytes and strings to what was asked for, or to a problem that lists everything that is wrong with it."""
+"""Parses bodies and parameters into models, or raises a problem that lists every error."""
 
 import errno
 import re
@@ -15,13 +15,13 @@ M = TypeVar("M", bound=BaseModel)
 
 _LONGEST_INPUT = 80
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
-# Where pydantic would repeat a pattern, a list or a limit, which is what is accepted.
+# Texts in place of pydantic's, which would repeat the pattern, list or limit that is in `accepted`.
 _MESSAGES = {
-    "literal_error": "is not possible",
-    "string_pattern_mismatch": "is not possible",
+    "literal_error": "is not accepted",
+    "string_pattern_mismatch": "is not accepted",
     "greater_than_equal": "is out of range",
     "less_than_equal": "is out of range",
-    "too_long": "are too many",
+    "too_long": "has too many items",
 }
 _BOOLEANS = {"true": True, "false": False}
 
@@ -37,7 +37,7 @@ def parse_body(model: type[M], data: bytes) -> M:
 
 
 def parse_parameters(model: type[M], given: Mapping[str, str], where: str) -> M:
-    """Query or path: text becomes what the field's type says, exactly."""
+    """Parses the query or the path: each text is converted to the type of its field."""
     values = {name: _convert(model.model_fields.get(name), text) for name, text in given.items()}
     try:
         return model.model_validate(values)
@@ -68,7 +68,7 @@ def _field_problem(model: type[BaseModel], one: Any, where: str) -> FieldProblem
     field = _field(model, location)
     if one["type"] == "extra_forbidden":
         known = ", ".join(model.model_fields) or "none"
-        return FieldProblem(where=pointer, detail="is not known here", accepted=f"known are: {known}")
+        return FieldProblem(where=pointer, detail="is unknown", accepted=f"one of: {known}")
     accepted = _annotated_field(field).description if field else None
     if one["type"] in {"missing", "value_error"} or not location:
         message = one["msg"].removeprefix("Value error, ")
@@ -80,7 +80,7 @@ def _field_problem(model: type[BaseModel], one: Any, where: str) -> FieldProblem
 
 
 def _field(model: type[BaseModel], location: tuple[int | str, ...]) -> FieldInfo | None:
-    """The innermost field that the location leads to."""
+    """The innermost field at the location."""
     field: FieldInfo | None = None
     inside: Any = model
     for part in location:
@@ -93,7 +93,7 @@ def _field(model: type[BaseModel], location: tuple[int | str, ...]) -> FieldInfo
 
 
 def _errno(model: type[BaseModel], location: tuple[int | str, ...]) -> int | None:
-    """What librbd would have said; the field's definition knows."""
+    """The errno of librbd for the same error, from the definition of the field."""
     field = _field(model, location)
     if field is None:
         return errno.EINVAL if not location else None
@@ -103,7 +103,7 @@ def _errno(model: type[BaseModel], location: tuple[int | str, ...]) -> int | Non
 
 
 def _annotated_field(field: FieldInfo) -> FieldInfo:
-    """The field itself, or in `Thing | None` what is said of the Thing."""
+    """The field itself, or for `X | None` the annotation of X."""
     if field.description is not None:
         return field
     alternatives = (getattr(one, "__metadata__", ()) for one in get_args(field.annotation))

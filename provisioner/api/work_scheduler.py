@@ -1,4 +1,4 @@
-"""Which long work may begin: huge images, which may take hours, have half of the threads at most, and share them."""
+"""Limits the long work on huge images, which may take hours, to half of the threads, and to a quarter for one pool."""
 
 import asyncio
 from collections import defaultdict
@@ -8,20 +8,20 @@ from contextlib import asynccontextmanager
 from provisioner.ceph.removal_progress import ReportProgress
 
 HUGE_IMAGE_OBJECTS = 1 << 20
-"""Objects from which on an image is huge: 4 TiB in objects of 4 MiB."""
+"""Objects of the smallest huge image: 4 TiB in objects of 4 MiB."""
 _CANCEL_CHECK_SECONDS = 1.0
-"""Seconds after which one that waits asks whether it was cancelled."""
+"""Seconds between two checks whether waiting work was cancelled."""
 
 
 class WorkScheduler:
     def __init__(self, threads: int) -> None:
-        """`threads`: for all long work."""
+        """`threads`: the number of threads for all long work."""
         self._huge = asyncio.Semaphore(max(threads // 2, 1))
         self._huge_by_pool = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(max(threads // 4, 1)))
 
     @asynccontextmanager
     async def acquire(self, pool: str, objects: int, progress: ReportProgress) -> AsyncIterator[None]:
-        """Waits for as long as it takes; `progress` raises Cancelled to end that."""
+        """Waits without a time-out until the work may start; `progress` raises Cancelled to stop waiting."""
         if objects < HUGE_IMAGE_OBJECTS:
             yield
             return

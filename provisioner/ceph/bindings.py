@@ -1,6 +1,6 @@
-"""The two extension modules, in one place.
+"""Imports the two extension modules of Ceph, `rados` and `rbd`.
 
-They come from the distribution, never from the package index: nobody of Ceph's owns those names there.
+They come from the distribution, never from the package index, where these names do not belong to the Ceph project.
 """
 
 from provisioner.ceph.errors import MissingBinding
@@ -10,8 +10,8 @@ try:
     import rbd
 except ImportError as error:
     raise MissingBinding(
-        f"Python can't import {error.name}: install the Debian or Ubuntu packages python3-rados and python3-rbd, "
-        "and run Sutler with the python3 they are built for"
+        f"Python cannot import {error.name}: install the Debian or Ubuntu packages python3-rados and python3-rbd, "
+        "and run Sutler with the python3 that they are built for"
     ) from error
 
 __all__ = ["rados", "rbd"]

@@ -1,7 +1,7 @@
-"""Remembering that a cluster or a pool does not answer, so that only one caller at a time waits to find out again.
+"""A circuit breaker: while a cluster or a pool does not answer, only one call at a time probes it.
 
-Without it every claim of a pool that is down would hold a worker for a whole time-out, and the claims of all the others
-would wait behind them.
+Without it, every claim of a pool that is down would occupy a worker for a whole time-out, and the claims of all other
+pools would wait.
 """
 
 import time
@@ -20,7 +20,7 @@ class CircuitBreaker:
         longest_pause: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """All in seconds; `first` and `most` bound the pause before somebody asks again, `probe` the asking."""
+        """Takes the bounds of the pause between probes and the time for a probe, in seconds. `name` is for errors."""
         self._name = name
         self._probe_seconds = probe_seconds
         self._first_pause, self._longest_pause = first_pause, longest_pause
@@ -30,14 +30,14 @@ class CircuitBreaker:
         self._reason = ""
 
     def check(self) -> None:
-        """Raises Unavailable while it is known not to answer."""
+        """Raises CephUnavailable while the breaker is open."""
         left = self._until - self._clock()
         if self._pause and left > 0:
             retry_after = min(left, self._longest_pause) + 0.1
             raise CephUnavailable(f"{self._name} does not answer: {self._reason}", retry_after=retry_after)
 
     def try_call(self) -> None:
-        """As `look`, for one that is about to find out: the first one after the pause is let through, alone."""
+        """Like `check`, but lets one probe through after each pause (half-open state)."""
         self.check()
         if self._pause:
             self._until = self._clock() + self._probe_seconds

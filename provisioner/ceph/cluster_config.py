@@ -1,11 +1,11 @@
-"""Which Ceph cluster a clusterID means, and how to get in: from mounted files, in the forms that ceph-csi uses.
+"""Maps a clusterID to the addresses and credentials of a Ceph cluster, from mounted files in the formats of ceph-csi.
 
-- the default: a ceph.conf and a user, for a single cluster;
-- a folder with one folder per clusterID, each a mounted Secret: `userID` and `userKey` as in ceph-csi's Secrets, and
-  `ceph.conf`, unless
-- ceph-csi's `config.json` names the monitors: ``[{"clusterID": "...", "monitors": ["..."]}]``.
+- Default: one ceph.conf and one user, for a single cluster.
+- A folder with one folder for each clusterID, each a mounted Secret: `userID` and `userKey` as in ceph-csi's Secrets,
+  and `ceph.conf` unless `config.json` names the monitors.
+- ceph-csi's `config.json`: ``[{"clusterID": "...", "monitors": ["..."]}]``.
 
-Files change when Secrets are rotated: they are read again before they are used, at most every few seconds.
+Files change when Secrets are rotated, so they are read again every few seconds while they are in use.
 """
 
 import json
@@ -18,14 +18,17 @@ from provisioner.ceph.connection import ClusterSettings
 from provisioner.ceph.errors import InvalidArgument
 
 CACHE_SECONDS = 5.0
-"""Seconds for which what was read is taken for true."""
+"""Seconds for which settings are cached."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSources:
     default: ClusterSettings
+    """For a single cluster, and for what the files leave out."""
     folder: Path | None = None
+    """The folder with one folder for each clusterID."""
     config_json: Path | None = None
+    """ceph-csi's config.json."""
 
 
 class CephClusters:
@@ -34,7 +37,7 @@ class CephClusters:
         self._known: dict[str, tuple[float, CephCluster]] = {}
 
     def get(self, cluster_id: str) -> CephCluster:
-        """The cluster, connected or not. Raises BadRequest for one that nobody has told us of."""
+        """The cluster, connected or not. Raises InvalidArgument for a clusterID that is not configured."""
         read_at, cluster = self._known.get(cluster_id, (0.0, None))
         now = time.monotonic()
         if cluster is None or now - read_at > CACHE_SECONDS:
@@ -45,23 +48,24 @@ class CephClusters:
         return cluster
 
     def key_problem(self) -> str | None:
-        """For a readiness check: of all clusters that were asked for."""
+        """The key errors of all clusters in use, for the readiness probe; None without any."""
         return "; ".join(filter(None, (cluster.key_problem for _, cluster in self._known.values()))) or None
 
     async def wait_idle(self, seconds: float) -> bool:
-        """Waits until no call runs any more; False when some still do after `seconds`."""
+        """Waits until no call runs. Returns False if some still run after `seconds`."""
         return all([await cluster.wait_idle(seconds) for _, cluster in self._known.values()])
 
 
 def read_settings(sources: ClusterSources, cluster_id: str) -> ClusterSettings:
+    """Reads the files. Raises InvalidArgument."""
     monitors = _read_config_json(sources.config_json)
     folders = _find_folders(sources.folder)
     if not cluster_id or not (monitors or folders):
-        # One cluster only: its clusterID is what ceph-csi calls it, and nothing that we could look up.
+        # With a single cluster the clusterID is ceph-csi's name of it, and there is nothing to look it up in.
         return sources.default
     if cluster_id not in monitors and cluster_id not in folders:
         known = ", ".join(sorted({*monitors, *folders}))
-        raise InvalidArgument(f"clusterID {cluster_id} is not configured: known are {known}")
+        raise InvalidArgument(f"clusterID {cluster_id} is not configured: the configured ones are {known}")
     settings = replace(sources.default, name=cluster_id, monitors=monitors.get(cluster_id, ()))
     folder = folders.get(cluster_id)
     if folder is None:
@@ -95,7 +99,7 @@ def _find_folders(path: Path | None) -> dict[str, Path]:
         return {}
     if not path.is_dir():
         raise InvalidArgument(f"the folder of Ceph clusters {path} does not exist")
-    # Names with dots are how Kubernetes keeps the versions of a mounted volume.
+    # Kubernetes keeps the versions of a mounted volume under names that begin with dots.
     return {entry.name: entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
 
 

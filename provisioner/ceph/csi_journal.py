@@ -1,9 +1,9 @@
-"""ceph-csi's own bookkeeping of volumes, so that its controller takes our images for its own.
+"""Writes ceph-csi's journal of volumes, so that its controller manages Sutler's images like its own.
 
-Two things in the pool: an object per volume, whose omap says which PersistentVolume and which image it is, and a key
-per PersistentVolume in one common object that leads back to the volume. Ours have the claim's UID where ceph-csi draws
-lots, so doing it again does the same again. The key is written first and removed last: what is left half-way can be
-found by it, while the objects of a pool can't be gone through.
+The journal has two parts in the pool: an object for each volume, whose omap names the PersistentVolume and the image,
+and a key for each PersistentVolume in one common object, which leads back to the volume. Sutler uses the claim's UID
+where ceph-csi uses a random one, so every call is safe to repeat. The key is written first and removed last: incomplete
+entries are found by it, while the objects of a pool cannot be searched.
 """
 
 import contextlib
@@ -18,12 +18,15 @@ from provisioner.ceph.model import JournalEntry
 _VOLUMES = "csi.volumes.default"
 _PREFIX = "csi.volume."
 _KEYS_PER_READ = 1000
-"""Keys asked for at a time."""
+"""Keys that one operation reads."""
 _NAME, _IMAGE, _IMAGE_ID, _OWNER = "csi.volname", "csi.imagename", "csi.imageid", "csi.volume.owner"
 
 
 def reserve(ioctx: Any, entry: JournalEntry, image_id: str | None) -> bool:
-    """Before the image is made, with the id that it will have, if that is known; False if there is an entry already."""
+    """Adds the entry before the image is created, with its future id if known. Returns False if it was there.
+
+    Raises ImageTaken if the entry belongs to another volume.
+    """
     keys = {_NAME: entry.volume, _IMAGE: entry.image, _OWNER: entry.owner}
     if image_id is not None:
         keys[_IMAGE_ID] = image_id
@@ -38,20 +41,21 @@ def reserve(ioctx: Any, entry: JournalEntry, image_id: str | None) -> bool:
         except rados.ObjectExists:
             if (others := _read_value(ioctx, entry, _NAME)) != [entry.volume]:
                 _remove_key(ioctx, entry)
-                whose = others[0] if others else "nobody"
-                raise ImageTaken(f"ceph-csi's journal has {entry.uuid} for {whose}, not {entry.volume}") from None
+                other = f"volume {others[0]}" if others else "no volume"
+                text = f"entry {entry.uuid} of ceph-csi's journal belongs to {other}, not to {entry.volume}"
+                raise ImageTaken(text) from None
             fresh = False
     return fresh
 
 
 def complete(ioctx: Any, entry: JournalEntry, image_id: str) -> None:
-    """When the image is there, and its id was not known before."""
+    """Adds the image's id after the image was created."""
     with translated("writing ceph-csi's journal for", entry.image):
         _write(ioctx, _PREFIX + entry.uuid, {_IMAGE_ID: image_id})
 
 
 def remove(ioctx: Any, entry: JournalEntry) -> None:
-    """When the image is gone."""
+    """Removes the entry after the image was removed. A missing entry is a success."""
     with translated("removing from ceph-csi's journal", entry.image):
         with contextlib.suppress(rados.ObjectNotFound):
             ioctx.remove_object(_PREFIX + entry.uuid)
@@ -61,7 +65,7 @@ def remove(ioctx: Any, entry: JournalEntry) -> None:
 def list_entries(ioctx: Any, wanted: Callable[[JournalEntry], bool]) -> list[tuple[JournalEntry, str | None]]:
     """The entries that are `wanted`, each with its image's id: empty if it names none, None if it leads to nothing.
 
-    Their namespaces are not asked for.
+    The namespaces of the claims are not read.
     """
     with translated("listing ceph-csi's journal of", f"pool {pool_path(ioctx)}"):
         return [(entry, _read_image_id(ioctx, entry)) for entry in _list_keys(ioctx) if wanted(entry)]
@@ -83,7 +87,7 @@ def _read_image_id(ioctx: Any, entry: JournalEntry) -> str | None:
 
 
 def _read_value(ioctx: Any, entry: JournalEntry, key: str) -> list[str]:
-    """One value, or none."""
+    """A list with the value, or an empty one."""
     with rados.ReadOpCtx() as operation:
         found, _ = ioctx.get_omap_vals_by_keys(operation, (key,))
         ioctx.operate_read_op(operation, _PREFIX + entry.uuid)

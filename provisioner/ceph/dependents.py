@@ -1,6 +1,6 @@
-"""What an image is part of, and what of that keeps it from being removed.
+"""Reads what uses an image or depends on it, and rejects removals and changes for it, as blocking calls.
 
-Most images are part of nothing. Their header says so in one read, so that only the others are opened.
+The header shows in one read that most images have neither snapshots nor a group, which saves the calls for them.
 """
 
 import contextlib
@@ -17,40 +17,41 @@ _SNAPSHOT, _GROUP, _FEATURES, _OPERATIONS = "snapshot_", "rbd_group_ref", "featu
 _MIRRORING, _MIRRORED = "rbd_mirroring", "image_"
 _MIGRATING = 512
 _KNOWN_OPERATIONS = 0b1111
-"""Parents and children of clones, groups, deleted snapshots with clones. librbd changes no image that has others."""
+"""Parents and children of clones, groups, deleted snapshots with clones. librbd changes no image with other bits."""
 _MOST_KEYS = 1000
 
 USER, GROUP, TRASH, MIRROR = range(4)
-"""librbd's kinds of snapshots: made by people, by a group, deleted but still needed by clones, made by mirroring."""
+"""librbd's kinds of snapshots: of users, of a group, deleted but still needed by clones, of mirroring."""
 _DISABLED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Dependents:
     watchers: tuple[str, ...] = ()
-    """Addresses of the clients that have it open."""
+    """Addresses of the clients that have the image open."""
     children: tuple[str, ...] = ()
-    """Clones, as pool/[namespace/]image; those of deleted snapshots, too."""
+    """Clones, as pool/[namespace/]image, including those of deleted snapshots."""
     snapshots: tuple[str, ...] = ()
-    """That people have made."""
+    """Names of user snapshots."""
     protected: tuple[str, ...] = ()
+    """Names of protected user snapshots."""
     group_snapshots: tuple[str, ...] = ()
     """As pool/group@snapshot."""
     unknown_snapshots: tuple[str, ...] = ()
-    """Of kinds that we don't know. Those of mirroring are in no list: Ceph removes them together with the image."""
+    """Names of snapshots of unknown kinds. Those of mirroring are in no list: Ceph removes them with the image."""
     group: str | None = None
     """As pool/[namespace/]group."""
     migrating: bool = False
     demoted: bool = False
-    """It is mirrored, and the primary image is elsewhere."""
+    """The image is mirrored and not primary."""
     operations: int = 0
-    """Bits of what only newer releases of Ceph can do with images."""
+    """Bits of op features that this release of Ceph does not know."""
 
 
 def removal_blockers(path: str, dependents: Dependents, options: str = "") -> list[str]:
-    """Why the image can't be removed, each reason with the way out: pure.
+    """The reasons why the image cannot be removed, each with the way out. Pure: no I/O.
 
-    `options`: how `rbd` is told the image where it has no name.
+    `options`: the options of `rbd` for an image in the trash, which has no path.
     """
     found = []
     if dependents.children:
@@ -65,15 +66,17 @@ def removal_blockers(path: str, dependents: Dependents, options: str = "") -> li
         found.append(f"it has snapshots of a group: {names}; delete them first (rbd group snap rm {first})")
     if dependents.unknown_snapshots:
         names = first_names(dependents.unknown_snapshots)
-        found.append(f"it has snapshots of a kind that this release of Ceph does not know: {names}; use a newer one")
+        found.append(
+            f"it has snapshots of a kind that this release of Ceph does not know: {names}; use a newer release"
+        )
     if dependents.group:
         command = f"rbd group image rm {dependents.group} {options or path}"
-        found.append(f"it is a member of group {dependents.group}; take it out first ({command})")
+        found.append(f"it is a member of group {dependents.group}; remove it from the group first ({command})")
     return [*found, *change_blockers(path, dependents)]
 
 
 def change_blockers(path: str, dependents: Dependents) -> list[str]:
-    """Why librbd would not roll back or shrink the image: pure."""
+    """The reasons why librbd would not roll back or shrink the image. Pure: no I/O."""
     in_use = (
         [f"it is in use at {first_names(dependents.watchers)}; unmap it there first"] if dependents.watchers else []
     )
@@ -81,17 +84,17 @@ def change_blockers(path: str, dependents: Dependents) -> list[str]:
 
 
 def write_blockers(path: str, dependents: Dependents) -> list[str]:
-    """Why librbd would change nothing of the image: pure."""
+    """The reasons why librbd would not change the image at all. Pure: no I/O."""
     found = []
     if dependents.migrating:
         found.append(
-            f"it is being migrated; end that first (rbd migration execute and rbd migration commit {path}, or "
-            f"rbd migration abort {path})"
+            f"it is being migrated; finish the migration first (rbd migration execute and rbd migration commit {path}, "
+            f"or rbd migration abort {path})"
         )
     if dependents.demoted:
         found.append(
-            "it is a mirrored copy and not primary: change it at the site where it is primary, or part it from there "
-            f"first (rbd mirror image promote --force {path}, then rbd mirror image disable {path})"
+            "it is mirrored and not primary: change it at its primary site, or end the mirroring first "
+            f"(rbd mirror image promote --force {path}, then rbd mirror image disable {path})"
         )
     if dependents.operations:
         found.append(f"only a newer release of Ceph can change it (op features {dependents.operations:#x})")
@@ -99,25 +102,25 @@ def write_blockers(path: str, dependents: Dependents) -> list[str]:
 
 
 def require_removable(ioctx: Any, identifier: str, target: str, name: str | None = None) -> None:
-    """Raises InUse with everything that keeps the image from being removed; `name`: None for one in the trash."""
+    """Raises InUse with everything that prevents a removal. `name`: None for an image in the trash."""
     _require_unblocked(ioctx, identifier, target, name, everything=True)
 
 
 def require_changeable(ioctx: Any, identifier: str, target: str, name: str) -> None:
-    """Raises InUse when librbd would not roll back or shrink the image."""
+    """Raises InUse if librbd would not roll back or shrink the image."""
     _require_unblocked(ioctx, identifier, target, name, everything=False)
 
 
 @contextlib.contextmanager
 def explained_refusal(ioctx: Any, identifier: str, target: str, name: str) -> Iterator[None]:
-    """Says of a refusal of librbd what the image is part of, if that may be why."""
+    """Adds the reason to an error of librbd that the state of the image may have caused."""
     try:
         yield
     except CephError as error:
         if error.code in {errno.EROFS, errno.EINVAL}:
             path = f"{pool_path(ioctx)}/{name}"
             if found := write_blockers(path, read(ioctx, identifier, target)):
-                raise InUse(f"{target} stays as it is: {'. Also, '.join(found)}", code=errno.EROFS) from error
+                raise InUse(f"{target} is unchanged: {'. Also, '.join(found)}", code=errno.EROFS) from error
         raise
 
 
@@ -134,10 +137,11 @@ def _require_unblocked(ioctx: Any, identifier: str, target: str, name: str | Non
 
 
 def read(ioctx: Any, identifier: str, target: str) -> Dependents:
+    """Opens the image, in the trash or outside of it. Raises ImageMissing."""
     header = dict(directory.read_omap(ioctx, cls_rbd.HEADER_PREFIX + identifier, "", "", _MOST_KEYS))
     features, operations = (int.from_bytes(header.get(key, b""), "little") for key in (_FEATURES, _OPERATIONS))
     full = len(header) == _MOST_KEYS or _GROUP in header or any(key.startswith(_SNAPSHOT) for key in header)
-    # A read-write open is itself a watcher.
+    # Read-only: opened for writing, Sutler itself would be a watcher.
     with (
         image_errors("opening", target),
         rbd.Image(ioctx, image_id=identifier, read_only=True) as opened,
@@ -170,7 +174,7 @@ def _read_snapshots_and_group(ioctx: Any, opened: Any) -> dict[str, Any]:
 
 
 def _group_path(ioctx: Any, found: Any) -> str:
-    """Of a group in another pool only the pool's number is known here."""
+    """pool/[namespace/]group; librbd returns only the number of another pool."""
     pool = pool_path(ioctx) if found["pool"] == ioctx.get_pool_id() else f"(pool {found['pool']})"
     return f"{pool}/{found['name']}"
 

@@ -1,4 +1,4 @@
-"""Images of a pool in pieces, as blocking calls: thousands of images, and no more read than one page needs."""
+"""Reads a pool's directory and the headers of its images, as blocking calls: a page at a time, without librbd."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,9 @@ from provisioner.ceph.errors import (
 )
 from provisioner.ceph.image_header import ImageHeader
 
-_DIRECTORY = "rbd_directory"
-_OBJECT_MAP = "rbd_object_map."
 _NAME, _ID = "name_", "id_"
 _KEYS_PER_READ = 1000
-"""Keys of one header in one reading; more (hundreds of snapshots) take more readings."""
+"""Keys that one operation reads; a header with hundreds of snapshots takes several operations."""
 _LONGEST_MAP_BYTES = 64 << 20
 
 
@@ -31,9 +29,9 @@ class DirectoryEntry:
     name: str
     id: str
     header: ImageHeader | None
-    """None: there is a name and no image; a creation or a removal stopped half-way."""
+    """None: there is a name and no image; its creation or removal was interrupted."""
     used: int | None
-    """Bytes of the objects that exist; None where no object map counts them."""
+    """Bytes of the objects that exist; None without a valid object map."""
 
     @property
     def data_pool(self) -> int | None:
@@ -41,10 +39,10 @@ class DirectoryEntry:
 
 
 def list_page(ioctx: Any, prefix: str, after: str, limit: int, *, count_used: bool = True) -> list[DirectoryEntry]:
-    """Up to `limit` images in the order of their names, the first one after `after`."""
+    """Up to `limit` images whose names begin with `prefix`, ordered by name, from the first one after `after`."""
     with translated("listing", f"the images of {pool_path(ioctx)}"):
-        found = read_omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME + prefix, limit)
-        named = [(key.removeprefix(_NAME), image_header.decode_text(value)) for key, value in found]
+        found = read_omap(ioctx, cls_rbd.DIRECTORY, _NAME + after if after else "", _NAME + prefix, limit)
+        named = [(key.removeprefix(_NAME), cls_rbd.decode_text(value)) for key, value in found]
         read = _read_headers(ioctx, named)
         used = _count_used(ioctx, read) if count_used else {}
     return [
@@ -53,37 +51,29 @@ def list_page(ioctx: Any, prefix: str, after: str, limit: int, *, count_used: bo
     ]
 
 
-def count_images(ioctx: Any) -> int:
-    """Of the names; the whole directory is read for it."""
-    total, after = 0, ""
-    while found := list_names(ioctx, after):
-        total, after = total + len(found), found[-1]
-    return total
-
-
 def list_names(ioctx: Any, after: str = "", most: int = _KEYS_PER_READ) -> list[str]:
     with translated("listing", f"the images of {pool_path(ioctx)}"):
-        found = read_omap(ioctx, _DIRECTORY, _NAME + after if after else "", _NAME, most)
+        found = read_omap(ioctx, cls_rbd.DIRECTORY, _NAME + after if after else "", _NAME, most)
     return [key.removeprefix(_NAME) for key, _ in found]
 
 
 def has_name(ioctx: Any, name: str) -> bool:
-    """Whether the directory has this very name, with an image or without one."""
+    """Whether the directory has this name, with an image or without one."""
     with translated("listing", f"the images of {pool_path(ioctx)}"):
-        # The first key with this beginning is the name itself, if that is there.
-        return any(key == _NAME + name for key, _ in read_omap(ioctx, _DIRECTORY, "", _NAME + name, 1))
+        # The first key with this prefix is the name itself if the directory has it.
+        return any(key == _NAME + name for key, _ in read_omap(ioctx, cls_rbd.DIRECTORY, "", _NAME + name, 1))
 
 
 def find_name(ioctx: Any, identifier: str) -> str | None:
-    """By which the directory knows the image with this id now; None for one that it does not know."""
+    """The present name of the image with this id; None if the directory does not have the id."""
     key = _ID + identifier
     with translated("looking up", f"image {pool_path(ioctx)} id {identifier}"):
-        found = read_omap(ioctx, _DIRECTORY, "", key, 1)
-    return next((image_header.decode_text(value) for one, value in found if one == key), None)
+        found = read_omap(ioctx, cls_rbd.DIRECTORY, "", key, 1)
+    return next((cls_rbd.decode_text(value) for one, value in found if one == key), None)
 
 
 def has_header(ioctx: Any, identifier: str) -> bool:
-    """Whether there is an image with this id, in the trash as well."""
+    """Whether there is an image with this id, in the trash or outside of it."""
     try:
         with translated("looking up", f"image {pool_path(ioctx)} id {identifier}"):
             ioctx.stat(cls_rbd.HEADER_PREFIX + identifier)
@@ -93,20 +83,20 @@ def has_header(ioctx: Any, identifier: str) -> bool:
 
 
 def get_header(ioctx: Any, name: str) -> ImageHeader:
-    """Raises ImageMissing for a name without an image, too."""
+    """Raises ImageMissing, also for a name without a complete image."""
     target = image_label(ioctx, name)
     with image_errors("looking up", target):
         identifier = cls_rbd.decode_text(ioctx.read(cls_rbd.ID_PREFIX + name))
         found = find_header(ioctx, identifier, name)
     if found is None:
         raise ImageMissing(
-            f"{target} is not whole: its creation or removal stopped half-way; delete it or create it again"
+            f"{target} is incomplete: its creation or removal was interrupted; delete it or create it again"
         )
     return found
 
 
 def find_header(ioctx: Any, identifier: str, name: str = "") -> ImageHeader | None:
-    """None when there is none. Images in the trash have no other way to it."""
+    """The header of the image with this id, in the trash or outside of it; None if there is none. `name`: its name."""
     items: dict[str, bytes] = {}
     while more := read_omap(ioctx, cls_rbd.HEADER_PREFIX + identifier, max(items, default=""), "", _KEYS_PER_READ):
         items.update(more)
@@ -120,7 +110,7 @@ def used_bytes(ioctx: Any, found: ImageHeader) -> int | None:
 
 
 def read_omap(ioctx: Any, oid: str, after: str, prefix: str, most: int) -> list[tuple[str, bytes]]:
-    """Keys with this prefix behind `after`, in order; none of an object that nobody has needed yet."""
+    """Up to `most` keys with this prefix after the key `after`, in order; none of an object that does not exist."""
     try:
         with translated("reading", oid), rados.ReadOpCtx() as operation:
             found, _ = ioctx.get_omap_vals(operation, after, prefix, most)
@@ -131,12 +121,12 @@ def read_omap(ioctx: Any, oid: str, after: str, prefix: str, most: int) -> list[
 
 
 def _without_none(found: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
-    """The binding gives None for an empty value."""
+    """The binding returns None for an empty value."""
     return [(key, value or b"") for key, value in found]
 
 
 def _read_headers(ioctx: Any, named: Sequence[tuple[str, str]]) -> list[ImageHeader | None]:
-    """All at once: they wait for each other's answers, not one after the other."""
+    """Reads all headers at the same time; None for those that do not exist or are incomplete."""
     started = []
     try:
         for _, identifier in named:
@@ -169,12 +159,17 @@ def _count_used(ioctx: Any, found: Sequence[ImageHeader | None]) -> dict[str, in
     counted = [one for one in found if one is not None and one.map_usable]
     maps: dict[str, bytes] = {}
 
-    def keep(identifier: str) -> Any:
+    def store(identifier: str) -> Any:
         return lambda _, data: maps.__setitem__(identifier, data)
 
     started = [
         ioctx.aio_execute(
-            _OBJECT_MAP + one.id, cls_rbd.CLASS_NAME, "object_map_load", b"", _map_length(one), keep(one.id)
+            cls_rbd.OBJECT_MAP_PREFIX + one.id,
+            cls_rbd.CLASS_NAME,
+            "object_map_load",
+            b"",
+            _map_length(one),
+            store(one.id),
         )
         for one in counted
     ]
@@ -183,12 +178,12 @@ def _count_used(ioctx: Any, found: Sequence[ImageHeader | None]) -> dict[str, in
     usable = {}
     for one, completion in zip(counted, started, strict=True):
         if completion.get_return_value() >= 0 and maps.get(one.id):
-            usable[one.id] = min(image_header.objects_present(maps[one.id]) * one.object_size, one.size)
+            usable[one.id] = min(cls_rbd.count_objects(maps[one.id]) * one.object_size, one.size)
     return usable
 
 
 def _map_length(found: ImageHeader) -> int:
-    """Two bits an object, and a checksum of four bytes for every 4 KiB of them."""
+    """Bytes: two bits for each object, and a checksum of four bytes for every 4 KiB of them."""
     return min(found.max_objects // 2 + 4096, _LONGEST_MAP_BYTES)
 
 

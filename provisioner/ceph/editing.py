@@ -1,4 +1,4 @@
-"""Changes of images that people ask for by name, as blocking calls. What a claim's image needs is in `images`."""
+"""Changes images by name for the REST API, as blocking calls. The images of claims are in `images` and `removal`."""
 
 import contextlib
 import errno
@@ -31,28 +31,28 @@ from provisioner.ceph.removal_progress import Cancelled, RemovalBegun, ReportPro
 _LIBRBD = rbd.RBD()
 
 _ID_BYTES = 7
-"""As hexadecimal digits the longest id there may be: nobody draws the same twice."""
+"""Random bytes of an id. As hexadecimal digits they fill the longest id that librbd accepts."""
 
 _SETTLE_SECONDS = 1.0
-"""Seconds after which a name without an image is what a crash left, and not somebody's creation under way."""
+"""Seconds after which a name without an image counts as left by a crash, not as a running creation."""
 
 _SHRINK_STEP_OBJECTS = 32768
-"""Objects by which an image is made smaller at a time."""
+"""Objects by which one call shrinks an image."""
 
 
-class ImageChanged(CephError):  # noqa: N818 - named after what happened, as all of them
-    """The image is not any more what the caller has seen."""
+class ImageChanged(CephError):  # noqa: N818 - named after the condition, as all errors of Ceph
+    """The image has changed since the caller read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What has to be true right before a change."""
+    """A condition that must hold right before a change."""
 
     check: Callable[[ImageHeader], None] = lambda _: None
-    """Raises when the image must not be touched."""
+    """Raises if the image must not be changed."""
 
     def require(self, ioctx: Any, name: str, finishes: tuple[InterruptedWork, ...] = ()) -> ImageHeader:
-        """The image's header, if nothing was begun and left unfinished but what this change `finishes`."""
+        """The image's header. Raises InUse for interrupted work, except work that this change `finishes`."""
         found = directory.get_header(ioctx, name)
         self.check(found)
         require_complete(image_label(ioctx, name), found, finishes)
@@ -60,9 +60,9 @@ class Guard:
 
 
 def create(ioctx: Any, spec: ImageSpec) -> str | None:
-    """Makes the image, over what a crash has left of one of that name. Its id, unless librbd drew that."""
+    """Creates the image and removes an incomplete one with its name before. Returns the id unless librbd drew it."""
     target = image_label(ioctx, spec.name)
-    # Before all else: what is cleaned up below would be this one.
+    # First, since the removal below would remove this image.
     require_no_format1_image(ioctx, spec.name)
     try:
         return _create_new(ioctx, spec, target)
@@ -95,21 +95,22 @@ def _is_incomplete(ioctx: Any, name: str) -> bool:
 
 
 def require_unchanged(ioctx: Any, name: str, found: ImageHeader | None) -> None:
-    """Raises Changed if the name has another image by now, or its image has changed: long work waits for its turn."""
+    """Raises ImageChanged if the image has changed or been replaced while long work waited for a thread."""
     try:
         now = directory.get_header(ioctx, name)
     except ImageMissing:
-        return  # what comes next says so, or has less to do
+        return  # the work that follows reports that, or has less to do
     if found is None or now.version != found.version:
-        raise ImageChanged(f"{image_label(ioctx, name)} has changed since this was allowed: look at it, and ask again")
+        raise ImageChanged(f"{image_label(ioctx, name)} has changed since the request was checked: read it and retry")
 
 
 def grow(ioctx: Any, name: str, size: int, guard: Guard) -> None:
+    """Grows the image to `size` bytes. Raises InvalidArgument for a smaller size."""
     found = guard.require(ioctx, name)
     if size < found.size:
         raise InvalidArgument(
-            f"{image_label(ioctx, name)} has {found.size} bytes, more than {size}: making it smaller destroys what lies "
-            'behind; say "shrink": true if that is meant',
+            f"{image_label(ioctx, name)} has {found.size} bytes, more than {size}: shrinking it destroys the data "
+            'behind the new end; to shrink it, set "shrink": true',
             code=errno.EINVAL,
         )
     target = image_label(ioctx, name)
@@ -122,9 +123,10 @@ def grow(ioctx: Any, name: str, size: int, guard: Guard) -> None:
 
 
 def check_shrinkable(connection: Connection, ioctx: Any, name: str, size: int, guard: Guard) -> ImageHeader:
+    """The image's header. Raises InvalidArgument for a larger size, and InUse while the image is in use."""
     found = guard.require(ioctx, name, (InterruptedWork.SHRINK,))
     if size > found.size:
-        text = f'{image_label(ioctx, name)} has {found.size} bytes, less than {size}: growing it needs no "shrink"'
+        text = f'{image_label(ioctx, name)} has {found.size} bytes, less than {size}: to grow it, leave out "shrink"'
         raise InvalidArgument(text, code=errno.EINVAL)
     dependents.require_changeable(ioctx, found.id, image_label(ioctx, name), name)
     data_removal.require_delete_permission(connection.data_objects(ioctx, found.data_pool), ioctx, found.id)
@@ -144,6 +146,7 @@ def shrink(ioctx: Any, name: str, found: ImageHeader, size: int, progress: Repor
 
 
 def require_name_free(ioctx: Any, name: str) -> None:
+    """Raises ImageTaken if an image of either format has this name."""
     if directory.has_name(ioctx, name):
         raise ImageTaken(f"{image_label(ioctx, name)} exists already: choose another name", code=errno.EEXIST)
     require_no_format1_image(ioctx, name)
@@ -157,7 +160,7 @@ def rename(ioctx: Any, name: str, new: str, guard: Guard) -> None:
 
 
 def check_removable(connection: Connection, ioctx: Any, name: str, guard: Guard) -> ImageHeader | None:
-    """None: there is no image, only the name. Raises InUse with everything that depends on the image."""
+    """The image's header; None for a name without an image. Raises InUse with everything that depends on the image."""
     try:
         found = guard.require(ioctx, name, tuple(InterruptedWork))
     except ImageMissing:
@@ -187,21 +190,22 @@ def remove(
     try:
         trash_purge.remove(ioctx, data, name, found, RemovalBegun(ioctx, found.id, operation, progress))
     except CephError as error:
-        # Another client has removed it at the same time: librbd's own way of saying so.
+        # librbd's error if another client removes the image at the same time.
         if error.code != errno.ESTALE or directory.has_name(ioctx, name):
             raise
 
 
 def check_flattenable(ioctx: Any, name: str, guard: Guard) -> ImageHeader:
+    """The header of a clone. Raises InvalidArgument for another image."""
     found = guard.require(ioctx, name)
     if not found.is_clone:
-        text = f"{image_label(ioctx, name)} is not a clone: it has no parent to part from"
+        text = f"{image_label(ioctx, name)} is not a clone: it has no parent to flatten"
         raise InvalidArgument(text, code=errno.EINVAL)
     return found
 
 
 def flatten(ioctx: Any, name: str, progress: ReportProgress) -> None:
-    """Copies what a clone shares with its parent; stopping it half-way loses nothing."""
+    """Copies the data that a clone shares with its parent. An interrupted call loses nothing."""
     stopped: list[Cancelled] = []
 
     def callback(done: int, total: int) -> int:
@@ -218,12 +222,13 @@ def flatten(ioctx: Any, name: str, progress: ReportProgress) -> None:
             opened.flatten(on_progress=callback)
     except CephError as error:
         if stopped and error.code == errno.ECANCELED:
-            text = f"flattening {target} was stopped half-way: {stopped[0]}"
+            text = f"flattening {target} was stopped before it was complete: {stopped[0]}"
             raise Cancelled(text, code=errno.ECANCELED) from None
         raise
 
 
 def require_no_watchers(ioctx: Any, name: str) -> None:
+    """Raises InUse with the addresses of the clients that have the image open."""
     target = image_label(ioctx, name)
     with image_errors("opening", target), rbd.Image(ioctx, name, read_only=True) as opened:
         require_none_watching(opened, target)
@@ -232,7 +237,7 @@ def require_no_watchers(ioctx: Any, name: str) -> None:
 def require_none_watching(opened: Any, target: str) -> None:
     if watchers := tuple(watcher["addr"] for watcher in opened.watchers_list()):
         raise InUse(
-            f"{target} is in use at {first_names(watchers)}: unmap it there first; of a client that has died Ceph lets go "
-            "after 30 s",
+            f"{target} is in use at {first_names(watchers)}: unmap it there first; Ceph drops the watch of a dead "
+            "client after 30 s",
             code=errno.EBUSY,
         )

@@ -1,11 +1,11 @@
-"""Making a blank image in three OSD operations, by the methods of the OSD's `rbd` class that librbd's own create calls.
+"""Creates an empty image in three OSD operations, by the methods of the `rbd` class that librbd's create calls.
 
-What it is for: the image's header and its metadata come into being in one operation. However we end, there is never an
-image that does not say whose it is, as there can be between librbd's create and the first metadata. And it costs a
-tenth of our processor time: librbd sets up threads and caches for the image, and draws an id that has to be read back.
+The header and the metadata are written in one operation. So there is never an image without its owner, as there is
+between librbd's create and the first metadata if the process is killed there. Creating takes a tenth of librbd's
+processor time as well: librbd sets up threads and caches for the image, and draws an id that has to be read back.
 
-The order is the directory, the name, the header: what is left behind half-way can be seen, and can be taken up again,
-since the id is not drawn but given. Images that need more than that (`can_create`) are left to librbd.
+The order is: directory, name, header. An interrupted creation is visible in the directory and can be finished, since
+the id is not random but given. Images that need more than this (`can_create`) are created by librbd.
 """
 
 import contextlib
@@ -18,19 +18,16 @@ from provisioner.ceph.bindings import rados
 from provisioner.ceph.errors import ImageTaken, image_errors, translated
 from provisioner.ceph.model import LARGEST_OBJECT, LONGEST_NAME, SMALLEST_OBJECT, ImageSpec
 
-_DIRECTORY = "rbd_directory"
-_OBJECT_MAP = "rbd_object_map."
 _FEATURES = frozenset({"layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten"})
 _MOST_MAPPED_OBJECTS = 256_000_000
-"""Objects that an object map may tell of, as in librbd."""
+"""The most objects that an object map can have, as in librbd."""
 _FULL = (errno.EDQUOT, errno.ENOSPC)
 _NAMESPACE_READY = b"\0"
 _NO_DATA_POOL = -1
-"""No data pool."""
 
 
 def can_create(spec: ImageSpec) -> bool:
-    """Whether such an image can be made here; librbd makes the others, or says what is wrong with them."""
+    """Whether `create` can create such an image. librbd creates the others, or rejects them with the reason."""
     return (
         spec.id is not None
         and _FEATURES.issuperset(spec.features)
@@ -43,9 +40,9 @@ def can_create(spec: ImageSpec) -> bool:
 
 
 def create(ioctx: Any, spec: ImageSpec, target: str) -> None:
-    """Makes the image, or finishes what an earlier call has left half-way. For one that `can_create`.
+    """Creates the image, or finishes an interrupted call with the same name and id. Requires `can_create`.
 
-    Raises ImageTaken when there is an image of that name, whole or not by us.
+    Raises ImageTaken if there is an image of that name, complete or with another id.
     """
     identifier = str(spec.id)
     with image_errors("creating", target):
@@ -54,47 +51,47 @@ def create(ioctx: Any, spec: ImageSpec, target: str) -> None:
             _write_id(ioctx, spec.name, identifier)
             if "object-map" in spec.features:
                 resize = struct.pack("<QB", _object_count(spec), 0)
-                _execute(ioctx, _OBJECT_MAP + identifier, ("object_map_resize", resize))
+                _execute(ioctx, wire.OBJECT_MAP_PREFIX + identifier, ("object_map_resize", resize))
             _create_header(ioctx, spec, identifier)
         except rados.ObjectExists:
             if not entered:
                 raise
             _remove_name(ioctx, spec.name, identifier)
-            # The header's name was not in the directory until now.
-            raise ImageTaken(f"{target}: there is an image of id {identifier}, in the trash perhaps") from None
+            # The directory did not have the name until now, so the header belongs to another image.
+            raise ImageTaken(f"{target}: an image with id {identifier} exists already, possibly in the trash") from None
         except rados.Error as error:
             if abs(error.errno or 0) in _FULL:
-                # A full pool takes names into its directory, but no new objects.
+                # A full pool accepts keys in its directory, but no new objects.
                 remove_incomplete(ioctx, spec.name, identifier, target)
             raise
 
 
 def remove_incomplete(ioctx: Any, name: str, identifier: str, target: str) -> None:
-    """Removes what a create has left half-way: a name, and no image. Raises ImageTaken when there is one."""
+    """Removes a name without an image, left by an interrupted `create`. Raises ImageTaken for a complete image."""
     with translated("cleaning up", target):
         with contextlib.suppress(rados.ObjectNotFound):
             ioctx.stat(wire.HEADER_PREFIX + identifier)
-            raise ImageTaken(f"{target} is kept: it is whole")
+            raise ImageTaken(f"{target} is kept: it is complete")
         with contextlib.suppress(rados.ObjectNotFound):
-            ioctx.remove_object(_OBJECT_MAP + identifier)
+            ioctx.remove_object(wire.OBJECT_MAP_PREFIX + identifier)
         _remove_name(ioctx, name, identifier)
 
 
 def _add_to_directory(ioctx: Any, name: str, identifier: str) -> bool:
-    """Into the pool's directory; False if it was there."""
+    """Adds the name to the pool's directory. Returns False if it was there with the same id."""
     names = wire.encode_text(name) + wire.encode_text(identifier)
-    # A RADOS namespace that is none has no directory, and one that is being removed takes no more.
+    # A RADOS namespace that does not exist has no directory, and one that is being removed accepts no more names.
     ready = [("dir_state_assert", _NAMESPACE_READY)] if ioctx.get_namespace() else []
     try:
-        _execute(ioctx, _DIRECTORY, *ready, ("dir_add_image", names))
+        _execute(ioctx, wire.DIRECTORY, *ready, ("dir_add_image", names))
     except rados.ObjectExists:
-        _, found = ioctx.execute(_DIRECTORY, wire.CLASS_NAME, "dir_get_id", wire.encode_text(name))
+        _, found = ioctx.execute(wire.DIRECTORY, wire.CLASS_NAME, "dir_get_id", wire.encode_text(name))
         if wire.decode_text(found) != identifier:
             raise
         return False
     except rados.Error as error:
         if error.errno == errno.EBADF:
-            raise ImageTaken(f"id {identifier} is that of another image: has it been renamed?") from error
+            raise ImageTaken(f"id {identifier} belongs to another image: check whether it was renamed") from error
         raise
     return True
 
@@ -115,17 +112,17 @@ def _create_header(ioctx: Any, spec: ImageSpec, identifier: str) -> None:
 
 
 def _remove_name(ioctx: Any, name: str, identifier: str) -> None:
-    """Takes our own name away, and nobody else's."""
+    """Removes the name if it belongs to this id."""
     with contextlib.suppress(rados.ObjectNotFound):
         if wire.decode_text(ioctx.read(wire.ID_PREFIX + name)) == identifier:
             ioctx.remove_object(wire.ID_PREFIX + name)
     names = wire.encode_text(name) + wire.encode_text(identifier)
     with contextlib.suppress(rados.ObjectNotFound):
-        _execute(ioctx, _DIRECTORY, ("dir_remove_image", names))
+        _execute(ioctx, wire.DIRECTORY, ("dir_remove_image", names))
 
 
 def _execute(ioctx: Any, name: str, *calls: tuple[str, bytes], exclusive: bool = False) -> None:
-    """Methods of the `rbd` class on one object, all of them or none."""
+    """Calls methods of the `rbd` class on one object: all of them succeed, or none has an effect."""
     with rados.WriteOpCtx() as operation:
         if exclusive:
             operation.new(rados.LIBRADOS_CREATE_EXCLUSIVE)

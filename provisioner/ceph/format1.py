@@ -1,7 +1,7 @@
-"""Images of format 1: what was made before 2016, and what nothing makes any more.
+"""Images of format 1, which Ceph no longer creates by default.
 
-Such an image is one object NAME.rbd that begins with a fixed line. It is in no directory that we read, and opening
-looks for the newer format first: one of that format under the same name hides it, with its data.
+The header of such an image is one object NAME.rbd that begins with a fixed line. The directory that Sutler reads does
+not list it, and librbd opens an image of format 2 first: one with the same name hides it, together with its data.
 """
 
 import errno
@@ -14,7 +14,7 @@ _MAGIC = b"<<< Rados Block Device Image >>>"
 
 
 def is_format1(ioctx: Any, key: str) -> bool:
-    """Whether the object of this name is the header of such an image."""
+    """Whether the object with this key is the header of an image of format 1."""
     try:
         with translated("reading", key):
             return bool(ioctx.read(key, len(_MAGIC)) == _MAGIC)
@@ -23,9 +23,10 @@ def is_format1(ioctx: Any, key: str) -> bool:
 
 
 def require_no_format1_image(ioctx: Any, name: str) -> None:
+    """Raises ImageTaken if an image of format 1 has this name."""
     if is_format1(ioctx, name + HEADER_SUFFIX):
         raise ImageTaken(
-            f"{image_label(ioctx, name)} exists already, in format 1, which a new image of its name would hide: choose "
-            "another name, or bring it into format 2 (rbd export, then rbd import --image-format 2)",
+            f"{image_label(ioctx, name)} exists already, in format 1, and a new image with its name would hide it: "
+            "choose another name, or convert it to format 2 (rbd export, then rbd import --image-format 2)",
             code=errno.EEXIST,
         )

@@ -1,4 +1,4 @@
-"""All there is to know of one image, as a blocking call: its header, and what only an open image tells."""
+"""Reads all details of one image, as blocking calls: the header, and what only an open image shows."""
 
 import errno
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ class ImageDetailsRead:
     header: ImageHeader
     data_pool: str | None
     watchers: tuple[str, ...]
+    """Addresses."""
     snapshots: tuple[RbdSnapshot, ...]
     other_snapshots: tuple[OtherSnapshot, ...]
     parent: str | None
@@ -26,8 +27,9 @@ class ImageDetailsRead:
 
 
 def read(connection: Connection, ioctx: Any, name: str) -> ImageDetailsRead:
+    """Raises ImageMissing."""
     found = directory.get_header(ioctx, name)
-    # A read-write open is itself a watcher.
+    # Read-only: opened for writing, Sutler itself would be a watcher.
     with image_errors("opening", image_label(ioctx, name)), rbd.Image(ioctx, name, read_only=True) as opened:
         return ImageDetailsRead(
             entry=DirectoryEntry(name, found.id, found, directory.used_bytes(ioctx, found)),
@@ -41,7 +43,7 @@ def read(connection: Connection, ioctx: Any, name: str) -> ImageDetailsRead:
 
 
 def read_new(connection: Connection, ioctx: Any, name: str, identifier: str | None) -> ImageDetailsRead:
-    """The same of an image that was just made: nobody can have opened, cloned or filled it yet."""
+    """The details of an image that was just created: nothing has opened, cloned or written it yet."""
     found = directory.find_header(ioctx, identifier, name) if identifier else None
     if found is None:
         found = directory.get_header(ioctx, name)
@@ -52,6 +54,7 @@ def read_new(connection: Connection, ioctx: Any, name: str, identifier: str | No
 
 
 def pool_name(connection: Connection, number: int | None) -> str | None:
+    """The name for responses, also of a deleted pool; None for None."""
     if number is None:
         return None
     try:
@@ -62,7 +65,7 @@ def pool_name(connection: Connection, number: int | None) -> str | None:
 
 
 def require_data_pool(connection: Connection, name: str | None) -> None:
-    """Of a missing data pool librbd says that the image does not exist."""
+    """Raises InvalidArgument for a missing pool, of which librbd would report that the image does not exist."""
     if name is None:
         return
     try:
@@ -72,7 +75,7 @@ def require_data_pool(connection: Connection, name: str | None) -> None:
 
 
 def require_target_pool(connection: Connection, pool: str, namespace: str) -> Any:
-    """The pool that a request's body names; one that is missing makes the request wrong, not its path."""
+    """The pool that a request's body names. Raises InvalidArgument if it does not exist: the path is correct."""
     try:
         ioctx = connection.ioctx(pool, namespace)
         images.require_namespace(ioctx, namespace)

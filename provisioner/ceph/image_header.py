@@ -1,8 +1,8 @@
-"""What an image's header object says: pure.
+"""Decodes an image's header object. Pure: no I/O.
 
-The header is a map of a dozen keys, and one operation reads all of them, where opening the image through librbd takes
-five or more and a place among its watchers. The format is that of every RBD image since 2012 (``cls_rbd``): numbers,
-little-endian, under the keys `size`, `features`, `order`, …; metadata under `metadata_<key>`; one key per snapshot.
+The header is an omap of a dozen keys, and one operation reads all of them. Opening the image through librbd takes five
+operations or more and makes Sutler a watcher. The encoding is that of `cls_rbd`: numbers under the keys `size`,
+`features`, `order`, …; metadata under `metadata_<key>`; one key for each snapshot.
 """
 
 import hashlib
@@ -19,31 +19,33 @@ _SNAPSHOT_PREFIX = "snapshot_"
 _VOLATILE = frozenset({"access_timestamp", "modify_timestamp", "flags"})
 _U64 = struct.Struct("<Q")
 _MAP_INVALID = 0b11
-"""The object map, or the differences that are derived from it, can't be trusted until they are rebuilt."""
+"""Bits of `flags`: the object map, or the fast-diff derived from it, is invalid until it is rebuilt."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
     id: str
     size: int
+    """Bytes."""
     features: tuple[str, ...]
     order: int
+    """Objects have 2^order bytes."""
     created: datetime
     stripe_unit: int | None
     stripe_count: int | None
     data_pool: int | None
-    """The pool's number; None: the data lie in the image's own pool."""
+    """Number of the pool with the data; None: the image's own pool."""
     snapshots: int
     is_clone: bool
     map_usable: bool
-    """There is an object map, and it is right."""
+    """The image has an object map, and it is valid."""
     metadata: Mapping[str, str]
     version: str
-    """Changes with everything above, and when a snapshot is made, removed or protected. Not with the data."""
+    """A digest of all of this and of the snapshots. Data that is written does not change it."""
 
     @property
     def max_objects(self) -> int:
-        """That the image can have, not those that it has."""
+        """The number of objects that the image can have; it has fewer until it is written full."""
         return -(-self.size // self.object_size)
 
     @property
@@ -52,7 +54,7 @@ class ImageHeader:
 
 
 def decode(identifier: str, name: str, items: Mapping[str, bytes]) -> ImageHeader | None:
-    """None for a header that lacks what every image has: its creation or removal stopped half-way."""
+    """None for an incomplete header: the creation or the removal of the image was interrupted."""
     if "size" not in items or "features" not in items or "order" not in items:
         return None
     features = feature_names(_number(items, "features") or 0)
@@ -77,23 +79,6 @@ def decode(identifier: str, name: str, items: Mapping[str, bytes]) -> ImageHeade
         ),
         version=_version(name, identifier, items),
     )
-
-
-def decode_text(value: bytes) -> str:
-    (length,) = struct.unpack_from("<I", value)
-    return value[4 : 4 + length].decode(errors="replace")
-
-
-# How many of the four objects in a byte of an object map are there: two bits each, 0 for "does not exist".
-_PRESENT = bytes(sum(1 for shift in (0, 2, 4, 6) if byte >> shift & 3) for byte in range(256))
-
-
-def objects_present(encoded: bytes) -> int:
-    """Counts those of an object map as the OSD's class sends it: header, bits, checksums, each after its length."""
-    (length,) = struct.unpack_from("<I", encoded)
-    (objects,) = _U64.unpack_from(encoded, 4 + length - _U64.size)
-    start = 4 + length
-    return sum(encoded[start : start + (objects + 3) // 4].translate(_PRESENT))
 
 
 def _number(items: Mapping[str, bytes], key: str) -> int | None:

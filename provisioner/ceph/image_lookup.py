@@ -1,37 +1,36 @@
-"""Which image a volume means, as blocking calls: by its id, and by its names only with further proof.
+"""Finds the image of a volume, as blocking calls: by its id, and by its names only with further proof.
 
-A volume that was made by version 0.1.0 knows no id. Its image is the one whose id follows from the volume's names, or
-the only one in its pool that names the volume's owner. Where two do, nothing proves which one is the copy: both stay.
+A volume that version 0.1.0 provisioned records no image id. Its image is the one whose id follows from the volume's
+names, or the only one in its pool that names the volume's owner. If two images name the owner, nothing proves which
+one is the copy, and neither is touched.
 """
 
 import contextlib
-import struct
 from typing import Any
 
-from provisioner.ceph import directory
+from provisioner.ceph import directory, trash_entry
 from provisioner.ceph.errors import ImageMissing, ImageTaken, InUse, first_names, image_label
 from provisioner.ceph.images import describe
 from provisioner.ceph.model import ImageQuery, RbdImage
 from sutler.volumes import well_known
 from sutler.volumes.identity import has_own_ids, image_id
 
-_MIGRATION = 2
-"""Of what the trash says about where an entry is from: the source of a migration that is not committed."""
 _PAGE_SIZE = 1000
 
 
 def find(ioctx: Any, sought: ImageQuery) -> RbdImage | None:
-    """The image, under whatever name; None if it is gone, or in the trash already.
+    """The image, also after it was renamed; None if it does not exist or is in the trash.
 
-    Raises ImageTaken if what is there is not the volume's, or can't be told from a copy.
+    Raises ImageTaken if the image found belongs to another volume or cannot be distinguished from a copy, and InUse
+    while it is being migrated.
     """
-    # Where the id is not known, it is the one that our own create gives, unless librbd has made the image.
+    # An unknown id is the one that `fast_create` gives, unless librbd has created the image.
     likely = sought.id or image_id(sought.kubernetes, sought.name)
     found = _find_by_id(ioctx, likely)
     if found is not None:
         _require_owner(ioctx, found, sought)
         return found
-    if _is_thrown(ioctx, likely):
+    if _is_in_trash(ioctx, likely):
         return None
     found = _find_by_name(ioctx, sought.name)
     if found is not None:
@@ -46,7 +45,7 @@ def find(ioctx: Any, sought: ImageQuery) -> RbdImage | None:
 def _find_by_id(ioctx: Any, identifier: str) -> RbdImage | None:
     name = directory.find_name(ioctx, identifier)
     found = _find_by_name(ioctx, name) if name is not None else None
-    # The directory may lag behind: a removal stopped half-way, and the name was given again.
+    # The directory may be stale: a removal was interrupted, and the name was used again.
     return found if found is not None and found.id == identifier else None
 
 
@@ -57,45 +56,43 @@ def _find_by_name(ioctx: Any, name: str) -> RbdImage | None:
         return None
 
 
-def _is_thrown(ioctx: Any, identifier: str) -> bool:
-    key = f"id_{identifier}"
-    for found, value in directory.read_omap(ioctx, "rbd_trash", "", key, 1):
-        if found == key:
-            if value[6] == _MIGRATION:
-                (length,) = struct.unpack_from("<I", value, 7)
-                name = value[11 : 11 + length].decode(errors="replace")
-                raise InUse(
-                    f"{image_label(ioctx, name)} is being migrated: finish that first (rbd migration commit, or abort)"
-                )
-            return True
-    return False
+def _is_in_trash(ioctx: Any, identifier: str) -> bool:
+    entry = trash_entry.find(ioctx, identifier)
+    if entry is not None and entry.source == "MIGRATION":
+        # The source of a migration that is not committed.
+        raise InUse(
+            f"{image_label(ioctx, entry.name)} is being migrated: finish the migration first (rbd migration commit, "
+            "or rbd migration abort)"
+        )
+    return entry is not None
 
 
 def _require_owner(ioctx: Any, found: RbdImage, sought: ImageQuery) -> None:
     owner, kubernetes = found.metadata.get(well_known.OWNER), found.metadata.get(well_known.KUBERNETES)
     if owner != sought.owner:
-        says = f"{well_known.OWNER}={owner}" if owner else f"no {well_known.OWNER}"
+        actual = f"{well_known.OWNER}={owner}" if owner else f"no {well_known.OWNER}"
         raise ImageTaken(
-            f"{image_label(ioctx, found.name)} is kept: its metadata has {says} instead of {sought.owner}, so it is not this "
-            "volume's image"
+            f"{image_label(ioctx, found.name)} is kept: its metadata has {actual} instead of {sought.owner}, so the "
+            "image does not belong to this volume"
         )
     if kubernetes not in {None, sought.kubernetes}:
         raise ImageTaken(
             f"{image_label(ioctx, found.name)} is kept: it belongs to Kubernetes cluster {kubernetes}, and this is "
-            f"{sought.kubernetes}; if that one is gone, set {well_known.KUBERNETES} in the image's metadata to "
-            "this one's (rbd image-meta set)"
+            f"{sought.kubernetes}; if that cluster no longer exists, set {well_known.KUBERNETES} in the image's "
+            "metadata to this cluster's (rbd image-meta set)"
         )
 
 
 def _require_only_claimant(ioctx: Any, name: str, sought: ImageQuery, *, copies: bool) -> None:
-    """`copies`: whether those count that say themselves that they are copies; they do if this one says so, too."""
+    """`copies`: images that name another image's ids count as well; so they do if this one is such a copy."""
     others = tuple(
         other for other, itself in _claimants_of(ioctx, sought) if other != name and (copies or itself is not False)
     )
     if others:
         raise ImageTaken(
-            f"{image_label(ioctx, name)} is kept: {first_names(others)} in the same place names the same owner, and nothing proves "
-            f"which one is a copy: take the metadata {well_known.OWNER} off the copy (rbd image-meta remove)"
+            f"{image_label(ioctx, name)} is kept: {first_names(others)} in the same pool and namespace names the same "
+            f"owner, and nothing proves which one is a copy: remove the metadata {well_known.OWNER} from the copy (rbd "
+            "image-meta remove)"
         )
 
 
@@ -106,9 +103,9 @@ def _find_renamed(ioctx: Any, sought: ImageQuery) -> RbdImage | None:
         return _find_by_name(ioctx, proven[0])
     if found:
         raise ImageTaken(
-            f"{image_label(ioctx, sought.name)} does not exist, and {first_names(tuple(found))} in the same place names the same "
-            "owner. If that is the image under another name, give it its own back (rbd rename); if it is a copy, take "
-            f"the metadata {well_known.OWNER} off it (rbd image-meta remove)"
+            f"{image_label(ioctx, sought.name)} does not exist, and {first_names(tuple(found))} in the same pool and "
+            "namespace names the same owner. If that is the renamed image, rename it back (rbd rename); if it is a "
+            f"copy, remove the metadata {well_known.OWNER} from it (rbd image-meta remove)"
         )
     return None
 
@@ -118,20 +115,24 @@ def _claimants_of(ioctx: Any, sought: ImageQuery) -> list[tuple[str, bool | None
 
 
 def list_claimants(ioctx: Any, kubernetes: str) -> dict[str, list[tuple[str, bool | None]]]:
-    """By the owner that they name, the names of all images there, each with whether it has the ids that it names."""
+    """Owner → (name, whether the image has the ids that its metadata names) of all images in the pool.
+
+    The second value is None for images whose metadata names no ids. Reads the headers of all images of the pool.
+    """
     after, pool = "", ioctx.get_pool_id()
     found: dict[str, list[tuple[str, bool | None]]] = {}
     while page := directory.list_page(ioctx, "", after, _PAGE_SIZE, count_used=False):
         for entry in page:
-            said = entry.header.metadata if entry.header is not None else {}
-            if well_known.OWNER in said and said.get(well_known.KUBERNETES) in {None, kubernetes}:
-                found.setdefault(said[well_known.OWNER], []).append((entry.name, has_own_ids(said, pool, entry.id)))
+            metadata = entry.header.metadata if entry.header is not None else {}
+            if well_known.OWNER in metadata and metadata.get(well_known.KUBERNETES) in {None, kubernetes}:
+                claimant = (entry.name, has_own_ids(metadata, pool, entry.id))
+                found.setdefault(metadata[well_known.OWNER], []).append(claimant)
         after = page[-1].name
     return found
 
 
 def has_image(ioctx: Any, sought: ImageQuery) -> bool:
-    """Whether the image is in this pool at all; cheap, and needs no directory, which not every pool can have."""
+    """Whether the image is in this pool. Two reads, without the directory, which not every pool can have."""
     with contextlib.suppress(ImageMissing):
         return directory.has_header(ioctx, image_id(sought.kubernetes, sought.name)) or (
             describe(ioctx, sought.name).metadata.get(well_known.OWNER) == sought.owner

@@ -1,10 +1,10 @@
-"""What was begun with an image and not finished, written on the image itself.
+"""Marks images with work that loses data while it runs: removing, rolling back, shrinking.
 
-Work that goes on for long and loses data on its way (removing, rolling back, shrinking) is written down in the image's
-metadata when data begin to go. After a crash the image tells that it is not whole, and what to do about it.
+The mark is metadata of the image, written when the first data is lost and removed when the work is finished. After a
+crash the mark shows that the image is incomplete, and the way out.
 
-Copies and clones inherit metadata, so a mark names the image that it is about by its id. A mark of version 0.1.0 names
-it too, inside the operation's identifier.
+Copies and clones inherit metadata, so a mark names the id of its image. A mark of version 0.1.0 has the id inside the
+operation's identifier.
 """
 
 import base64
@@ -17,30 +17,30 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from provisioner.ceph import cls_rbd
-from provisioner.ceph.errors import CephError, InUse, Missing, image_errors
+from provisioner.ceph.errors import CephError, InUse
 from provisioner.ceph.image_header import ImageHeader
+from provisioner.ceph.image_metadata import remove_key, write_metadata
 
 UNFINISHED = "sutler.dev/unfinished"
-"""Metadata key: a word of `InterruptedWork`, the operation's identifier or "-", the id of the image.
+"""Metadata key: a value of `InterruptedWork`, the operation's identifier or "-", the image's id.
 
 Version 0.1.0 wrote no id.
 """
 
 PROGRESS = "sutler.dev/progress"
-"""Metadata key: how far the removal is (0 to 1), and when it began and was last seen, in seconds since 1970.
+"""Metadata key: the removed share (0 to 1), the time of the start and of the last update, in seconds since 1970.
 
-Written by whichever process removes the image, for all the others to see. Seen at 0: it was stopped.
+The process that removes the image writes it for all others. An update at 0 means that the removal was stopped.
 """
 
 _NO_OPERATION = "-"
 _ACTIVE_SECONDS = 120
-"""Seconds for which a note of progress tells that the work goes on."""
+"""Seconds after the last update for which a removal counts as running."""
 
 _REFUSALS = frozenset(
     {errno.EPERM, errno.EACCES, errno.EROFS, errno.EBUSY, errno.EINVAL, errno.ENOENT, errno.EOPNOTSUPP, errno.ENOTEMPTY}
 )
-"""What librbd answers before it touches any data. Whether the user may delete objects was tried before."""
+"""Errors that librbd returns before it changes any data. The right to remove objects is checked before that."""
 
 
 class InterruptedWork(StrEnum):
@@ -51,29 +51,32 @@ class InterruptedWork(StrEnum):
 
 _WAY_OUT = {
     InterruptedWork.REMOVE: (
-        "its removal was begun and some of its data is gone: delete it, or purge it where it is in the trash"
+        "its removal has begun and some of its data is lost: delete it, or purge it if it is in the trash"
     ),
-    InterruptedWork.ROLLBACK: "rolling it back was begun, it is neither the old nor the new; roll it back again",
-    InterruptedWork.SHRINK: "shrinking it was begun and data at its end is gone; shrink it again",
+    InterruptedWork.ROLLBACK: "a rollback has begun and the image is a mix of old and new data; roll it back again",
+    InterruptedWork.SHRINK: "shrinking has begun and data at its end is lost; shrink it again",
 }
 _WAY_OUT_OF_INEXACT = (
-    "version 0.1 began to remove it, and perhaps stopped before any data was gone: check its content. If that is "
-    f"whole, take the mark off (rbd image-meta remove IMAGE {UNFINISHED}); else delete it, or purge it in the trash"
+    "version 0.1 began to remove it, and may have stopped before any data was lost: check its content. If the content "
+    f"is complete, remove the mark (rbd image-meta remove IMAGE {UNFINISHED}); otherwise delete the image, or purge it "
+    "if it is in the trash"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class InterruptedMark:
     word: str
+    """A value of `InterruptedWork`, or one of a newer version."""
     operation: str | None
+    """The operation's identifier; None for work that no operation of the REST API did."""
     exact: bool
-    """Version 0.1.0 marked images before librbd had agreed to remove them."""
+    """The mark was written when data was lost. Version 0.1.0 wrote it before librbd had accepted the removal."""
 
 
 def read_mark(said: Mapping[str, str], identifier: str) -> InterruptedMark | None:
-    """The mark of the image with this id, in its metadata; None: it has none of its own.
+    """The mark of the image with this id, out of its metadata; None if it has none of its own.
 
-    A copy has the mark of the image that it was made of, and is whole.
+    A copy carries the mark of the image that it was copied from, and is complete itself.
     """
     word, operation, of = (*said.get(UNFINISHED, "").split(" "), "", "")[:3]
     about = of or _image_id_of(operation)
@@ -83,13 +86,13 @@ def read_mark(said: Mapping[str, str], identifier: str) -> InterruptedMark | Non
 
 
 def interrupted_work(said: Mapping[str, str], identifier: str) -> str:
-    """The work that was begun with the image of this id; empty, if none was."""
+    """The interrupted work on the image with this id; empty if there is none."""
     mark = read_mark(said, identifier)
     return mark.word if mark else ""
 
 
 def _image_id_of(operation: str) -> str:
-    """Out of an operation's identifier, see provisioner.api.operations; empty if it is none."""
+    """The image's id out of an operation's identifier (see provisioner.api.operations); empty if it is not one."""
     try:
         parts = json.loads(base64.b64decode(operation + "=" * (-len(operation) % 4), altchars=b"-_", validate=True))
         return str(parts[4])
@@ -98,17 +101,17 @@ def _image_id_of(operation: str) -> str:
 
 
 def explain(found: ImageHeader) -> str | None:
-    """What was begun with the image and what to do about it, in words."""
+    """The interrupted work on the image and its way out, in words; None if there is none."""
     mark = read_mark(found.metadata, found.id)
     if mark is None:
         return None
     if mark.word == InterruptedWork.REMOVE and not mark.exact:
         return _WAY_OUT_OF_INEXACT
-    return _WAY_OUT[InterruptedWork(mark.word)] if mark.word in set(InterruptedWork) else f"{mark.word} was begun"
+    return _WAY_OUT[InterruptedWork(mark.word)] if mark.word in set(InterruptedWork) else f"{mark.word} has begun"
 
 
 def operation_of(found: ImageHeader) -> str | None:
-    """The identifier of what was begun with the image."""
+    """The identifier of the interrupted operation on the image."""
     mark = read_mark(found.metadata, found.id)
     return mark.operation if mark else None
 
@@ -116,15 +119,15 @@ def operation_of(found: ImageHeader) -> str | None:
 @dataclass(frozen=True, slots=True)
 class RemovalProgress:
     done: float
-    """0 to 1."""
+    """The removed share, 0 to 1."""
     active: bool
-    """Whether a process is at work on it, or was until just now."""
+    """A process has updated the progress within the last two minutes."""
     left: int | None
-    """Seconds, estimated; None while there is too little to go by, or when nothing is at work on it."""
+    """Estimated seconds until the end; None if nothing removes it, or too early to estimate."""
 
 
 def read_progress(found: ImageHeader, now: float) -> RemovalProgress | None:
-    """How far the removal of the image is."""
+    """The progress of the image's removal; None if it is not being removed. `now`: seconds since 1970."""
     mark = read_mark(found.metadata, found.id)
     try:
         share, started, seen = found.metadata[PROGRESS].split(" ")
@@ -140,24 +143,26 @@ def read_progress(found: ImageHeader, now: float) -> RemovalProgress | None:
 
 
 def require_complete(target: str, found: ImageHeader, finishes: tuple[InterruptedWork, ...] = ()) -> None:
+    """Raises InUse for an image with interrupted work, except work that the caller `finishes`."""
     mark, what = read_mark(found.metadata, found.id), explain(found)
     if mark and mark.word not in finishes:
-        raise InUse(f"{target} is not whole: {what}", code=errno.EBUSY)
+        raise InUse(f"{target} is incomplete: {what}", code=errno.EBUSY)
 
 
 def write_mark(ioctx: Any, identifier: str, work: InterruptedWork, operation: str, *, progress: str = "") -> None:
-    """`progress`: the note of that name."""
+    """Writes the mark, and with it the value of PROGRESS if there is one."""
     written = {UNFINISHED: f"{work} {operation or _NO_OPERATION} {identifier}"}
     if progress:
         written[PROGRESS] = progress
-    _write(ioctx, identifier, written)
+    write_metadata(ioctx, identifier, written)
 
 
 @contextlib.contextmanager
 def mark_held(ioctx: Any, found: ImageHeader, work: InterruptedWork, operation: str) -> Iterator[Callable[[], None]]:
-    """Stays marked when what is inside fails: it is unknown how far it came.
+    """Marks the image while the body runs. The mark stays if the body fails, since data may be lost.
 
-    When librbd refuses it instead, the image is as it was, unless what is yielded was called: data are gone by then.
+    If librbd rejects the work before it changes data, the former mark is restored. Call what is yielded once data is
+    lost: then the mark stays in any case.
     """
     gone: list[bool] = []
     write_mark(ioctx, found.id, work, operation)
@@ -167,30 +172,12 @@ def mark_held(ioctx: Any, found: ImageHeader, work: InterruptedWork, operation: 
         if error.code in _REFUSALS and not gone:
             _restore_mark(ioctx, found)
         raise
-    remove_mark(ioctx, found.id)
+    remove_key(ioctx, found.id, UNFINISHED)
 
 
 def _restore_mark(ioctx: Any, found: ImageHeader) -> None:
     before = found.metadata.get(UNFINISHED)
     if before is None:
-        remove_mark(ioctx, found.id)
+        remove_key(ioctx, found.id, UNFINISHED)
     else:
-        _write(ioctx, found.id, {UNFINISHED: before})
-
-
-def remove_mark(ioctx: Any, identifier: str) -> None:
-    with contextlib.suppress(Missing), image_errors("writing the metadata of", f"image id {identifier}"):
-        key = UNFINISHED.encode()
-        ioctx.execute(
-            cls_rbd.HEADER_PREFIX + identifier,
-            cls_rbd.CLASS_NAME,
-            "metadata_remove",
-            len(key).to_bytes(4, "little") + key,
-        )
-
-
-def _write(ioctx: Any, identifier: str, written: dict[str, str]) -> None:
-    with image_errors("writing the metadata of", f"image id {identifier}"):
-        ioctx.execute(
-            cls_rbd.HEADER_PREFIX + identifier, cls_rbd.CLASS_NAME, "metadata_set", cls_rbd.encode_map(written)
-        )
+        write_metadata(ioctx, found.id, {UNFINISHED: before})

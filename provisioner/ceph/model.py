@@ -1,4 +1,4 @@
-"""What we tell Ceph and what it tells us, as plain values."""
+"""Values that the Ceph layer takes and returns. Pure: no I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ FEATURES = {
     "deep-flatten": 32,
     "journaling": 64,
 }
-"""The features that one asks for by name. striping and data-pool follow from the parameters of those names."""
+"""Features that a request may name → their bits. striping and data-pool follow from the parameters of those names."""
 REQUIRES = {"object-map": "exclusive-lock", "fast-diff": "object-map", "journaling": "exclusive-lock"}
 _ALL_FEATURES = {
     **FEATURES,
@@ -28,17 +28,19 @@ _MOST_BITS = 64
 SECTOR = 512
 """Bytes of a block device's sector: of a size that is no multiple of it, nodes would not see the last bytes."""
 SMALLEST_OBJECT, DEFAULT_OBJECT, LARGEST_OBJECT = 2**12, 2**22, 2**25
-"""Bytes; 4 KiB to 32 MiB, 4 MiB unless told."""
+"""Bytes: 4 KiB, 4 MiB and 32 MiB."""
 
 LONGEST_NAME = 128
-"""Characters of an image name. Ceph takes more, but CSI's volume handles and older kernels do not."""
+"""Characters of an image name. Ceph accepts more, but CSI's volume handles and older kernels do not."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
+    """The image to create."""
+
     name: str
     size: int
-    """Exactly, in bytes."""
+    """Bytes, exactly."""
     features: tuple[str, ...] = ("layering",)
     object_size: int = DEFAULT_OBJECT
     stripe_unit: int | None = None
@@ -46,14 +48,14 @@ class ImageSpec:
     data_pool: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     id: str | None = None
-    """Up to 14 characters that no other image of the pool has. None: librbd draws one."""
+    """Up to 14 characters, unique in the pool. None: librbd draws one."""
 
     @property
     def feature_bits(self) -> int:
         bits = 0
         for name in self.features:
             bits |= FEATURES[name]
-        # As librbd's create: without it, what an image holds is found by asking for each of its objects.
+        # As in librbd's create: without fast-diff, the usage of an image is found only by a request for each object.
         return bits | FEATURES["fast-diff"] if "object-map" in self.features else bits
 
     @property
@@ -63,6 +65,8 @@ class ImageSpec:
 
 @dataclass(frozen=True, slots=True)
 class RbdImage:
+    """An image as librbd shows it when it is open."""
+
     name: str
     id: str
     size: int
@@ -71,7 +75,7 @@ class RbdImage:
     created: datetime
     metadata: Mapping[str, str]
     watchers: tuple[str, ...] = ()
-    """Addresses of the clients that have it open."""
+    """Addresses of the clients that have the image open."""
     snapshots: tuple[str, ...] = ()
     children: tuple[str, ...] = ()
     """Clones, as pool/[namespace/]image."""
@@ -79,20 +83,20 @@ class RbdImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageQuery:
-    """An image that a volume means, by all that the volume knows of it."""
+    """Identifies the image of a volume by all that the volume records of it."""
 
     name: str
     owner: str
-    """UID of the claim that it was made for: its metadata must say the same."""
+    """UID of the claim that the image was created for; the image's metadata must have the same."""
     kubernetes: str
-    """The identity of this Kubernetes cluster: so must it this."""
+    """Identity of this Kubernetes cluster; the image's metadata must have the same."""
     id: str = ""
-    """Empty: not known."""
+    """The image's id; empty if the volume does not record it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """An image as the pool's directory names it."""
+    """An image in the pool's directory."""
 
     name: str
     id: str
@@ -100,32 +104,34 @@ class ListedImage:
 
 @dataclass(frozen=True, slots=True)
 class MovedToTrash:
+    """An image that a user or Sutler has moved to the trash."""
+
     name: str
     id: str
     deleted: datetime
     until: datetime
-    """Not to be removed before; it can be restored as long as it is there."""
+    """The image is not purged before this time. It can be restored while it is in the trash."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSpace:
-    """What a pool holds, in bytes unless said otherwise."""
+    """The usage and capacity of a pool, in bytes unless stated otherwise."""
 
     used: int
-    """On the disks, copies included."""
+    """On the disks, all copies."""
     available: int
-    """What the disks can still take of data, their copies counted."""
+    """Data that fits on the disks, one copy counted."""
     quota: int | None
-    """None without one."""
+    """None: no quota."""
     stored: int = 0
-    """Of data, copies aside: what the quota limits."""
+    """Data, one copy counted: the quota limits this."""
     objects: int = 0
     quota_objects: int | None = None
-    """The other quota, as a number of objects."""
+    """The quota as a number of objects; None: no such quota."""
 
     @property
     def free(self) -> int:
-        """What can still be written."""
+        """Bytes that can still be written."""
         if self.quota_objects is not None and self.objects >= self.quota_objects:
             return 0
         return self.available if self.quota is None else max(0, min(self.available, self.quota - self.stored))
@@ -146,12 +152,12 @@ class JournalEntry:
         return f"csi-vol-{self.uuid}"
 
     def handle(self, cluster_id: str, pool_number: int) -> str:
-        """By which ceph-csi finds cluster, pool and entry: version, lengths and numbers are in hex."""
+        """The volume handle of ceph-csi. Version, length and pool number are hexadecimal."""
         return f"0001-{len(cluster_id):04x}-{cluster_id}-{pool_number:016x}-{self.uuid}"
 
 
 def feature_names(bits: int) -> tuple[str, ...]:
-    """Those that are newer than this list by their numbers."""
+    """The names of the features. A feature that is not listed here is `unknown-` and its bit."""
     known = tuple(name for name, bit in _ALL_FEATURES.items() if bits & bit)
     unknown = bits & ~sum(_ALL_FEATURES.values())
     return known + tuple(f"unknown-{1 << bit}" for bit in range(_MOST_BITS) if unknown >> bit & 1)

@@ -1,6 +1,7 @@
-"""Listing the objects of a pool, as blocking calls.
+"""Lists the objects of a pool, as blocking calls.
 
-The binding takes every error for the end of the list. Who acts on what is not there needs to know that it was the end.
+The binding ends the list silently at an error. A caller that relies on absent objects needs to know that the list is
+complete.
 """
 
 import contextlib
@@ -18,10 +19,10 @@ class ObjectListing:
 
     ioctx: Any
     timeout: float
-    """Seconds after which an operation of an OSD fails."""
+    """Seconds after which an OSD operation fails."""
 
     def iterate(self) -> Iterator[Any]:
-        """Every object, with `key` and `nspace`. Raises Unavailable when a placement group does not answer."""
+        """Every object, with `key` and `nspace`. Raises CephUnavailable if a placement group does not answer."""
         found = iter(self.ioctx.list_objects())
         target = f"the objects of pool {self.ioctx.get_pool_name()}"
         while True:
@@ -31,11 +32,11 @@ class ObjectListing:
             if one is None:
                 break
             yield one
-        # Ceph's clock for time-outs is coarse, and some milliseconds behind ours.
+        # Ceph's clock for time-outs is coarse: it can fire some milliseconds early.
         if time.monotonic() - requested >= 0.95 * self.timeout:
             raise CephUnavailable(
                 f"listing the objects of pool {self.ioctx.get_pool_name()}: a placement group does not answer"
             )
-        # Needs the same rights, and a connection that is not cut off.
+        # A read needs the same permissions, and fails if the client has been blocklisted.
         with contextlib.suppress(Missing), translated("listing", target):
             self.ioctx.stat("sutler")

@@ -1,9 +1,9 @@
-"""Where a new image goes, and that its pool is fit for it: what librbd's own create sees to, once for each pool.
+"""Prepares a pool for its images and applies Ceph's defaults to a new image, as librbd's create does.
 
-- A pool is made for RBD's snapshots when its first image is made: after that Ceph refuses snapshots of the whole pool
-  (`ceph osd pool mksnap`), which would make those of images impossible for ever.
-- Data go to the data pool, and in the stripes, that the configuration has for images that ask for none: ceph.conf, the
-  monitors' configuration, or the pool's own.
+- The first image makes the pool one for snapshots of images: from then on Ceph rejects snapshots of the whole pool
+  (`ceph osd pool mksnap`), after which images could never have any.
+- An image without a data pool or striping of its own gets those of the configuration: ceph.conf, the monitors'
+  configuration, or the pool's.
 """
 
 import contextlib
@@ -25,12 +25,14 @@ _DATA_POOL, _STRIPE_UNIT, _STRIPE_COUNT = "rbd_default_data_pool", "rbd_default_
 
 @dataclass(frozen=True, slots=True)
 class CreationDefaults:
+    """What the configuration sets for new images; None: nothing."""
+
     data_pool: str | None = None
     stripe_unit: int | None = None
     stripe_count: int | None = None
 
     def apply(self, spec: ImageSpec, pool: str) -> ImageSpec:
-        """The image as asked for, and as the configuration has it where it asks for nothing. Pure."""
+        """The image with the defaults for what it does not specify. Pure: no I/O."""
         if spec.data_pool is None and self.data_pool not in {None, pool}:
             spec = replace(spec, data_pool=self.data_pool)
         if spec.stripe_unit is None and self.stripe_unit and self.stripe_count:
@@ -39,8 +41,8 @@ class CreationDefaults:
 
 
 def prepare_creation(connection: Connection, pool: str | int, namespace: str, spec: ImageSpec) -> tuple[Any, ImageSpec]:
-    """The pool, ready for images, and the image as it has to be made there. Raises BadRequest for a missing pool."""
-    # Validation is a matter of the whole pool; a user of one RADOS namespace may not, and leaves it to others.
+    """The prepared pool and the image with its defaults. Raises InvalidArgument for a missing data pool."""
+    # A user with caps for one RADOS namespace may not validate the whole pool; other users do.
     connection.prepared_ioctx(pool, "", validate_pool)
     ioctx = connection.prepared_ioctx(pool, namespace, images.create_trash_object)
     shaped = connection.cached(pool, namespace, read_defaults).apply(spec, ioctx.get_pool_name())
@@ -49,15 +51,15 @@ def prepare_creation(connection: Connection, pool: str | int, namespace: str, sp
             connection.ioctx(str(shaped.data_pool))
         except CephError as error:
             raise InvalidArgument(
-                f"the configuration has {_DATA_POOL} = {shaped.data_pool} for images of pool {ioctx.get_pool_name()}: "
-                f"{error}; make that pool, or change the option (ceph config, rbd config pool, ceph.conf)",
+                f"the configuration sets {_DATA_POOL} = {shaped.data_pool} for images of pool {ioctx.get_pool_name()}: "
+                f"{error}; create that pool, or change the option (ceph config, rbd config pool, ceph.conf)",
                 code=errno.ENOENT,
             ) from error
     return ioctx, shaped
 
 
 def validate_pool(ioctx: Any) -> None:
-    """As librbd does before a pool's first image. Where the pool is full, or we may not, it is left as it is."""
+    """Prepares the pool as librbd does before its first image. Skips a full pool and one without permission."""
     name = ioctx.get_pool_name()
     with contextlib.suppress(Denied, NoSpace), translated("preparing", f"pool {name}"):
         with contextlib.suppress(rados.ObjectNotFound):
@@ -67,8 +69,8 @@ def validate_pool(ioctx: Any) -> None:
             snapshot = ioctx.create_self_managed_snap()
         except rados.InvalidArgumentError as error:
             raise InvalidArgument(
-                f"pool {name} has had snapshots of the whole pool (ceph osd pool mksnap), so that its images could "
-                "have none: choose another pool (EINVAL, 22)",
+                f"pool {name} has had snapshots of the whole pool (ceph osd pool mksnap), so its images cannot have "
+                "snapshots: choose another pool (EINVAL, 22)",
                 code=errno.EINVAL,
             ) from error
         ioctx.remove_self_managed_snap(snapshot)
@@ -76,7 +78,7 @@ def validate_pool(ioctx: Any) -> None:
 
 
 def read_defaults(ioctx: Any) -> CreationDefaults:
-    """Effective for this pool; none where its own configuration may not be read, as for librbd."""
+    """The defaults for this pool; none if the user may not read the pool's configuration, as for librbd."""
     try:
         with translated("reading the configuration of", f"pool {ioctx.get_pool_name()}"):
             options = {one["name"]: one["value"] for one in _LIBRBD.config_list(ioctx)}

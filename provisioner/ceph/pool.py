@@ -3,10 +3,19 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from provisioner.ceph import adoption, csi_journal, directory, fast_create, image_lookup, images, placement, removal
+from provisioner.ceph import (
+    adoption,
+    csi_journal,
+    directory,
+    fast_create,
+    image_lookup,
+    image_metadata,
+    images,
+    placement,
+    removal,
+)
 from provisioner.ceph.connection import Connection
-from provisioner.ceph.errors import ImageMissing, PoolMissing
-from provisioner.ceph.errors import image_label as image_text
+from provisioner.ceph.errors import ImageMissing, PoolMissing, image_label
 from provisioner.ceph.images import Fence
 from provisioner.ceph.model import ImageQuery, ImageSpec, JournalEntry, ListedImage, MovedToTrash, PoolSpace, RbdImage
 from provisioner.ceph.removal_progress import ReportProgress, ignore_progress
@@ -19,30 +28,30 @@ T = TypeVar("T")
 
 
 class RbdPool:
-    """Every method raises CephError; see provisioner.ceph.images for what each one promises."""
+    """Runs the blocking calls of this package in threads. Every method raises CephError."""
 
     def __init__(self, cluster: "CephCluster", name: str, namespace: str, number: int | None = None) -> None:
-        """`number`: the pool is found by it, and `name` is what people know it by."""
+        """With a `number`, the pool is addressed by it, and `name` is used in errors only."""
         self._cluster = cluster
         self._pool = name if number is None else number
         self.name = name
         self.namespace = namespace
 
     async def number(self) -> int:
-        """The pool's id."""
+        """The number of the pool."""
         return await self._do("number", lambda ioctx: int(ioctx.get_pool_id()))
 
     async def create(
         self, spec: ImageSpec, *, owner: str, fence: Fence, entry: JournalEntry | None = None
     ) -> tuple[int, str]:
-        """The number of the pool, and the image's id."""
+        """Creates the image or confirms that it exists. Returns the number of the pool and the image's id."""
 
         def work(connection: Connection) -> tuple[int, str]:
             ioctx, shaped = placement.prepare_creation(connection, self._pool, self.namespace, spec)
             try:
                 return ioctx.get_pool_id(), images.create(ioctx, shaped, owner, fence, entry)
             except ImageMissing:
-                # Ceph says "no such file" of whatever is not there; find out what.
+                # ENOENT may be about the namespace or the data pool.
                 images.require_namespace(ioctx, self.namespace)
                 if shaped.data_pool is not None:
                     connection.ioctx(shaped.data_pool)
@@ -54,16 +63,16 @@ class RbdPool:
         return await self._do("describe", lambda ioctx: images.describe(ioctx, name))
 
     async def get_metadata(self, identifier: str) -> dict[str, str]:
-        return await self._do("metadata", lambda ioctx: images.get_metadata(ioctx, identifier))
+        return await self._do("metadata", lambda ioctx: image_metadata.read_metadata(ioctx, identifier))
 
     async def get_size(self, identifier: str) -> int:
-        """Of an image, in the trash as well."""
+        """Bytes of the image, in the trash or outside of it."""
         return await self._do("size", lambda ioctx: images.get_size(ioctx, identifier))
 
     async def list_images(self) -> list[ListedImage]:
         def work(connection: Connection) -> list[ListedImage]:
             found = images.list_images(connection.ioctx(self._pool, self.namespace))
-            # To librbd a pool that has just been deleted is one without images.
+            # librbd returns no images for a pool that was just deleted; the second call raises PoolMissing then.
             return found or images.list_images(connection.ioctx(self._pool, self.namespace))
 
         return await self._cluster.run("list", work, pool=self.name)
@@ -72,20 +81,20 @@ class RbdPool:
         return await self._do("resize", lambda ioctx: images.resize(ioctx, name, size, fence), name)
 
     async def find(self, sought: ImageQuery) -> RbdImage | None:
-        """The image that is meant, under whatever name; see provisioner.ceph.image_lookup."""
+        """The image that the query identifies, also after a rename; see provisioner.ceph.image_lookup."""
         return await self._do("find", lambda ioctx: image_lookup.find(ioctx, sought))
 
     async def list_claimants(self, kubernetes: str) -> dict[str, list[tuple[str, bool | None]]]:
-        """Of each owner; reads the headers of all images of the pool."""
+        """The images that name each owner. Reads the headers of all images of the pool."""
         return await self._do("claimants", lambda ioctx: image_lookup.list_claimants(ioctx, kubernetes))
 
     async def has_image(self, sought: ImageQuery) -> bool:
         return await self._do("holds", lambda ioctx: image_lookup.has_image(ioctx, sought))
 
     async def remove(self, sought: ImageQuery, *, fence: Fence) -> str | None:
-        """The image goes if it is the one that is meant, and nothing needs it.
+        """Removes the image that the query identifies, unless something depends on it.
 
-        A large one is only moved to the trash; its id comes back, for `trash_remove`.
+        A large image is only moved to the trash. Its id is returned, for `purge`.
         """
 
         def work(connection: Connection, ioctx: Any) -> str | None:
@@ -97,7 +106,7 @@ class RbdPool:
         await self._do("trash", lambda ioctx: removal.move_to_trash(ioctx, sought, fence, delay=delay), sought.name)
 
     async def remove_journal_entry(self, entry: JournalEntry, *, fence: Fence) -> None:
-        """Removes the entry from ceph-csi's journal; that of an image that is gone."""
+        """Removes the entry of a removed image from ceph-csi's journal."""
 
         def work(ioctx: Any) -> None:
             fence()
@@ -109,7 +118,7 @@ class RbdPool:
         return await self._do("trash_list", removal.list_trash)
 
     async def count_objects(self, identifier: str) -> int:
-        """How many the image, which may be in the trash, can have; 0 if it is gone."""
+        """The number of objects that the image can have, in the trash or outside of it; 0 if it does not exist."""
         found = await self._do("objects", lambda ioctx: directory.find_header(ioctx, identifier))
         return found.max_objects if found is not None else 0
 
@@ -121,7 +130,7 @@ class RbdPool:
         progress: ReportProgress = ignore_progress,
         last_activity: LastActivity | None = None,
     ) -> None:
-        """`progress`: see provisioner.ceph.removal_progress; called by a thread. `alive`: when it last was."""
+        """Removes an image from the trash. `progress` is called by a thread, `last_activity` tells when it last was."""
 
         def work(connection: Connection, ioctx: Any) -> None:
             removal.purge(connection, ioctx, identifier, fence, progress)
@@ -134,13 +143,13 @@ class RbdPool:
     async def claim_ownership(
         self, name: str, judge: Callable[[RbdImage], None], metadata: Mapping[str, str], *, fence: Fence
     ) -> RbdImage:
-        """Writes metadata onto an image that somebody else has made, if `judge`, told of it right before, lets it."""
+        """Writes metadata to an existing image. `judge` gets the image right before, and raises to prevent it."""
         return await self._do("own", lambda ioctx: adoption.claim_ownership(ioctx, name, judge, metadata, fence), name)
 
     async def restore_with_metadata(
         self, identifier: str, name: str, judge: adoption.CheckMetadata, metadata: Mapping[str, str], *, fence: Fence
     ) -> None:
-        """Out of the trash, with the metadata written first."""
+        """Restores the image from the trash. The metadata is written first."""
         await self._do(
             "restore",
             lambda ioctx: adoption.restore_with_metadata(ioctx, identifier, name, judge, metadata, fence=fence),
@@ -148,21 +157,21 @@ class RbdPool:
         )
 
     async def remove_metadata_key(self, name: str, identifier: str, key: str, *, fence: Fence) -> None:
-        """Takes one key out of the image's metadata."""
+        """Removes one key from the image's metadata."""
         await self._do("forget", lambda ioctx: adoption.remove_metadata_key(ioctx, identifier, key, fence), name)
 
     async def list_journal(self, wanted: Callable[[JournalEntry], bool]) -> list[tuple[JournalEntry, str | None]]:
-        """What is in ceph-csi's journal and `wanted`; see provisioner.ceph.csi_journal."""
+        """The entries of ceph-csi's journal that are `wanted`; see provisioner.ceph.csi_journal."""
         return await self._do("entries", lambda ioctx: csi_journal.list_entries(ioctx, wanted))
 
     async def remove_incomplete(
         self, name: str, identifier: str, *, fence: Fence, entry: JournalEntry | None = None
     ) -> None:
-        """Removes what our own create has left half-way: a name, or an entry in the journal, and no image."""
+        """Removes what an interrupted `create` has left without an image: a name, and an entry in the journal."""
 
         def work(ioctx: Any) -> None:
             fence()
-            fast_create.remove_incomplete(ioctx, name, identifier, image_text(ioctx, name))
+            fast_create.remove_incomplete(ioctx, name, identifier, image_label(ioctx, name))
             if entry is not None:
                 csi_journal.remove(ioctx, entry)
 
@@ -172,7 +181,7 @@ class RbdPool:
         return await self._cluster.run("space", lambda connection: connection.pool_space(self.name))
 
     async def exists(self) -> bool:
-        """False only if the cluster's own map has no such pool, not because we may not see it."""
+        """Returns False only if the cluster's map has no such pool, not for a lack of permission."""
         try:
             await self._cluster.run("pool", lambda connection: connection.ioctx(self._pool))
         except PoolMissing:

@@ -1,4 +1,7 @@
-"""Pools, as blocking calls. Every RBD client may list them; making and deleting needs a credential of its own."""
+"""Lists, creates, changes and deletes pools, as blocking calls.
+
+Every RBD client may list pools. Creating and deleting needs a credential of its own.
+"""
 
 import errno
 import json
@@ -12,10 +15,10 @@ from provisioner.ceph.errors import CephError, InvalidArgument, PoolMissing, err
 
 _LIBRBD = rbd.RBD()
 _IMPOSSIBLE = frozenset({errno.EINVAL, errno.ERANGE, errno.EOPNOTSUPP})
-"""What the monitors answer to numbers that they don't like."""
+"""Errors of the monitors for invalid numbers."""
 
 
-class PoolTaken(CephError):  # noqa: N818 - named after what happened, as all of them
+class PoolTaken(CephError):  # noqa: N818 - named after the condition, as all errors of Ceph
     pass
 
 
@@ -34,14 +37,14 @@ class PoolInfo:
     quota_bytes: int | None
     quota_objects: int | None
     stored: int
-    """Bytes that clients have written, copies not counted."""
+    """Bytes that clients have written, one copy counted."""
     used: int
-    """Bytes on disks, copies counted."""
+    """Bytes on disks, all copies."""
     objects: int
     free: int
     """Bytes that clients can still write."""
     measured: bool
-    """Ceph has statistics of it: of a new pool only after some seconds. Until then these four are 0."""
+    """Ceph has statistics of the pool, which takes some seconds for a new one. Until then these four are 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +87,19 @@ def _pool_info(pool: Mapping[str, Any], statistics: Mapping[str, Any]) -> PoolIn
         stored=statistics.get("stored", 0),
         used=statistics.get("bytes_used", 0),
         objects=statistics.get("objects", 0),
-        # Those of a pool that no placement group has reported of are all 0.
+        # All statistics are 0 until a placement group has reported.
         measured=bool(statistics.get("max_avail") or statistics.get("objects")),
         free=_free_bytes(pool["quota_max_bytes"], statistics.get("stored", 0), statistics.get("max_avail", 0)),
     )
 
 
 def _free_bytes(quota: int, stored: int, available: int) -> int:
-    """What the disks have left is Ceph's answer; what the quota leaves it does not consider."""
+    """Ceph's figure is the space on the disks, and ignores the quota."""
     return min(available, max(0, quota - stored)) if quota else available
 
 
 def create(connection: Connection, spec: PoolSpec) -> None:
-    """Makes a pool for RBD images. One that failed half-way lacks the application `rbd`, as its list says."""
+    """Creates a pool for RBD images. An incomplete one lacks the application `rbd`."""
     if connection.rados.pool_lookup(spec.name) is not None:
         raise PoolTaken(f"pool {spec.name} exists already: choose another name")
     wanted: dict[str, Any] = {"pool": spec.name, "pool_type": "replicated"}
@@ -110,7 +113,7 @@ def create(connection: Connection, spec: PoolSpec) -> None:
 
 
 def set_quota(connection: Connection, name: str, max_bytes: int | None, max_objects: int | None) -> None:
-    """None leaves a quota as it is, 0 takes it away."""
+    """Sets the quotas. None leaves a quota unchanged, 0 removes it."""
     for field, value in (("max_bytes", max_bytes), ("max_objects", max_objects)):
         if value is not None:
             what = f"setting the quota of pool {name}"
@@ -123,7 +126,7 @@ def delete(connection: Connection, name: str) -> None:
 
 
 def list_namespaces(connection: Connection, name: str) -> list[str]:
-    """The RADOS namespaces for images in a pool, the default one not among them."""
+    """The RADOS namespaces for images in a pool, without the default one."""
     ioctx = connection.ioctx(name)
     with translated("listing", f"the namespaces of pool {name}"):
         return sorted(_LIBRBD.namespace_list(ioctx))
@@ -134,6 +137,6 @@ def _run_command(connection: Connection, prefix: str, what: str, **arguments: An
     with translated(*what.split(" ", 1)):
         code, _, message = connection.rados.mon_command(request, b"")
     if code:
-        # The monitors' own sentence says which rule it was; the errno alone would not.
+        # The message of the monitors names the violated rule.
         kind = InvalidArgument if -code in _IMPOSSIBLE else type(from_errno(-code, what, ""))
-        raise kind(f"{what}: {message or 'refused'} ({errno_name(-code)}, {-code})", code=-code)
+        raise kind(f"{what}: {message or 'rejected'} ({errno_name(-code)}, {-code})", code=-code)

@@ -1,7 +1,7 @@
-"""What would be lost by deleting a pool, in words: pure.
+"""The contents of a pool and what depends on it, and the text that rejects a deletion. Pure: no I/O.
 
-A pool goes without force only if it is proven that nothing is in it and nothing depends on it. What could not be
-looked at is therefore kept apart, and counts as much as what was found.
+A pool is deleted without force only if it is proven to be empty and nothing depends on it. What could not be verified
+is recorded separately, and prevents the deletion as well.
 """
 
 import re
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from provisioner.ceph.errors import first_names
 
 LISTED_IMAGES = 20
-"""Images that a refusal names."""
+"""Images that the text names."""
 
-# RBD's own bookkeeping, which stays behind when all images are gone. Each is empty then, but for a few keys.
+# RBD's own objects, which remain after all images are deleted. Each is empty then, except for a few keys.
 BOOKKEEPING_KEYS: Mapping[str, tuple[str, ...]] = {
     "rbd_directory": ("state",),
     "rbd_info": ("metadata_conf_",),
@@ -28,13 +28,13 @@ BOOKKEEPING_KEYS: Mapping[str, tuple[str, ...]] = {
     "rbd_trash_purge_schedule": (),
     "rbd_task": (),
 }
-"""Name → beginnings of the keys that an empty pool may have. RADOS namespaces and settings of the pool are no data."""
+"""Object → prefixes of the keys that it may have in an empty pool. Namespaces and settings are not data."""
 _JOURNALS = ("csi.volumes.", "csi.snaps.", "csi.groups.")
 BOOKKEEPING_DATA: Mapping[str, tuple[bytes, ...]] = {
     "rbd_info": (b"overwrite validated", b"validate"),
     "rbd_directory": (bytes(8),),
 }
-"""Name → what its data may be, besides nothing. That of the directory is how images of format 1 leave it."""
+"""Object → values that its data may have in an empty pool. Images of format 1 leave eight zero bytes."""
 
 _KINDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), words)
@@ -61,35 +61,36 @@ def object_kind(key: str) -> str:
 
 
 def allowed_keys(key: str) -> tuple[str, ...] | None:
-    """Beginnings of the omap keys with which an object is bookkeeping of an empty pool; None: it never is."""
+    """Prefixes of the omap keys that the object may have in an empty pool; None: an empty pool has no such object."""
     return () if key.startswith(_JOURNALS) else BOOKKEEPING_KEYS.get(key)
 
 
 @dataclass(slots=True)
 class PoolContents:
-    """What speaks against deleting a pool."""
+    """What prevents the deletion of a pool."""
 
     pool: str
     images: list[str] = field(default_factory=list)
-    """The first ones, as [namespace/]name."""
+    """The first images, as [namespace/]name."""
     image_count: int = 0
     trashed: int = 0
+    """The number of images in the trash."""
     claims: list[str] = field(default_factory=list)
-    """Claims of Kubernetes that the first images belong to."""
+    """PersistentVolumeClaims of the first images, as namespace/name."""
     objects: Counter[str] = field(default_factory=Counter)
-    """Objects that are more than empty bookkeeping, by kind."""
+    """Kind → number of objects that are more than empty bookkeeping."""
     examples: dict[str, str] = field(default_factory=dict)
     """Kind → the first such object."""
     dependencies: list[str] = field(default_factory=list)
-    """What depends on the pool, or says that it is not for images alone."""
+    """What depends on the pool, or shows that it has other uses than images."""
     unverified: list[str] = field(default_factory=list)
-    """What could not be looked at, and why."""
+    """What could not be verified, and why."""
     listed: int = 0
-    """Objects that were listed; no more are when it is clear that the pool is full."""
+    """The number of listed objects. Listing stops once it is clear that the pool is not empty."""
     total: int | None = None
-    """Objects by Ceph's statistics; None: there are none yet."""
+    """The number of objects in Ceph's statistics; None: there are no statistics yet."""
     stored: int | None = None
-    """Bytes, by the same."""
+    """Bytes, in the same statistics."""
 
     @property
     def found(self) -> bool:
@@ -110,35 +111,35 @@ class PoolContents:
             self.images.append(f"{namespace}/{name}" if namespace else name)
 
     def summary(self) -> str:
-        """What is there, what could not be seen, and how much that is."""
+        """The contents, what could not be verified, and the size, in words."""
         return "; ".join(part for part in (*self._found_parts(), self._unverified_part(), self._size_part()) if part)
 
     def refusal(self) -> str:
         way_out = (
-            "delete, purge or move it first, or use force=true, which destroys all of it and needs the right to force "
-            "pools.sutler.dev"
+            "delete, purge or move it first, or use force=true, which destroys all of it and needs the permission to "
+            "force pools.sutler.dev"
         )
         if not self.found:
             way_out = (
-                "find out why, or use force=true, which deletes the pool whatever is in it and needs the right to "
-                "force pools.sutler.dev"
+                "remove the cause and retry, or use force=true, which deletes the pool with everything in it and needs "
+                "the permission to force pools.sutler.dev"
             )
         return f"pool {self.pool} is kept: {self.summary()}; {way_out}"
 
     def _found_parts(self) -> Iterable[str]:
         if self.image_count or self.trashed:
             claims = f", of claims {first_names(tuple(self.claims))}" if self.claims else ""
-            yield f"images in it: {self.image_count}{claims}, in the trash: {self.trashed}"
+            yield f"images: {self.image_count}{claims}, in the trash: {self.trashed}"
         for kind, count in sorted(self.objects.items()):
-            # With images in the pool, their objects are no news.
+            # With images in the pool, their objects need no mention.
             if not (self.image_count or self.trashed) or not ("RBD" in kind or kind == "trash"):
-                yield f"{kind}: {count}, {self.examples[kind]!r} for one"
+                yield f"{kind}: {count}, such as {self.examples[kind]!r}"
         yield from self.dependencies
 
     def _unverified_part(self) -> str:
-        return f"not proven to be empty: {'; '.join(self.unverified)}" if self.unverified else ""
+        return f"the pool could not be verified to be empty: {'; '.join(self.unverified)}" if self.unverified else ""
 
     def _size_part(self) -> str:
         if self.total is None or self.stored is None or self.total < self.listed:
-            return f"{self.listed} objects were seen, and Ceph's statistics do not count all of them yet"
-        return f"by Ceph's statistics {self.total} objects with {self.stored} bytes"
+            return f"{self.listed} objects were listed, and Ceph's statistics do not count all of them yet"
+        return f"Ceph's statistics: {self.total} objects with {self.stored} bytes"

@@ -1,7 +1,7 @@
-"""Looking for all that deleting a pool would destroy, as blocking calls. What it means is in `contents`.
+"""Reads everything that the deletion of a pool would destroy or break, as blocking calls.
 
-Everything in the pool is listed, in all RADOS namespaces, and every image of the other pools is requested whether its data
-or its parent lies here. It takes only as long as it may: what is left then counts as not seen.
+All objects of the pool are listed, in all RADOS namespaces, and every image of the other pools is checked for data or a
+parent in this pool. The time is limited: what was not read until then counts as not verified.
 """
 
 import errno
@@ -23,10 +23,10 @@ from provisioner.ceph.pool_contents import BOOKKEEPING_DATA, LISTED_IMAGES, Pool
 
 _ALL_NAMESPACES = rados.LIBRADOS_ALL_NSPACES
 _ENOUGH_OBJECTS = 5000
-"""Objects with something in them after which no more are listed: it is known by then that the pool is not empty."""
+"""Listing stops after this many objects that are not bookkeeping: the pool is not empty."""
 _KEYS_PER_READ = 500
 _ERASURE_TYPE = 3
-"""Ceph's number for the type."""
+"""Ceph's number of the pool type."""
 _DATA_POOL, _PARENT, _FEATURES, _JOURNAL_POOL = "data_pool_id", "parent", "features", "pool_id"
 _DEPENDENCIES = _DATA, _CLONES, _JOURNALS = (
     "images of other pools keep their data in it",
@@ -36,11 +36,14 @@ _DEPENDENCIES = _DATA, _CLONES, _JOURNALS = (
 _CLAIM = ("metadata_csi.storage.k8s.io/pvc/namespace", "metadata_csi.storage.k8s.io/pvc/name")
 _ZONE_POOL = ".rgw.root"
 _DEFAULT_POOL = "rbd_default_pool"
-"""Only where `rbd` looks when no pool is named."""
+"""An option that does not depend on the pool: it is only the default of the command `rbd`."""
 
 
 def survey(connection: Connection, name: str, *, seconds: float, certain: bool = True) -> PoolContents:
-    """All that speaks against deleting the pool. `certain`: waits for statistics that say more than was seen."""
+    """Everything that prevents the deletion of the pool, read within `seconds`.
+
+    `certain`: waits for the statistics as long as they count more objects than were listed. Raises PoolMissing.
+    """
     return _Survey(connection, name, seconds).run(certain=certain)
 
 
@@ -66,7 +69,7 @@ class _Survey:
                 f"its RADOS namespace {namespace}" if namespace else "its images", self._inspect_namespace, namespace
             )
         for pool in pools:
-            if pool is not own and pool["type"] != _ERASURE_TYPE:  # which can't hold an image's header
+            if pool is not own and pool["type"] != _ERASURE_TYPE:  # an erasure-coded pool has no headers of images
                 other = pool["pool_name"]
                 self._inspect(f"the images of pool {other}", self._inspect_other_pool, other, own["pool_id"])
         self._inspect("Ceph's configuration", self._inspect_configuration)
@@ -87,7 +90,7 @@ class _Survey:
 
     def _require_time(self) -> None:
         if time.monotonic() > self._until:
-            raise CephUnavailable("there was no time left to look")
+            raise CephUnavailable("there was no time left to read it")
 
     def _inspect_objects(self) -> None:
         for namespace, key in self._list_objects(self._connection.object_listing(self._name, _ALL_NAMESPACES)):
@@ -120,7 +123,7 @@ class _Survey:
         self._namespaces.update(key for key, _ in self._list_keys(self._ioctx(""), "rbd_namespace", "name_"))
 
     def _inspect_namespace(self, namespace: str) -> None:
-        """Images of one RADOS namespace, and what its trash holds."""
+        """Adds the images of one RADOS namespace and those in its trash."""
         ioctx = self._ioctx(namespace)
         for name, identifier in self._list_images(ioctx):
             if len(self._found.images) < LISTED_IMAGES:
@@ -150,7 +153,7 @@ class _Survey:
             after = page[-1][0]
 
     def _inspect_other_pool(self, pool: str, number: int) -> None:
-        """Images of another pool that have their data, parents or journals here; and that pool's own settings."""
+        """Adds images of another pool with data, a parent or a journal in this one, and its settings with this name."""
         base = self._connection.ioctx(pool)
         for key, value in directory.read_omap(base, "rbd_info", "", "metadata_conf_", _KEYS_PER_READ):
             if key.endswith("_pool") and value.decode(errors="replace") == self._name:
@@ -197,7 +200,7 @@ class _Survey:
                     self._found.dependencies.append(f"a zone of object gateways names it ({key} in pool {_ZONE_POOL})")
 
     def _compare_statistics(self, wait: bool) -> None:
-        """They are late, so that they prove nothing; but more objects than were seen have to be explained."""
+        """Compares the listing with the statistics, which lag behind: a higher count there needs an explanation."""
         found = self._found
         while True:
             pools = self._connection.command("df")["pools"]
@@ -208,21 +211,23 @@ class _Survey:
             if not wait or found.total <= found.listed:
                 return
             if time.monotonic() > self._until:
-                found.unverified.append(f"Ceph's statistics count {found.total} objects, only {found.listed} were seen")
+                found.unverified.append(
+                    f"Ceph's statistics count {found.total} objects, only {found.listed} were listed"
+                )
                 return
             time.sleep(0.5)
 
 
 def _pool_dependencies(pool: Mapping[str, Any]) -> list[str]:
-    said = []
+    texts = []
     if others := sorted(set(pool["application_metadata"]) - {"rbd"}):
-        said.append(f"it is of application {', '.join(others)}")
+        texts.append(f"it has the application {', '.join(others)}")
     if pool["pool_name"].startswith("."):
-        said.append("its name is one of Ceph's own")
-    said += _described("snapshots of the pool", [snapshot["name"] for snapshot in pool["pool_snaps"]])
+        texts.append("its name is reserved for Ceph")
+    texts += _described("snapshots of the pool", [snapshot["name"] for snapshot in pool["pool_snaps"]])
     if pool["tiers"] or pool["tier_of"] >= 0:
-        said.append("it is a cache tier, or has one")
-    return said
+        texts.append("it is a cache tier, or has one")
+    return texts
 
 
 def _described(words: str, names: list[str]) -> list[str]:
@@ -231,7 +236,7 @@ def _described(words: str, names: list[str]) -> list[str]:
 
 
 def _dependent_images(ioctx: Any, images: list[tuple[str, str]], number: int) -> Iterator[tuple[str, str]]:
-    """Names of those that need the pool of this number, with what for."""
+    """The names of images that depend on the pool with this number, each with the reason."""
     read = _read_values(
         ioctx, [HEADER_PREFIX + identifier for _, identifier in images], (_DATA_POOL, _PARENT, _FEATURES)
     )
@@ -239,7 +244,7 @@ def _dependent_images(ioctx: Any, images: list[tuple[str, str]], number: int) ->
     for (name, identifier), values in zip(images, read, strict=True):
         if _decode_number(values.get(_DATA_POOL), 0) == number:
             yield name, _DATA
-        # After two bytes of version and four of length.
+        # The number follows two bytes of version and four of length.
         if _decode_number(values.get(_PARENT), 6) == number:
             yield name, _CLONES
         if (_decode_number(values.get(_FEATURES), 0) or 0) & FEATURES["journaling"]:
@@ -251,7 +256,7 @@ def _dependent_images(ioctx: Any, images: list[tuple[str, str]], number: int) ->
 
 
 def _read_values(ioctx: Any, objects: list[str], keys: tuple[str, ...]) -> list[dict[str, bytes]]:
-    """These keys of the objects, all requested for at once; none of one that is not there."""
+    """The values of these keys of all objects, read at the same time; none for an object that does not exist."""
     started = []
     try:
         for one in objects:

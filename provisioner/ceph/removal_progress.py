@@ -1,7 +1,7 @@
-"""How far a removal is, and the moment when data begin to go: the mark on the image comes then and not before.
+"""Reports the progress of a removal, and marks the image at the moment when the first data is lost.
 
-librbd moves an image to the trash, checks there whether it may be removed, and only then begins with its objects. It
-calls back for each object, first right after it has asked for the first one to go. Until then the image is whole.
+librbd moves an image to the trash, checks there whether it may be removed, and then removes its objects. It calls back
+for each object, first right after the request for the first one. Until then the image is complete.
 """
 
 import contextlib
@@ -14,22 +14,22 @@ from provisioner.ceph.errors import CephError
 from provisioner.ceph.interrupted import InterruptedWork, write_mark
 
 ReportProgress = Callable[[float], None]
-"""Told the done part, 0 to 1; raises Cancelled to stop."""
+"""Called with the share that is done, 0 to 1; raises Cancelled to stop the work."""
 
 _NOTE_INTERVAL_SECONDS = 15.0
-"""Seconds between two notes of how far it is."""
+"""Seconds between two updates of the progress in the image's metadata."""
 
 
-class Cancelled(CephError):  # noqa: N818 - named after what happened, as all of them
-    """Stopped because it was asked to, half-way."""
+class Cancelled(CephError):  # noqa: N818 - named after the condition, as all errors of Ceph
+    """The work was stopped on request before it was complete."""
 
 
 def ignore_progress(_: float) -> None:
-    """The progress of work that is over in seconds."""
+    """Ignores the progress of work that takes seconds."""
 
 
 class RemovalBegun:
-    """librbd's callback."""
+    """The callback of librbd for one removal."""
 
     def __init__(self, ioctx: Any, identifier: str, operation: str, progress: ReportProgress) -> None:
         self._ioctx = ioctx
@@ -42,7 +42,7 @@ class RemovalBegun:
         self._marked = False
         self._stopped: Cancelled | None = None
         self.data_lost = False
-        """Whether any data may be gone."""
+        """Whether any data may be lost."""
 
     def __call__(self, done: int, total: int) -> int:
         share = done / total if total else 0.0
@@ -54,16 +54,16 @@ class RemovalBegun:
         return 0
 
     def record_loss(self, share: float = 0.0) -> None:
-        """Called when data begin to go, and as often as one likes after that."""
+        """Marks the image. Must be called when the first data is lost, and may be called again."""
         self.data_lost = True
         if self._marked:
             return
-        # What can't be written now is tried again: a removal that frees a full pool must not stop for it.
+        # A failed write is repeated at the next call: a removal that frees a full pool must continue.
         with contextlib.suppress(CephError):
             self._write_mark(share)
 
     def report(self, share: float) -> None:
-        """Raises Cancelled, but not between the beginning and its mark."""
+        """Reports the share that is done. Raises Cancelled, but not between the first loss of data and its mark."""
         if self._marked and time.monotonic() - self._noted >= _NOTE_INTERVAL_SECONDS:
             with contextlib.suppress(CephError):
                 self._write_mark(share)
@@ -82,7 +82,7 @@ class RemovalBegun:
 
     @contextlib.contextmanager
     def explaining_stop(self, operation: str, target: str) -> Iterator[None]:
-        """Says of work that was stopped by its progress that it was."""
+        """Turns the error of a removal that `report` has stopped into Cancelled, and records that it was stopped."""
         try:
             yield
         except CephError as error:
@@ -90,6 +90,6 @@ class RemovalBegun:
                 with contextlib.suppress(CephError):
                     self._write_mark(self._share, stopped=True)
             if self._stopped is not None and (error is self._stopped or error.code == errno.ECANCELED):
-                text = f"{operation} {target} was stopped half-way: {self._stopped}"
+                text = f"{operation} {target} was stopped before it was complete: {self._stopped}"
                 raise Cancelled(text, code=errno.ECANCELED) from None
             raise

@@ -1,4 +1,4 @@
-"""Snapshots and clones, as blocking calls."""
+"""Lists, creates, protects, deletes, rolls back to and clones snapshots, as blocking calls."""
 
 import contextlib
 import errno
@@ -30,7 +30,7 @@ from provisioner.ceph.model import ImageSpec
 
 _LIBRBD = rbd.RBD()
 _KINDS = ("user", "group", "trash", "mirror")
-"""By librbd's number: made by people, of a group, deleted but needed by clones, of mirroring."""
+"""By librbd's number: of users, of a group, deleted but needed by clones, of mirroring."""
 
 
 class SnapshotMissing(Missing):
@@ -54,7 +54,7 @@ class RbdSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class OtherSnapshot:
-    """One that nobody has made by name, and that can't be changed as one."""
+    """A snapshot that no user created, and that cannot be changed by its name."""
 
     name: str
     id: int
@@ -118,15 +118,15 @@ def create(ioctx: Any, name: str, snapshot: str, guard: Guard) -> None:
 
 
 def set_protected(ioctx: Any, name: str, snapshot: str, guard: Guard, *, protected: bool) -> None:
-    """Protecting what is protected already is a success, and so the other way round."""
+    """Protects the snapshot, or ends its protection. A snapshot in that state already is a success."""
     header = guard.require(ioctx, name)
     found = get_snapshot(ioctx, name, snapshot)
     if found.protected == protected:
         return
     if not protected and found.children:
         raise InUse(
-            f"{_snapshot_label(ioctx, name, snapshot)} stays protected: clones depend on it: {first_names(found.children)}; "
-            "flatten or delete them first",
+            f"{_snapshot_label(ioctx, name, snapshot)} stays protected: clones depend on it: "
+            f"{first_names(found.children)}; flatten or delete them first",
             code=errno.EBUSY,
         )
     operation = "protecting" if protected else "unprotecting"
@@ -163,7 +163,7 @@ def check_rollback(connection: Connection, ioctx: Any, name: str, snapshot: str,
 
 
 def rollback(ioctx: Any, name: str, found: ImageHeader, snapshot: str, operation: str) -> None:
-    """Copies the snapshot over the image. Half of it is neither: the image stays marked until it is done."""
+    """Copies the snapshot over the image, which is marked as incomplete until that is done."""
     require_unchanged(ioctx, name, found)
     what = translated("rolling back to", _snapshot_label(ioctx, name, snapshot))
     with mark_held(ioctx, found, InterruptedWork.ROLLBACK, operation), what, rbd.Image(ioctx, name) as opened:
@@ -171,7 +171,7 @@ def rollback(ioctx: Any, name: str, found: ImageHeader, snapshot: str, operation
 
 
 def clone(parent: Any, name: str, snapshot: str, child: Any, spec: ImageSpec, *, guard: Guard) -> None:
-    """Protects the snapshot where this Ceph's clones need that."""
+    """Clones the snapshot, and protects it first if this Ceph cluster requires that."""
     guard.require(parent, name)
     require_no_format1_image(child, spec.name)
     found = get_snapshot(parent, name, snapshot)
@@ -201,14 +201,15 @@ def _explained_namespace(target: str) -> Iterator[None]:
         if error.code != errno.EXDEV:
             raise
         text = (
-            f"cloning {target}: this Ceph makes clones for old clients, and those stay in their parent's namespace "
-            "(EXDEV, 18): clone into that one, or let Ceph require newer clients (ceph osd "
+            f"cloning {target}: this Ceph cluster supports old clients, whose clones must be in the namespace of their "
+            "parent (EXDEV, 18): clone into that namespace, or require newer clients (ceph osd "
             "set-require-min-compat-client mimic)"
         )
         raise InvalidArgument(text, code=errno.EXDEV) from error.__cause__
 
 
 def get_snapshot(ioctx: Any, name: str, snapshot: str) -> RbdSnapshot:
+    """Raises SnapshotMissing."""
     for one in list_snapshots(ioctx, name):
         if one.name == snapshot:
             return one

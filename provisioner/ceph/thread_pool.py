@@ -1,8 +1,8 @@
-"""Blocking calls, away from the event loop, and never able to hold it up.
+"""Runs blocking calls in threads, so that they never block the event loop.
 
-librbd has no asynchronous calls for most of what we need, and any call can hang for as long as Ceph does. The standard
-library's executor waits for its threads when the process ends, so one hung call would keep a process from stopping.
-These threads are daemons, there is a fixed number of them, and a caller waits for its answer only until its deadline.
+librbd has few asynchronous calls, and any call can hang for as long as Ceph does. The standard library's executor waits
+for its threads when the process ends, so one hung call would keep the process from stopping. The threads of this pool
+are daemons, their number is fixed, and a caller waits only until its deadline.
 """
 
 import asyncio
@@ -18,18 +18,19 @@ from provisioner.ceph.errors import CephUnavailable, OutcomeUnknown
 T = TypeVar("T")
 
 LastActivity = Callable[[], float]
-"""When a call last gave a sign of life, by time.monotonic."""
+"""Returns when a call last reported progress, by time.monotonic."""
 
 
 class InFlight:
-    """What is being worked on, by key, since when: one for all the threads that may touch the same things."""
+    """The keys of running calls. Pools whose calls may change the same objects share one."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
 
     def require_free(self, key: str) -> None:
+        """Raises CephUnavailable while a call with this key runs."""
         if key in self._since:
-            raise CephUnavailable(f"{key}: an earlier call has not come back from Ceph yet")
+            raise CephUnavailable(f"{key}: an earlier call to Ceph has not returned yet")
 
     def begin(self, key: str) -> None:
         self._since[key] = time.monotonic()
@@ -42,8 +43,8 @@ class ThreadPool:
     def __init__(self, name: str, in_flight: InFlight, *, size: int, patience: float) -> None:
         """Runs up to `size` calls at a time.
 
-        While they are all busy, and one has been for `patience` seconds, Ceph is taken to hang, and further calls fail
-        as Unavailable instead of waiting for a thread.
+        While all threads are busy, and one call has run for `patience` seconds, further calls raise CephUnavailable
+        instead of waiting for a thread.
         """
         self._name = name
         self._size = size
@@ -58,10 +59,10 @@ class ThreadPool:
     async def call(
         self, key: str, work: Callable[[], T], *, deadline: float, last_activity: LastActivity | None = None
     ) -> T:
-        """Runs `work` in a thread. `key` names what it touches: two calls with one key never run side by side.
+        """Runs `work` in a thread. `key` names what it changes: calls with the same key never run at the same time.
 
-        Raises OutcomeUnknown after `deadline` seconds without an answer and without a sign of life; the call itself
-        goes on, and until it returns every other call with its key fails as Unavailable.
+        Raises OutcomeUnknown after `deadline` seconds without a result or progress. The thread continues, and until
+        `work` returns, every other call with its key raises CephUnavailable.
         """
         self._in_flight.require_free(key)
         await self._acquire_thread()
@@ -77,13 +78,13 @@ class ThreadPool:
             self._replace_thread(future)
             raise OutcomeUnknown(f"{self._name}: {key}: Ceph did not answer within {deadline:g} s") from None
         finally:
-            future.cancel()  # no effect on one that is there
+            future.cancel()  # no effect on one that is done
 
     async def _wait_result(self, future: "asyncio.Future[T]", deadline: float, last_activity: LastActivity | None) -> T:
         left = deadline
         while True:
             try:
-                # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the answer.
+                # Not wait_for: before Python 3.12 it loses a cancellation that arrives together with the result.
                 async with asyncio.timeout(left):
                     return await asyncio.shield(future)
             except TimeoutError:
@@ -94,7 +95,7 @@ class ThreadPool:
                     raise
 
     def _replace_thread(self, future: "asyncio.Future[Any]") -> None:
-        """Another thread takes the place of one whose call may never return, as some of librbd's don't."""
+        """Lets another thread start instead of one whose call may never return."""
         if len(self._abandoned) < self._size:
             self._abandoned.add(future)
             self._free.release()
@@ -107,14 +108,12 @@ class ThreadPool:
             except TimeoutError:
                 oldest = min(self._calls.values(), default=time.monotonic())
                 if time.monotonic() - oldest >= self._patience:
-                    raise CephUnavailable(
-                        f"{self._name}: all {self._size} calls at a time are waiting for Ceph"
-                    ) from None
+                    raise CephUnavailable(f"{self._name}: all {self._size} threads are waiting for Ceph") from None
             else:
                 return
 
     async def wait_idle(self, seconds: float) -> bool:
-        """Waits until no call runs any more; False when some still do after `seconds`."""
+        """Waits until no call runs. Returns False if some still run after `seconds`."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=seconds)
         return not self._calls
@@ -135,7 +134,7 @@ class ThreadPool:
             else:
                 self._free.release()
             if future.cancelled():
-                return  # nobody waits any more
+                return  # the caller has stopped waiting
             if error is not None:
                 future.set_exception(error)
             else:
@@ -146,9 +145,9 @@ class ThreadPool:
             failure: BaseException | None = None
             try:
                 value = work()
-            except BaseException as error:  # noqa: BLE001 - it belongs to the caller, whatever it is
+            except BaseException as error:  # noqa: BLE001 - passed on to the caller
                 failure = error
-            with contextlib.suppress(RuntimeError):  # the loop is gone: so is everybody who could wait
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and no caller waits
                 loop.call_soon_threadsafe(finish, value, failure)
 
         if self._started < min(self._size + len(self._abandoned), len(self._calls)):

@@ -1,11 +1,14 @@
-"""Removing an image that lies in the trash, as blocking calls: with all the time that it takes."""
+"""Removes images with their data, as blocking calls that take as long as the data does.
+
+Every removal goes through the trash: a removal that is interrupted leaves the image there.
+"""
 
 import contextlib
 import errno
 from collections.abc import Iterator
 from typing import Any
 
-from provisioner.ceph import data_removal, dependents, directory
+from provisioner.ceph import cls_rbd, data_removal, dependents, directory, trash_entry
 from provisioner.ceph.bindings import rados, rbd
 from provisioner.ceph.errors import CephError, ImageMissing, image_errors, image_label, pool_path
 from provisioner.ceph.image_header import ImageHeader
@@ -13,10 +16,8 @@ from provisioner.ceph.object_listing import ObjectListing
 from provisioner.ceph.removal_progress import RemovalBegun, ReportProgress
 
 _LIBRBD = rbd.RBD()
-SOURCE = 6
-"""Where an entry of the trash says who put it there: 0 for people."""
 _REFUSALS = frozenset({errno.EROFS, errno.EBUSY, errno.EMLINK, errno.ENOTEMPTY, errno.EINVAL})
-"""What librbd refuses with; why, the image's ties tell."""
+"""Errors with which librbd rejects a removal and changes nothing; `dependents` tells the reason."""
 
 
 def entry_label(ioctx: Any, identifier: str) -> str:
@@ -26,9 +27,10 @@ def entry_label(ioctx: Any, identifier: str) -> str:
 def purge(
     ioctx: Any, data: ObjectListing | None, identifier: str, progress: ReportProgress, operation: str = ""
 ) -> None:
-    """Nothing is lost before librbd, or what it would look at, allows it. An image that is gone is a success.
+    """Removes an image that is in the trash. An image that does not exist is a success.
 
-    `data`: the pool that its data lie in.
+    No data is removed before the checks that librbd makes, and Sutler's own, have passed. `data`: the pool of the
+    image's data; None if that pool was deleted.
     """
     found = directory.find_header(ioctx, identifier)
     target = entry_label(ioctx, identifier)
@@ -45,10 +47,7 @@ def purge(
 
 
 def remove(ioctx: Any, data: ObjectListing | None, name: str, found: ImageHeader, begun: RemovalBegun) -> None:
-    """Removes the image, or moves it to the trash if its pool is configured so. One that is gone is a success.
-
-    It goes through the trash in any case: stopped half-way, that is where it is.
-    """
+    """Removes the image, or moves it to the trash if its pool is configured so. A missing image is a success."""
     target = image_label(ioctx, name)
     with contextlib.suppress(ImageMissing):
         if data is not None and data_removal.can_sweep(data, found) and configured_delay(ioctx) is None:
@@ -74,7 +73,10 @@ def _purge(ioctx: Any, data: ObjectListing | None, found: ImageHeader, target: s
 
 @contextlib.contextmanager
 def undone_if_refused(ioctx: Any, found: ImageHeader, name: str | None, begun: RemovalBegun) -> Iterator[None]:
-    """A removal that librbd refuses leaves the image as and where it was, and what it is part of is said."""
+    """Moves the image back out of the trash after a rejected removal, and explains the rejection.
+
+    `name`: None for an image that was in the trash before.
+    """
     try:
         yield
     except ImageMissing:
@@ -93,25 +95,23 @@ def undone_if_refused(ioctx: Any, found: ImageHeader, name: str | None, begun: R
 
 
 def _put_back(ioctx: Any, identifier: str, name: str) -> None:
-    """Out of the trash, if that is where it is.
+    """Restores the image if it is in the trash.
 
-    librbd itself does so after some of its refusals only, and restores nothing that was moved there for its removal.
+    librbd does so after some of its rejections only, and it restores no entry with the source REMOVING.
     """
-    key = f"id_{identifier}"
-    entry = dict(directory.read_omap(ioctx, "rbd_trash", "", key, 1)).get(key)
+    entry = trash_entry.read_raw(ioctx, identifier)
     if entry is None:
         return
     with image_errors("restoring", image_label(ioctx, name)):
         with rados.WriteOpCtx() as operation:
-            by_people = entry[:SOURCE] + b"\0" + entry[SOURCE + 1 :]
-            ioctx.set_omap(operation, (key,), (by_people,))
-            ioctx.operate_write_op(operation, "rbd_trash")
+            ioctx.set_omap(operation, (trash_entry.key_of(identifier),), (trash_entry.moved_by_user(entry),))
+            ioctx.operate_write_op(operation, cls_rbd.TRASH)
         _LIBRBD.trash_restore(ioctx, identifier, name)
 
 
 def configured_delay(ioctx: Any) -> int | None:
-    """Seconds for which the pool wants images that are removed to stay in its trash; None: it has no such wish."""
-    with image_errors("asking for", f"the configuration of pool {pool_path(ioctx)}"):
+    """Seconds for which the pool's configuration keeps removed images in the trash; None: it removes them at once."""
+    with image_errors("reading", f"the configuration of pool {pool_path(ioctx)}"):
         options = {option["name"]: option["value"] for option in _LIBRBD.config_list(ioctx)}
     if options.get("rbd_move_to_trash_on_remove") != "true":
         return None

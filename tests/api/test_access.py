@@ -51,7 +51,9 @@ def test_token_file_is_read_again_and_a_broken_one_changes_nothing(service: Serv
         service.tokens.write_text(f"{TOKENS}{fresh},fred,viewer\n")
         wait_for(lambda: api.as_(fresh).get("/pools").status == 200, "the new token to work")
         service.tokens.write_text("rubbish\n")
-        wait_for(lambda: "not usable" in service.process.log_text() or api.get("/pools") is None, "the warning")
+        wait_for(
+            lambda: "token file is invalid" in service.process.log_text() or api.get("/pools") is None, "the warning"
+        )
         assert api.as_(fresh).get("/pools").status == 200
     finally:
         service.tokens.write_text(TOKENS)
@@ -71,7 +73,7 @@ def test_token_file_names_users_and_roles() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "has no token in it"),
+        ("", "has no tokens"),
         ("only-a-token-0123", "line 1 is not token,user,role"),
         (f"{ADMIN},ada,root", "role 'root' is not viewer, editor or admin"),
         ("short,ada,admin", "shorter than 16"),
@@ -85,5 +87,5 @@ def test_unusable_token_file_is_explained_without_its_tokens(text: str, said: st
 
 
 def test_missing_token_file_is_an_error_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(TokenFileError, match="can't be read"):
+    with pytest.raises(TokenFileError, match="cannot be read"):
         TokenFile(tmp_path / "nowhere")

@@ -296,7 +296,7 @@ def test_image_half_made_by_a_crash_is_seen_made_again_and_deleted(
         for gone in (f"rbd_header.{made['id']}", *(objects[part] for part in objects if part not in left)):
             ioctx.remove_object(gone)
         (listed,) = api.get(f"/pools/{pool}/images").json["images"]
-        assert (listed["size"], "stopped half-way" in listed["unfinished"]) == (None, True)
+        assert (listed["size"], "was interrupted" in listed["unfinished"]) == (None, True)
         assert api.get(f"/pools/{pool}/images/half").status == 404
         if again:
             assert make(api, pool, "half")["size"] == 8 << 20

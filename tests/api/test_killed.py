@@ -35,7 +35,7 @@ def test_image_is_said_not_to_be_whole_and_what_to_do(
     accepted = api.call(method, f"{large}{below}", body, headers=AT_ONCE)
     assert accepted.status == 202
     operation = accepted.headers["Location"].removeprefix("/api/v1")
-    wait_for(lambda: "is under way" in (api.get(large).json["unfinished"] or ""), "the image to bear its mark")
+    wait_for(lambda: "is running" in (api.get(large).json["unfinished"] or ""), "the image to bear its mark")
     service.process.restart()
     told = api.get(operation).json
     assert (told["state"], way_out in told["detail"]) == ("interrupted", True)

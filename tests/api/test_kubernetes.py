@@ -110,7 +110,10 @@ def test_account_without_a_role_is_known_and_may_nothing(as_role: Any, namespace
     api = as_role(None)
     refused = api.get("/pools")
     assert refused.status == 403
-    assert f"system:serviceaccount:{namespace}:somebody has no right to list pools.sutler.dev" in refused.json["detail"]
+    assert (
+        f"system:serviceaccount:{namespace}:somebody has no permission to list pools.sutler.dev"
+        in refused.json["detail"]
+    )
     assert "sutler-api-viewer" in refused.json["detail"]
 
 

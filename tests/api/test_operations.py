@@ -30,7 +30,7 @@ def test_long_removal_is_accepted_and_can_be_followed(api: Api, large: str) -> N
     first = wait_for(under_way, "progress to be shown")
     assert wait_for(lambda: (p := under_way()) and p > first and p, "progress to go on")
     (entry,) = api.get(large.replace("images/large", "trash")).json["entries"]
-    assert entry["unfinished"] == f"operation {accepted.json['id']} is under way"
+    assert entry["unfinished"] == f"operation {accepted.json['id']} is running"
     ended = api.finished(accepted)
     assert (ended["state"], ended["progress"], ended["by"]) == ("succeeded", 1.0, "ada")
     assert api.get(large).status == 404
@@ -70,7 +70,7 @@ def purge_the_rest(api: Api, pool: str) -> None:
     assert api.get(f"/pools/{pool}/images").json["images"] == []
     (rest,) = api.get(f"/pools/{pool}/trash").json["entries"]
     assert rest["name"] == "large"
-    assert "some of its data is gone" in rest["unfinished"]
+    assert "some of its data is lost" in rest["unfinished"]
     path = f"/pools/{pool}/trash/{rest['id']}"
     assert api.post(f"{path}/restore", {}).status == 409
 

@@ -225,9 +225,9 @@ def data_pool_of_another_pool(ground: Ground, _: Any) -> None:
 
 
 CASES: dict[Callable[[Ground, pytest.MonkeyPatch], None], str] = {
-    first_format: "images in it: 1, in the trash: 0",
-    listed_namespace: "images in it: 1",
-    hidden_namespace: "images in it: 1",
+    first_format: "images: 1, in the trash: 0",
+    listed_namespace: "images: 1",
+    hidden_namespace: "images: 1",
     thrown: "in the trash: 1",
     thrown_in_namespace: "in the trash: 1",
     data_written: "images of other pools keep their data in it: 1, {other}/elsewhere",
@@ -245,17 +245,17 @@ CASES: dict[Callable[[Ground, pytest.MonkeyPatch], None], str] = {
     volumes_journal: "entries of ceph-csi's journal: 1",
     snapshots_journal: "entries of ceph-csi's journal: 1",
     schedule: "tasks and schedules: 1",
-    gateway: "it is of application rgw",
+    gateway: "it has the application rgw",
     gateway_zone: "a zone of object gateways names it",
-    file_system: "it is of application cephfs",
+    file_system: "it has the application cephfs",
     files: "objects of CephFS: 1",
-    plain_object: "objects of other applications: 1, 'anything' for one",
+    plain_object: "objects of other applications: 1, such as 'anything'",
     empty_object: "objects of other applications: 1",
-    object_in_a_namespace: "'cold/anything' for one",
+    object_in_a_namespace: "such as 'cold/anything'",
     known_name_with_other_data: "trash: 1",
     known_name_in_a_namespace: "in the trash: 1",
     snapshot_of_the_pool: "snapshots of the pool: 1, before",
-    only_in_a_snapshot: "objects of other applications: 1, 'gone' for one",
+    only_in_a_snapshot: "objects of other applications: 1, such as 'gone'",
     cache_tier: "it is a cache tier",
     default_data_pool: "Ceph's configuration names it (rbd_default_data_pool of client.nobody)",
     data_pool_of_another_pool: "the configuration of pool {other} names it (conf_rbd_default_data_pool)",
@@ -326,7 +326,7 @@ def test_force_says_what_it_has_destroyed(api: Api, ground: Ground) -> None:
     assert "of claims shop/data" in kept.json["detail"]
     gone = api.delete(f"/pools/{ground.pool}?confirm={ground.pool}&force=true")
     assert gone.status == 204
-    assert "images in it: 1, of claims shop/data, in the trash: 0" in gone.headers["Sutler-Lost"]
+    assert "images: 1, of claims shop/data, in the trash: 0" in gone.headers["Sutler-Lost"]
 
 
 @pytest.fixture
@@ -363,8 +363,8 @@ def test_what_may_not_be_looked_at_is_not_empty(
 ) -> None:
     found = pool_survey.survey(limited(caps.format(pool=ground.pool, other=ground.other)), ground.pool, seconds=10)
     assert not found.proven_empty
-    assert "not proven to be empty" in found.refusal()
-    assert "check its caps" in found.refusal()
+    assert "could not be verified to be empty" in found.refusal()
+    assert "check the Ceph user's caps" in found.refusal()
 
 
 def test_caps_of_the_documentation_are_enough_for_the_proof(
@@ -400,7 +400,7 @@ def test_more_objects_in_the_statistics_than_were_seen_are_no_proof(
     monkeypatch.setattr(connection, "command", counting)
     found = pool_survey.survey(connection, ground.pool, seconds=1)
     connection.close()
-    assert found.unverified == ["Ceph's statistics count 7 objects, only 1 were seen"]
+    assert found.unverified == ["Ceph's statistics count 7 objects, only 1 were listed"]
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_overview_shows_pools_images_claims_and_trash(browser: Browser, service:
     for said in ("claimed", "shop/data", "1 GiB", "4 MiB", "layering"):
         assert said in row
     assert "thrown" in browser.until("#trash tbody", "thrown")
-    assert "outside any Kubernetes" in browser.text("#mappings")
+    assert "outside of Kubernetes" in browser.text("#mappings")
     assert browser.complaints() == []
 
 
@@ -147,11 +147,11 @@ def test_phone_shows_every_cell_with_its_heading(browser: Browser, service: Serv
 @pytest.mark.parametrize(
     ("answer", "badge", "words"),
     [
-        ("Promise.reject(new TypeError('Failed to fetch'))", "The API does not answer", "there is no answer"),
-        ("new Response('<html>', {status: 502})", "The API refuses", "in its place (HTTP 502)"),
-        ("new Response('<html>', {status: 200})", "The API refuses", "in its place (HTTP 200)"),
-        ('new Response(\'{"title": "Nobody knows"}\', {status: 401})', "The API refuses", "load this page again"),
-        ('new Response(\'{"detail": "no space"}\', {status: 507})', "The API refuses", "no space (HTTP 507)"),
+        ("Promise.reject(new TypeError('Failed to fetch'))", "The API does not answer", "the service does not answer"),
+        ("new Response('<html>', {status: 502})", "The API returns an error", "instead of the service (HTTP 502)"),
+        ("new Response('<html>', {status: 200})", "The API returns an error", "instead of the service (HTTP 200)"),
+        ('new Response(\'{"title": "Nobody knows"}\', {status: 401})', "The API returns an error", "reload this page"),
+        ('new Response(\'{"detail": "no space"}\', {status: 507})', "The API returns an error", "no space (HTTP 507)"),
     ],
 )
 def test_errors_have_words(
@@ -159,7 +159,7 @@ def test_errors_have_words(
 ) -> None:
     browser.open(f"{service.url}/ui#pool={filled}", token=VIEWER)
     browser.until("#images tbody", "claimed")
-    browser.until("#fresh", "Last asked")
+    browser.until("#fresh", "Last update")
     browser.run(f"window.fetch = async () => {answer}; document.dispatchEvent(new Event('visibilitychange'))")
     assert words in browser.until("#health", badge)
     assert words in browser.until("#images .notice", words)
@@ -192,7 +192,7 @@ def test_answers_that_take_their_time_are_shown_in_the_end(browser: Browser, ser
     """Asking again before they are there would throw them away, each time."""
     browser.open(f"{service.url}/ui#pool={filled}", token=VIEWER)
     browser.until("#images tbody", "claimed")
-    browser.until("#fresh", "Last asked")
+    browser.until("#fresh", "Last update")
     browser.run("""const real = fetch; window.held = []; window.asked = 0;
         window.fetch = (...one) => {
           window.asked += 1;

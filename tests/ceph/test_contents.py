@@ -34,15 +34,15 @@ def test_nothing_found_is_no_proof_while_something_was_not_seen() -> None:
     assert PoolContents("p").proven_empty
     unseen = PoolContents("p", unverified=["its objects: refused"])
     assert (unseen.found, unseen.proven_empty) == (False, False)
-    assert "find out why" in unseen.refusal()
+    assert "remove the cause" in unseen.refusal()
 
 
 @pytest.mark.parametrize(
     ("seen", "total", "said"),
     [
-        (3, None, "3 objects were seen, and Ceph's statistics do not count all of them yet"),
-        (3, 1, "3 objects were seen"),
-        (3, 900, "by Ceph's statistics 900 objects with 5000 bytes"),
+        (3, None, "3 objects were listed, and Ceph's statistics do not count all of them yet"),
+        (3, 1, "3 objects were listed"),
+        (3, 900, "Ceph's statistics: 900 objects with 5000 bytes"),
     ],
 )
 def test_cost_is_never_said_to_be_less_than_was_seen(seen: int, total: int | None, said: str) -> None:
@@ -57,4 +57,4 @@ def test_images_in_the_trash_are_not_told_of_twice() -> None:
     assert "headers" not in full.summary()
     assert "trash: 1" in full.summary()
     assert "'rbd_trash'" not in full.summary()
-    assert "objects of other applications: 1, 'other' for one" in full.summary()
+    assert "objects of other applications: 1, such as 'other'" in full.summary()

@@ -112,11 +112,11 @@ async def test_renamed_image_of_version_0_1_0_is_known_by_the_id_that_follows_fr
 async def test_nothing_goes_where_nothing_proves_which_one_is_the_copy(images: RbdPool, ceph: Ceph) -> None:
     identifier = await make_as_before(images, ceph, STRIPED)
     ceph.rbd("cp", f"{images.name}/{NAME}", f"{images.name}/backup")
-    with pytest.raises(ImageTaken, match="backup in the same place names the same owner"):
+    with pytest.raises(ImageTaken, match="backup in the same pool and namespace names the same owner"):
         await images.remove(OLD, fence=lambda: None)
     # Under the name that the volume knows there is none, and the one that names it as the owner may be a copy.
     ceph.rbd("trash", "mv", f"{images.name}/{NAME}")
-    with pytest.raises(ImageTaken, match="backup in the same place names the same owner"):
+    with pytest.raises(ImageTaken, match="backup in the same pool and namespace names the same owner"):
         await images.remove(OLD, fence=lambda: None)
     assert await remove(images, replace(OLD, id=identifier)) == {"backup"}
 

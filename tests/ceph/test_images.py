@@ -97,7 +97,7 @@ async def test_image_without_owner_is_finished_only_under_a_name_that_holds_the_
         ceph.rbd("create", f"{images.name}/{name}", "--size", f"{SPEC.size}B")
     await create(images)
     assert (await images.describe(SPEC.name)).metadata[OWNER] == UID
-    with pytest.raises(ImageTaken, match="is not ours"):
+    with pytest.raises(ImageTaken, match="names no owner"):
         await create(images, other)
 
 
@@ -152,7 +152,7 @@ async def test_removed_image_is_gone_and_removing_it_again_is_no_error(images: R
 async def test_image_is_removed_for_its_owner_only(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
     ceph.rbd("create", f"{images.name}/foreign", "--size", "1M")
-    with pytest.raises(ImageTaken, match="is not this volume's image"):
+    with pytest.raises(ImageTaken, match="does not belong to this volume"):
         await remove(images, value="somebody")
     with pytest.raises(ImageTaken, match="has no sutler"):
         await remove(images, name="foreign")
@@ -247,7 +247,7 @@ async def test_journaled_image_is_found_by_ceph_csis_keys_and_costs_at_most_twel
         "csi.imageid": (await images.describe(entry.image)).id,
         "csi.volume.owner": "shop",
     }
-    with pytest.raises(ImageTaken, match=f"journal has {UID} for pvc-{UID}"):
+    with pytest.raises(ImageTaken, match=f"entry {UID} of ceph-csi's journal belongs to volume pvc-{UID}"):
         await images.create(spec, owner=OWNER, fence=open_gate, entry=replace(entry, volume="other"))
     for _ in range(2):
         await images.remove_journal_entry(entry, fence=open_gate)

@@ -17,7 +17,7 @@ async def test_calls_that_never_return_take_no_thread_from_the_others() -> None:
     for number in range(2):
         with pytest.raises(OutcomeUnknown, match=f"image {number}: Ceph did not answer within"):
             await threads.call(f"image {number}", forever.wait, deadline=0.05)
-    with pytest.raises(CephUnavailable, match="image 0: an earlier call has not come back"):
+    with pytest.raises(CephUnavailable, match="image 0: an earlier call to Ceph has not returned"):
         await threads.call("image 0", forever.wait, deadline=0.05)
     assert await threads.call("another", lambda: "answered", deadline=5) == "answered"
     forever.set()
@@ -32,7 +32,7 @@ async def test_ceph_that_hangs_altogether_is_still_noticed() -> None:
     for number in range(2):
         with pytest.raises(OutcomeUnknown):
             await threads.call(f"image {number}", forever.wait, deadline=0.05)
-    with pytest.raises(CephUnavailable, match="all 1 calls at a time are waiting"):
+    with pytest.raises(CephUnavailable, match="all 1 threads are waiting"):
         await threads.call("another", lambda: "answered", deadline=0.05)
     forever.set()
     assert await threads.wait_idle(5)

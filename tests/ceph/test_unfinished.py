@@ -11,7 +11,7 @@ from provisioner.api.schemas.trash import TrashEntryResponse
 from provisioner.ceph.dependents import Dependents, change_blockers, removal_blockers
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.interrupted import PROGRESS, UNFINISHED, explain, operation_of, read_progress
-from provisioner.ceph.trash import TrashEntry
+from provisioner.ceph.trash_entry import TrashEntry
 from sutler.cli.images import trash
 
 NOW = datetime.now(UTC)
@@ -44,16 +44,16 @@ def saying(**said: str) -> ImageHeader:
 @pytest.mark.parametrize(
     ("mark", "says", "operation"),
     [
-        ("remove op abc", "its removal was begun and some of its data is gone", "op"),
-        ("remove - abc", "its removal was begun and some of its data is gone", None),
+        ("remove op abc", "its removal has begun and some of its data is lost", "op"),
+        ("remove - abc", "its removal has begun and some of its data is lost", None),
         ("rollback op abc", "roll it back again", "op"),
         ("shrink op abc", "shrink it again", "op"),
-        ("sparsify op abc", "sparsify was begun", "op"),
+        ("sparsify op abc", "sparsify has begun", "op"),
         # Version 0.1.0 marked before it knew whether anything would be removed.
-        ("remove op", "take the mark off (rbd image-meta remove IMAGE sutler.dev/unfinished)", "op"),
+        ("remove op", "remove the mark (rbd image-meta remove IMAGE sutler.dev/unfinished)", "op"),
         # An operation's identifier is another one in each process, and the name of a test must not be.
-        pytest.param(f"remove {OLD}", "take the mark off", OLD, id="remove by an operation"),
-        ("remove", "take the mark off", None),
+        pytest.param(f"remove {OLD}", "remove the mark", OLD, id="remove by an operation"),
+        ("remove", "remove the mark", None),
         ("rollback op", "roll it back again", "op"),
     ],
 )
@@ -105,8 +105,8 @@ def test_progress_that_is_none_is_none(note: str) -> None:
     ("found", "removing", "says", "progress"),
     [
         (WHOLE, False, None, None),
-        (WHOLE, True, "some of its data may be gone: purge it", None),
-        (saying(mark="remove - abc", progress="0.5 1 0"), True, "some of its data is gone", 0.5),
+        (WHOLE, True, "some of its data may be lost: purge it", None),
+        (saying(mark="remove - abc", progress="0.5 1 0"), True, "some of its data is lost", 0.5),
         (
             saying(mark="remove - abc", progress=f"0.5 1 {RECENT}"),
             True,

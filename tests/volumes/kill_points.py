@@ -21,7 +21,7 @@ _CEPH = [
     (fast_create, ["_execute"]),
     (image_lookup, ["describe"]),
     (csi_journal, ["reserve", "complete", "remove"]),
-    (adoption, ["describe", "get_metadata", "_write_metadata", "remove_metadata_key"]),
+    (adoption, ["describe", "read_metadata", "write_metadata", "remove_metadata_key"]),
 ]
 _LIBRBD = ["remove", "trash_move", "trash_restore"]
 

@@ -1,4 +1,4 @@
-"""Images: listed, made, shown, resized, renamed, deleted, parted from their parents."""
+"""Endpoints that list, create, show, resize, rename, delete and flatten images."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -40,9 +40,9 @@ IMAGE_LINKS = tuple(
         "flatten_image",
     )
 )
-ETAG = {"ETag": "Its version, for If-Match."}
+ETAG = {"ETag": "The version of the image, for If-Match."}
 ACCEPTED = Result(
-    "It goes on for longer: ask there how far it is.",
+    "The operation is still running: poll it at Location.",
     OperationResponse,
     {"Location": "Path of the operation.", "Retry-After": "Seconds."},
     tuple(Link(name, {"id": "$response.body#/id"}) for name in ("show_operation", "cancel_operation")),
@@ -62,7 +62,7 @@ class ImageEndpoints:
         "GET",
         "/pools/{pool}/images",
         Permission("images", "list"),
-        {200: Result("One page, by name.", ImageList, {"Link": "The next page, with rel=next."})},
+        {200: Result("One page, ordered by name.", ImageList, {"Link": "The next page, with rel=next."})},
         problems=(ProblemKind.NOT_FOUND,),
     )
     async def list_images(self, path: PoolPath, query: ImageListQuery) -> EndpointResult:
@@ -91,7 +91,7 @@ class ImageEndpoints:
         "POST",
         "/pools/{pool}/images",
         Permission("images", "create"),
-        {201: Result("It is made.", ImageDetails, {"Location": "Path of the image.", **ETAG}, IMAGE_LINKS)},
+        {201: Result("The image was created.", ImageDetails, {"Location": "Path of the image.", **ETAG}, IMAGE_LINKS)},
         problems=(ProblemKind.NOT_FOUND, ProblemKind.TAKEN, ProblemKind.NO_SPACE),
         minimal=True,
     )
@@ -128,7 +128,7 @@ class ImageEndpoints:
         "PATCH",
         "/pools/{pool}/images/{image}",
         Permission("images", "update"),
-        {200: Result("The image as it is now.", ImageDetails, ETAG), 202: ACCEPTED},
+        {200: Result("The changed image.", ImageDetails, ETAG), 202: ACCEPTED},
         problems=CHANGE_PROBLEMS,
     )
     async def change_image(
@@ -136,8 +136,8 @@ class ImageEndpoints:
     ) -> EndpointResult:
         """Resize or rename an image.
 
-        Growing is at once. Making it smaller needs `"shrink": true`, destroys what lies behind the new end, and may
-        take long; then it can't be renamed in the same request.
+        Growing takes no time. Shrinking needs `"shrink": true`, destroys the data behind the new end, and may take
+        long; the same request cannot rename the image.
         """
         place = ImagePlace(path.pool, query.namespace)
         await preconditions.require_force(context, FORCE, path.pool, force=query.force)
@@ -145,7 +145,7 @@ class ImageEndpoints:
         size, new = body.size, body.name
         if size is not None and body.shrink:
             if new is not None:
-                raise invalid_field("body/name", "can't be given together with shrink", accepted="two requests")
+                raise invalid_field("body/name", "cannot be combined with shrink", accepted="two requests")
             return await self._shrink(context, place, path.image, guard, size)
 
         def work(_: Connection, ioctx: Any) -> None:
@@ -164,17 +164,17 @@ class ImageEndpoints:
         "DELETE",
         "/pools/{pool}/images/{image}",
         Permission("images", "delete"),
-        {204: Result("It is gone, or in the trash."), 202: ACCEPTED},
+        {204: Result("The image was deleted, or moved to the trash."), 202: ACCEPTED},
         problems=CHANGE_PROBLEMS,
     )
     async def delete_image(self, path: ImagePath, query: ImageDelete, context: RequestContext) -> EndpointResult:
-        """Delete an image, at once or by way of the trash.
+        """Delete an image, or move it to the trash.
 
-        An image with watchers, snapshots or clones is kept, and the refusal names them. Removing at once may take long;
-        what is left of an image when that stops half-way lies in the trash, says so, and can only be purged.
+        An image with watchers, snapshots or clones is kept, and the problem names them. Deleting may take long. If it
+        is interrupted, the incomplete image is in the trash, is marked there, and can only be purged.
         """
         if query.delay and not query.trash:
-            raise invalid_field("query/delay", "is for the trash only", accepted="trash=true, or no delay")
+            raise invalid_field("query/delay", "applies to the trash only", accepted="trash=true, or no delay")
         place = ImagePlace(path.pool, query.namespace)
         await preconditions.require_force(context, FORCE, path.pool, force=query.force)
         guard = preconditions.image_guard(context, path.image, force=query.force)
@@ -202,11 +202,11 @@ class ImageEndpoints:
         "POST",
         "/pools/{pool}/images/{image}/flatten",
         Permission("images", "update"),
-        {200: Result("The image, a clone no more.", ImageDetails, ETAG), 202: ACCEPTED},
+        {200: Result("The image, without a parent.", ImageDetails, ETAG), 202: ACCEPTED},
         problems=CHANGE_PROBLEMS,
     )
     async def flatten_image(self, path: ImagePath, query: InNamespace, context: RequestContext) -> EndpointResult:
-        """Part a clone from its parent, by copying what they share."""
+        """Flatten a clone: copy the data that it shares with its parent, and detach it."""
         place = ImagePlace(path.pool, query.namespace)
         guard = preconditions.image_guard(context, path.image, force=False, protects_claims=False)
 

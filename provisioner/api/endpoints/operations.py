@@ -1,4 +1,4 @@
-"""Operations: looked at, cancelled."""
+"""Endpoints that list, show and cancel operations."""
 
 from provisioner.api import operations
 from provisioner.api.authorization import Permission, forbidden_problem
@@ -16,9 +16,9 @@ class OperationEndpoints:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    @endpoint("GET", "/operations", None, {200: Result("The newest first.", OperationList)})
+    @endpoint("GET", "/operations", None, {200: Result("The operations, newest first.", OperationList)})
     async def list_operations(self, context: RequestContext) -> EndpointResult:
-        """List the operations of the last hour that this process has run, in pools that you may see."""
+        """List the operations that this process has run in the last hour, in pools that the user may read."""
         known = self._backend.operations.list()
         pools = {operation.target.pool for operation in known}
         visible = {pool for pool in pools if await context.is_allowed(_GET, pool)}
@@ -30,13 +30,13 @@ class OperationEndpoints:
         "GET",
         "/operations/{id}",
         None,
-        {200: Result("How far it is, or how it ended.", OperationResponse)},
+        {200: Result("The progress or the result of the operation.", OperationResponse)},
         problems=(ProblemKind.NOT_FOUND,),
     )
     async def show_operation(self, path: OperationPath, context: RequestContext) -> EndpointResult:
         """Show one operation.
 
-        Of one that a process began which has ended since, the image itself tells: `interrupted` when it was not done.
+        If the process that ran it has stopped, the state follows from the image: `interrupted` if it was not finished.
         """
         known = self._backend.operations.get(path.id)
         if known is not None:
@@ -44,7 +44,7 @@ class OperationEndpoints:
             return EndpointResult(200, known.to_response())
         read = operations.parse_identifier(path.id)
         if read is None:
-            raise ProblemError(ProblemKind.NOT_FOUND, f"there is no operation {path.id[:40]}")
+            raise ProblemError(ProblemKind.NOT_FOUND, f"operation {path.id[:40]} does not exist")
         target, started = read
         await _require_permission(context, _GET, target.pool)
         place = ImagePlace(target.pool, target.namespace)
@@ -57,21 +57,21 @@ class OperationEndpoints:
         "DELETE",
         "/operations/{id}",
         None,
-        {202: Result("It will stop soon; ask again.", OperationResponse)},
+        {202: Result("The operation will stop soon; poll it again.", OperationResponse)},
         problems=(ProblemKind.NOT_FOUND, ProblemKind.IN_USE),
     )
     async def cancel_operation(self, path: OperationPath, context: RequestContext) -> EndpointResult:
-        """Cancel an operation, where librbd can: remove, purge, flatten.
+        """Cancel an operation: remove, purge or flatten.
 
-        What is left when a removal is stopped lies in the trash, and says so.
+        After a cancelled removal, the incomplete image is in the trash and is marked there.
         """
         known = self._backend.operations.get(path.id)
         if known is None:
-            raise ProblemError(ProblemKind.NOT_FOUND, f"this process runs no operation {path.id[:40]}")
+            raise ProblemError(ProblemKind.NOT_FOUND, f"this process does not run operation {path.id[:40]}")
         await _require_permission(context, _CANCEL, known.target.pool)
         if not known.cancellable:
-            why = "it has ended" if known.finished else f"librbd can't stop a {known.target.kind}"
-            raise ProblemError(ProblemKind.IN_USE, f"operation {path.id[:40]} can't be cancelled: {why}")
+            why = "it has ended" if known.finished else f"librbd cannot stop a {known.target.kind}"
+            raise ProblemError(ProblemKind.IN_USE, f"operation {path.id[:40]} cannot be cancelled: {why}")
         known.cancelled = True
         return EndpointResult(202, known.to_response())
 

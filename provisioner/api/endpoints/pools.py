@@ -1,4 +1,4 @@
-"""Pools: made, shown, limited, deleted."""
+"""Endpoints that list, create, show, change and delete pools."""
 
 from provisioner.api import links, preconditions
 from provisioner.api.authorization import Permission
@@ -12,7 +12,7 @@ from provisioner.ceph.connection import Connection
 from provisioner.ceph.pool_admin import PoolInfo, PoolSpec
 from provisioner.ceph.pool_contents import PoolContents
 
-_ETAG = {"ETag": "Its version, for If-Match."}
+_ETAG = {"ETag": "The version of the pool, for If-Match."}
 _LINKS = tuple(
     Link(operation, {"pool": "$response.body#/name"})
     for operation in ("show_pool", "change_pool", "delete_pool", "list_images", "create_image", "list_trash")
@@ -26,7 +26,7 @@ class PoolEndpoints:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    @endpoint("GET", "/pools", Permission("pools", "list"), {200: Result("All pools, by name.", PoolList)})
+    @endpoint("GET", "/pools", Permission("pools", "list"), {200: Result("All pools, ordered by name.", PoolList)})
     async def list_pools(self) -> EndpointResult:
         """List the pools."""
         found = await self._backend.cluster.run("list pools", pool_admin.list_pools)
@@ -38,13 +38,16 @@ class PoolEndpoints:
         Permission("pools", "create"),
         {
             201: Result(
-                "It is made and ready for images.", PoolResponse, {"Location": "Path of the pool.", **_ETAG}, _LINKS
+                "The pool was created and is ready for images.",
+                PoolResponse,
+                {"Location": "Path of the pool.", **_ETAG},
+                _LINKS,
             )
         },
         problems=(ProblemKind.TAKEN, ProblemKind.NO_SPACE),
     )
     async def create_pool(self, body: PoolCreate) -> EndpointResult:
-        """Make a replicated pool, initialised for RBD images."""
+        """Create a replicated pool, initialized for RBD images."""
         spec = PoolSpec(
             name=body.name,
             pg_num=body.pg_num,
@@ -79,7 +82,7 @@ class PoolEndpoints:
         "GET",
         "/pools/{pool}/namespaces",
         Permission("images", "list"),
-        {200: Result("All of them, by name.", NamespaceList)},
+        {200: Result("All RADOS namespaces, ordered by name.", NamespaceList)},
         problems=(ProblemKind.NOT_FOUND,),
     )
     async def list_namespaces(self, path: PoolPath) -> EndpointResult:
@@ -94,7 +97,7 @@ class PoolEndpoints:
         "PATCH",
         "/pools/{pool}",
         Permission("pools", "update"),
-        {200: Result("The pool as it is now.", PoolResponse, _ETAG)},
+        {200: Result("The changed pool.", PoolResponse, _ETAG)},
         problems=(ProblemKind.NOT_FOUND, ProblemKind.CHANGED, ProblemKind.BUSY),
     )
     async def change_pool(self, path: PoolPath, body: PoolUpdate, context: RequestContext) -> EndpointResult:
@@ -115,7 +118,9 @@ class PoolEndpoints:
         Permission("pools", "delete"),
         {
             204: Result(
-                "It is gone, with all that was in it.", None, {_LOST_HEADER: "By force: what was in it, in words."}
+                "The pool was deleted with everything in it.",
+                None,
+                {_LOST_HEADER: "After a forced deletion: the former contents, in words."},
             )
         },
         problems=CHANGE_PROBLEMS,
@@ -123,10 +128,10 @@ class PoolEndpoints:
     async def delete_pool(self, path: PoolPath, query: PoolDelete, context: RequestContext) -> EndpointResult:
         """Delete a pool.
 
-        Its name has to be given twice. A pool is kept unless it is proven that nothing is in it and nothing depends on
-        it: images of both formats, in every RADOS namespace and in the trash; data and parents of images of other
-        pools; groups, journals, snapshots of the pool; objects of other applications; what names it in Ceph. The
-        refusal says what is there, or what could not be looked at.
+        `confirm` must repeat the name. A pool is kept unless it is proven to be empty and nothing depends on it: images
+        of both formats, in every RADOS namespace and in the trash; data and parents of images of other pools; groups,
+        journals, snapshots of the pool; objects of other applications; settings of Ceph that name it. The problem lists
+        what is there, and what could not be verified.
         """
         if query.confirm != path.pool:
             raise invalid_field(
@@ -152,7 +157,7 @@ class PoolEndpoints:
         if inside.proven_empty:
             return EndpointResult(204)
         lost = inside.summary()
-        # What a header can carry.
+        # Headers carry ASCII only.
         shown = lost.encode("ascii", "backslashreplace").decode()[:_LONGEST_LOST_HEADER]
         return EndpointResult(204, None, {_LOST_HEADER: shown}, note=f"by force: {lost}")
 

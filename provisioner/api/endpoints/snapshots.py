@@ -1,4 +1,4 @@
-"""Snapshots: listed, made, protected, rolled back to, cloned, deleted."""
+"""Endpoints that list, create, protect, roll back to, clone and delete snapshots."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class SnapshotEndpoints:
         "GET",
         "/pools/{pool}/images/{image}/snapshots",
         Permission("images", "get"),
-        {200: Result("All of them, the oldest first.", SnapshotList)},
+        {200: Result("All snapshots, oldest first.", SnapshotList)},
         problems=(ProblemKind.NOT_FOUND,),
     )
     async def list_snapshots(self, path: ImagePath, query: InNamespace) -> EndpointResult:
@@ -51,13 +51,13 @@ class SnapshotEndpoints:
         "POST",
         "/pools/{pool}/images/{image}/snapshots",
         Permission("images", "update"),
-        {201: Result("It is made.", SnapshotResponse, {"Location": "Path of the snapshot."}, _LINKS)},
+        {201: Result("The snapshot was created.", SnapshotResponse, {"Location": "Path of the snapshot."}, _LINKS)},
         problems=(*CHANGE_PROBLEMS, ProblemKind.TAKEN),
     )
     async def create_snapshot(
         self, path: ImagePath, query: InNamespace, body: SnapshotCreate, context: RequestContext
     ) -> EndpointResult:
-        """Make a snapshot of an image, of a claim's as well."""
+        """Create a snapshot of an image, which may belong to a claim."""
         place = ImagePlace(path.pool, query.namespace)
         guard = preconditions.image_guard(context, path.image, force=False, protects_claims=False)
 
@@ -88,13 +88,13 @@ class SnapshotEndpoints:
         "PATCH",
         "/pools/{pool}/images/{image}/snapshots/{snapshot}",
         Permission("images", "update"),
-        {200: Result("The snapshot as it is now.", SnapshotResponse)},
+        {200: Result("The changed snapshot.", SnapshotResponse)},
         problems=CHANGE_PROBLEMS,
     )
     async def change_snapshot(
         self, path: SnapshotPath, query: InNamespace, body: SnapshotUpdate, context: RequestContext
     ) -> EndpointResult:
-        """Protect a snapshot, or protect it no longer."""
+        """Protect a snapshot, or end its protection."""
         place = ImagePlace(path.pool, query.namespace)
         guard = preconditions.image_guard(context, path.image, force=False, protects_claims=False)
 
@@ -108,11 +108,11 @@ class SnapshotEndpoints:
         "DELETE",
         "/pools/{pool}/images/{image}/snapshots/{snapshot}",
         Permission("images", "delete"),
-        {204: Result("It is gone.")},
+        {204: Result("The snapshot was deleted.")},
         problems=CHANGE_PROBLEMS,
     )
     async def delete_snapshot(self, path: SnapshotPath, query: InNamespace, context: RequestContext) -> EndpointResult:
-        """Delete a snapshot. One that is protected or has clones is kept."""
+        """Delete a snapshot. A protected snapshot and one with clones are kept."""
         place = ImagePlace(path.pool, query.namespace)
         guard = preconditions.image_guard(context, path.image, force=False, protects_claims=False)
 
@@ -126,14 +126,14 @@ class SnapshotEndpoints:
         "POST",
         "/pools/{pool}/images/{image}/snapshots/{snapshot}/rollback",
         Permission("images", "update"),
-        {200: Result("The image is what it was.", ImageDetails, ETAG), 202: ACCEPTED},
+        {200: Result("The image was rolled back.", ImageDetails, ETAG), 202: ACCEPTED},
         problems=CHANGE_PROBLEMS,
     )
     async def rollback_image(self, path: SnapshotPath, query: Forced, context: RequestContext) -> EndpointResult:
         """Roll an image back to a snapshot.
 
-        What was written since is lost. Stopped half-way it leaves an image that is neither the old nor the new, which
-        says so and wants to be rolled back again.
+        Data written since then is lost. An interrupted rollback leaves a mix of old and new data. The image is marked,
+        and must be rolled back again.
         """
         place = ImagePlace(path.pool, query.namespace)
         await preconditions.require_force(context, FORCE, path.pool, force=query.force)
@@ -160,18 +160,18 @@ class SnapshotEndpoints:
         "POST",
         "/pools/{pool}/images/{image}/snapshots/{snapshot}/clone",
         Permission("images", "create"),
-        {201: Result("The clone is made.", ImageDetails, {"Location": "Path of the clone.", **ETAG})},
+        {201: Result("The clone was created.", ImageDetails, {"Location": "Path of the clone.", **ETAG})},
         problems=(*CHANGE_PROBLEMS, ProblemKind.TAKEN),
     )
     async def clone_snapshot(
         self, path: SnapshotPath, query: InNamespace, body: CloneCreate, context: RequestContext
     ) -> EndpointResult:
-        """Clone a snapshot. It gets protected where this Ceph's clones need that."""
+        """Clone a snapshot. It is protected first if this Ceph cluster requires that."""
         parent = ImagePlace(path.pool, query.namespace)
         child = _clone_place(parent, body)
         if child.pool != parent.pool and not await context.is_allowed(Permission("images", "create"), child.pool):
             raise ProblemError(
-                ProblemKind.FORBIDDEN, f"{context.user.name} has no right to create images in pool {child.pool}"
+                ProblemKind.FORBIDDEN, f"{context.user.name} has no permission to create images in pool {child.pool}"
             )
         guard = preconditions.image_guard(context, path.image, force=False, protects_claims=False)
 

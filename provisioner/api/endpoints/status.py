@@ -1,4 +1,4 @@
-"""What people want to see at one glance: Ceph's health, the mappings, the controllers."""
+"""Endpoints that show the health of Ceph, the registry mappings and the controllers."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -15,19 +15,19 @@ from sutler.typedefs import Json
 
 _CONTROLLERS = ("sutler-secrets", "sutler-volumes")
 _MISSED_LEASES = 2.0
-"""Lease durations without a renewal after which nobody is at work."""
+"""Lease durations without a renewal after which a controller counts as not working."""
 
 
 class StatusEndpoints:
     def __init__(self, health: CephHealth, client: Client | None, namespace: str) -> None:
-        """`client`: None outside any Kubernetes cluster."""
+        """`client`: None outside of Kubernetes."""
         self._health = health
         self._client = client
         self._namespace = namespace
 
-    @endpoint("GET", "/status", None, {200: Result("What is known; asked every five seconds.", StatusResponse)})
+    @endpoint("GET", "/status", None, {200: Result("The status, checked every five seconds.", StatusResponse)})
     async def show_status(self, context: RequestContext) -> EndpointResult:
-        """Show whether this service is connected to Ceph, and how that is."""
+        """Show whether Ceph answers this service, and its health."""
         seen = self._health.current
         ceph = CephStatus(
             connected=seen.problem is None,
@@ -44,7 +44,7 @@ class StatusEndpoints:
         "GET",
         "/kubernetes",
         Permission("registrymappings", "list"),
-        {200: Result("Mappings and controllers; empty outside any cluster.", KubernetesStatus)},
+        {200: Result("Mappings and controllers; empty outside of Kubernetes.", KubernetesStatus)},
     )
     async def show_kubernetes(self) -> EndpointResult:
         """Show the state of the registry mappings and of the provisioner's controllers."""

@@ -1,4 +1,4 @@
-"""The trash of a pool: listed, restored from, purged."""
+"""Endpoints that list, restore and purge images in the trash."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from provisioner.ceph import image_details, trash
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.image_details import ImageDetailsRead
 from provisioner.ceph.removal_progress import ReportProgress
-from provisioner.ceph.trash import TrashEntry
+from provisioner.ceph.trash_entry import TrashEntry
 
 
 class TrashEndpoints:
@@ -26,11 +26,11 @@ class TrashEndpoints:
         "GET",
         "/pools/{pool}/trash",
         Permission("images", "list"),
-        {200: Result("One page, by identifier.", TrashList)},
+        {200: Result("One page, ordered by identifier.", TrashList)},
         problems=(ProblemKind.NOT_FOUND,),
     )
     async def list_trash(self, path: PoolPath, query: Paged) -> EndpointResult:
-        """List what is in the trash of a pool, page by page."""
+        """List the images in the trash of a pool, page by page."""
         place = ImagePlace(path.pool, query.namespace)
         after = links.decode_cursor(query.cursor) if query.cursor else ""
 
@@ -47,11 +47,11 @@ class TrashEndpoints:
         "POST",
         "/pools/{pool}/trash/{id}/restore",
         Permission("images", "create"),
-        {200: Result("The image is back.", ImageDetails, {"Location": "Path of the image.", **ETAG})},
+        {200: Result("The image was restored.", ImageDetails, {"Location": "Path of the image.", **ETAG})},
         problems=(ProblemKind.NOT_FOUND, ProblemKind.TAKEN, ProblemKind.NO_SPACE),
     )
     async def restore_image(self, path: TrashPath, query: InNamespace, body: TrashRestore) -> EndpointResult:
-        """Take an image out of the trash."""
+        """Restore an image from the trash."""
         place = ImagePlace(path.pool, query.namespace)
 
         def work(connection: Connection, ioctx: Any) -> ImageDetailsRead:
@@ -68,11 +68,11 @@ class TrashEndpoints:
         "DELETE",
         "/pools/{pool}/trash/{id}",
         Permission("images", "delete"),
-        {204: Result("It is gone for ever."), 202: ACCEPTED},
+        {204: Result("The image was deleted permanently."), 202: ACCEPTED},
         problems=(ProblemKind.NOT_FOUND, ProblemKind.IN_USE, ProblemKind.NO_SPACE),
     )
     async def purge_image(self, path: TrashPath, query: TrashPurge, context: RequestContext) -> EndpointResult:
-        """Remove an image from the trash, with its data. Before its time is up only by force."""
+        """Delete an image in the trash, with its data. Before its time, this needs force."""
         place = ImagePlace(path.pool, query.namespace)
         await preconditions.require_force(context, FORCE, path.pool, force=query.force)
 

@@ -1,18 +1,18 @@
-// Reads the API and shows what it says. It only ever asks (GET), and puts texts in as texts: no name can become markup.
+// Reads the API by GET only and shows the responses. Texts are inserted as text nodes, so no name can become markup.
 "use strict";
 
 const REFRESH = 10000, PAGE = 100, MOST = 1000;
 const byId = (id) => document.getElementById(id);
 let pool = null, namespace = "", wanted = PAGE, typing = 0, round = 0, asking = 0, turn = Promise.resolve();
 
-// Built from the origin: a page that was opened with a name and password in its address may not ask relative to that.
+// Built from the origin: fetch() rejects relative URLs on a page whose address has a name and a password.
 async function ask(path) {
   const answer = await fetch(new URL("/api/v1" + path, location.origin), { headers: { Accept: "application/json" } })
-    .catch(() => { throw new Error("there is no answer: does the service run, and does the network reach it?"); });
+    .catch(() => { throw new Error("the service does not answer: check that it runs and that the network reaches it"); });
   const found = await answer.json().catch(() => null);
   if (answer.ok && found) return found;
-  const said = found?.detail ?? found?.title ?? "something between here and the service has answered in its place";
-  const way = answer.status === 401 ? "; load this page again to sign in" : "";
+  const said = found?.detail ?? found?.title ?? "a proxy answered instead of the service";
+  const way = answer.status === 401 ? "; reload this page to sign in" : "";
   throw Object.assign(new Error(said + " (HTTP " + answer.status + ")" + way), { answered: true });
 }
 
@@ -51,14 +51,14 @@ function bar(share, text) {
     element("span", meter, inner), element("span", { "aria-hidden": "true" }, label));
 }
 
-// In narrow windows each cell stands below the one before, with its heading before it.
+// In narrow windows the cells are below each other, each after its heading.
 function labelled(section, row) {
   const headings = section.querySelectorAll("thead th");
   [...row.children].forEach((one, place) => one.setAttribute("data-label", headings[place].textContent));
   return row;
 }
 
-// One section: its rows, or in words why there are none.
+// Shows one section: its rows, or the reason why there are none.
 function show(id, rows, empty, problem = null) {
   const section = byId(id), notice = section.querySelector(".notice");
   section.querySelector("tbody").replaceChildren(...rows.map((row) => labelled(section, row)));
@@ -97,8 +97,8 @@ function claimText(claim) {
 }
 function nameOf(one) {
   if (!one.unfinished) return one.is_clone ? both(one.name, faint("a clone")) : one.name;
-  const busy = /^operation \S+ is under way$|^it is being removed/.test(one.unfinished);
-  return both(one.name, faint(busy ? both(badge("being worked on", "warn"), done(one)) : both(badge("not whole", "bad"), " ", one.unfinished)));
+  const busy = /^operation \S+ is running$|^it is being removed/.test(one.unfinished);
+  return both(one.name, faint(busy ? both(badge("in progress", "warn"), done(one)) : both(badge("incomplete", "bad"), " ", one.unfinished)));
 }
 function done(one) {
   if ((one.progress ?? null) === null) return "";
@@ -123,7 +123,7 @@ function mappingRow(one) {
     cell(one.secret, "whole"), cell(one.mode), cell(count, "number"));
 }
 function controllerRow(one) {
-  const state = one.working ? badge("working", "good") : badge("nobody at work", "bad");
+  const state = one.working ? badge("working", "good") : badge("not working", "bad");
   return element("tr", {}, head(one.name), cell(state), cell(one.holder), cell(moment(one.renewed), "moment"));
 }
 function operationRow(one) {
@@ -141,7 +141,7 @@ async function health() {
     place.replaceChildren(badge(word, kind), " ", element("span", { class: "faint" }, more));
     byId("who").textContent = user;
   } catch (error) {
-    place.replaceChildren(badge(error.answered ? "The API refuses" : "The API does not answer", "bad"), " ", element("span", { class: "faint" }, error.message));
+    place.replaceChildren(badge(error.answered ? "The API returns an error" : "The API does not answer", "bad"), " ", element("span", { class: "faint" }, error.message));
   }
 }
 async function operations() {
@@ -154,9 +154,9 @@ async function kubernetes() {
   try {
     const found = await ask("/kubernetes");
     if (mine !== round) return;
-    const outside = found.connected ? null : "This service runs outside any Kubernetes cluster.";
-    show("mappings", found.mappings.map(mappingRow), outside ?? "There is no mapping yet.");
-    show("controllers", found.controllers.map(controllerRow), outside ?? "There is no controller.");
+    const outside = found.connected ? null : "This service runs outside of Kubernetes.";
+    show("mappings", found.mappings.map(mappingRow), outside ?? "There are no mappings.");
+    show("controllers", found.controllers.map(controllerRow), outside ?? "There are no controllers.");
   } catch (error) {
     show("mappings", [], "", error.message);
     show("controllers", [], "", error.message);
@@ -166,7 +166,7 @@ const address = (name, inside) => "#pool=" + encodeURIComponent(name) + (inside 
 const listOf = (what, limit = PAGE) => "/pools/" + encodeURIComponent(pool) + "/" + what + "?limit=" + limit +
   (namespace ? "&namespace=" + encodeURIComponent(namespace) : "");
 
-// Offered only where there are any; the one that is shown always is, though it may be gone.
+// The list is shown only if there are namespaces. It always has the selected one, which may be deleted.
 async function namespaces() {
   const mine = round, select = byId("namespace");
   const found = await ask("/pools/" + encodeURIComponent(pool) + "/namespaces").then((one) => one.namespaces, () => []);
@@ -178,7 +178,7 @@ async function namespaces() {
   select.value = namespace;
   byId("place").hidden = names.length === 1;
 }
-// The list is read and lengthened in turn: two at a time would show rows twice.
+// Reads and extensions of the list run one after the other: two at a time would show rows twice.
 function images() {
   turn = turn.then(readImages, readImages);
   return turn;
@@ -195,7 +195,7 @@ function offerMore(next) {
 }
 async function readImages() {
   if (pool === null) return;
-  const empty = byId("prefix").value ? "No image has a name that begins so." : "There is no image here.";
+  const empty = byId("prefix").value ? "No image name begins with this text." : "There are no images.";
   await section("images", empty, async () => {
     const mine = round, rows = [];
     let next = null;
@@ -212,7 +212,7 @@ async function readMore() {
   const mine = round, body = byId("images").querySelector("tbody"), cursor = byId("more").dataset.cursor;
   if (!cursor) return;
   const found = await page(cursor, PAGE);
-  // Shown anew meanwhile, perhaps of another pool.
+  // The list was replaced in the meantime, possibly by that of another pool.
   if (mine !== round || cursor !== byId("more").dataset.cursor) return;
   wanted += PAGE;
   body.append(...found.rows.map((row) => labelled(byId("images"), row)));
@@ -233,12 +233,12 @@ async function refresh() {
   round += 1;
   asking += 1;
   await Promise.all([health(), operations(), kubernetes(), poolParts(),
-    section("pools", "There is no pool yet.", async () => (await ask("/pools")).pools.map(poolRow))]).finally(() => { asking -= 1; });
-  byId("fresh").textContent = "Last asked at " + new Date().toTimeString().slice(0, 8) + "; asked again every ten seconds.";
+    section("pools", "There are no pools.", async () => (await ask("/pools")).pools.map(poolRow))]).finally(() => { asking -= 1; });
+  byId("fresh").textContent = "Last update: " + new Date().toTimeString().slice(0, 8) + ", repeated every ten seconds.";
 }
 
 function chosen() {
-  // Other fragments are places on the page, and choose nothing.
+  // Other fragments are positions on the page and select nothing.
   const asked = new URLSearchParams(location.hash.slice(1));
   if (asked.has("pool")) [pool, namespace] = [asked.get("pool"), asked.get("namespace") ?? ""];
   wanted = PAGE;
@@ -263,7 +263,7 @@ byId("more").addEventListener("click", async () => {
   await turn.catch((error) => { said.hidden = false; said.textContent = error.message; said.classList.add("bad"); });
   more.disabled = false;
 });
-// A page nobody looks at asks nothing; and where answers take their time, what comes late is shown, not asked for again.
+// A hidden page sends no requests. While a response is late, the page waits for it instead of sending another request.
 const again = () => { if (!document.hidden && asking === 0) refresh(); };
 setInterval(again, REFRESH);
 document.addEventListener("visibilitychange", again);

@@ -1,1 +1,1 @@
-"""What comes in and goes out: each definition validates, serialises and describes itself in the OpenAPI document."""
+"""Models of requests and responses, one module for each resource: they validate, serialize and document."""

@@ -1,4 +1,4 @@
-"""What many endpoints share: where things are, pages, and problems."""
+"""Models that several endpoints share: paths, pages and problems."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ class PoolPath(RequestModel):
 
 class ImagePath(PoolPath):
     image: AnyName
-    """Name of the image, percent-encoded where it holds `/` or the like."""
+    """Name of the image; `/` and other reserved characters are percent-encoded."""
 
 
 class SnapshotPath(ImagePath):
@@ -27,7 +27,7 @@ class SnapshotPath(ImagePath):
 
 
 class TrashPath(PoolPath):
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{1,32}$", description="The entry's identifier, from the list.")]
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{1,32}$", description="Identifier of the entry, from the list.")]
 
 
 class InNamespace(RequestModel):
@@ -36,18 +36,18 @@ class InNamespace(RequestModel):
 
 class Forced(InNamespace):
     force: bool = False
-    """Do it although the image belongs to a claim. Needs the right `force` on images."""
+    """Change the image although it belongs to a claim. Needs the permission `force` on images."""
 
 
 class Paged(InNamespace):
-    limit: Annotated[int, Field(ge=1, le=1000, description="How many at most: 1 to 1000.")] = 100
+    limit: Annotated[int, Field(ge=1, le=1000, description="Largest number of entries: 1 to 1000.")] = 100
     cursor: Annotated[
         str, Field(max_length=400, pattern=r"^[A-Za-z0-9_-]*$", description="`next_cursor` of the page before.")
     ] = ""
 
 
 class FieldProblem(ResponseModel):
-    """One thing that is wrong with the request."""
+    """One error in the request."""
 
     where: Annotated[str, Field(description="`body`, `query`, `path` or `header`, and a JSON pointer or a name.")]
     detail: str
@@ -56,23 +56,23 @@ class FieldProblem(ResponseModel):
 
 
 class ProblemDocument(ResponseModel):
-    """RFC 9457. `type` leads to a description on the documentation's page."""
+    """A problem as in RFC 9457. `type` links to its description on the documentation page."""
 
     type: str
     title: str
     status: int
     detail: str
-    """The cause, in words, and the way out."""
+    """The cause and the way out, in words."""
     instance: str
-    """Of this answer; the log has it, too."""
+    """Identifies this response; the log has it as well."""
     errno: int | None = None
-    """What Ceph said, where it was Ceph."""
+    """The errno of Ceph, if Ceph returned one."""
     errno_name: str | None = None
-    """The same as a name: `EDOM`."""
+    """Its name: `EDOM`."""
     accepted: str | None = None
     """What would be accepted."""
     errors: list[FieldProblem] | None = None
     images: list[str] | None = None
-    """Images that are in the way."""
+    """Images that prevent the request."""
     operation: str | None = None
-    """Path of the operation that is in the way."""
+    """Path of the operation that prevents the request."""

@@ -1,4 +1,4 @@
-"""The kinds of fields, each with what it accepts in words: error answers quote that."""
+"""Types of fields. Each describes what it accepts, and problems quote that."""
 
 from typing import Annotated, Any
 
@@ -8,31 +8,31 @@ from provisioner.ceph.model import SECTOR
 from sutler import quantity
 
 MOST_OBJECTS = 256_000_000
-"""Of one image: what librbd's object map can count."""
+"""The most objects of one image, a limit of librbd's object map."""
 LARGEST_OBJECT = 2**25
 LARGEST_IMAGE = MOST_OBJECTS * LARGEST_OBJECT
 LONGEST_NAME = 128
 
 
 class RequestModel(BaseModel):
-    """What comes in: exact types, nothing unknown."""
+    """A request: types are strict, and unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
 class ResponseModel(BaseModel):
-    """What goes out."""
+    """A response."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
 def _parse_whole_number(value: Any) -> Any:
-    """JSON knows no integers: 7.0 is one as well as 7."""
+    """Accepts 7.0 for 7, since JSON does not distinguish integers."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 WHOLE_NUMBER = BeforeValidator(_parse_whole_number)
-"""Behind a field's limits: before them, pydantic would describe the limits in no words of JSON Schema's."""
+"""Must follow Field(ge=, le=): placed before it, pydantic drops minimum and maximum from the schema."""
 
 
 def _parse_size(value: Any) -> int:
@@ -79,7 +79,7 @@ SizeOrNone = Annotated[
     WithJsonSchema({"anyOf": [{"const": 0}, *_SIZE_SCHEMA["anyOf"]]}),
     Field(description=f"0, or: {_SIZE_TEXT}"),
 ]
-"""0 means that there is none."""
+"""0: no quota."""
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 NewName = Annotated[
@@ -88,12 +88,12 @@ NewName = Annotated[
         min_length=1,
         max_length=LONGEST_NAME,
         pattern=NAME_PATTERN,
-        description=f"1 to {LONGEST_NAME} letters, digits, `_`, `-` and `.`, beginning with none of the last two; "
-        "librbd would take `@` and `/`, but no tool could say such a name.",
+        description=f"1 to {LONGEST_NAME} letters, digits, `_`, `-` and `.`, where `-` and `.` cannot be first; "
+        "librbd accepts `@` and `/`, but tools cannot address such a name.",
         json_schema_extra={"x-errno": "EINVAL"},
     ),
 ]
-"""Of something that is made now."""
+"""The name of a new resource."""
 
 AnyName = Annotated[
     str,
@@ -104,21 +104,21 @@ AnyName = Annotated[
         description="1 to 255 characters, none of them a control character.",
     ),
 ]
-"""Of something that may be there already: whoever made it may have used what we would not."""
+"""The name of an existing resource, which another tool may have created under other rules."""
 
 Namespace = Annotated[
     str,
     Field(
         max_length=LONGEST_NAME,
         pattern=r"^[A-Za-z0-9_.-]*$",
-        description="RADOS namespace inside the pool; the default one when left out.",
+        description="RADOS namespace in the pool; default: the default namespace.",
     ),
 ]
 
 Timestamp = Annotated[
     AwareDatetime, PlainSerializer(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ"), when_used="json")
 ]
-"""UTC, whole seconds: Ceph's times are no better."""
+"""UTC, in whole seconds, which is the precision of Ceph's times."""
 
 
 def quantity_text(size: int) -> str:

@@ -26,8 +26,8 @@ from sutler.volumes import well_known
 
 _LONGEST_DELAY = 10 * 365 * 24 * 3600
 IsRunning = Callable[[str], bool]
-"""Whether this process is at work on the operation with this identifier."""
-INCOMPLETE = "its creation or removal stopped half-way; delete it or create it again"
+"""Tells whether this process runs the operation with this identifier."""
+INCOMPLETE = "its creation or removal was interrupted; delete it or create it again"
 
 
 class ImageCreate(Layout):
@@ -50,7 +50,7 @@ class ImageUpdate(RequestModel):
 
     size: Size | None = None
     shrink: bool = False
-    """Needed to make it smaller: what lies behind the new end is gone for ever."""
+    """Required to shrink the image: the data behind the new end is destroyed."""
     name: NewName | None = None
 
     @model_validator(mode="after")
@@ -64,9 +64,12 @@ class ImageUpdate(RequestModel):
 
 class CloneCreate(Layout):
     name: NewName
-    pool: Annotated[AnyName | None, Field(description="Pool of the clone; left out: the parent's.")] = None
+    pool: Annotated[AnyName | None, Field(description="Pool of the clone; default: the parent's.")] = None
     namespace: Annotated[
-        Namespace | None, Field(description="RADOS namespace of the clone; left out: the parent's, or the default one.")
+        Namespace | None,
+        Field(
+            description="RADOS namespace of the clone; default: the parent's in the same pool, else the default one."
+        ),
     ] = None
 
 
@@ -83,19 +86,19 @@ class ImageListQuery(Paged):
 
 class ImageDelete(Forced):
     trash: bool = False
-    """Move it to the trash, from where it can be restored, instead of removing it at once."""
+    """Move the image to the trash, where it can be restored, instead of deleting it."""
     delay: Annotated[
         int,
         Field(
             ge=0,
             le=_LONGEST_DELAY,
-            description="Seconds for which the trash keeps it from being purged; only with `trash`.",
+            description="Seconds for which the image in the trash cannot be purged; only with `trash`.",
         ),
     ] = 0
 
 
 class ClaimResponse(ResponseModel):
-    """The PersistentVolumeClaim that an image belongs to, as its metadata says."""
+    """The PersistentVolumeClaim of an image, according to the image's metadata."""
 
     namespace: str | None
     name: str | None
@@ -105,6 +108,7 @@ class ClaimResponse(ResponseModel):
 
 
 def claim_of(header: ImageHeader) -> ClaimResponse | None:
+    """The claim of the image; None if its metadata names none."""
     keys = (
         well_known.METADATA_NAMESPACE,
         well_known.METADATA_CLAIM,
@@ -123,9 +127,9 @@ class ImageResponse(ResponseModel):
     namespace: str
     id: str
     version: str | None
-    """Changes whenever something said here changes, `used` apart; the ETag."""
+    """The ETag: changes with every field except `used`."""
     size: int | None
-    """Bytes. Null, as all else: only the name is there."""
+    """Bytes. Null, like the other fields, for a name without an image."""
     used: int | None
     """Bytes of the objects that exist; null without a valid object map (feature `object-map`)."""
     object_size: int | None
@@ -138,9 +142,9 @@ class ImageResponse(ResponseModel):
     snapshot_count: int
     is_clone: bool
     claim: ClaimResponse | None
-    """Set: resizing, renaming, rolling back and deleting need `force`."""
+    """Not null: resizing, renaming, rolling back and deleting need `force`."""
     unfinished: str | None
-    """The operation that is at work on it, or what one that was stopped has left half-done, and what to do about it."""
+    """The operation that changes the image, or the interrupted work on it and the way out."""
 
     @computed_field  # type: ignore[prop-decorator] # mypy knows no decorators on properties
     @property
@@ -153,8 +157,9 @@ class ImageResponse(ResponseModel):
 
 
 def describe_unfinished(header: ImageHeader, running: IsRunning) -> str | None:
+    """The running or interrupted work on the image, in words; None if there is none."""
     operation = operation_of(header)
-    return f"operation {operation} is under way" if operation and running(operation) else explain(header)
+    return f"operation {operation} is running" if operation and running(operation) else explain(header)
 
 
 def image_fields(
@@ -197,10 +202,10 @@ class ImageList(ResponseModel):
 
 class ImageDetails(ImageResponse):
     watchers: list[str]
-    """Addresses of the clients that have it open."""
+    """Addresses of the clients that have the image open."""
     snapshots: list[SnapshotResponse]
-    """Those that people have made."""
+    """Snapshots of users."""
     other_snapshots: list[OtherSnapshotResponse]
     parent: str | None
-    """Of a clone: pool/[namespace/]image@snapshot."""
+    """The parent of a clone, as pool/[namespace/]image@snapshot."""
     metadata: dict[str, str]

@@ -1,4 +1,4 @@
-"""How a new image is laid out on objects: the fields that creating and cloning share."""
+"""The layout of a new image: fields that the requests to create and to clone share."""
 
 from typing import Annotated, Literal, Self
 
@@ -34,7 +34,7 @@ ObjectSize = Annotated[
         ge=2**_FIRST_ORDER,
         le=LARGEST_OBJECT,
         description=f"Bytes of one object, a power of two: {2**_FIRST_ORDER} to {LARGEST_OBJECT}; "
-        "another way of saying `order`.",
+        "an alternative to `order`.",
         json_schema_extra={"x-errno": "EDOM", "enum": [2**order for order in range(_FIRST_ORDER, _LAST_ORDER + 1)]},
     ),
     AfterValidator(_power_of_two),
@@ -53,7 +53,7 @@ StripeUnit = Annotated[
 ]
 StripeCount = Annotated[
     int,
-    Field(ge=1, le=1024, description="Objects that take turns, 1 to 1024; only with `stripe_unit`."),
+    Field(ge=1, le=1024, description="Objects that a stripe spans, 1 to 1024; only with `stripe_unit`."),
     WHOLE_NUMBER,
 ]
 Feature = Literal["layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten", "journaling"]

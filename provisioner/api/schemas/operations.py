@@ -9,7 +9,10 @@ from provisioner.api.schemas.fields import RequestModel, ResponseModel, Timestam
 
 
 class OperationPath(RequestModel):
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,2000}$", description="Its identifier, from the 202.")]
+    id: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9_-]{1,2000}$", description="Identifier of the operation, from the response 202."),
+    ]
 
 
 class OperationState(StrEnum):
@@ -18,7 +21,7 @@ class OperationState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
-    """The process that did it is gone, and the image tells that it was not done."""
+    """The process of the operation has stopped, and the image shows that it was not finished."""
 
 
 class OperationResponse(ResponseModel):
@@ -30,16 +33,16 @@ class OperationResponse(ResponseModel):
     image: str
     state: OperationState
     progress: float | None
-    """0 to 1, where librbd tells."""
+    """0 to 1; null if librbd reports none."""
     cancellable: bool
     detail: str | None
-    """Of what went wrong, and the way out."""
+    """The cause of a failure, and the way out."""
     status: int | None
-    """The HTTP status that it would have been answered with."""
+    """The HTTP status of the failure."""
     started: Timestamp
     finished: Timestamp | None
     by: str | None
-    """Who asked for it; null when the process that knew is gone."""
+    """Name of the user; null if the process of the operation has stopped."""
 
 
 class OperationList(ResponseModel):

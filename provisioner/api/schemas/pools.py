@@ -1,3 +1,5 @@
+"""Requests and responses about pools."""
+
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
@@ -20,15 +22,13 @@ _MOST_OBJECTS = 2**53
 Objects = Annotated[int, Field(ge=1, le=_MOST_OBJECTS, description="1 to 2^53."), WHOLE_NUMBER]
 ObjectsOrNone = Annotated[int, Field(ge=0, le=_MOST_OBJECTS, description="0 to 2^53."), WHOLE_NUMBER]
 PlacementGroups = Annotated[
-    int, Field(ge=1, le=_MOST_PGS, description=f"1 to {_MOST_PGS}; left out: Ceph's default."), WHOLE_NUMBER
+    int, Field(ge=1, le=_MOST_PGS, description=f"1 to {_MOST_PGS}; default: Ceph's."), WHOLE_NUMBER
 ]
-Copies = Annotated[
-    int, Field(ge=1, le=10, description="Copies of everything, 1 to 10; left out: Ceph's default."), WHOLE_NUMBER
-]
+Copies = Annotated[int, Field(ge=1, le=10, description="Copies of the data, 1 to 10; default: Ceph's."), WHOLE_NUMBER]
 
 
 class Quota(RequestModel):
-    """What a pool may hold. Left out: no limit, or when changing one: as it was."""
+    """The quota of a new pool. Default: no limit."""
 
     bytes: Size | None = None
     objects: Objects | None = None
@@ -38,13 +38,13 @@ class PoolCreate(RequestModel):
     name: NewName
     pg_num: PlacementGroups | None = None
     autoscale: Literal["on", "off", "warn"] | None = None
-    """Whether Ceph adjusts the number of placement groups: `on`, `off` or `warn`; left out: Ceph's default."""
+    """Whether Ceph adjusts the number of placement groups: `on`, `off` or `warn`; default: Ceph's."""
     replicas: Copies | None = None
     quota: Quota = Quota()
 
 
 class QuotaUpdate(RequestModel):
-    """0 takes a limit away, left out leaves it as it is."""
+    """0 removes a limit. A field that is left out stays unchanged."""
 
     bytes: SizeOrNone | None = None
     objects: ObjectsOrNone | None = None
@@ -62,9 +62,9 @@ class PoolUpdate(RequestModel):
 
 class PoolDelete(RequestModel):
     confirm: AnyName
-    """The pool's name once more: all that is in it goes with it."""
+    """The name of the pool once more, since everything in it is destroyed."""
     force: bool = False
-    """Delete it although something is in it, or though nobody can see what. Needs the right `force` on pools."""
+    """Delete the pool although it is not proven to be empty. Needs the permission `force` on pools."""
 
 
 class QuotaResponse(ResponseModel):
@@ -78,22 +78,22 @@ class PoolResponse(ResponseModel):
     type: str
     """`replicated` or `erasure`"""
     replicas: int
-    """Copies; for erasure coding chunks."""
+    """Copies; chunks in a pool with erasure coding."""
     min_replicas: int
     pg_num: int
     autoscale: str
     applications: list[str]
-    """`rbd` is among them when the pool is made for images."""
+    """Has `rbd` if the pool was made for images."""
     quota: QuotaResponse
     stored: int
     """Bytes that clients have written."""
     used: int
-    """Bytes on disks: all copies."""
+    """Bytes on disks, all copies."""
     objects: int
     free: int
     """Bytes that clients can still write."""
     measured: bool
-    """Whether Ceph has statistics of it: of a new pool only after some seconds. Until then they are shown as 0."""
+    """Whether Ceph has statistics of the pool, which takes some seconds for a new one. Until then they are 0."""
 
     @computed_field  # type: ignore[prop-decorator] # mypy knows no decorators on properties
     @property
@@ -126,4 +126,4 @@ class PoolList(ResponseModel):
 
 class NamespaceList(ResponseModel):
     namespaces: list[str]
-    """The default one, which has no name, is not among them."""
+    """Without the default namespace, which has no name."""

@@ -12,7 +12,7 @@ class SnapshotCreate(RequestModel):
 
 class SnapshotUpdate(RequestModel):
     protected: bool
-    """A protected snapshot can't be deleted, and can be cloned on every Ceph."""
+    """A protected snapshot cannot be deleted, and can be cloned on every release of Ceph."""
 
 
 class SnapshotResponse(ResponseModel):
@@ -22,7 +22,7 @@ class SnapshotResponse(ResponseModel):
     created: Timestamp
     protected: bool
     children: list[str]
-    """Clones, as pool/[namespace/]image; of those in the trash it says so."""
+    """Clones, as pool/[namespace/]image, with a note for those in the trash."""
 
     @classmethod
     def of(cls, snapshot: RbdSnapshot) -> Self:
@@ -37,12 +37,12 @@ class SnapshotResponse(ResponseModel):
 
 
 class OtherSnapshotResponse(ResponseModel):
-    """One that nobody has made by name. It counts in `snapshot_count`, and is none of `snapshots`."""
+    """A snapshot that no user created. It counts in `snapshot_count`, and is not in `snapshots`."""
 
     name: str
     id: int
     kind: str
-    """`group`: of a group's snapshot; `trash`: deleted, but clones need it; `mirror`: of mirroring."""
+    """`group`: part of a group's snapshot; `trash`: deleted, but clones need it; `mirror`: made by mirroring."""
 
     @classmethod
     def of(cls, snapshot: OtherSnapshot) -> Self:

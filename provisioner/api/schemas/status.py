@@ -1,3 +1,5 @@
+"""Responses about the status of Ceph and of Sutler's controllers."""
+
 from provisioner.api.schemas.fields import ResponseModel, Timestamp
 
 
@@ -7,17 +9,17 @@ class CephStatus(ResponseModel):
     """`ok`, `degraded` (some pools do not answer) or `down`"""
     fsid: str | None
     health: str | None
-    """Ceph's own word: `HEALTH_OK`."""
+    """Ceph's own status, such as `HEALTH_OK`."""
     reason: str | None
     silent_pools: list[str]
     """Pools that do not answer."""
     looked: Timestamp
-    """When it was last asked."""
+    """Time of the last check."""
 
 
 class StatusResponse(ResponseModel):
     user: str
-    """Who you are."""
+    """Name of the authenticated user."""
     ceph: CephStatus
 
 
@@ -31,11 +33,11 @@ class MappingStatus(ResponseModel):
     reason: str
     message: str
     selected: int | None
-    """Namespaces that it selects."""
+    """Number of selected namespaces."""
     synced: int | None
-    """Those of them that have what they should."""
+    """Number of selected namespaces whose copy is up to date."""
     current: bool
-    """What is said here is of the mapping as it is now."""
+    """The status is of the present generation of the mapping."""
 
 
 class ControllerStatus(ResponseModel):

@@ -7,33 +7,33 @@ from provisioner.api.schemas.common import Forced
 from provisioner.api.schemas.fields import NewName, RequestModel, ResponseModel, Timestamp
 from provisioner.api.schemas.images import INCOMPLETE, ClaimResponse, IsRunning, claim_of, describe_unfinished
 from provisioner.ceph.interrupted import RemovalProgress, operation_of, read_progress
-from provisioner.ceph.trash import TrashEntry
+from provisioner.ceph.trash_entry import TrashEntry
 
 
 class TrashRestore(RequestModel):
     name: NewName | None = None
-    """Left out: the name it had."""
+    """The name of the restored image; default: its former name."""
 
 
 class TrashPurge(Forced):
-    """`force`: also what is still to be kept. Needs the right `force` on images."""
+    """`force`: also before `until`. Needs the permission `force` on images."""
 
 
 class TrashEntryResponse(ResponseModel):
     id: str
     name: str
     source: str
-    """`USER`, or a service of Ceph's own."""
+    """`USER`, or the service of Ceph that moved the image."""
     size: int | None
     deleted: Timestamp
     until: Timestamp
-    """Not purged before, unless forced."""
+    """The image is not purged before this time unless forced."""
     claim: ClaimResponse | None
     unfinished: str | None
     progress: float | None
-    """0 to 1: how far its removal is or was. Null: none of its data is known to be gone."""
+    """The removed share, 0 to 1. Null: no data is known to be lost."""
     left_seconds: int | None
-    """How long the removal takes yet, estimated; null unless a process is at work on it."""
+    """Estimated seconds until the end of the removal; null unless a process runs it."""
 
     @classmethod
     def of(cls, entry: TrashEntry, running: IsRunning) -> Self:
@@ -58,7 +58,7 @@ def _describe_entry(entry: TrashEntry, running: IsRunning, share: RemovalProgres
         return INCOMPLETE
     operation = operation_of(entry.header)
     if share and share.active and not (operation and running(operation)):
-        return f"it is being removed, {share.done:.0%} is done; if it does not go on, purge it"
+        return f"it is being removed, {share.done:.0%} is done; if the removal does not continue, purge it"
     return describe_unfinished(entry.header, running) or entry.unfinished
 
 
