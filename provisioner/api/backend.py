@@ -67,10 +67,10 @@ class Backend:
         async with AsyncExitStack() as stack:
             turn = await stack.enter_async_context(self._locks.acquire(place.key(image)))
             prepared = await self._do(f"check {kind}", place, image, prepare)
-            held = stack.pop_all()
+            locks = stack.pop_all()
 
         async def run(identifier: str, progress: ReportProgress) -> None:
-            async with held:
+            async with locks:
                 try:
                     async with self._scheduler.acquire(place.pool, _object_count(prepared), progress):
                         await self._long(
@@ -107,24 +107,24 @@ class Backend:
         progress: ReportProgress,
     ) -> T:
         seen = time.monotonic()
-        gone = False
+        deleted = False
 
         def report(share: float) -> None:
             nonlocal seen
             seen = time.monotonic()
-            if gone:
+            if deleted:
                 raise Cancelled(f"pool {place.pool} was deleted")
             progress(share)
 
         async def check_pool() -> None:
             # In a deleted pool, librbd counts every object as removed, after a request to the monitors for each.
-            nonlocal gone
-            while not gone:
+            nonlocal deleted
+            while not deleted:
                 await asyncio.sleep(_POOL_CHECK_SECONDS)
                 try:
                     await self.cluster.run("pool", lambda connection: connection.ioctx(place.pool))
                 except PoolMissing:
-                    gone = True
+                    deleted = True
                 except CephError:
                     continue
 

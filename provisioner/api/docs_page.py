@@ -86,8 +86,8 @@ def _schemas(schemas: Mapping[str, Any]) -> str:
 
 def _field(schema: Mapping[str, Any], name: str, property_: Mapping[str, Any]) -> tuple[str, ...]:
     # Requests reject unknown fields; responses always have every field, and need no mark.
-    asked = schema.get("additionalProperties") is False
-    text = _render_name(name, needed=asked and name in schema.get("required", ()))
+    is_request = schema.get("additionalProperties") is False
+    text = _render_name(name, needed=is_request and name in schema.get("required", ()))
     return text, _type(property_), _render_text(_description(property_))
 
 

@@ -21,7 +21,7 @@ def decode_cursor(text: str) -> str:
         name = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         raise _invalid_cursor() from None
-    if "\0" in name:  # ends the text for librados
+    if "\0" in name:  # NUL ends the text for librados
         raise _invalid_cursor()
     return name
 

@@ -173,9 +173,9 @@ def _reference(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _schemas(found: Iterable[Endpoint]) -> dict[str, Any]:
-    asked = {endpoint.body_model for endpoint in found if endpoint.body_model is not None}
-    shown = {model for endpoint in found for model in models(endpoint)} - asked | {ProblemDocument}
-    wanted = [*((model, "validation") for model in asked), *((model, "serialization") for model in shown)]
+    requests = {endpoint.body_model for endpoint in found if endpoint.body_model is not None}
+    responses = {model for endpoint in found for model in models(endpoint)} - requests | {ProblemDocument}
+    wanted = [*((model, "validation") for model in requests), *((model, "serialization") for model in responses)]
     wanted.sort(key=lambda one: one[0].__name__)
     _, schemas = models_json_schema(wanted, ref_template=_REFERENCE)  # type: ignore[arg-type] # literals, widened by the list
     definitions: dict[str, Any] = schemas["$defs"]

@@ -134,7 +134,7 @@ def check_shrinkable(connection: Connection, ioctx: Any, name: str, size: int, g
 
 
 def shrink(ioctx: Any, name: str, found: ImageHeader, size: int, progress: ReportProgress, *, operation: str) -> None:
-    """In steps, since librbd tells nothing of how far it is; what is done stays done when it is stopped."""
+    """Shrinks in steps, since librbd reports no progress. What an interrupted call has removed stays removed."""
     require_unchanged(ioctx, name, found)
     step = _SHRINK_STEP_OBJECTS * found.object_size
     what = image_errors("resizing", image_label(ioctx, name))

@@ -73,21 +73,21 @@ class InterruptedMark:
     """The mark was written when data was lost. Version 0.1.0 wrote it before librbd had accepted the removal."""
 
 
-def read_mark(said: Mapping[str, str], identifier: str) -> InterruptedMark | None:
+def read_mark(metadata: Mapping[str, str], identifier: str) -> InterruptedMark | None:
     """The mark of the image with this id, out of its metadata; None if it has none of its own.
 
     A copy carries the mark of the image that it was copied from, and is complete itself.
     """
-    word, operation, of = (*said.get(UNFINISHED, "").split(" "), "", "")[:3]
+    word, operation, of = (*metadata.get(UNFINISHED, "").split(" "), "", "")[:3]
     about = of or _image_id_of(operation)
     if not word or about not in {"", identifier}:
         return None
     return InterruptedMark(word, operation if operation not in {"", _NO_OPERATION} else None, exact=bool(of))
 
 
-def interrupted_work(said: Mapping[str, str], identifier: str) -> str:
+def interrupted_work(metadata: Mapping[str, str], identifier: str) -> str:
     """The interrupted work on the image with this id; empty if there is none."""
-    mark = read_mark(said, identifier)
+    mark = read_mark(metadata, identifier)
     return mark.word if mark else ""
 
 

@@ -126,11 +126,11 @@ class OrphanImages:
         if well_known.ADOPTING in found.metadata:
             return  # it had another owner before, and its adoption was not completed
         query = ImageQuery(image.name, owner, self._context.kubernetes, image.id)
-        await pool.trash(query, delay=self._policy.trash_delay, fence=self._context.fence)
+        await pool.move_to_trash(query, delay=self._policy.trash_delay, fence=self._context.fence)
         namespace = found.metadata.get(well_known.METADATA_NAMESPACE, "")
         entry = JournalEntry(owner, well_known.volume_name(owner), namespace)
         if image.name == entry.image:
-            await pool.drop(entry, fence=self._context.fence)
+            await pool.remove_journal_entry(entry, fence=self._context.fence)
         _log.warning("moved orphan image to the trash", image=image.name, pool=pool.name)
 
     def retain(self, locations: set[PoolLocation]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from provisioner.ceph.errors import ImageMissing
-from provisioner.ceph.interrupted import InterruptedWork, begun
+from provisioner.ceph.interrupted import InterruptedWork, interrupted_work
 from provisioner.ceph.model import MovedToTrash
 from provisioner.ceph.pool import RbdPool
 from provisioner.volumes.informers import VolumeInformers
@@ -25,17 +25,17 @@ class TrashScanner:
     async def scan(self, location: PoolLocation, pool: RbdPool) -> None:
         """Schedules the removal of the images that are due."""
         now, number = datetime.now(UTC), await pool.number()
-        for entry in await pool.trash_list():
+        for entry in await pool.list_trash():
             if entry.until > now:
                 continue
             with contextlib.suppress(ImageMissing):
-                metadata = await pool.metadata(entry.id)
+                metadata = await pool.get_metadata(entry.id)
                 if self._is_due(entry, metadata, number):
                     image = ImageLocation(location.cluster, location.pool, location.namespace, entry.name)
                     self._purger.add(image, entry.id)
 
     def _is_due(self, entry: MovedToTrash, metadata: Mapping[str, str], number: int) -> bool:
-        if entry.until <= entry.deleted and begun(metadata, entry.id) != InterruptedWork.REMOVE:
+        if entry.until <= entry.deleted and interrupted_work(metadata, entry.id) != InterruptedWork.REMOVE:
             return False  # a user has moved it to the trash, to keep it there
         proven = relation(metadata, pool=number, image=entry.id, name=entry.name, kubernetes=self._kubernetes)
         if proven is not Relation.PROVEN or well_known.ADOPTING in metadata:

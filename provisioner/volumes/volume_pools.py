@@ -27,7 +27,7 @@ class VolumePools:
         self._names = {}
         for cluster, number in sorted(recorded):
             try:
-                self._names[cluster, number] = (await self._clusters.get(cluster).pool_by_number(number)).name
+                self._names[cluster, number] = (await self._clusters.get(cluster).get_pool_by_number(number)).name
             except PoolMissing:
                 self._names[cluster, number] = None
             except CephError as error:

@@ -127,7 +127,7 @@ def test_refusal_says_what_would_do(sutler: Sutler, pool: str) -> None:
     [
         ({"SUTLER_API_TOKEN": ""}, ["pools", "list"], 2, "SUTLER_API_TOKEN holds no token"),
         ({"SUTLER_API_TOKEN": "nobody's-token"}, ["pools", "list"], 3, "the token is unknown"),
-        ({"SUTLER_API_TOKEN": VIEWER}, ["pools", "create", "x"], 3, "vera has no right"),
+        ({"SUTLER_API_TOKEN": VIEWER}, ["pools", "create", "x"], 3, "vera has no permission"),
         ({"SUTLER_API_URL": "http://localhost:1"}, ["pools", "list"], 2, "over TLS only"),
         ({"SUTLER_API_URL": "https://localhost:1"}, ["pools", "list"], 3, "does not answer"),
         ({"SUTLER_API_CA": "/nowhere"}, ["pools", "list"], 2, "--ca-file /nowhere"),

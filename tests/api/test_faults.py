@@ -1,4 +1,4 @@
-"""What is answered while Ceph is stopped, and that it heals; a Ceph of its own, since it is frozen."""
+"""Responses while Ceph is stopped, and the recovery; with a Ceph cluster of its own, which is frozen."""
 
 import json
 import time
@@ -57,7 +57,9 @@ def ask_everything(api: Api) -> list[tuple[int, float]]:
 
 
 @pytest.mark.parametrize("daemon", ["osd", "mon"])
-def test_stopped_ceph_is_told_in_time_and_heals(api: Api, impatient: Service, own_ceph: Ceph, daemon: str) -> None:
+def test_stopped_ceph_is_reported_in_time_and_recovers(
+    api: Api, impatient: Service, own_ceph: Ceph, daemon: str
+) -> None:
     api.post("/pools/rbd/images", {"name": "kept", "size": "8Mi"})
     process = getattr(own_ceph, daemon)
     process.freeze()
@@ -110,7 +112,7 @@ def test_service_starts_without_ceph_and_finds_it_later(
         started.process.stop()
 
 
-def test_stop_does_not_wait_for_a_hung_ceph_and_tells_what_it_left(
+def test_stop_does_not_wait_for_hung_ceph_and_audits_interrupted_changes(
     place: Place, own_ceph: Ceph, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     started = Service(place, own_ceph, tmp_path_factory.mktemp("api-stop"), "--ceph-timeout", "600")

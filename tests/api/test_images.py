@@ -39,7 +39,7 @@ def test_image_is_created_listed_and_removed(api: Api, pool: str) -> None:
     assert names(api, pool) == []
 
 
-def test_image_is_as_asked_for(api: Api, ceph: Ceph, pool: str) -> None:
+def test_image_is_created_as_requested(api: Api, ceph: Ceph, pool: str) -> None:
     layout = {"object_size": 65536, "features": ["layering", "exclusive-lock"], "stripe_unit": 4096, "stripe_count": 8}
     made = make(api, pool, "striped", size="1.5Mi", **layout)
     truth = info(ceph, f"{pool}/striped")
@@ -51,7 +51,7 @@ def test_image_is_as_asked_for(api: Api, ceph: Ceph, pool: str) -> None:
     assert made["id"] == truth["id"]
 
 
-def test_data_can_lie_in_another_pool(api: Api, ceph: Ceph, pool: str) -> None:
+def test_data_can_be_in_another_pool(api: Api, ceph: Ceph, pool: str) -> None:
     data = ceph.pool(f"{pool}-data")
     try:
         assert make(api, pool, "split", data_pool=data)["data_pool"] == data
@@ -61,7 +61,7 @@ def test_data_can_lie_in_another_pool(api: Api, ceph: Ceph, pool: str) -> None:
         ceph.remove_pool(data)
 
 
-def test_missing_data_pool_is_said_to_be_missing(api: Api, pool: str) -> None:
+def test_missing_data_pool_is_reported_as_missing(api: Api, pool: str) -> None:
     refused = api.post(f"/pools/{pool}/images", {"name": "split", "size": "1Mi", "data_pool": "nowhere"})
     assert refused.status == 422
     assert "pool nowhere does not exist" in refused.json["detail"]
@@ -77,14 +77,14 @@ def test_object_order_out_of_range_is_explained(api: Api, pool: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a@b", "a/b", "", "-x", ".x", "x" * 129, "tab\t", "ä"])
-def test_name_that_no_tool_can_say_is_refused(api: Api, pool: str, name: str) -> None:
+def test_name_that_tools_cannot_address_is_rejected(api: Api, pool: str, name: str) -> None:
     assert api.post(f"/pools/{pool}/images", {"name": name, "size": "1Mi"}).status == 422
     make(api, pool, "good")
     assert api.patch(f"/pools/{pool}/images/good", {"name": name}).status == 422
     assert names(api, pool) == ["good"]
 
 
-def test_image_with_an_unspeakable_name_can_be_seen_and_deleted(api: Api, pool: str, ioctx: Any) -> None:
+def test_image_with_a_name_that_tools_cannot_address_can_be_read_and_deleted(api: Api, pool: str, ioctx: Any) -> None:
     for name in ("a@b", "c/d", "ü"):
         rbd.RBD().create(ioctx, name, 1 << 20)
     assert names(api, pool) == ["a@b", "c/d", "ü"]
@@ -104,7 +104,7 @@ def test_impossible_size_is_refused(api: Api, pool: str, size: object) -> None:
     assert refused.json["errors"][0]["where"] == "body/size"
 
 
-def test_everything_that_is_wrong_is_listed_at_once(api: Api, pool: str) -> None:
+def test_all_errors_are_listed_at_once(api: Api, pool: str) -> None:
     wrong = {"name": "a/b", "size": 0, "order": 99, "features": ["fast"], "colour": "red"}
     refused = api.post(f"/pools/{pool}/images", wrong)
     places = {one["where"] for one in refused.json["errors"]}
@@ -152,7 +152,7 @@ def test_next_page_is_linked(api: Api, pool: str) -> None:
     assert [image["name"] for image in api.get(path).json["images"]] == ["c"]
 
 
-def test_cursor_that_is_none_of_ours_is_refused(api: Api, pool: str) -> None:
+def test_invalid_cursor_is_rejected(api: Api, pool: str) -> None:
     assert api.get(f"/pools/{pool}/images?cursor=%FF%FE").status == 422
     assert api.get(f"/pools/{pool}/images?cursor=*").status == 422
 
@@ -170,7 +170,7 @@ def test_used_is_what_ceph_counts(api: Api, ceph: Ceph, pool: str) -> None:
     assert api.get(f"/pools/{pool}/images/filled").json["used"] == truth
 
 
-def test_image_is_grown_and_not_shrunk_unless_that_is_said(api: Api, ceph: Ceph, pool: str) -> None:
+def test_image_is_grown_and_shrunk_only_with_shrink(api: Api, ceph: Ceph, pool: str) -> None:
     make(api, pool, "elastic")
     path = f"/pools/{pool}/images/elastic"
     assert api.patch(path, {"size": "16Mi"}).json["size"] == 16 << 20
@@ -214,7 +214,7 @@ def test_version_guards_every_change(api: Api, ceph: Ceph, pool: str) -> None:
     assert api.delete(path, headers={"If-Match": "*"}).status == 204
 
 
-def test_version_does_not_change_by_looking(api: Api, pool: str) -> None:
+def test_version_does_not_change_by_reading(api: Api, pool: str) -> None:
     make(api, pool, "still")
     listed = api.get(f"/pools/{pool}/images").json["images"][0]["version"]
     assert api.get(f"/pools/{pool}/images/still").etag == f'"{listed}"' == api.get(f"/pools/{pool}/images/still").etag
@@ -240,7 +240,7 @@ def test_image_of_a_claim_is_shown_with_it_and_protected(api: Api, ceph: Ceph, p
     assert api.delete(f"{path}?force=true").status == 204
 
 
-def test_image_in_use_is_kept_and_says_by_whom(api: Api, ioctx: Any, pool: str) -> None:
+def test_image_in_use_is_kept_and_its_watchers_are_named(api: Api, ioctx: Any, pool: str) -> None:
     make(api, pool, "watched")
     path = f"/pools/{pool}/images/watched"
     with rbd.Image(ioctx, "watched"):
@@ -277,7 +277,7 @@ def test_viewer_sees_and_changes_nothing(api: Api, pool: str) -> None:
     assert api.get(path).json["size"] == 8 << 20
 
 
-def test_brief_answer_says_where_it_is_and_no_more(api: Api, pool: str) -> None:
+def test_minimal_response_has_the_location_only(api: Api, pool: str) -> None:
     wanted = {"name": "brief", "size": "8Mi"}
     made = api.post(f"/pools/{pool}/images", wanted, headers={"Prefer": "return=minimal"})
     assert (made.status, made.text) == (201, "")
@@ -286,7 +286,7 @@ def test_brief_answer_says_where_it_is_and_no_more(api: Api, pool: str) -> None:
 
 
 @pytest.mark.parametrize("left", [["object_map", "id"], ["id"], []], ids=["all", "name", "directory"])
-def test_image_half_made_by_a_crash_is_seen_made_again_and_deleted(
+def test_incomplete_image_is_shown_created_again_and_deleted(
     api: Api, ceph: Ceph, pool: str, ioctx: Any, left: list[str]
 ) -> None:
     """A name in the directory without a header: what a creation leaves that was killed at the wrong moment."""
@@ -359,7 +359,7 @@ def test_units_of_other_tools_are_answered_with_what_was_meant(api: Api, pool: s
     assert (refused.status, "did you mean 10Gi?" in refused.json["detail"]) == (422, True)
 
 
-def test_mirrored_copy_that_is_not_primary_is_changed_by_nothing_and_says_the_way_out(
+def test_mirrored_image_that_is_not_primary_is_never_changed_and_the_way_out_is_named(
     api: Api, pool: str, ceph: Ceph
 ) -> None:
     path = f"/pools/{pool}/images/image"

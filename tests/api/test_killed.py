@@ -1,4 +1,4 @@
-"""The service killed in the middle of its work: the next one tells what is whole, and one can go on."""
+"""The service is killed during its work: the next one reports incomplete images, and the work can be repeated."""
 
 import http.client
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ def large(pool: str, ioctx: Any) -> str:
     ],
     ids=["shrink", "rollback"],
 )
-def test_image_is_said_not_to_be_whole_and_what_to_do(
+def test_interrupted_work_marks_the_image_with_the_way_out(
     service: Service, api: Api, large: str, method: str, below: str, body: Any, way_out: str
 ) -> None:
     accepted = api.call(method, f"{large}{below}", body, headers=AT_ONCE)
@@ -44,7 +44,7 @@ def test_image_is_said_not_to_be_whole_and_what_to_do(
     assert (refused.status, way_out in refused.json["detail"]) == (409, True)
 
 
-def test_images_are_made_or_can_be_made_again(service: Service, api: Api, pool: str) -> None:
+def test_interrupted_creations_can_be_repeated(service: Service, api: Api, pool: str) -> None:
     names = [f"image-{number}" for number in range(200)]
     answered: list[str] = []
 

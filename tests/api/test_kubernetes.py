@@ -1,4 +1,4 @@
-"""Who may, asked of a real API server: tokens of ServiceAccounts, roles from the manifests, the API's own account."""
+"""Authorization by a real API server: ServiceAccounts, roles of the manifests, the REST API's own account."""
 
 import base64
 import subprocess
@@ -74,7 +74,7 @@ def as_role(control_plane: ControlPlane, namespace: str, process: SutlerProcess,
         control_plane.kubectl("delete", "clusterrolebinding", binding)
 
 
-def test_without_a_token_nobody_gets_in(process: SutlerProcess, authority: Path) -> None:
+def test_request_without_a_token_is_rejected(process: SutlerProcess, authority: Path) -> None:
     api = Api(process.url, authority, token=None, base="")
     for path in ("/api/v1/pools", "/openapi.json", "/docs", "/ui", "/static/ui.js"):
         refused = api.get(path)
@@ -171,7 +171,7 @@ def test_change_leaves_an_audit_line(as_role: Any, process: SutlerProcess, names
     assert editor.token not in process.log_text()
 
 
-def test_state_of_mappings_and_controllers_is_shown(as_role: Any, control_plane: ControlPlane) -> None:
+def test_mappings_and_controllers_are_shown(as_role: Any, control_plane: ControlPlane) -> None:
     mapping = {
         "apiVersion": "sutler.dev/v1alpha1",
         "kind": "RegistryMapping",
@@ -188,15 +188,17 @@ def test_state_of_mappings_and_controllers_is_shown(as_role: Any, control_plane:
         control_plane.kubectl("delete", "registrymapping", "shown")
 
 
-def test_what_kubernetes_keeps_from_the_service_is_not_put_down_to_who_asks() -> None:
+def test_denied_review_is_not_blamed_on_the_user() -> None:
     problem = from_error(Unreachable("listing registrymappings: connection refused"))
     assert (problem.kind.status, problem.detail) == (
         503,
-        "this service asked Kubernetes, in vain: listing registrymappings: connection refused",
+        "the request to Kubernetes failed: listing registrymappings: connection refused",
     )
 
 
-def test_api_server_away_is_503_and_heals(as_role: Any, control_plane: ControlPlane, process: SutlerProcess) -> None:
+def test_stopped_api_server_is_503_and_recovers(
+    as_role: Any, control_plane: ControlPlane, process: SutlerProcess
+) -> None:
     api = as_role("sutler-api-viewer")
     control_plane.pause()
     try:

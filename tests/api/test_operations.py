@@ -1,4 +1,4 @@
-"""Work that outlives its request: accepted, polled, cancelled, and told truly after a crash."""
+"""Operations are accepted, polled and cancelled, and their state is true after a crash."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def test_long_removal_is_accepted_and_can_be_followed(api: Api, large: str) -> N
     assert ended["id"] in [one["id"] for one in listed]
 
 
-def test_name_of_an_image_under_removal_is_busy_for_everybody_else(api: Api, large: str, pool: str) -> None:
+def test_image_under_removal_is_locked_for_other_changes(api: Api, large: str, pool: str) -> None:
     accepted = api.delete(large, headers=AT_ONCE)
     again = api.post(f"/pools/{pool}/images", {"name": "large", "size": "1Mi"})
     for refused in (
@@ -53,7 +53,7 @@ def test_name_of_an_image_under_removal_is_busy_for_everybody_else(api: Api, lar
     api.finished(accepted)
 
 
-def test_cancelled_removal_leaves_its_rest_in_the_trash_which_says_so(api: Api, large: str, pool: str) -> None:
+def test_cancelled_removal_leaves_a_marked_image_in_the_trash(api: Api, large: str, pool: str) -> None:
     accepted = api.delete(large, headers=AT_ONCE)
     operation = accepted.headers["Location"].removeprefix("/api/v1")
     wait_for(lambda: api.get(operation).json["progress"], "progress")
@@ -109,12 +109,14 @@ def test_short_work_is_answered_without_an_operation(api: Api, pool: str) -> Non
 @pytest.mark.parametrize(
     "identifier", ["nothing", "WyJhIl0", "WyJyZW1vdmUiLCJub3doZXJlIiwiIiwieCIsIjEiLDEsIngiXQ", "-_-"]
 )
-def test_operation_that_never_was_is_not_found(api: Api, identifier: str) -> None:
+def test_unknown_operation_is_not_found(api: Api, identifier: str) -> None:
     assert api.get(f"/operations/{identifier}").status == 404
     assert api.delete(f"/operations/{identifier}").status == 404
 
 
-def test_killed_service_tells_the_truth_afterwards(service: Service, api: Api, large: str, pool: str) -> None:
+def test_restarted_service_reports_the_true_state_of_operations(
+    service: Service, api: Api, large: str, pool: str
+) -> None:
     killed_while_removing(service, api, large)
     assert api.get(f"/pools/{pool}/images").json["images"] == []
     (rest,) = api.get(f"/pools/{pool}/trash").json["entries"]
@@ -122,7 +124,7 @@ def test_killed_service_tells_the_truth_afterwards(service: Service, api: Api, l
 
 
 @pytest.mark.long
-def test_what_a_killed_service_left_can_be_purged(service: Service, api: Api, large: str, pool: str) -> None:
+def test_image_left_by_a_killed_service_can_be_purged(service: Service, api: Api, large: str, pool: str) -> None:
     operation = killed_while_removing(service, api, large)
     purge_the_rest(api, pool)
     assert api.get(operation).json["state"] == "succeeded", "the image it was about is gone"

@@ -1,4 +1,4 @@
-"""A pool is deleted without force only if it is proven that nobody could miss anything: each kind of content, real."""
+"""A pool is deleted without force only if it is proven to be empty: tested with every kind of contents."""
 
 import json
 import secrets
@@ -264,7 +264,7 @@ RAW = (gateway, gateway_zone, file_system, files, plain_object, empty_object, sn
 
 
 @pytest.mark.parametrize("fill", CASES, ids=lambda fill: fill.__name__)
-def test_pool_with_anything_in_it_is_kept_and_the_refusal_says_what(
+def test_pool_with_contents_is_kept_and_they_are_named(
     api: Api, ground: Ground, monkeypatch: pytest.MonkeyPatch, fill: Callable[[Ground, pytest.MonkeyPatch], None]
 ) -> None:
     fill(ground, monkeypatch)
@@ -289,7 +289,7 @@ def undo(ground: Ground, fill: Callable[[Ground, pytest.MonkeyPatch], None]) -> 
         ground.direct.delete_pool(".rgw.root")
 
 
-def test_pool_that_was_used_and_is_empty_again_goes(api: Api, ground: Ground) -> None:
+def test_emptied_pool_is_deleted(api: Api, ground: Ground) -> None:
     ioctx = ground.image("first", features=61)
     with rbd.Image(ioctx, "first") as image:
         image.write(b"x" * MIB, 0)
@@ -308,15 +308,13 @@ def test_pool_that_was_used_and_is_empty_again_goes(api: Api, ground: Ground) ->
         assert "Sutler-Lost" not in gone.headers
 
 
-def test_images_of_the_old_format_leave_a_pool_that_can_go(
-    api: Api, ground: Ground, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pool_emptied_of_format_1_images_is_deleted(api: Api, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     first_format(ground, monkeypatch)
     LIBRBD.remove(ground.ioctx(), "old")
     assert api.delete(f"/pools/{ground.pool}?confirm={ground.pool}").status == 204
 
 
-def test_force_says_what_it_has_destroyed(api: Api, ground: Ground) -> None:
+def test_forced_deletion_names_what_was_destroyed(api: Api, ground: Ground) -> None:
     ioctx = ground.image("disk")
     with rbd.Image(ioctx, "disk") as image:
         image.metadata_set("csi.storage.k8s.io/pvc/namespace", "shop")
@@ -358,7 +356,7 @@ def limited(ceph: Ceph) -> Iterator[Callable[[str], Connection]]:
         "allow class-read",
     ],
 )
-def test_what_may_not_be_looked_at_is_not_empty(
+def test_unreadable_contents_are_not_proven_empty(
     limited: Callable[[str], Connection], ground: Ground, caps: str
 ) -> None:
     found = pool_survey.survey(limited(caps.format(pool=ground.pool, other=ground.other)), ground.pool, seconds=10)
@@ -367,13 +365,11 @@ def test_what_may_not_be_looked_at_is_not_empty(
     assert "check the Ceph user's caps" in found.refusal()
 
 
-def test_caps_of_the_documentation_are_enough_for_the_proof(
-    limited: Callable[[str], Connection], ground: Ground
-) -> None:
+def test_documented_caps_suffice_for_the_proof(limited: Callable[[str], Connection], ground: Ground) -> None:
     assert pool_survey.survey(limited("profile rbd"), ground.pool, seconds=10).proven_empty
 
 
-def test_objects_that_can_not_be_listed_are_not_absent(settings_of: ClusterSettings, ground: Ground) -> None:
+def test_failed_listing_is_not_an_empty_pool(settings_of: ClusterSettings, ground: Ground) -> None:
     """Python's binding takes an operation that timed out for the end of the list."""
     connection = Connection(settings_of)
     ground.ceph.osd.freeze()
@@ -386,7 +382,7 @@ def test_objects_that_can_not_be_listed_are_not_absent(settings_of: ClusterSetti
     assert any("a placement group does not answer" in one for one in found.unverified)
 
 
-def test_more_objects_in_the_statistics_than_were_seen_are_no_proof(
+def test_more_objects_in_the_statistics_than_listed_are_not_a_proof(
     settings_of: ClusterSettings, ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = Connection(settings_of)

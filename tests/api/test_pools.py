@@ -46,7 +46,7 @@ def test_new_pool_is_as_asked_for_and_ready_for_images(api: Api, ceph: Ceph, new
     assert api.post(f"/pools/{new_pool}/images", {"name": "first", "size": "1Mi"}).status == 201
 
 
-def test_free_of_a_new_pool_is_not_known_rather_than_none(api: Api, new_pool: str) -> None:
+def test_free_space_of_a_new_pool_is_not_measured_rather_than_zero(api: Api, new_pool: str) -> None:
     made = api.post("/pools", {"name": new_pool}).json
     assert made["measured"] == (made["free"] > 0)
 
@@ -78,14 +78,14 @@ def test_impossible_pool_is_refused_with_the_monitors_own_words(api: Api) -> Non
     assert "pg_num" in refused.json["detail"]
 
 
-def test_quota_is_changed_and_taken_away(api: Api, pool: str) -> None:
+def test_quota_is_changed_and_removed(api: Api, pool: str) -> None:
     changed = api.patch(f"/pools/{pool}", {"quota": {"bytes": "512Mi", "objects": 5}})
     assert changed.status == 200
     assert changed.json["quota"] == {"bytes": 2**29, "objects": 5}
     assert api.patch(f"/pools/{pool}", {"quota": {"bytes": 0}}).json["quota"] == {"bytes": None, "objects": 5}
 
 
-def test_pool_that_was_changed_meanwhile_stays_as_it_is(api: Api, pool: str) -> None:
+def test_pool_with_another_version_is_unchanged(api: Api, pool: str) -> None:
     seen = api.get(f"/pools/{pool}").etag
     assert api.patch(f"/pools/{pool}", {"quota": {"objects": 7}}, headers={"If-Match": seen}).status == 200
     late = api.patch(f"/pools/{pool}", {"quota": {"objects": 9}}, headers={"If-Match": seen})
@@ -112,7 +112,7 @@ def test_pool_with_something_in_its_trash_is_kept(api: Api, ceph: Ceph, pool: st
     assert (refused.status, "in the trash: 1" in refused.json["detail"]) == (409, True)
 
 
-def test_pool_with_images_goes_only_by_force(api: Api, new_pool: str) -> None:
+def test_pool_with_images_is_deleted_only_by_force(api: Api, new_pool: str) -> None:
     api.post("/pools", {"name": new_pool})
     api.post(f"/pools/{new_pool}/images", {"name": "inside", "size": "1Mi"})
     assert api.delete(f"/pools/{new_pool}?confirm={new_pool}&force=true").status == 204
@@ -120,7 +120,7 @@ def test_pool_with_images_goes_only_by_force(api: Api, new_pool: str) -> None:
 
 
 @pytest.mark.parametrize("confirm", ["", "?confirm=another"])
-def test_pool_is_deleted_only_when_named_twice(api: Api, pool: str, confirm: str) -> None:
+def test_pool_is_deleted_only_with_confirmation(api: Api, pool: str, confirm: str) -> None:
     refused = api.delete(f"/pools/{pool}{confirm}")
     assert refused.status == 422
     assert "confirm" in refused.json["detail"]

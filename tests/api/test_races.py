@@ -1,4 +1,4 @@
-"""Clients that want the same at the same time: one wins, the others are told, nothing is half-done."""
+"""Clients with conflicting requests at the same time: one succeeds, the others get an error, nothing is incomplete."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The README's chapter on the REST API: what it says is typed, typed; what it says comes back, compared."""
+"""Runs the commands of the README's chapter on the REST API, and compares their output with it."""
 
 import os
 import re

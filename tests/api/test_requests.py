@@ -1,4 +1,4 @@
-"""Requests that are wrong in form: each is told so, as a problem, and nothing breaks."""
+"""Malformed requests are answered with a problem, and break nothing."""
 
 import gzip
 import json
@@ -51,14 +51,18 @@ def test_body_that_is_too_large_is_refused(api: Api, pool: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_body_that_is_not_packed_as_it_says_is_refused(service: Service, api: Api, pool: str, encoding: str) -> None:
+def test_body_that_does_not_match_its_encoding_is_rejected(
+    service: Service, api: Api, pool: str, encoding: str
+) -> None:
     refused = api.post(f"/pools/{pool}/images", b'{"name": "x", "size": 512}', headers={"Content-Encoding": encoding})
     assert (refused.status, refused.json["type"]) == (400, "/docs#malformed")
     assert "Traceback" not in service.process.log_text()
     assert "request failed" not in service.process.log_text()
 
 
-def test_client_that_leaves_in_the_middle_of_its_body_is_no_defect(service: Service, api: Api, pool: str) -> None:
+def test_client_that_disconnects_during_its_body_causes_no_internal_error(
+    service: Service, api: Api, pool: str
+) -> None:
     target = urlsplit(service.url)
     head = f"POST /api/v1/pools/{pool}/images HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
     with (
@@ -88,35 +92,35 @@ def test_unknown_and_repeated_parameters_are_refused(api: Api, pool: str) -> Non
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "ten", "1.5", "", " 5", "\u0661", "9" * 30])
-def test_limit_that_is_none_is_refused(api: Api, pool: str, limit: str) -> None:
+def test_invalid_limit_is_rejected(api: Api, pool: str, limit: str) -> None:
     assert api.get(f"/pools/{pool}/images?limit={quote(limit)}").status == 422
 
 
 @pytest.mark.parametrize("path", ["/pools/%00/images", "/pools/a%0Ab", "/pools/%FF", "/pools/" + "x" * 256])
-def test_path_that_can_name_nothing_is_refused(api: Api, path: str) -> None:
+def test_invalid_path_is_rejected(api: Api, path: str) -> None:
     assert api.get(path).status in {404, 422}
 
 
-def test_method_that_is_not_there_is_told_which_are(api: Api) -> None:
+def test_unsupported_method_is_answered_with_the_supported_ones(api: Api) -> None:
     refused = api.call("PUT", "/pools")
     assert refused.status == 405
     assert set(refused.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
     assert refused.json["accepted"] == refused.headers["Allow"]
 
 
-def test_path_that_is_not_there_is_a_problem_as_well(api: Api) -> None:
+def test_unknown_path_is_a_problem(api: Api) -> None:
     refused = replace(api, base="").get("/api/v2/pools")
     assert (refused.status, refused.json["type"]) == (404, "/docs#not-found")
 
 
 @pytest.mark.parametrize("prefer", ["wait=x", "wait=", "wait=99999999", "respond-async", ";;;", "wait=-1"])
-def test_preference_that_is_none_is_passed_over(api: Api, pool: str, prefer: str) -> None:
+def test_invalid_preference_is_ignored(api: Api, pool: str, prefer: str) -> None:
     api.post(f"/pools/{pool}/images", {"name": "x", "size": "1Mi"})
     assert api.delete(f"/pools/{pool}/images/x", headers={"Prefer": prefer}).status == 204
 
 
 @pytest.mark.parametrize("sent", [b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nA\0: b\r\n\r\n", b"\0" * 100])
-def test_what_is_no_http_is_hung_up_on_and_leaves_no_traceback(service: Service, api: Api, sent: bytes) -> None:
+def test_connection_without_http_is_closed_without_a_traceback(service: Service, api: Api, sent: bytes) -> None:
     target = urlsplit(service.url)
     with (
         socket.create_connection((target.hostname or "", target.port or 0), timeout=10) as plain,

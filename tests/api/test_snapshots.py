@@ -58,7 +58,7 @@ def test_protected_snapshot_is_kept(api: Api, image: str) -> None:
     assert api.delete(snapshot).status == 204
 
 
-def test_rollback_brings_back_what_was(api: Api, image: str, ioctx: Any) -> None:
+def test_rollback_restores_the_data(api: Api, image: str, ioctx: Any) -> None:
     write(ioctx, "parent", b"a")
     api.post(f"{image}/snapshots", {"name": "first"})
     write(ioctx, "parent", b"b")
@@ -75,7 +75,7 @@ def test_rollback_of_an_image_in_use_is_refused(api: Api, image: str, ioctx: Any
         assert api.post(f"{image}/snapshots/first/rollback").status == 409
 
 
-def test_clone_shares_then_parts_from_its_parent(api: Api, image: str, pool: str, ioctx: Any) -> None:
+def test_clone_shares_data_and_is_flattened(api: Api, image: str, pool: str, ioctx: Any) -> None:
     write(ioctx, "parent", b"a")
     api.post(f"{image}/snapshots", {"name": "first"})
     cloned = api.post(f"{image}/snapshots/first/clone", {"name": "child", "features": ["layering"]})
@@ -97,7 +97,7 @@ def test_clone_shares_then_parts_from_its_parent(api: Api, image: str, pool: str
     assert api.post(f"/pools/{pool}/images/child/flatten").status == 422
 
 
-def test_refusals_say_where_a_clone_in_the_trash_lies(api: Api, image: str, pool: str) -> None:
+def test_rejections_name_a_clone_in_the_trash(api: Api, image: str, pool: str) -> None:
     api.post(f"{image}/snapshots", {"name": "first"})
     api.post(f"{image}/snapshots/first/clone", {"name": "child"})
     assert api.delete(f"/pools/{pool}/images/child?trash=true").status == 204
@@ -106,7 +106,7 @@ def test_refusals_say_where_a_clone_in_the_trash_lies(api: Api, image: str, pool
         assert (refused.status, f"{pool}/child (in the trash)" in refused.json["detail"]) == (409, True), refused.text
 
 
-def test_clone_goes_to_another_pool(api: Api, image: str, pool: str, direct: Any) -> None:
+def test_clone_can_be_in_another_pool(api: Api, image: str, pool: str, direct: Any) -> None:
     direct.create_pool(f"{pool}-b")
     try:
         with direct.open_ioctx(f"{pool}-b") as other:
@@ -129,7 +129,7 @@ def test_clone_that_old_clients_could_not_read_is_refused_with_the_way_out(api: 
     assert "require-min-compat-client" in refused.json["detail"]
 
 
-def test_clone_into_nowhere_is_explained(api: Api, image: str, pool: str) -> None:
+def test_clone_into_a_missing_pool_is_explained(api: Api, image: str, pool: str) -> None:
     api.post(f"{image}/snapshots", {"name": "first"})
     clone = f"{image}/snapshots/first/clone"
     assert "pool nowhere does not exist" in api.post(clone, {"name": "child", "pool": "nowhere"}).json["detail"]

@@ -1,4 +1,4 @@
-"""The certificate: made when there is none, read again when it changes, never replaced when it is somebody's."""
+"""The certificate is issued if there is none, reloaded when it changes, and never replaced if an admin stored it."""
 
 import datetime as dt
 from pathlib import Path
@@ -46,7 +46,7 @@ async def test_certificate_of_others_is_served_and_never_touched(tmp_path: Path)
     assert (tmp_path / "tls.crt").read_bytes() == pair.certificate
 
 
-async def test_torn_certificate_leaves_the_one_before(tmp_path: Path) -> None:
+async def test_invalid_certificate_keeps_the_former_one(tmp_path: Path) -> None:
     pair = new_leaf(new_authority(now()), NAMES, now())
     (tmp_path / "tls.crt").write_bytes(pair.certificate)
     (tmp_path / "tls.key").write_bytes(pair.key)
@@ -57,7 +57,7 @@ async def test_torn_certificate_leaves_the_one_before(tmp_path: Path) -> None:
     assert certificate.ready() is None
 
 
-async def test_folder_that_can_hold_nothing_is_named(tmp_path: Path) -> None:
+async def test_unwritable_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     problem = await ApiCertificate(DirectoryStore(tmp_path / "file"), NAMES).refresh()
     assert str(tmp_path / "file") in (problem or "")
@@ -89,7 +89,7 @@ async def test_leaf_waits_for_a_new_ca_to_be_known() -> None:
 
 
 @pytest.mark.parametrize("missing", ["tls.crt", "tls.key"])
-async def test_half_a_pair_is_a_problem_that_is_told(tmp_path: Path, missing: str) -> None:
+async def test_certificate_without_its_key_is_reported(tmp_path: Path, missing: str) -> None:
     pair = new_leaf(new_authority(now()), NAMES, now())
     (tmp_path / "tls.crt").write_bytes(pair.certificate)
     (tmp_path / "tls.key").write_bytes(pair.key)

@@ -23,7 +23,7 @@ def entries(api: Api, pool: str) -> list[Any]:
     return found
 
 
-def test_image_comes_back_from_the_trash(api: Api, pool: str, thrown: str) -> None:
+def test_image_is_restored_from_the_trash(api: Api, pool: str, thrown: str) -> None:
     assert api.get(f"/pools/{pool}/images/old").status == 404
     restored = api.post(f"{thrown}/restore", {})
     assert (restored.status, restored.json["name"]) == (200, "old")
@@ -31,7 +31,7 @@ def test_image_comes_back_from_the_trash(api: Api, pool: str, thrown: str) -> No
     assert api.post(f"{thrown}/restore", {}).status == 404
 
 
-def test_image_comes_back_under_another_name_when_its_own_is_taken(api: Api, pool: str, thrown: str) -> None:
+def test_image_is_restored_under_another_name_if_its_own_is_taken(api: Api, pool: str, thrown: str) -> None:
     api.post(f"/pools/{pool}/images", {"name": "old", "size": "1Mi"})
     assert api.post(f"{thrown}/restore", {}).status == 409
     assert len(entries(api, pool)) == 1
@@ -56,7 +56,7 @@ def test_entry_without_delay_is_purged_at_once(api: Api, pool: str) -> None:
     assert api.delete(f"/pools/{pool}/trash/{entries(api, pool)[0]['id']}").status == 204
 
 
-def test_delay_is_for_the_trash_only(api: Api, pool: str) -> None:
+def test_delay_applies_to_the_trash_only(api: Api, pool: str) -> None:
     api.post(f"/pools/{pool}/images", {"name": "kept", "size": "1Mi"})
     assert api.delete(f"/pools/{pool}/images/kept?delay=5").status == 422
     assert api.get(f"/pools/{pool}/images/kept").status == 200
@@ -72,5 +72,5 @@ def test_trash_is_listed_in_pages(api: Api, pool: str, ioctx: Any) -> None:
 
 
 @pytest.mark.parametrize("identifier", ["xyz", "..", "0" * 33, "A"])
-def test_identifier_that_can_be_none_is_refused(api: Api, pool: str, identifier: str) -> None:
+def test_invalid_trash_identifier_is_rejected(api: Api, pool: str, identifier: str) -> None:
     assert api.delete(f"/pools/{pool}/trash/{identifier}").status in {404, 422}

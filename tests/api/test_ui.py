@@ -1,4 +1,4 @@
-"""The pages for people, in a real browser."""
+"""The HTML pages, in a real browser."""
 
 import re
 import shutil
@@ -283,5 +283,5 @@ def test_documentation_tells_of_every_endpoint_and_problem(browser: Browser, ser
     document = Api(api.url, api.authority, token=VIEWER, base="").get("/openapi.json").json
     assert [path for path in document["paths"] if path not in text] == []
     wanted = browser.text("#schema-ImageCreate")
-    assert ("size (needed)" in wanted, "order (needed)" in wanted) == (True, False)
+    assert ("size (required)" in wanted, "order (required)" in wanted) == (True, False)
     assert browser.run("return document.querySelector(':target').textContent") == "invalid"

@@ -1,4 +1,4 @@
-"""Images through the adapter, in a real Ceph."""
+"""Images of claims, in a real Ceph cluster."""
 
 import asyncio
 import re
@@ -50,7 +50,7 @@ async def remove(pool: RbdPool, name: str = SPEC.name, value: str = UID) -> None
     await pool.remove(ImageQuery(name, value, ""), fence=open_gate)
 
 
-async def test_image_is_made_exactly_as_asked_for(images: RbdPool) -> None:
+async def test_image_is_created_exactly_as_requested(images: RbdPool) -> None:
     features = ("layering", "exclusive-lock", "object-map", "fast-diff")
     await create(images, replace(SPEC, features=features, object_size=2**23))
     found = await images.describe(SPEC.name)
@@ -62,14 +62,14 @@ async def test_image_is_made_exactly_as_asked_for(images: RbdPool) -> None:
     assert [(i.name, i.id) for i in await images.list_images()] == [(SPEC.name, found.id)]
 
 
-async def test_making_it_again_changes_nothing(images: RbdPool) -> None:
+async def test_repeated_creation_changes_nothing(images: RbdPool) -> None:
     await create(images)
     before = await images.describe(SPEC.name)
     await create(images)
     assert await images.describe(SPEC.name) == before
 
 
-async def test_what_rbd_writes_as_metadata_is_what_we_read_and_the_other_way_round(images: RbdPool, ceph: Ceph) -> None:
+async def test_metadata_is_compatible_with_rbd(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
     ceph.rbd("image-meta", "set", f"{images.name}/{SPEC.name}", "from", "rbd")
     assert (await images.describe(SPEC.name)).metadata["from"] == "rbd"
@@ -83,7 +83,7 @@ async def test_what_rbd_writes_as_metadata_is_what_we_read_and_the_other_way_rou
         ({"metadata": {OWNER: "somebody"}}, f"belongs to {UID}"),
     ],
 )
-async def test_image_of_another_is_never_taken(images: RbdPool, change: dict[str, object], says: str) -> None:
+async def test_image_of_another_owner_is_never_used(images: RbdPool, change: dict[str, object], says: str) -> None:
     await create(images)
     with pytest.raises(ImageTaken, match=says):
         await create(images, replace(SPEC, **change))  # type: ignore[arg-type] # a table of fields of several types
@@ -110,7 +110,7 @@ async def test_image_without_owner_is_finished_only_under_a_name_that_holds_the_
         ({"stripe_unit": 3000, "stripe_count": 2}, InvalidArgument, "(EINVAL, 22)"),
     ],
 )
-async def test_what_ceph_does_not_take_is_said_in_words(
+async def test_rejected_parameters_are_explained(
     images: RbdPool, change: dict[str, object], error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error) as caught:
@@ -120,7 +120,9 @@ async def test_what_ceph_does_not_take_is_said_in_words(
     assert await images.list_images() == []
 
 
-async def test_missing_pool_and_namespace_are_told_apart_from_a_missing_image(cluster: CephCluster, pool: str) -> None:
+async def test_missing_pool_and_namespace_are_distinguished_from_a_missing_image(
+    cluster: CephCluster, pool: str
+) -> None:
     with pytest.raises(PoolMissing, match="pool nope does not exist"):
         await create(cluster.pool("nope"))
     with pytest.raises(NamespaceMissing, match=f"namespace tenant does not exist in pool {pool}"):
@@ -131,7 +133,7 @@ async def test_missing_pool_and_namespace_are_told_apart_from_a_missing_image(cl
     assert await cluster.pool(pool).exists()
 
 
-async def test_pool_that_was_made_anew_is_found(cluster: CephCluster, pool: str, ceph: Ceph) -> None:
+async def test_recreated_pool_is_found(cluster: CephCluster, pool: str, ceph: Ceph) -> None:
     images = cluster.pool(pool)
     await create(images)
     ceph.remove_pool(pool)
@@ -142,7 +144,7 @@ async def test_pool_that_was_made_anew_is_found(cluster: CephCluster, pool: str,
     assert len(await images.list_images()) == 1
 
 
-async def test_removed_image_is_gone_and_removing_it_again_is_no_error(images: RbdPool) -> None:
+async def test_repeated_removal_is_a_success(images: RbdPool) -> None:
     await create(images)
     await remove(images)
     await remove(images)

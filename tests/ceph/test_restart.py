@@ -1,4 +1,4 @@
-"""An OSD that restarts while it is needed, and calls that give up sooner than Ceph would look for it again."""
+"""An OSD restarts during calls whose time-out is shorter than Ceph's own retries."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +24,7 @@ def lasting(tmp_path: Path) -> Iterator[Ceph]:
 
 
 @pytest.mark.long
-async def test_restarted_osd_is_found_again_however_short_the_time_out(lasting: Ceph) -> None:
+async def test_restarted_osd_is_found_with_any_time_out(lasting: Ceph) -> None:
     cluster = CephCluster(ClusterSettings(conf=str(lasting.conf), timeout=3, connect_timeout=3))
     images = cluster.pool(lasting.pool("lasting"))
     try:

@@ -39,7 +39,9 @@ def test_cluster_that_is_down_does_not_delay_claims_of_others(
         wait_for(lambda: len(env.images()) == 4, "the other cluster's claims to be served")
         unknown = env.storage_class({"clusterID": "typo"})
         env.apply(claim("typo", unknown))
-        env.wait_event("typo", "ProvisioningFailed", "clusterID typo is not configured: known are down, up")
+        env.wait_event(
+            "typo", "ProvisioningFailed", "clusterID typo is not configured: the configured ones are down, up"
+        )
         # The one that was down comes up: its files now lead to it.
         (clusters / "down" / "ceph.conf").write_text(ceph.conf.read_text())
         wait_for(lambda: len(env.images()) == 16, "all claims to be served")

@@ -108,10 +108,10 @@ class ImageEndpoints:
             identifier = editing.create(ioctx, spec)
             return None if context.minimal else image_details.read_new(connection, ioctx, body.name, identifier)
 
-        made = await self._backend.change("create image", place, body.name, work)
-        if made is None:
+        created = await self._backend.change("create image", place, body.name, work)
+        if created is None:
             return EndpointResult(201, None, {"Location": links.image_path(place, body.name)})
-        return created_result(self._backend, place, made)
+        return created_result(self._backend, place, created)
 
     @endpoint(
         "GET",
@@ -251,8 +251,10 @@ def image_response(backend: Backend, place: ImagePlace, found: ImageDetailsRead)
     )
 
 
-def created_result(backend: Backend, place: ImagePlace, made: ImageDetailsRead) -> EndpointResult:
-    location = links.image_path(place, made.entry.name)
+def created_result(backend: Backend, place: ImagePlace, created: ImageDetailsRead) -> EndpointResult:
+    location = links.image_path(place, created.entry.name)
     return EndpointResult(
-        201, image_response(backend, place, made), {"Location": location, **preconditions.etag(made.header.version)}
+        201,
+        image_response(backend, place, created),
+        {"Location": location, **preconditions.etag(created.header.version)},
     )

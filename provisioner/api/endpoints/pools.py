@@ -61,8 +61,10 @@ class PoolEndpoints:
             pool_admin.create(connection, spec)
             return pool_admin.get_pool(connection, body.name)
 
-        made = await self._backend.change_pool("create pool", body.name, work)
-        return EndpointResult(201, PoolResponse.of(made), {"Location": links.pool_path(made.name), **_etag(made)})
+        created = await self._backend.change_pool("create pool", body.name, work)
+        return EndpointResult(
+            201, PoolResponse.of(created), {"Location": links.pool_path(created.name), **_etag(created)}
+        )
 
     @endpoint(
         "GET",

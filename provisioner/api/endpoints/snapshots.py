@@ -65,8 +65,8 @@ class SnapshotEndpoints:
             snapshots.create(ioctx, path.image, body.name, guard)
             return SnapshotResponse.of(snapshots.get_snapshot(ioctx, path.image, body.name))
 
-        made = await self._backend.change("create snapshot", place, path.image, work)
-        return EndpointResult(201, made, {"Location": links.image_path(place, path.image, "snapshots", body.name)})
+        created = await self._backend.change("create snapshot", place, path.image, work)
+        return EndpointResult(201, created, {"Location": links.image_path(place, path.image, "snapshots", body.name)})
 
     @endpoint(
         "GET",

@@ -60,7 +60,7 @@ Feature = Literal["layering", "exclusive-lock", "object-map", "fast-diff", "deep
 
 
 class Layout(RequestModel):
-    """How an image lies in Ceph."""
+    """The layout of an image on objects."""
 
     order: Order | None = None
     object_size: ObjectSize | None = None
@@ -68,14 +68,15 @@ class Layout(RequestModel):
         list[Feature],
         Field(
             max_length=6,
-            description="Each needs what it is built on: object-map needs exclusive-lock, fast-diff needs object-map, "
-            "journaling needs exclusive-lock.",
+            description="Some features require others: object-map requires exclusive-lock, fast-diff requires "
+            "object-map, journaling requires exclusive-lock.",
         ),
     ] = ["layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten"]  # noqa: RUF012 - pydantic copies defaults
     stripe_unit: StripeUnit | None = None
     stripe_count: StripeCount | None = None
     data_pool: Annotated[
-        AnyName | None, Field(description="Pool for the data (an erasure coded one, say); left out: the image's own.")
+        AnyName | None,
+        Field(description="Pool for the data, such as an erasure-coded one; default: the image's own pool."),
     ] = None
 
     @model_validator(mode="after")

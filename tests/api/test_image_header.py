@@ -1,4 +1,4 @@
-"""What is read from Ceph's own objects without librbd, held against librbd."""
+"""Headers and trash entries that are decoded without librbd, compared with librbd."""
 
 import struct
 from typing import Any
@@ -16,7 +16,7 @@ FEATURES = (1, 1 | 4, 1 | 4 | 8 | 16, 61, 61 | 64)
 
 @pytest.mark.parametrize("features", FEATURES)
 @pytest.mark.parametrize("order", [12, 20, 22, 25])
-def test_header_says_what_librbd_says(ioctx: Any, features: int, order: int) -> None:
+def test_decoded_header_matches_librbd(ioctx: Any, features: int, order: int) -> None:
     rbd.RBD().create(ioctx, "image", (5 << order) + 512, order=order, old_format=False, features=features)
     with rbd.Image(ioctx, "image") as image:
         image.metadata_set("key", "välue")
@@ -31,7 +31,7 @@ def test_header_says_what_librbd_says(ioctx: Any, features: int, order: int) -> 
     assert directory.used_bytes(ioctx, found) == (2 << order if features & 8 else None)
 
 
-def test_header_with_thousands_of_keys_is_read_whole(ioctx: Any) -> None:
+def test_header_with_thousands_of_keys_is_read_completely(ioctx: Any) -> None:
     rbd.RBD().create(ioctx, "image", 1 << 20, old_format=False, features=1)
     written = {f"key-{number}": str(number) for number in range(1100)}
     header = cls_rbd.HEADER_PREFIX + directory.get_header(ioctx, "image").id
@@ -42,7 +42,7 @@ def test_header_with_thousands_of_keys_is_read_whole(ioctx: Any) -> None:
     assert listed.header == found
 
 
-def test_version_changes_with_what_is_said_and_with_nothing_else(ioctx: Any) -> None:
+def test_version_changes_with_the_header_only(ioctx: Any) -> None:
     rbd.RBD().create(ioctx, "image", 1 << 20, old_format=False, features=61)
     versions = [directory.get_header(ioctx, "image").version]
 
@@ -67,7 +67,7 @@ def test_version_changes_with_what_is_said_and_with_nothing_else(ioctx: Any) -> 
     assert len(set(versions)) == len(versions)
 
 
-def test_trash_is_what_librbd_says_and_more(ioctx: Any) -> None:
+def test_decoded_trash_matches_librbd(ioctx: Any) -> None:
     librbd = rbd.RBD()
     for number in range(3):
         librbd.create(ioctx, f"ünter-{number}", 1 << 20, old_format=False, features=1)
@@ -78,8 +78,17 @@ def test_trash_is_what_librbd_says_and_more(ioctx: Any) -> None:
     assert len(list(trash_entry.iterate(ioctx))) == 3
 
 
+def test_trash_entry_whose_name_is_not_utf_8_is_decoded() -> None:
+    name = b"\xffold"
+    value = bytes(7) + struct.pack("<I", len(name)) + name + struct.pack("<IIII", 100, 0, 200, 0) + b"\x02"
+    entry = trash_entry.decode("abc", value)
+    times = (entry.deleted.timestamp(), entry.until.timestamp())
+    assert (entry.source, entry.name, times, entry.removing) == ("USER", "\ufffdold", (100, 200), True)
+    assert trash_entry.decode("abc", trash_entry.moved_by_user(value[:6] + b"\x03" + value[7:])) == entry
+
+
 @given(st.lists(st.integers(0, 3), max_size=400))
-def test_objects_of_a_map_are_counted(states: list[int]) -> None:
+def test_objects_of_an_object_map_are_counted(states: list[int]) -> None:
     data = bytearray((len(states) + 3) // 4)
     for index, state in enumerate(states):
         data[index // 4] |= state << (6 - 2 * (index % 4))
@@ -89,11 +98,11 @@ def test_objects_of_a_map_are_counted(states: list[int]) -> None:
 
 
 @given(st.dictionaries(st.text(max_size=20), st.binary(max_size=20), max_size=5))
-def test_header_that_lacks_everything_is_none(items: dict[str, bytes]) -> None:
+def test_incomplete_header_is_none(items: dict[str, bytes]) -> None:
     assert image_header.decode("id", "name", {key: value for key, value in items.items() if key != "size"}) is None
 
 
-def test_mark_names_what_was_begun(ioctx: Any) -> None:
+def test_mark_names_the_interrupted_work(ioctx: Any) -> None:
     rbd.RBD().create(ioctx, "image", 1 << 20, old_format=False, features=1)
     with rbd.Image(ioctx, "image") as image:
         image.metadata_set(UNFINISHED, "remove some-operation")

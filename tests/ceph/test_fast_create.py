@@ -1,4 +1,4 @@
-"""Images that are made without librbd: what librbd, and everybody who uses it, makes of them."""
+"""Images that are created without librbd, used by librbd and its tools."""
 
 import json
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def objects(ioctx: Any) -> set[str]:
     [("layering",), ("layering", "exclusive-lock", "object-map"), ALL_FEATURES],
     ids=["layering", "object map without fast-diff", "all features"],
 )
-async def test_it_is_byte_for_byte_what_librbd_makes(
+async def test_created_image_is_byte_for_byte_the_one_of_librbd(
     images: RbdPool, ceph: Ceph, ioctx: Any, features: tuple[str, ...]
 ) -> None:
     for size, order in (1610612736, 22), (2**30 + 512, 25), (512, 12):
@@ -79,7 +79,7 @@ def compare(images: RbdPool, ceph: Ceph, ioctx: Any, features: tuple[str, ...], 
         assert ioctx.read(kind + ID, 2**20) == ioctx.read(kind + theirs, 2**20)
 
 
-async def test_everything_that_librbd_does_to_images_can_be_done_to_it(images: RbdPool, ceph: Ceph) -> None:
+async def test_created_image_supports_all_operations_of_librbd(images: RbdPool, ceph: Ceph) -> None:
     await create(images, replace(SPEC, features=ALL_FEATURES, size=2**24))
     path = f"{images.name}/{SPEC.name}"
     ceph.rbd("bench", "--io-type", "write", "--io-size", "64K", "--io-total", "5M", "--io-threads", "1", path)
@@ -99,7 +99,7 @@ async def test_everything_that_librbd_does_to_images_can_be_done_to_it(images: R
     assert await images.list_images() == []
 
 
-async def test_it_leaves_no_object_behind(images: RbdPool, ioctx: Any) -> None:
+async def test_removed_image_leaves_no_object(images: RbdPool, ioctx: Any) -> None:
     await create(images, replace(SPEC, features=ALL_FEATURES))
     await images.remove(ImageQuery(SPEC.name, UID, ""), fence=lambda: None)
     assert objects(ioctx) == set()
@@ -107,7 +107,9 @@ async def test_it_leaves_no_object_behind(images: RbdPool, ioctx: Any) -> None:
 
 
 @pytest.mark.usefixtures("remembered")
-async def test_it_costs_three_osd_operations_and_two_more_in_ceph_csis_journal(images: RbdPool, ceph: Ceph) -> None:
+async def test_creation_costs_three_osd_operations_and_two_more_in_ceph_csis_journal(
+    images: RbdPool, ceph: Ceph
+) -> None:
     await create(images, replace(SPEC, name="first", id="first"))  # what only a new pool and a new connection need
 
     async def cost(number: int, entry: JournalEntry | None) -> int:
@@ -120,7 +122,7 @@ async def test_it_costs_three_osd_operations_and_two_more_in_ceph_csis_journal(i
     assert await cost(2, JournalEntry("2", "pvc-2", "shop")) == 5
 
 
-async def test_what_was_left_half_way_is_finished(images: RbdPool, ioctx: Any) -> None:
+async def test_interrupted_creation_is_finished(images: RbdPool, ioctx: Any) -> None:
     spec = replace(SPEC, features=ALL_FEATURES)
     await create(images, spec)
     whole = await images.describe(spec.name)
@@ -134,7 +136,7 @@ async def test_what_was_left_half_way_is_finished(images: RbdPool, ioctx: Any) -
 
 
 @pytest.mark.parametrize("left", ["directory", "name", "both"])
-async def test_what_librbd_left_half_way_is_replaced(images: RbdPool, ioctx: Any, ceph: Ceph, left: str) -> None:
+async def test_interrupted_creation_of_librbd_is_replaced(images: RbdPool, ioctx: Any, ceph: Ceph, left: str) -> None:
     ceph.rbd("create", f"{images.name}/{SPEC.name}", "--size", "1M")
     theirs = (await images.describe(SPEC.name)).id
     ioctx.remove_object(f"rbd_header.{theirs}")
@@ -149,7 +151,7 @@ async def test_what_librbd_left_half_way_is_replaced(images: RbdPool, ioctx: Any
     assert [image.id for image in await images.list_images()] == [ID]
 
 
-async def test_image_in_the_trash_or_renamed_is_not_made_to_appear_twice(images: RbdPool, ceph: Ceph) -> None:
+async def test_image_in_the_trash_or_renamed_is_not_created_twice(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
     ceph.rbd("trash", "mv", f"{images.name}/{SPEC.name}")
     with pytest.raises(ImageTaken, match="in the trash"):
@@ -161,7 +163,7 @@ async def test_image_in_the_trash_or_renamed_is_not_made_to_appear_twice(images:
     assert [image.name for image in await images.list_images()] == ["other"]
 
 
-async def test_namespace_that_is_not_there_is_not_made_by_the_way(cluster: CephCluster, ceph: Ceph, pool: str) -> None:
+async def test_missing_namespace_is_not_created(cluster: CephCluster, ceph: Ceph, pool: str) -> None:
     with pytest.raises(NamespaceMissing, match=f"namespace tenant does not exist in pool {pool}"):
         await create(cluster.pool(pool, "tenant"))
     ceph.rbd("namespace", "create", f"{pool}/tenant")
@@ -169,7 +171,7 @@ async def test_namespace_that_is_not_there_is_not_made_by_the_way(cluster: CephC
     assert ceph.rbd("ls", f"{pool}/tenant").strip() == SPEC.name
 
 
-async def test_full_pool_takes_nothing_of_it(images: RbdPool, ceph: Ceph, ioctx: Any) -> None:
+async def test_full_pool_gets_no_incomplete_image(images: RbdPool, ceph: Ceph, ioctx: Any) -> None:
     await create(images, replace(SPEC, name="first", id="1" * 14))
     before = objects(ioctx)
     ceph.ceph("osd", "pool", "set-quota", images.name, "max_objects", "1")
@@ -180,7 +182,7 @@ async def test_full_pool_takes_nothing_of_it(images: RbdPool, ceph: Ceph, ioctx:
     assert [image.name for image in await images.list_images()] == ["first"]
 
 
-async def test_cleared_half_made_image_leaves_nothing(images: RbdPool, ceph: Ceph, ioctx: Any) -> None:
+async def test_removed_incomplete_image_leaves_nothing(images: RbdPool, ceph: Ceph, ioctx: Any) -> None:
     await create(images)
     ioctx.remove_object(f"rbd_header.{ID}")
     fast_create.remove_incomplete(ioctx, SPEC.name, ID, "image")
@@ -201,6 +203,6 @@ async def test_cleared_half_made_image_leaves_nothing(images: RbdPool, ceph: Cep
     ],
     ids=str,
 )
-def test_what_needs_more_is_left_to_librbd(change: dict[str, Any]) -> None:
+def test_other_images_are_left_to_librbd(change: dict[str, Any]) -> None:
     assert fast_create.can_create(SPEC)
     assert not fast_create.can_create(replace(SPEC, **change))

@@ -38,7 +38,7 @@ async def test_huge_image_begins_when_another_one_is_done() -> None:
         assert await begin(found, waiting, "a")
 
 
-async def test_one_that_waits_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_work_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work_scheduler, "_CANCEL_CHECK_SECONDS", 0.01)
     found = WorkScheduler(4)
 

@@ -1,4 +1,4 @@
-"""Marks on images: whose they are, what they say, and how far a removal is. Pure."""
+"""Marks on images: the image that they are about, their text, and the progress of a removal. Pure: no I/O."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -57,7 +57,7 @@ def saying(**said: str) -> ImageHeader:
         ("rollback op", "roll it back again", "op"),
     ],
 )
-def test_mark_of_the_image_itself_says_what_was_begun(mark: str, says: str, operation: str | None) -> None:
+def test_mark_of_the_image_is_explained(mark: str, says: str, operation: str | None) -> None:
     found = saying(mark=mark)
     assert says in (explain(found) or "")
     assert operation_of(found) == operation
@@ -72,7 +72,7 @@ def test_mark_of_the_image_itself_says_what_was_begun(mark: str, says: str, oper
         pytest.param(f"remove {OLD_OF_ANOTHER}", id="remove by an operation"),
     ],
 )
-def test_mark_of_the_image_that_it_was_copied_from_says_nothing(mark: str) -> None:
+def test_mark_of_the_original_is_ignored(mark: str) -> None:
     found = saying(mark=mark, progress="0.5 1 2")
     assert (explain(found), operation_of(found), read_progress(found, 3)) == (None, None, None)
 
@@ -88,7 +88,7 @@ def test_mark_of_the_image_that_it_was_copied_from_says_nothing(mark: str) -> No
         ("1.0000 1000 1100", 1101, (1.0, True, 0)),
     ],
 )
-def test_progress_tells_how_long_it_takes_while_it_goes_on(
+def test_progress_estimates_the_time_while_it_runs(
     note: str, now: float, share: tuple[float, bool, int | None]
 ) -> None:
     found = read_progress(saying(mark="remove op abc", progress=note), now)
@@ -97,7 +97,7 @@ def test_progress_tells_how_long_it_takes_while_it_goes_on(
 
 
 @pytest.mark.parametrize("note", ["", "half", "2 1 1", "0.5 1", "x y z"])
-def test_progress_that_is_none_is_none(note: str) -> None:
+def test_invalid_progress_is_none(note: str) -> None:
     assert read_progress(saying(mark="remove op abc", progress=note), 1) is None
 
 
@@ -116,7 +116,7 @@ def test_progress_that_is_none_is_none(note: str) -> None:
         (saying(mark="remove mine abc", progress=f"0.5 1 {RECENT}"), True, "operation mine", 0.5),
     ],
 )
-def test_trash_says_what_is_being_purged_and_what_is_whole(
+def test_trash_shows_running_and_interrupted_removals(
     found: ImageHeader, removing: bool, says: str | None, progress: float | None
 ) -> None:
     entry = TrashEntry("abc", "image", "USER", NOW, NOW, found, removing=removing)
@@ -133,11 +133,11 @@ def test_trash_says_what_is_being_purged_and_what_is_whole(
         ({}, "abc is not whole: purge it"),
     ],
 )
-def test_command_tells_how_far_a_purge_is(said: dict[str, float | None], text: str) -> None:
+def test_command_shows_the_progress_of_a_purge(said: dict[str, float | None], text: str) -> None:
     assert trash.state({"id": "abc", "unfinished": "purge it", **said}) == text
 
 
-def test_everything_that_an_image_is_part_of_is_said_with_the_way_out() -> None:
+def test_all_dependents_are_named_with_the_way_out() -> None:
     dependents = Dependents(
         watchers=("10.0.0.1:0/1",),
         children=("rbd/child",),

@@ -1,4 +1,4 @@
-"""What is said of an operation that nobody remembers, by the image alone; and of identifiers that are none."""
+"""The state of an operation of another process follows from its identifier and the image."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -53,18 +53,20 @@ def marked(work: str, identifier: str = "this") -> ImageHeader:
         ("rollback", marked("rollback", "another"), OperationState.SUCCEEDED),
     ],
 )
-def test_image_answers_for_the_operation(kind: str, header: ImageHeader | None, state: OperationState) -> None:
+def test_state_of_an_operation_follows_from_the_image(
+    kind: str, header: ImageHeader | None, state: OperationState
+) -> None:
     told, detail = judge_by_image(OperationTarget(kind, "rbd", "", "image", "1"), "this", header)
     assert told is state
     assert detail or state is OperationState.SUCCEEDED
 
 
 @given(st.text(), st.text(), st.text(), st.text(), st.integers(0, 2**32 - 1))
-def test_identifier_says_what_it_is_about(kind: str, pool: str, namespace: str, image: str, started: int) -> None:
+def test_identifier_encodes_its_target(kind: str, pool: str, namespace: str, image: str, started: int) -> None:
     target = OperationTarget(kind, pool, namespace, image, "1234")
     assert parse_identifier(target.identifier(started)) == (target, started)
 
 
 @given(st.text(alphabet="abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", max_size=80))
-def test_identifier_that_is_none_is_none(text: str) -> None:
+def test_invalid_identifier_is_none(text: str) -> None:
     assert parse_identifier(text) is None

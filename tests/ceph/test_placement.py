@@ -1,4 +1,4 @@
-"""Where new images go: as librbd's own create places them, and in pools that stay fit for their snapshots."""
+"""Defaults for new images, as librbd's create applies them, and pools that stay usable for snapshots."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from provisioner.ceph.connection import ClusterSettings
 from provisioner.ceph.errors import ImageTaken, InvalidArgument
 from provisioner.ceph.model import ImageSpec, feature_names
 from provisioner.ceph.placement import CreationDefaults
-from tests.ceph.test_blank import OWNER, SPEC, create
+from tests.ceph.test_fast_create import OWNER, SPEC, create
 from tests.cluster import Ceph
 from tests.cluster.errors import ClusterError
 
@@ -30,7 +30,7 @@ from tests.cluster.errors import ClusterError
         ({"stripe_unit": 4096, "stripe_count": 2}, CreationDefaults("erasure", 65536, 4), "erasure", (4096, 2)),
     ],
 )
-def test_configuration_shapes_what_is_not_asked_for(
+def test_defaults_apply_to_what_is_not_requested(
     given: dict[str, Any], defaults: CreationDefaults, data_pool: str | None, stripes: tuple[int | None, int | None]
 ) -> None:
     shaped = defaults.apply(ImageSpec("a", 1 << 20, **given), "own")
@@ -118,9 +118,7 @@ async def test_default_data_pool_that_is_missing_is_named(settings: ClusterSetti
     await cluster.close()
 
 
-async def test_pool_that_nobody_initialised_is_made_fit_for_snapshots(
-    cluster: CephCluster, ceph: Ceph, raw: str
-) -> None:
+async def test_uninitialized_pool_is_prepared_for_snapshots(cluster: CephCluster, ceph: Ceph, raw: str) -> None:
     await create(cluster.pool(raw))
     assert ceph.ceph("osd", "pool", "ls", "detail", "-f", "json").count('"snap_mode":"pool"') == 0
     with pytest.raises(ClusterError, match="unmanaged snaps mode"):
@@ -140,14 +138,14 @@ async def test_pool_with_snapshots_of_its_own_is_refused_as_librbd_does(
     assert ceph.rbd("ls", raw) == ""
 
 
-async def test_pool_is_made_fit_as_librbd_leaves_it(cluster: CephCluster, ceph: Ceph, raw: str) -> None:
+async def test_prepared_pool_is_as_librbd_leaves_it(cluster: CephCluster, ceph: Ceph, raw: str) -> None:
     for name in "one", "two":
         await create(cluster.pool(raw), replace(SPEC, name=f"{name}-{SPEC.metadata[OWNER]}", id=name))
     with rados.Rados(conffile=str(ceph.conf)) as direct, direct.open_ioctx(raw) as ioctx:
         assert ioctx.read("rbd_info") == b"overwrite validated"
 
 
-async def test_image_of_the_old_format_is_not_taken_for_remains(
+async def test_image_of_format_1_is_not_removed_as_incomplete(
     cluster: CephCluster, ceph: Ceph, pool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Librbd's create and its removal of remains both know it by its name."""

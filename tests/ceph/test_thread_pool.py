@@ -1,4 +1,4 @@
-"""Blocking calls that hang, that take long and say so, and that end at the last moment."""
+"""Blocking calls that hang, that take long and report progress, and that return at the deadline."""
 
 import asyncio
 import threading
@@ -38,7 +38,7 @@ async def test_ceph_that_hangs_altogether_is_still_noticed() -> None:
     assert await threads.wait_idle(5)
 
 
-async def test_call_that_gives_signs_of_life_may_take_longer_than_its_deadline() -> None:
+async def test_call_that_reports_progress_may_exceed_its_deadline() -> None:
     threads = ThreadPool("Ceph", InFlight(), size=1, patience=5)
     seen = time.monotonic()
     done = threading.Event()

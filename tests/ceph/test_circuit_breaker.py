@@ -17,7 +17,7 @@ def down(health: CircuitBreaker) -> CephUnavailable:
     return caught.value
 
 
-def test_only_one_at_a_time_finds_out_whether_it_answers_again() -> None:
+def test_one_probe_at_a_time_is_let_through() -> None:
     clock = Clock()
     health = CircuitBreaker("pool rbd", probe_seconds=15, first_pause=1, longest_pause=4, clock=clock)
     health.try_call()
@@ -34,7 +34,7 @@ def test_only_one_at_a_time_finds_out_whether_it_answers_again() -> None:
     health.try_call()
 
 
-def test_pause_grows_and_starts_small_again_after_an_answer() -> None:
+def test_pause_grows_and_is_reset_after_a_success() -> None:
     clock = Clock()
     health = CircuitBreaker("pool rbd", probe_seconds=15, first_pause=1, longest_pause=4, clock=clock)
     waits = []

@@ -1,4 +1,4 @@
-"""One change at a time for each image, and none behind work that takes hours."""
+"""One change of an image at a time, and no waiting for operations."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ async def test_second_change_waits_for_the_first_and_others_do_not() -> None:
     assert order == ["first begins", "other begins", "first ends", "other ends", "second begins", "second ends"]
 
 
-async def test_change_is_refused_at_once_while_an_operation_has_the_image() -> None:
+async def test_change_is_rejected_at_once_while_an_operation_holds_the_image() -> None:
     locks = ImageLocks()
     async with locks.acquire("a") as lock:
         lock.operation = REMOVAL
@@ -65,7 +65,7 @@ async def test_change_waits_only_so_long(monkeypatch: pytest.MonkeyPatch) -> Non
     assert raised.value.kind is ProblemKind.BUSY
 
 
-async def test_nothing_is_kept_of_turns_that_are_over() -> None:
+async def test_released_locks_are_removed() -> None:
     locks = ImageLocks()
     for _ in range(3):
         async with locks.acquire("a"):

@@ -1,4 +1,4 @@
-"""Who gets in with a token file, and what is said to those who don't."""
+"""Authentication by a token file, and the texts of rejections."""
 
 import base64
 from dataclasses import replace
@@ -27,7 +27,7 @@ def test_only_health_is_served_to_strangers(api: Api) -> None:
 @pytest.mark.parametrize(
     "header", ["Bearer", "Bearer ", "Basic", "Basic !", "Basic YQ==", "Digest x", "Bearer nobody's"]
 )
-def test_credentials_that_are_none_are_refused(api: Api, header: str) -> None:
+def test_invalid_credentials_are_rejected(api: Api, header: str) -> None:
     refused = api.get("/pools", headers={"Authorization": header})
     assert refused.status == 401
     assert refused.json["accepted"].startswith("Authorization: Bearer")
@@ -45,7 +45,7 @@ def test_rights_are_asked_before_anything_is_said_of_the_request(api: Api) -> No
     assert api.as_(None).post("/pools/nowhere/images", b"not json").status == 401
 
 
-def test_token_file_is_read_again_and_a_broken_one_changes_nothing(service: Service, api: Api) -> None:
+def test_token_file_is_reloaded_and_an_invalid_one_is_ignored(service: Service, api: Api) -> None:
     fresh = "fresh-token-0123456789"
     try:
         service.tokens.write_text(f"{TOKENS}{fresh},fred,viewer\n")

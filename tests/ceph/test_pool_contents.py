@@ -1,4 +1,4 @@
-"""What a pool holds, in words, without any pool."""
+"""The texts about the contents of a pool, without Ceph."""
 
 import pytest
 
@@ -21,7 +21,7 @@ from provisioner.ceph.pool_contents import PoolContents, allowed_keys, object_ki
         ("notes", "objects of other applications"),
     ],
 )
-def test_object_is_called_by_what_made_it(key: str, kind: str) -> None:
+def test_kind_of_an_object_follows_from_its_name(key: str, kind: str) -> None:
     assert object_kind(key) == kind
 
 
@@ -30,7 +30,7 @@ def test_only_what_is_known_can_be_empty_bookkeeping(key: str) -> None:
     assert allowed_keys(key) is None
 
 
-def test_nothing_found_is_no_proof_while_something_was_not_seen() -> None:
+def test_unverified_pool_is_not_proven_empty() -> None:
     assert PoolContents("p").proven_empty
     unseen = PoolContents("p", unverified=["its objects: refused"])
     assert (unseen.found, unseen.proven_empty) == (False, False)
@@ -45,12 +45,12 @@ def test_nothing_found_is_no_proof_while_something_was_not_seen() -> None:
         (3, 900, "Ceph's statistics: 900 objects with 5000 bytes"),
     ],
 )
-def test_cost_is_never_said_to_be_less_than_was_seen(seen: int, total: int | None, said: str) -> None:
+def test_size_is_never_less_than_what_was_listed(seen: int, total: int | None, said: str) -> None:
     full = PoolContents("p", dependencies=["x"], listed=seen, total=total, stored=None if total is None else 5000)
     assert said in full.refusal()
 
 
-def test_images_in_the_trash_are_not_told_of_twice() -> None:
+def test_images_in_the_trash_are_counted_once() -> None:
     full = PoolContents("p", trashed=1)
     for key in "rbd_trash", "rbd_header.10ab", "other":
         full.add_object("", key)

@@ -1,4 +1,4 @@
-"""Which image a volume's removal finds, while people rename, copy, migrate and throw away, by the means of Ceph."""
+"""The image that the removal of a volume finds after renames, copies, migrations and moves to the trash."""
 
 import secrets
 from dataclasses import replace
@@ -60,14 +60,14 @@ def copies(ceph: Ceph, pool: str) -> set[str]:
 
 
 @pytest.mark.parametrize("sought", [KNOWN, OLD], ids=["id known", "id not known"])
-async def test_image_goes_and_its_copies_stay(images: RbdPool, ceph: Ceph, sought: ImageQuery) -> None:
+async def test_image_is_removed_and_its_copies_stay(images: RbdPool, ceph: Ceph, sought: ImageQuery) -> None:
     await make(images)
     kept = copies(ceph, images.name)
     assert await remove(images, sought) == kept
     assert await remove(images, sought) == kept
 
 
-async def test_renamed_image_goes_and_the_one_that_has_its_name_now_stays(images: RbdPool, ceph: Ceph) -> None:
+async def test_renamed_image_is_removed_and_the_one_with_its_name_stays(images: RbdPool, ceph: Ceph) -> None:
     await make(images)
     ceph.rbd("rename", f"{images.name}/{NAME}", f"{images.name}/renamed")
     ceph.rbd("cp", f"{images.name}/renamed", f"{images.name}/{NAME}")
@@ -79,7 +79,7 @@ async def test_adopted_image_is_not_taken_for_the_one_that_was_never_made_for_it
     assert await remove(images, KNOWN) == {"adopted"}
 
 
-async def test_image_that_others_have_put_under_the_name_is_kept(images: RbdPool, ceph: Ceph) -> None:
+async def test_foreign_image_under_the_name_is_kept(images: RbdPool, ceph: Ceph) -> None:
     await make(images)
     ceph.rbd("rm", f"{images.name}/{NAME}")
     ceph.rbd("create", "--size", "4M", f"{images.name}/{NAME}")
@@ -95,7 +95,7 @@ async def test_another_kubernetes_clusters_image_is_kept(images: RbdPool) -> Non
 
 
 @pytest.mark.parametrize("spec", [SPEC, STRIPED], ids=["our own", "librbd's"])
-async def test_image_of_version_0_1_0_goes(images: RbdPool, ceph: Ceph, spec: ImageSpec) -> None:
+async def test_image_of_version_0_1_0_is_removed(images: RbdPool, ceph: Ceph, spec: ImageSpec) -> None:
     await make_as_before(images, ceph, spec)
     assert await remove(images, OLD) == set()
 
@@ -109,7 +109,7 @@ async def test_renamed_image_of_version_0_1_0_is_known_by_the_id_that_follows_fr
     assert await remove(images, OLD) == {"backup"}
 
 
-async def test_nothing_goes_where_nothing_proves_which_one_is_the_copy(images: RbdPool, ceph: Ceph) -> None:
+async def test_nothing_is_removed_without_proof_which_one_is_the_copy(images: RbdPool, ceph: Ceph) -> None:
     identifier = await make_as_before(images, ceph, STRIPED)
     ceph.rbd("cp", f"{images.name}/{NAME}", f"{images.name}/backup")
     with pytest.raises(ImageTaken, match="backup in the same pool and namespace names the same owner"):
@@ -121,7 +121,7 @@ async def test_nothing_goes_where_nothing_proves_which_one_is_the_copy(images: R
     assert await remove(images, replace(OLD, id=identifier)) == {"backup"}
 
 
-async def test_image_in_the_trash_is_left_to_it(images: RbdPool, ceph: Ceph) -> None:
+async def test_image_in_the_trash_is_left_there(images: RbdPool, ceph: Ceph) -> None:
     await make(images)
     ceph.rbd("rename", f"{images.name}/{NAME}", f"{images.name}/renamed")
     ceph.rbd("trash", "mv", f"{images.name}/renamed")
@@ -131,9 +131,7 @@ async def test_image_in_the_trash_is_left_to_it(images: RbdPool, ceph: Ceph) -> 
 
 
 @pytest.mark.parametrize("sought", [KNOWN, OLD], ids=["id known", "id not known"])
-async def test_what_has_the_name_of_an_image_in_the_trash_stays(
-    images: RbdPool, ceph: Ceph, sought: ImageQuery
-) -> None:
+async def test_image_with_the_name_of_one_in_the_trash_stays(images: RbdPool, ceph: Ceph, sought: ImageQuery) -> None:
     await make(images)
     ceph.rbd("trash", "mv", f"{images.name}/{NAME}")
     assert await remove(images, sought) == set()
@@ -143,7 +141,7 @@ async def test_what_has_the_name_of_an_image_in_the_trash_stays(
     assert [entry.id for entry in await images.list_trash()] == [ID]
 
 
-async def test_migration_is_waited_for_and_what_it_makes_is_the_volumes(images: RbdPool, ceph: Ceph) -> None:
+async def test_image_under_migration_is_kept_and_the_result_belongs_to_the_volume(images: RbdPool, ceph: Ceph) -> None:
     await make(images)
     path = f"{images.name}/{NAME}"
     ceph.rbd("migration", "prepare", path, path, "--object-size", "8M")
