@@ -1,7 +1,7 @@
 """The second port of every process: is it alive, is it ready, what does it count."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, NoReturn
 
 from aiohttp import web
@@ -23,26 +23,17 @@ class ProbeResult(NamedTuple):
     content_type: str = _TEXT
 
 
-Ask = Callable[[str, str], Awaitable[ProbeResult]]
-"""What (one of the three) in which format (an Accept header; it matters for metrics only)."""
-
-
 class ProbeError(SutlerError):
     pass
 
 
 async def serve(host: str, port: int, ready: Mapping[str, Check]) -> NoReturn:
-    """Serve what this process says of itself, until cancelled. Raises ProbeError as `serve_answers`."""
-    await serve_answers(host, port, of_this_process(ready))
-
-
-async def serve_answers(host: str, port: int, ask: Ask) -> NoReturn:
     """Serve until cancelled.
 
     Raises:
         ProbeError: when the address can't be listened on.
     """
-    runner = web.AppRunner(application(ask), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(application(ready), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         try:
@@ -56,9 +47,9 @@ async def serve_answers(host: str, port: int, ask: Ask) -> NoReturn:
     raise AssertionError
 
 
-def application(ask: Ask) -> web.Application:
+def application(ready: Mapping[str, Check]) -> web.Application:
     async def handle(request: web.Request) -> web.Response:
-        answer = await ask(request.path[1:], request.headers.get("Accept", ""))
+        answer = probe(request.path[1:], ready, request.headers.get("Accept", ""))
         headers = {"Content-Type": answer.content_type}
         return web.Response(body=answer.body, status=answer.status, headers=headers)
 
@@ -67,14 +58,7 @@ def application(ask: Ask) -> web.Application:
     return app
 
 
-def of_this_process(ready: Mapping[str, Check]) -> Ask:
-    async def ask(what: str, accept: str) -> ProbeResult:
-        return answer(what, ready, accept)
-
-    return ask
-
-
-def answer(what: str, ready: Mapping[str, Check], accept: str = "") -> ProbeResult:
+def probe(what: str, ready: Mapping[str, Check], accept: str = "") -> ProbeResult:
     if what == METRICS:
         encode, content_type = choose_encoder(accept)
         return ProbeResult(encode(REGISTRY), content_type=content_type)

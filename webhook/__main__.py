@@ -9,18 +9,14 @@ from certs.managed_source import ManagedSource
 from certs.source import CertificateSource
 from sutler import probes, runtime
 from sutler.kube.client import Client, connect
-from webhook import workers
 from webhook.handler import AdmissionHandler
 from webhook.informers import WebhookInformers
-from webhook.limits import ConcurrencyLimits
 from webhook.server import drain, listening
 from webhook.settings import WebhookSettings
 from webhook.state import WebhookState
-from webhook.team import Member
 
 
-async def serve(settings: WebhookSettings, member: Member | None = None) -> None:
-    """`member`: as one of several."""
+async def serve(settings: WebhookSettings) -> None:
     async with connect(settings.kubeconfig, settings.context, component="webhook") as client:
         state = WebhookState(excluded=frozenset((settings.namespace, *settings.excluded_namespaces)))
         watch = WebhookInformers(client, state)
@@ -30,18 +26,14 @@ async def serve(settings: WebhookSettings, member: Member | None = None) -> None
             "state": watch.not_ready,
             "process": lambda: "stopping" if state.stopping else None,
         }
-        admission = AdmissionHandler(state, ConcurrencyLimits().shared(settings.workers))
-        shared = member is not None
-        async with listening(admission, settings.host, settings.port, certificate.context, shared=shared):
-            # Outlives the other tasks: while we stop, whoever asks is told so.
-            probing = asyncio.create_task(
-                member.answer(checks) if member else probes.serve(settings.probe_host, settings.probe_port, checks)
-            )
+        admission = AdmissionHandler(state)
+        async with listening(admission, settings.host, settings.port, certificate.context):
+            # Outlives the other tasks: the probes are answered while the process stops.
+            probing = asyncio.create_task(probes.serve(settings.probe_host, settings.probe_port, checks))
             try:
                 await runtime.guard(("probes", _watched(probing)), ("certificate", certificate.run()), *watch.tasks())
             except asyncio.CancelledError:
-                last_request = member.last_request if member else float
-                await drain(admission, settings.quiet, settings.stop_seconds, last_request)
+                await drain(admission, settings.quiet, settings.stop_seconds)
                 raise
             finally:
                 probing.cancel()
@@ -68,8 +60,6 @@ async def _watched(task: "asyncio.Task[None]") -> None:
 
 def main() -> int:
     settings = WebhookSettings.from_arguments(sys.argv[1:], program="python -m webhook")
-    if settings.workers > 1:
-        return workers.run(settings, serve)
     return runtime.run(partial(serve, settings), settings=settings)
 
 

@@ -83,9 +83,9 @@ class Acceptor:
             connection.close()
 
 
-def listen(host: str, port: int, *, shared: bool) -> socket.socket:
-    """Raises OSError. `shared`: others listen on the same port."""
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket. Raises OSError."""
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     listener.setblocking(False)
     return listener

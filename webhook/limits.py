@@ -26,9 +26,6 @@ class ConcurrencyLimits:
     lag: float = 1.0
     """Seconds that a request may wait for its turn. The API server gives up after three."""
 
-    def shared(self, workers: int) -> "ConcurrencyLimits":
-        return ConcurrencyLimits(self.bodies // workers, self.size // workers, self.connections // workers, self.lag)
-
 
 class OverloadedError(Exception):
     pass

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import perf_counter
 
@@ -33,17 +33,15 @@ def spare_collector() -> None:
 
 
 @asynccontextmanager
-async def listening(
-    admission: AdmissionHandler, host: str, port: int, context: ssl.SSLContext, *, shared: bool = False
-) -> AsyncIterator[None]:
-    """Serve until the block is left, then close what is still open. `shared`: others listen on the same port."""
+async def listening(admission: AdmissionHandler, host: str, port: int, context: ssl.SSLContext) -> AsyncIterator[None]:
+    """Serve until the block is left, then close what is still open."""
     runner = make_runner(admission)
     await runner.setup()
     try:
         if runner.server is None:
             raise AssertionError  # it is there from setup() on
         door = Acceptor(admission, runner.server, context)
-        with _listener(host, port, shared=shared) as listener:
+        with _listener(host, port) as listener:
             _log.info("serving", host=host, port=port)
             tasks = [asyncio.create_task(door.keep(listener)), asyncio.create_task(admission.load.watch_lag())]
             try:
@@ -57,25 +55,23 @@ async def listening(
         await runner.cleanup()
 
 
-def _listener(host: str, port: int, *, shared: bool) -> socket.socket:
+def _listener(host: str, port: int) -> socket.socket:
     try:
-        return listen(host, port, shared=shared)
+        return listen(host, port)
     except OSError as error:
         raise WebhookListenError(f"can't listen on --host {host} --port {port}: {error.strerror or error}") from error
 
 
-async def drain(
-    admission: AdmissionHandler, quiet: float, deadline: float, last_request: Callable[[float], float] = lambda own: own
-) -> None:
-    """Answer on, and ask clients to leave, until none has come for `quiet` seconds or `deadline` is over.
+async def drain(admission: AdmissionHandler, quiet: float, deadline: float) -> None:
+    """Keep serving until no request has arrived for `quiet` seconds, at most for `deadline` seconds.
 
-    `last_request` is told when one came here last, and says when one came to anybody on the same port.
+    Each response asks its client to close the connection.
     """
     admission.state.stopping = True
     begin = perf_counter()
     _log.info("stopping", quiet=quiet, deadline=deadline)
     while (now := perf_counter()) < begin + deadline:
-        rest = max(last_request(admission.last_request), begin) + quiet - now
+        rest = max(admission.last_request, begin) + quiet - now
         if rest <= 0 and not admission.busy:
             return
         await asyncio.sleep(max(min(rest, begin + deadline - now, _LOOK_SECONDS), 0.05))

@@ -48,10 +48,6 @@ class WebhookSettings(ProcessSettings):
     stop_seconds: Seconds = 45.0
     """On SIGTERM it ends after so long even if requests keep coming. Less than terminationGracePeriodSeconds."""
 
-    workers: int = Field(default=1, ge=1, le=64)
-    """Processes that serve, for more than one core. One is enough for thousands of Pods a second; each takes 50 MiB of
-    memory, watches the cluster and the certificate for itself, and when one ends all do."""
-
     excluded_namespaces: list[str] = Field(default=[*CLUSTERS_OWN])
     """Namespaces in which no Pod is ever touched, besides Sutler's own."""
 

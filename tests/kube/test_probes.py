@@ -13,7 +13,7 @@ from sutler.metrics import REGISTRY
 async def test_ready_when_no_check_has_anything_to_say() -> None:
     missing: dict[str, str | None] = {"watch": "mappings are not listed yet", "certificate": None}
     checks = {name: (lambda name=name: missing[name]) for name in missing}
-    async with TestClient(TestServer(probes.application(probes.of_this_process(checks)))) as client:
+    async with TestClient(TestServer(probes.application(checks))) as client:
         answer = await client.get("/readyz")
         assert (answer.status, await answer.text()) == (503, "watch: mappings are not listed yet\n")
         assert (await client.get("/healthz")).status == 200
@@ -24,7 +24,7 @@ async def test_ready_when_no_check_has_anything_to_say() -> None:
 
 async def test_metrics_are_those_of_our_registry() -> None:
     Counter("test_probes_total", "Of the test's own.", registry=REGISTRY).inc(3)
-    async with TestClient(TestServer(probes.application(probes.of_this_process({})))) as client:
+    async with TestClient(TestServer(probes.application({}))) as client:
         answer = await client.get("/metrics")
         text = await answer.text()
     assert answer.headers["Content-Type"].startswith("text/plain; version=")
@@ -34,6 +34,6 @@ async def test_metrics_are_those_of_our_registry() -> None:
 
 
 async def test_port_in_use_is_told_with_the_setting_to_change() -> None:
-    async with TestServer(probes.application(probes.of_this_process({}))) as server:
+    async with TestServer(probes.application({})) as server:
         with pytest.raises(probes.ProbeError, match=f"--probe-host 127.0.0.1 --probe-port {server.port}: "):
             await asyncio.wait_for(probes.serve("127.0.0.1", server.port or 0, {}), 10)

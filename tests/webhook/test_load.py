@@ -2,8 +2,6 @@
 
 import asyncio
 import datetime as dt
-import os
-import signal
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -17,7 +15,7 @@ from certs.pki import KeyPair, ServerNames
 from sutler.kube.client import connect
 from tests.certs.mounting import mount
 from tests.certs.stored import Stored
-from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for, wait_for_async
+from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for_async
 from tests.webhook.clients import Pool, Report, trusting_anybody
 from tests.webhook.load_rolling import rolling, rolling_by_api_server
 from tests.webhook.load_rotation import rotations
@@ -91,62 +89,6 @@ async def test_pods_created_during_a_rolling_restart_get_their_pull_secrets(
     assert set(found) == {"with its pull secret", "a second"}, found
 
 
-async def test_workers_share_the_port_and_are_seen_as_one(replicas: Replicas) -> None:
-    async with behind_balancer(replicas, 1, "--workers", "2"):
-        (process,) = replicas.running
-        report = await called(process, 40)
-        assert report.failed == {}
-        metrics = await asyncio.to_thread(process.metrics)
-        injected = [metrics[f'sutler_admission_requests_total{{outcome="injected",worker="{n}"}}'] for n in (0, 1)]
-        assert sum(injected) == 40
-        assert min(injected) > 0, "each connection goes to either of them"
-        assert await asyncio.to_thread(process.probe, "healthz") == (200, "ok\n")
-        assert await asyncio.to_thread(process.process.stop, 30) == 0
-        assert "Traceback" not in process.log_text()
-        assert process.log_text().count('"event": "stopped"') == 3
-
-
-@pytest.mark.long
-async def test_workers_stop_together_and_lose_no_request(replicas: Replicas) -> None:
-    async with behind_balancer(replicas, 1, "--workers", "2"):
-        (old,) = replicas.running
-        await replicas.add("--workers", "2")
-        report = await rolling(replicas, rate=100, replaced=1)
-        assert old not in replicas.running
-    assert report.failed == {}, report
-
-
-@pytest.mark.parametrize("which", ["a worker", "the process that started them"])
-async def test_workers_die_together(replicas: Replicas, which: str) -> None:
-    async with behind_balancer(replicas, 1, "--workers", "2"):
-        (process,) = replicas.running
-        parent = process.process.pid
-        workers = children(parent)
-        assert len(workers) == 2
-        os.kill(workers[1] if which == "a worker" else parent, signal.SIGKILL)
-        await asyncio.to_thread(wait_for, lambda: not any(map(alive, workers)), "both workers to end")
-        if which == "a worker":
-            await asyncio.to_thread(wait_for, lambda: not process.process.alive, "their parent to end")
-            assert process.process.stop() == 1
-            assert "worker 1 has ended with status -9" in process.log_text()
-
-
-@pytest.mark.long
-async def test_worker_that_hangs_is_neither_ready_nor_alive(replicas: Replicas) -> None:
-    async with behind_balancer(replicas, 1, "--workers", "2"):
-        (process,) = replicas.running
-        hanging = children(process.process.pid)[0]
-        os.kill(hanging, signal.SIGSTOP)
-        try:
-            for what in ("healthz", "readyz"):
-                status, text = await asyncio.to_thread(process.probe, what)
-                assert (status, text) == (503, "worker 0: no answer within 3 s\n")
-            assert 'worker="1"' in (await asyncio.to_thread(process.probe, "metrics"))[1]
-        finally:
-            os.kill(hanging, signal.SIGCONT)
-        await asyncio.to_thread(wait_for, process.ready, "it to be ready again")
-
-
 @pytest.mark.parametrize("seconds", [1, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(240)])])
 async def test_full_speed_has_no_answer_but_200_and_no_line_in_the_log(replicas: Replicas, seconds: float) -> None:
     async with behind_balancer(replicas, 1):
@@ -206,23 +148,3 @@ async def serves(process: SutlerProcess, pair: KeyPair) -> bool:
     found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
     return bool(found == ssl.PEM_cert_to_DER_cert(pair.certificate.decode()))
-
-
-async def called(process: SutlerProcess, times: int) -> Report:
-    """Each time on a new connection."""
-    report, context = Report(), trusting_anybody()
-    pool = Pool(port_of(process), lambda: context, report, keeps=False)
-    for _ in range(times):
-        await pool.post(BODY)
-    return report
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
