@@ -24,14 +24,14 @@ async def publish(client: Client, configuration: str, bundle: bytes) -> Publishe
         found = await client.get(MUTATING_WEBHOOK_CONFIGURATIONS, configuration)
     except NotFound:
         return PublishedBundle.ABSENT
-    operations = operations_for(found, bundle)
+    operations = bundle_patch(found, bundle)
     if not operations:
         return PublishedBundle.SEEN
     await client.json_patch(MUTATING_WEBHOOK_CONFIGURATIONS, configuration, operations)
     return PublishedBundle.WRITTEN
 
 
-def operations_for(configuration: Json, bundle: bytes) -> list[Json]:
+def bundle_patch(configuration: Json, bundle: bytes) -> list[Json]:
     """The JSON Patch that is needed; empty if none is. A configuration that changes in between makes it a Conflict."""
     encoded = base64.b64encode(bundle).decode()
     changes: list[Json] = [

@@ -9,7 +9,7 @@ from cryptography.x509.oid import NameOID
 
 from certs import pki
 from certs.pki import CertificateError, ServerNames
-from certs.rotation import CertificateSecret, bundle_of, why_leaf_is_unusable
+from certs.rotation import CertificateSecret, bundle_of, leaf_problem
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,20 @@ class StoredCertificates:
     """A change of CA is under way: there are two, or the leaf is not the first one's yet."""
 
 
-def describe(contents: CertificateSecret, names: ServerNames, now: dt.datetime) -> StoredCertificates:
+def summarize(contents: CertificateSecret, names: ServerNames, now: dt.datetime) -> StoredCertificates:
     """`names` are what the leaf has to be for; none, where nobody knows."""
     bundle = bundle_of(contents)
     leaf = _read(contents.leaf.certificate)
-    signed = leaf is not None and bool(bundle) and pki.signed_by(leaf, bundle[0])
+    signed = leaf is not None and bool(bundle) and pki.is_signed_by(leaf, bundle[0])
     return StoredCertificates(
         authorities=tuple(map(_described, bundle)),
         leaf=None if leaf is None else _described(leaf),
-        unusable=why_leaf_is_unusable(contents.leaf, bundle, names, now),
+        unusable=leaf_problem(contents.leaf, bundle, names, now),
         changing=len(bundle) > 1 or (leaf is not None and bool(bundle) and not signed),
     )
 
 
-def why_untrusted(leaf: bytes, bundle: bytes) -> str:
+def trust_problem(leaf: bytes, bundle: bytes) -> str:
     """Why a client that has this bundle would refuse this certificate; empty if it would not."""
     certificate = _read(leaf)
     if certificate is None:
@@ -67,7 +67,7 @@ def why_untrusted(leaf: bytes, bundle: bytes) -> str:
         authorities = pki.read_bundle(bundle)
     except CertificateError as error:
         return f"it is {error}"
-    if not any(pki.signed_by(certificate, authority) for authority in authorities):
+    if not any(pki.is_signed_by(certificate, authority) for authority in authorities):
         return "none of its CAs has signed the certificate"
     return ""
 

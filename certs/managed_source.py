@@ -9,7 +9,7 @@ from certs.ca_bundle import PublishedBundle, publish
 from certs.pki import CertificateError, ServerNames
 from certs.rotation import CertificateSecret
 from certs.source import CertificateSource
-from certs.stores import SecretStore, advanced
+from certs.stores import SecretStore, apply_next_step
 from sutler import log
 from sutler.kube.client import Client
 from sutler.kube.errors import KubeError
@@ -63,7 +63,7 @@ class ManagedSource(CertificateSource):
 
     async def refresh(self) -> str | None:
         try:
-            contents = await advanced(self._store, await self._store.read(), self._names, self._trusted)
+            contents = await apply_next_step(self._store, await self._store.read(), self._names, self._trusted)
         except KubeError as error:
             return str(error)
         # Whatever comes of publishing, a renewed leaf is served.

@@ -93,17 +93,17 @@ def new_leaf(authority: KeyPair, names: ServerNames, now: dt.datetime) -> KeyPai
     return KeyPair(_pem(certificate), _key_pem(key))
 
 
-def due(certificate: x509.Certificate, now: dt.datetime) -> bool:
+def is_due(certificate: x509.Certificate, now: dt.datetime) -> bool:
     """Whether two thirds of its life are over, or it is not valid yet (a clock that was set back)."""
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return now < begin or now >= begin + (end - begin) * 2 / 3
 
 
-def valid(certificate: x509.Certificate, now: dt.datetime) -> bool:
+def is_valid(certificate: x509.Certificate, now: dt.datetime) -> bool:
     return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
 
 
-def covers(certificate: x509.Certificate, names: ServerNames) -> bool:
+def has_names(certificate: x509.Certificate, names: ServerNames) -> bool:
     """Whether it names all of them."""
     try:
         has = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -112,7 +112,7 @@ def covers(certificate: x509.Certificate, names: ServerNames) -> bool:
     return all(name in has for name in names.general_names())
 
 
-def signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(authority)
     except (InvalidSignature, ValueError, TypeError):
@@ -120,7 +120,7 @@ def signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> boo
     return True
 
 
-def matches(certificate: x509.Certificate, key: PrivateKeyTypes) -> bool:
+def is_pair(certificate: x509.Certificate, key: PrivateKeyTypes) -> bool:
     """Whether the key is the certificate's: not so in a pair of which only one half was replaced."""
     return certificate.public_key() == key.public_key()
 

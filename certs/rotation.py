@@ -70,15 +70,15 @@ def next_step(have: CertificateSecret, names: ServerNames, now: dt.datetime, *, 
         trusted: Whether the API server is known to trust the signing CA already.
     """
     bundle = bundle_of(have)
-    unusable = why_leaf_is_unusable(have.leaf, bundle, names, now)
+    unusable = leaf_problem(have.leaf, bundle, names, now)
     authority, why = _authority(have, bundle, now)
     if authority is None:
         return _renew_authority(have, bundle, names, now, why=why, keep_leaf=not unusable)
     if unusable:
         return RotationStep(replace(have, leaf=pki.new_leaf(authority, names, now)), f"new certificate: {unusable}")
     leaf = pki.read_certificate(have.leaf.certificate)
-    of_signing_authority = pki.signed_by(leaf, bundle[0])
-    if pki.due(leaf, now) or not of_signing_authority:
+    of_signing_authority = pki.is_signed_by(leaf, bundle[0])
+    if pki.is_due(leaf, now) or not of_signing_authority:
         if not trusted:
             return None
         why = "two thirds of its life are over" if of_signing_authority else "the new CA is trusted now"
@@ -92,15 +92,15 @@ def _authority(have: CertificateSecret, bundle: list[x509.Certificate], now: dt.
     """The signing CA with its key, or why a new one is needed."""
     if not bundle:
         return None, "there is none" if not have.authorities else "the one stored is unreadable"
-    if not pki.valid(bundle[0], now):
+    if not pki.is_valid(bundle[0], now):
         return None, "the stored one is not valid at this time"
-    if pki.due(bundle[0], now):
+    if pki.is_due(bundle[0], now):
         return None, "two thirds of its life are over"
     try:
         key = pki.read_key(have.authority_key)
     except CertificateError as error:
         return None, f"its key is unusable: {error}"
-    if not pki.matches(bundle[0], key):
+    if not pki.is_pair(bundle[0], key):
         return None, "the stored key is another certificate's"
     return KeyPair(pki.write_bundle(bundle[:1]), have.authority_key), ""
 
@@ -127,7 +127,7 @@ def _renew_authority(
     )
 
 
-def why_leaf_is_unusable(  # noqa: PLR0911 - a list of cases
+def leaf_problem(  # noqa: PLR0911 - a list of cases
     leaf: KeyPair, bundle: list[x509.Certificate], names: ServerNames, now: dt.datetime
 ) -> str:
     """A leaf that nobody can be served with, for what reason; empty if it is fine."""
@@ -137,13 +137,13 @@ def why_leaf_is_unusable(  # noqa: PLR0911 - a list of cases
         certificate, key = pki.read_certificate(leaf.certificate), pki.read_key(leaf.key)
     except CertificateError as error:
         return f"the stored one is unusable: {error}"
-    if not pki.matches(certificate, key):
+    if not pki.is_pair(certificate, key):
         return "the stored key is another certificate's"
-    if not pki.valid(certificate, now):
+    if not pki.is_valid(certificate, now):
         return "the stored one is not valid at this time"
-    if not pki.covers(certificate, names):
+    if not pki.has_names(certificate, names):
         return f"the stored one is not for {', '.join((*names.dns, *names.ips))}"
-    if not any(pki.signed_by(certificate, authority) for authority in bundle):
+    if not any(pki.is_signed_by(certificate, authority) for authority in bundle):
         return "the stored one is not signed by any stored CA"
     return ""
 

@@ -36,10 +36,10 @@ class CertificateSource(ABC):
 
     async def run(self) -> NoReturn:
         while True:
-            await self.look()
+            await self.check()
             await asyncio.sleep(min(self._poll_interval, RETRY_INTERVAL) if self._problem else self._poll_interval)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         problem = await self.refresh()
         if problem and problem != self._problem:
             _log.warning("certificate not up to date, will go on trying", reason=problem)

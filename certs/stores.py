@@ -25,7 +25,7 @@ class CertificateStore(Protocol):
     async def write(self, contents: CertificateSecret) -> CertificateSecret: ...
 
 
-async def advanced(
+async def apply_next_step(
     keeper: CertificateStore,
     contents: CertificateSecret,
     names: ServerNames,

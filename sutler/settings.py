@@ -18,7 +18,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-def own_namespace() -> str:
+def find_own_namespace() -> str:
     try:
         return _NAMESPACE_FILE.read_text().strip() or "sutler-system"
     except OSError:
@@ -46,7 +46,7 @@ class ProcessSettings(BaseSettings):
     context: str | None = None
     """Context of the kubeconfig to use. Default: its current one."""
 
-    namespace: str = Field(default_factory=own_namespace)
+    namespace: str = Field(default_factory=find_own_namespace)
     """Sutler's own namespace. Default: the Pod's, else POD_NAMESPACE, else sutler-system."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -19,11 +19,11 @@ from webhook.state import WebhookState
 async def serve(settings: WebhookSettings) -> None:
     async with connect(settings.kubeconfig, settings.context, component="webhook") as client:
         state = WebhookState(excluded=frozenset((settings.namespace, *settings.excluded_namespaces)))
-        watch = WebhookInformers(client, state)
+        informers = WebhookInformers(client, state)
         certificate = _certificate(client, settings)
         checks = {
             "certificate": certificate.ready,
-            "state": watch.not_ready,
+            "state": informers.not_ready,
             "process": lambda: "stopping" if state.stopping else None,
         }
         admission = AdmissionHandler(state)
@@ -31,7 +31,9 @@ async def serve(settings: WebhookSettings) -> None:
             # Outlives the other tasks: the probes are answered while the process stops.
             probing = asyncio.create_task(probes.serve(settings.probe_host, settings.probe_port, checks))
             try:
-                await runtime.guard(("probes", _watched(probing)), ("certificate", certificate.run()), *watch.tasks())
+                await runtime.guard(
+                    ("probes", _shielded(probing)), ("certificate", certificate.run()), *informers.tasks()
+                )
             except asyncio.CancelledError:
                 await drain(admission, settings.quiet, settings.stop_seconds)
                 raise
@@ -54,7 +56,7 @@ def _certificate(client: Client, settings: WebhookSettings) -> CertificateSource
     )
 
 
-async def _watched(task: "asyncio.Task[None]") -> None:
+async def _shielded(task: "asyncio.Task[None]") -> None:
     await asyncio.shield(task)
 
 

@@ -1,89 +1,78 @@
-"""Remembers decisions.
+"""Decisions that are used again: Pods come in replicas, and many differ in nothing that a decision depends on."""
 
-Pods come in replicas, with the same images; and where images differ they are mostly of the same registries, so that the
-same mappings are for them.
-"""
+from enum import StrEnum
+from typing import NamedTuple
 
-from typing import NamedTuple, TypeVar
+from cachetools import FIFOCache
 
-from sutler.registry.injection import Account, Labels
-from webhook.mutation import Decision, MatchedMappings, inject, match, read
-from webhook.review import ReviewRequest, encode
-from webhook.state import UNRESTRICTED, WebhookState
+from sutler.registry.index import MappingIndex
+from sutler.registry.injection import Account, Labels, SkipReason, WithholdReason
 
-MOST_REMEMBERED = 8192
-_LARGEST = 2048
-"""Characters of images, or of everything else. Larger Pods are rare and are decided each time; nobody can fill the
-memory, not even with names that no object could have."""
-
-_Question = tuple[str, str, tuple[str, ...] | None, tuple[str, ...]]
-"""Namespace, account, secrets, mappings: all that a decision about a new Pod depends on while the state is the same."""
-
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
+_CACHED_DECISIONS = 8192
+_LONGEST_KEY = 2048
+"""Characters. A key is never longer for objects that can exist, and no client can fill the memory with others."""
 
 
-class CachedDecision(NamedTuple):
-    """A decision, ready to be sent and counted."""
+class AdmissionOutcome(StrEnum):
+    """What a request was decided to be; the values of a metric's label."""
 
-    encoded: bytes
-    outcome: str
+    INJECTED = "injected"
+    PRESENT = "present"  # the Pod names all pull secrets that it needs
+    UNMATCHED = "unmatched"
+    OBSERVED = WithholdReason.OBSERVED.value
+    RESTRICTED = WithholdReason.RESTRICTED.value
+    OPTED_OUT = SkipReason.OPTED_OUT.value
+    EXCLUDED = SkipReason.EXCLUDED.value
+    MIRROR = SkipReason.MIRROR.value
+    UPDATE = "update"  # too late to inject; there may be a warning
+    IGNORED = "ignored"  # the request does not concern the images of a Pod
+
+
+class Decision(NamedTuple):
+    """The response to a request, and what the metrics count."""
+
+    outcome: AdmissionOutcome
+    response: bytes
+    """Encoded, as `webhook.review.encode` returns it."""
+    mappings: tuple[str, ...] = ()
+    """Names of the mappings that matched."""
+
+
+class DecisionKey(NamedTuple):
+    """Everything that the decision about a new Pod depends on, apart from the webhook's state."""
+
+    namespace: str
+    account: str
+    """Name of the ServiceAccount."""
+    secrets: tuple[str, ...] | None
+    """The Pod's own pull secrets; None if it has no entry."""
     mappings: tuple[str, ...]
-    labels: Labels | None = None
-    account: Account = UNRESTRICTED
+    """Names of the mappings that match its images."""
+
+
+class _Entry(NamedTuple):
+    decision: Decision
+    labels: Labels | None
+    account: Account
 
 
 class DecisionCache:
-    """Decisions by what they follow from. A change of the state is seen by the identity of its parts."""
+    """Decisions by their keys. Changes of the state are seen by the identity of its parts."""
 
-    def __init__(self, state: WebhookState) -> None:
-        self._state = state
-        self._index: object = None
-        self._troubles: object = None
-        self._matched: dict[tuple[str, ...], MatchedMappings] = {}
-        """By the images of a Pod."""
-        self._known: dict[_Question, CachedDecision] = {}
+    def __init__(self) -> None:
+        self._index: MappingIndex | None = None
+        self._problems: object = None
+        self._entries: FIFOCache[DecisionKey, _Entry] = FIFOCache(_CACHED_DECISIONS)
 
-    def decide(self, request: ReviewRequest, labels: Labels | None) -> CachedDecision:
-        """As webhook.mutation.decide. Raises ReviewError."""
-        state = self._state
-        facts = read(request, labels, state)
-        if isinstance(facts, Decision):
-            return _ready(facts)
-        if state.index is not self._index or state.troubles is not self._troubles:
-            self._matched, self._known = {}, {}
-            self._index, self._troubles = state.index, state.troubles
-        matched = self._matched.get(facts.images)
-        if matched is None:
-            matched = self._match(facts.images)
-        if matched.warnings:
-            return _ready(inject(facts, matched, labels, state))
-        question = (facts.namespace, facts.account, facts.secrets, matched.names)
-        account = state.account(facts.namespace, facts.account)
-        known = self._known.get(question)
-        if known is not None and known.labels is labels and known.account is account:
-            return known
-        ready = _ready(inject(facts, matched, labels, state), labels, account)
-        if _size((facts.namespace, facts.account, *(facts.secrets or ()))) <= _LARGEST:
-            _remember(self._known, question, ready)
-        return ready
+    def clear_if_changed(self, index: MappingIndex, problems: object) -> None:
+        if index is not self._index or problems is not self._problems:
+            self._index, self._problems = index, problems
+            self._entries.clear()
 
-    def _match(self, images: tuple[str, ...]) -> MatchedMappings:
-        matched = match(images, self._state.index)
-        if _size(images) <= _LARGEST:
-            _remember(self._matched, images, matched)
-        return matched
+    def get(self, key: DecisionKey, labels: Labels | None, account: Account) -> Decision | None:
+        entry = self._entries.get(key)
+        return entry.decision if entry and entry.labels is labels and entry.account is account else None
 
-
-def _remember(known: dict[_Key, _Value], key: _Key, value: _Value) -> None:
-    if len(known) >= MOST_REMEMBERED:
-        known.clear()
-    known[key] = value
-
-
-def _ready(decision: Decision, labels: Labels | None = None, account: Account = UNRESTRICTED) -> CachedDecision:
-    return CachedDecision(encode(decision.verdict), decision.outcome.value, decision.mappings, labels, account)
-
-
-def _size(texts: tuple[str, ...]) -> int:
-    return sum(map(len, texts))
+    def add(self, key: DecisionKey, labels: Labels | None, account: Account, decision: Decision) -> None:
+        if sum(map(len, (key.namespace, key.account, *(key.secrets or ())))) <= _LONGEST_KEY:
+            self._entries[key] = _Entry(decision, labels, account)

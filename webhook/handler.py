@@ -1,13 +1,13 @@
-"""The HTTP side: which request gets which status.
+"""The HTTP side of admission: one request in, one response out.
 
-decided, whatever the decision        200  AdmissionReview, always allowed
-no AdmissionReview that can be read   400  the reason
+decided, whatever the decision is     200  AdmissionReview, always allowed
+not a readable AdmissionReview        400  the reason
 another path, another method          404, 405
-a body that does not come in time     408
+the body does not arrive in time      408
 larger than 8 MiB                     413
 not application/json, or compressed   415
-a defect of ours                      500  failurePolicy decides
-not ready, or too much at once        503  Retry-After, so the API server tries again within its time-out
+a defect of Sutler                    500  failurePolicy decides about the Pod
+not ready, or overloaded              503  Retry-After: the API server tries again within its time-out
 """
 
 import asyncio
@@ -21,37 +21,37 @@ from aiohttp.web_request import BaseRequest
 from sutler import log
 from sutler.registry.injection import Labels
 from webhook import metrics
-from webhook.deadline import Deadlines
-from webhook.decision_cache import CachedDecision, DecisionCache
-from webhook.fast_http import FastResponse
+from webhook.decision_cache import AdmissionOutcome, DecisionCache
+from webhook.fast_http import FastResponse, timeout_seconds
 from webhook.limits import ConcurrencyLimits, LoadLimiter, OverloadedError
-from webhook.mutation import AdmissionOutcome
-from webhook.review import ReviewError, ReviewRequest, answer, decode
+from webhook.mutation import decide
+from webhook.review import ReviewError, ReviewRequest, decode, render_review
 from webhook.state import WebhookState
 
 PATH = "/mutate"
-LARGEST_BODY = 8 * 1024**2
-"""Bytes. The API server sends object and oldObject, each up to 3 MiB as JSON, and little more."""
+LARGEST_BODY_BYTES = 8 * 1024**2
+"""The API server sends object and oldObject, each up to 3 MiB of JSON, and little more."""
 KEEP_ALIVE_SECONDS = 300.0
-"""Longer than the 90 s for which the API server keeps an idle connection: were we to close first, a request that meets
-the closing connection would fail and not be tried again."""
-_TELL_SECONDS = 10.0
-"""Between two lines in the log about requests that can't be read: whoever sends them may send many."""
-_LONGEST_SHOWN = 60
+"""Longer than the 90 s for which the API server keeps an idle connection. If the webhook closed first, a request that
+meets the closing connection would fail and not be sent again."""
+_LOG_SECONDS = 10.0
+"""Least time between two log lines about rejected requests: a client may send many."""
+_LONGEST_LOGGED = 60
 _LONGEST_NAMESPACE = 63
-"""Characters, as for every DNS label. Whoever sends a longer one is not the API server, which is not asked for it."""
+"""Characters of any DNS label. A client that sends a longer one is not the API server, which then is not asked."""
 
 _JSON = "application/json"
-TALLY = metrics.register(AdmissionOutcome)
+METRICS = metrics.register(AdmissionOutcome)
 _log = log.get(__name__)
 
 
-class RefusedRequest(Exception):  # noqa: N818 - an answer, not an error of ours
-    """An answer other than a decision, and what it is counted as."""
+class RejectedRequest(Exception):  # noqa: N818 - a response, not a defect
+    """A response other than a decision."""
 
     def __init__(
         self, status: HTTPStatus, reason: str, outcome: str = metrics.BAD_REQUEST, *, close: bool = True
     ) -> None:
+        """`outcome` is what it is counted as; `close` closes the connection after the response."""
         super().__init__(reason)
         self.status = status
         self.outcome = outcome
@@ -66,7 +66,7 @@ class RefusedRequest(Exception):  # noqa: N818 - an answer, not an error of ours
 
 
 class AdmissionHandler:
-    """Answers requests by what the state says at that moment."""
+    """Responds to requests by the state of the moment."""
 
     def __init__(self, state: WebhookState, limits: ConcurrencyLimits | None = None) -> None:
         self.state = state
@@ -74,10 +74,9 @@ class AdmissionHandler:
         self.load = LoadLimiter(limits or ConcurrencyLimits())
         self.callers: set[object] = set()
         """Connections on which a review has been answered."""
-        self._memo = DecisionCache(state)
-        self._deadlines = Deadlines(PATH)
-        self._tells = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
-        self._told = -_TELL_SECONDS
+        self._cache = DecisionCache()
+        self._logs_decisions = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
+        self._last_logged = -_LOG_SECONDS
 
     @property
     def busy(self) -> bool:
@@ -85,140 +84,131 @@ class AdmissionHandler:
 
     async def handle(self, request: BaseRequest) -> web.StreamResponse:
         self.last_request = begin = perf_counter()
+        review: ReviewRequest | None = None
         response: web.StreamResponse
         try:
-            seconds = self._seconds(request.raw_path)
+            timeout = _timeout(request.raw_path)
             _check_head(request)
-            self._check_load(seconds)
+            self._check_load(timeout)
             content = request.content
-            # Most bodies come with their head.
-            body = content.read_nowait() if content.is_eof() else await self._receive(request, seconds)
+            # Most bodies arrive together with the head.
+            body = content.read_nowait() if content.is_eof() else await self._receive(request, timeout)
             _check_size(len(body))
-            ready, response = await self._decided(body, seconds)
-            TALLY.answered(ready.outcome, perf_counter() - begin, ready.mappings)
-            if request.protocol not in self.callers:
-                self.callers.add(request.protocol)
-        except RefusedRequest as refusal:
-            response = refusal.response()
-            TALLY.answered(refusal.outcome, perf_counter() - begin)
-            self._tell(refusal, begin)
-        except Exception:  # noqa: BLE001 - a defect of ours must not become a refused Pod
-            _log.exception("a request could not be answered")
+            review = decode(body)
+            labels = self.state.namespaces.get(review.namespace or "")
+            if labels is None:
+                labels = await self._get_labels(review.namespace or "", timeout)
+            decision = decide(review, labels, self.state, self._cache)
+            response = FastResponse(render_review(review.uid, decision.response))
+            METRICS.record(decision.outcome, perf_counter() - begin, decision.mappings)
+            self.callers.add(request.protocol)
+            if self._logs_decisions:
+                _log.debug(
+                    "decided",
+                    uid=review.uid,
+                    namespace=review.namespace,
+                    outcome=decision.outcome.value,
+                    mappings=decision.mappings,
+                )
+        except ReviewError as error:
+            response = self._reject(RejectedRequest(HTTPStatus.BAD_REQUEST, str(error), close=False), begin)
+        except RejectedRequest as rejection:
+            response = self._reject(rejection, begin)
+        except Exception:  # noqa: BLE001 - a defect must not become a rejected Pod
+            which = {"uid": review.uid[:_LONGEST_LOGGED], "namespace": review.namespace} if review else {}
+            _log.exception("unhandled error in a request", **which)
             response = web.Response(status=500, text="internal error, see the webhook's log\n")
-            TALLY.answered(metrics.ERROR, perf_counter() - begin)
+            METRICS.record(metrics.ERROR, perf_counter() - begin)
         if self.state.stopping:
             response.force_close()
         return response
 
-    async def _decided(self, body: bytes, seconds: float) -> tuple[CachedDecision, web.StreamResponse]:
-        try:
-            review = decode(body)
-        except ReviewError as error:
-            raise RefusedRequest(HTTPStatus.BAD_REQUEST, str(error), close=False) from None
-        try:
-            ready = self._memo.decide(review, await self._labels(review, seconds))
-        except ReviewError as error:
-            raise RefusedRequest(HTTPStatus.BAD_REQUEST, str(error), close=False) from None
-        except Exception:  # noqa: BLE001 - as in handle, where nobody knows which request it was
-            _log.exception("a request could not be decided", uid=_shown(review.uid), namespace=review.namespace)
-            raise RefusedRequest(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "internal error, see the webhook's log", metrics.ERROR, close=False
-            ) from None
-        if self._tells:
-            _log.debug(
-                "decided", uid=review.uid, namespace=review.namespace, outcome=ready.outcome, mappings=ready.mappings
-            )
-        return ready, FastResponse(answer(review.uid, ready.encoded))
+    def _reject(self, rejection: RejectedRequest, begin: float) -> web.Response:
+        METRICS.record(rejection.outcome, perf_counter() - begin)
+        if rejection.outcome == metrics.BAD_REQUEST and begin - self._last_logged >= _LOG_SECONDS:
+            self._last_logged = begin
+            _log.warning("rejected a request", status=rejection.status.value, reason=str(rejection))
+        return rejection.response()
 
-    async def _labels(self, review: ReviewRequest, seconds: float) -> Labels | None:
-        """Of the namespace. One that is too new to be known is asked for, for at most half of the API server's time."""
-        namespace = review.namespace or ""
-        labels = self.state.namespaces.get(namespace)
-        if labels is not None or not 0 < len(namespace) <= _LONGEST_NAMESPACE:
-            return labels
+    async def _get_labels(self, namespace: str, timeout: float) -> Labels | None:  # noqa: ASYNC109 - the API server's
+        """Read the labels of a namespace that is not cached yet, within half of the API server's time-out."""
+        if not 0 < len(namespace) <= _LONGEST_NAMESPACE:
+            return None
         try:
-            async with asyncio.timeout(seconds / 2):
-                return await self.state.ask_namespace(namespace)
+            async with asyncio.timeout(timeout / 2):
+                return await self.state.get_namespace_labels(namespace)
         except TimeoutError:
             return None
 
-    def _seconds(self, target: str) -> float:
-        try:
-            return self._deadlines.seconds(target)
-        except KeyError:
-            raise RefusedRequest(HTTPStatus.NOT_FOUND, f"there is only {PATH} here") from None
-
-    def _check_load(self, seconds: float) -> None:
+    def _check_load(self, timeout: float) -> None:
         unready = self.state.not_ready()
         if unready is not None:
-            raise RefusedRequest(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {unready}", metrics.NOT_READY)
-        if self.load.lag > min(self.load.limits.lag, seconds / 2):
-            # On a connection that is kept: a new one would cost more than an answer.
-            raise RefusedRequest(
-                HTTPStatus.SERVICE_UNAVAILABLE, "requests wait too long", metrics.OVERLOADED, close=False
+            raise RejectedRequest(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {unready}", metrics.NOT_READY)
+        if self.load.lag > min(self.load.limits.lag_seconds, timeout / 2):
+            # The connection is kept: a new one would cost more than a decision.
+            raise RejectedRequest(
+                HTTPStatus.SERVICE_UNAVAILABLE, "overloaded: requests wait too long", metrics.OVERLOADED, close=False
             )
 
-    async def _receive(self, request: BaseRequest, seconds: float) -> bytes:
-        """A body that comes in pieces: no more of these at once than the memory is for, while somebody waits."""
+    async def _receive(self, request: BaseRequest, timeout: float) -> bytes:  # noqa: ASYNC109 - the API server's
+        """Read a body that arrives in pieces, within the limits of memory and time."""
         _check_size(request.content_length or 0)
         chunks, content = [], request.content
         try:
-            with self.load.body() as room:
-                async with asyncio.timeout(seconds):
+            with self.load.body() as budget:
+                async with asyncio.timeout(timeout):
                     while chunk := await content.readany():
                         chunks.append(chunk)
-                        room.take(len(chunk))
-                        _check_size(room.size)
+                        budget.consume(len(chunk))
+                        _check_size(budget.size)
                 return b"".join(chunks)
         except OverloadedError:
-            raise RefusedRequest(
-                HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once", metrics.OVERLOADED
+            raise RejectedRequest(
+                HTTPStatus.SERVICE_UNAVAILABLE, "overloaded: too many requests at once", metrics.OVERLOADED
             ) from None
         except TimeoutError:
-            raise RefusedRequest(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {seconds:g} s") from None
+            raise RejectedRequest(HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {timeout:g} s") from None
         except ConnectionError:
-            raise RefusedRequest(
-                HTTPStatus.BAD_REQUEST, "the connection was lost before the whole body had come"
+            raise RejectedRequest(
+                HTTPStatus.BAD_REQUEST, "the connection was lost before the whole body arrived"
             ) from None
-
-    def _tell(self, refusal: RefusedRequest, now: float) -> None:
-        if refusal.outcome == metrics.BAD_REQUEST and now - self._told >= _TELL_SECONDS:
-            self._told = now
-            _log.warning("a request was refused", status=refusal.status.value, reason=str(refusal))
 
 
 def make_runner(state: WebhookState | AdmissionHandler) -> web.ServerRunner:
-    """The server without a socket, made while the event loop runs.
+    """Make the server without a socket, while the event loop runs.
 
-    It is aiohttp's low-level one: there is one path, and routing costs a good deal.
+    It is aiohttp's low-level server: there is one path, and routing costs a good deal.
     """
     admission = state if isinstance(state, AdmissionHandler) else AdmissionHandler(state)
-    # The server takes these; its runner would swallow them.
+    # These settings go to the server: its runner would drop them.
     server = web.Server(
         admission.handle,
         access_log=None,
         keepalive_timeout=KEEP_ALIVE_SECONDS,
-        auto_decompress=False,  # what is packed is refused, so it must not be unpacked first
+        auto_decompress=False,  # a compressed body is rejected and must not be decompressed first
     )
     return web.ServerRunner(server)
 
 
+def _timeout(target: str) -> float:
+    try:
+        return timeout_seconds(target, PATH)
+    except KeyError:
+        raise RejectedRequest(HTTPStatus.NOT_FOUND, f"the only path is {PATH}") from None
+
+
 def _check_head(request: BaseRequest) -> None:
-    """Raises Refusal for what can be seen without the body."""
+    """Raises RejectedRequest for what can be seen without the body."""
     if request.method != "POST":
-        raise RefusedRequest(HTTPStatus.METHOD_NOT_ALLOWED, "send an AdmissionReview with POST")
+        raise RejectedRequest(HTTPStatus.METHOD_NOT_ALLOWED, "send an AdmissionReview with POST")
     headers = request.headers
     if headers.get("Content-Type") != _JSON and request.content_type != _JSON:
-        kind = _shown(headers.get("Content-Type", "none"))
-        raise RefusedRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {_JSON}, not {kind}")
+        kind = headers.get("Content-Type", "none")[:_LONGEST_LOGGED]
+        raise RejectedRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {_JSON}, not {kind}")
     if "Content-Encoding" in headers:
-        raise RefusedRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body uncompressed")
+        raise RejectedRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body uncompressed")
 
 
 def _check_size(size: int) -> None:
-    if size > LARGEST_BODY:
-        raise RefusedRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {LARGEST_BODY} bytes")
-
-
-def _shown(text: str) -> str:
-    return text[:_LONGEST_SHOWN]
+    if size > LARGEST_BODY_BYTES:
+        raise RejectedRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body exceeds {LARGEST_BODY_BYTES} bytes")

@@ -1,4 +1,4 @@
-"""Keeps the state up to date with the API server. While that is away, the last known state goes on deciding."""
+"""Keeps the webhook's state current. Without the API server, decisions are made by the last known state."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping
@@ -15,40 +15,43 @@ from sutler.registry.injection import Account, Labels
 from sutler.registry.mapping import Mapping as RegistryMapping
 from sutler.registry.mapping import MappingError, parse_mapping
 from sutler.typedefs import Json
-from webhook.handler import TALLY
-from webhook.server import spare_collector
-from webhook.state import StateProblem, WebhookState, keep_account
+from webhook.handler import METRICS
+from webhook.server import freeze_garbage_collector
+from webhook.state import StateProblem, WebhookState, account_entry
 
-_ASK_SECONDS = 1.0  # of the three that the API server waits for us
+_NAMESPACE_SECONDS = 1.0
+"""For reading a namespace, of the three seconds for which the API server waits for the webhook."""
 _SETTLE_SECONDS = 0.05
-_LISTED = 500
-"""Namespaces that a status lists at most."""
+_MOST_LISTED = 500
+"""Namespaces that the status of a mapping lists at most."""
 
 _log = log.get(__name__)
 
-KeptMapping = tuple[RegistryMapping | MappingError, StateProblem | None]
-"""What it says or why it can't be used, and why its Secret may not be where Pods need it."""
+MappingEntry = tuple[RegistryMapping | MappingError, StateProblem | None]
+"""The mapping, or why it can't be used; and why its Secret may be missing in namespaces."""
 
 
 class WebhookInformers:
+    """Reflectors of everything that decisions depend on."""
+
     def __init__(self, client: Client, state: WebhookState) -> None:
         self._client = client
         self._state = state
-        self._dirty = asyncio.Event()
-        self._stale = True
-        """Whether the index is older than the mappings: most news is only of their status."""
+        self._changed = asyncio.Event()
+        self._index_outdated = True
+        """Most changes of mappings are changes of their status, which the index does not have."""
         self._compiled = False
-        self._mappings: Reflector[KeptMapping] = Reflector(client, REGISTRY_MAPPINGS, keep=keep_mapping)
-        self._mappings.subscribe(self._changed)
-        self._namespaces: Reflector[Labels] = Reflector(client, NAMESPACES, keep=keep_labels, metadata_only=True)
-        self._accounts: Reflector[Account] = Reflector(client, SERVICE_ACCOUNTS, keep=keep_account)
+        self._mappings: Reflector[MappingEntry] = Reflector(client, REGISTRY_MAPPINGS, transform=mapping_entry)
+        self._mappings.subscribe(self._observe)
+        self._namespaces: Reflector[Labels] = Reflector(client, NAMESPACES, transform=labels_entry, metadata_only=True)
+        self._accounts: Reflector[Account] = Reflector(client, SERVICE_ACCOUNTS, transform=account_entry)
         state.namespaces = self._namespaces.store
         state.accounts = self._accounts.store
-        state.ask_namespace = self._ask_namespace
+        state.get_namespace_labels = self._get_namespace_labels
         state.not_ready = self.not_ready
 
     def not_ready(self) -> str | None:
-        """Nothing can be decided before everything has been seen once, nor without mappings at all."""
+        """Decisions need one list of each kind, and the CRD of mappings."""
         watched: dict[str, Reflector[Any]] = {
             "mappings": self._mappings,
             "namespaces": self._namespaces,
@@ -64,62 +67,64 @@ class WebhookInformers:
             ("index", self._compile()),
         ]
 
-    def _changed(self, change: ObjectChange[KeptMapping]) -> None:
+    def _observe(self, change: ObjectChange[MappingEntry]) -> None:
         if change.old == change.new:
-            return  # its status moved, nothing that we read
+            return  # only parts of its status that are not cached
         if change.new is None:
-            TALLY.forget(change.key)
+            METRICS.remove_series(change.key)
         elif isinstance(change.new[0], MappingError):
-            _log.warning("a mapping is not used", mapping=change.key, problems=change.new[0].problems)
+            _log.warning("mapping is invalid and not used", mapping=change.key, problems=change.new[0].problems)
         if change.old is None or change.new is None or change.old[0] != change.new[0]:
-            self._stale = True
-        self._dirty.set()
+            self._index_outdated = True
+        self._changed.set()
 
     async def _compile(self) -> NoReturn:
         await self._mappings.wait_synced()
         while True:
             begin = perf_counter()
-            self._dirty.clear()
-            kept = list(self._mappings.store.values())
-            usable = [mapping for mapping, _ in kept if isinstance(mapping, RegistryMapping)]
-            if self._stale:
-                self._stale = False
-                # Ten thousand mappings take a moment: requests are answered by the old index meanwhile.
+            self._changed.clear()
+            entries = list(self._mappings.store.values())
+            usable = [mapping for mapping, _ in entries if isinstance(mapping, RegistryMapping)]
+            if self._index_outdated:
+                self._index_outdated = False
+                # Ten thousand mappings take a moment, during which the old index decides.
                 self._state.index = await asyncio.to_thread(MappingIndex, usable)
-            self._state.troubles = {mapping.name: trouble for mapping, trouble in kept if trouble}
+            self._state.problems = {mapping.name: problem for mapping, problem in entries if problem}
             if not self._compiled:
                 self._compiled = True
-                spare_collector()
-            TALLY.usable, TALLY.unusable = len(usable), len(kept) - len(usable)
-            # One change counts at once; of many that come together most are compiled together.
+                freeze_garbage_collector()
+            METRICS.usable, METRICS.unusable = len(usable), len(entries) - len(usable)
+            # A single change takes effect at once; of many that come together, most are compiled together.
             await asyncio.sleep(max(_SETTLE_SECONDS, perf_counter() - begin))
-            await self._dirty.wait()
+            await self._changed.wait()
 
-    async def _ask_namespace(self, name: str) -> Labels | None:
-        """One that was created a moment ago. A list of one, since listing is what we may do anyway."""
+    async def _get_namespace_labels(self, name: str) -> Labels | None:
+        """Read a namespace that was created a moment ago. By a list, which is what the ClusterRole permits."""
         try:
-            async with asyncio.timeout(_ASK_SECONDS):
+            async with asyncio.timeout(_NAMESPACE_SECONDS):
                 found = await self._client.list(NAMESPACES, field_selector=f"metadata.name={name}")
         except (KubeError, TimeoutError) as error:
-            _log.warning("a new namespace could not be read", namespace=name, error=str(error) or "it took too long")
+            _log.warning("could not read a new namespace", namespace=name, error=str(error) or "timed out")
             return None
-        return keep_labels(found[0]) if found else None
+        return labels_entry(found[0]) if found else None
 
 
-def keep_mapping(obj: Json) -> KeptMapping:
+def mapping_entry(obj: Json) -> MappingEntry:
+    """What is cached of a RegistryMapping."""
     try:
-        return parse_mapping(obj), _trouble(obj)
+        return parse_mapping(obj), _problem(obj)
     except MappingError as error:
         return error, None
 
 
-def keep_labels(obj: Json) -> Labels:
+def labels_entry(obj: Json) -> Labels:
+    """What is cached of a namespace."""
     labels: Mapping[str, str] = obj["metadata"].get("labels") or {}
     return labels
 
 
-def _trouble(obj: Json) -> StateProblem | None:
-    """What the secrets controller found wrong. Without a source no namespace can have a new copy."""
+def _problem(obj: Json) -> StateProblem | None:
+    """What the secrets controller reports in the status. Without the source Secret, no namespace can get a new copy."""
     status = obj.get("status") or {}
     for condition in status.get("conditions") or ():
         if condition.get("type") == "Ready" and condition.get("status") == "False":
@@ -130,6 +135,6 @@ def _trouble(obj: Json) -> StateProblem | None:
 
 
 def _lacking(status: Json) -> frozenset[str] | None:
-    """The namespaces without it; None where the status, or an older definition of it, has no whole list."""
+    """The namespaces without the copy; None where the status, or an older CRD, does not list all of them."""
     listed = (status.get("namespaces") or {}).get("lacking")
-    return None if listed is None or len(listed) >= _LISTED else frozenset(listed)
+    return None if listed is None or len(listed) >= _MOST_LISTED else frozenset(listed)

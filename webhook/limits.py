@@ -1,6 +1,6 @@
-"""How much is taken on at once.
+"""Limits of what is processed at once, so that overload is shed instead of queued.
 
-What is too much is answered with 503, which costs little; the API server tries again until its own time is over.
+A request above the limits gets 503, which costs little; the API server tries again until its own time-out.
 """
 
 import asyncio
@@ -10,62 +10,68 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import NoReturn
 
-_HEARTBEAT = 0.1
+_HEARTBEAT_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class ConcurrencyLimits:
-    """Of one process."""
+    """Limits of one process."""
 
     bodies: int = 1024
-    """That may be on their way at once. A body that came together with its head does not count."""
+    """Request bodies being received at the same time. Bodies that arrived with the head are not counted."""
     size: int = 64 * 1024**2
-    """Bytes that have come of them. Those that have sent little take up little."""
+    """Bytes received of these bodies. A body that has sent little takes up little."""
     connections: int = 1000
-    """Open at once. An API server keeps 25 of them when idle; each takes up to 100 KiB."""
-    lag: float = 1.0
-    """Seconds that a request may wait for its turn. The API server gives up after three."""
+    """Open connections. An API server keeps 25 idle ones; each takes up to 100 KiB."""
+    lag_seconds: float = 1.0
+    """How long a request may wait for its turn. The API server gives up after three seconds."""
 
 
 class OverloadedError(Exception):
-    pass
+    """A limit is reached."""
 
 
 class LoadLimiter:
+    """Counts what is being processed, against the limits."""
+
     def __init__(self, limits: ConcurrencyLimits) -> None:
         self.limits = limits
         self.bodies = 0
         self.size = 0
+        """Bytes received of all these bodies."""
         self.lag = 0.0
+        """Seconds for which events wait for the event loop."""
 
-    async def watch_lag(self) -> NoReturn:
-        """A timer comes as late as a request does that arrived with it."""
+    async def measure_lag(self) -> NoReturn:
+        """Measure for ever: a timer fires as late as a request that arrived with it is processed."""
         while True:
-            due = perf_counter() + _HEARTBEAT
-            await asyncio.sleep(_HEARTBEAT)
+            due = perf_counter() + _HEARTBEAT_SECONDS
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
             self.lag = perf_counter() - due
 
     @contextmanager
     def body(self) -> Iterator["BodyBudget"]:
-        """Room for one that comes in pieces. Raises TooMuch."""
+        """Count one body that arrives in pieces. Raises OverloadedError."""
         if self.bodies >= self.limits.bodies:
             raise OverloadedError
-        room = BodyBudget(self)
+        budget = BodyBudget(self)
         self.bodies += 1
         try:
-            yield room
+            yield budget
         finally:
             self.bodies -= 1
-            self.size -= room.size
+            self.size -= budget.size
 
 
 class BodyBudget:
+    """The bytes of one body."""
+
     def __init__(self, load: LoadLimiter) -> None:
         self._load = load
         self.size = 0
 
-    def take(self, size: int) -> None:
-        """Raises TooMuch."""
+    def consume(self, size: int) -> None:
+        """Add bytes that have arrived. Raises OverloadedError."""
         self.size += size
         self._load.size += size
         if self._load.size > self._load.limits.size:

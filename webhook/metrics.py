@@ -1,7 +1,7 @@
-"""What the webhook counts, served on the second port.
+"""Metrics of admission.
 
-Plain numbers, put into the exposition format when somebody asks: the client library's own counters take a lock each
-time, which made up a good part of an answer's cost.
+They are plain numbers, converted when /metrics is read: the client library's own counters take a lock each time, which
+was a good part of a response's cost.
 """
 
 from bisect import bisect_left
@@ -16,11 +16,11 @@ from sutler.metrics import REGISTRY
 
 _BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 3.0)
 BAD_REQUEST, OVERLOADED, NOT_READY, ERROR = "bad_request", "overloaded", "not_ready", "error"
-"""Outcomes of what was not decided, besides those of decide.Outcome."""
+"""Outcomes of requests that were not decided, besides those of AdmissionOutcome."""
 
 
 class AdmissionMetrics(Collector):
-    """Written by the event loop, read by it too when /metrics is asked for."""
+    """Written and read by the event loop alone."""
 
     def __init__(self, outcomes: Iterable[str]) -> None:
         self._outcomes = Counter(dict.fromkeys(outcomes, 0))
@@ -28,23 +28,26 @@ class AdmissionMetrics(Collector):
         self._durations = [0] * (len(_BOUNDS) + 1)
         self._seconds = 0.0
         self.usable = 0
+        """Mappings that can be used."""
         self.unusable = 0
+        """Mappings that can't."""
 
-    def answered(self, outcome: str, seconds: float, mappings: tuple[str, ...] = ()) -> None:
+    def record(self, outcome: str, seconds: float, mappings: tuple[str, ...] = ()) -> None:
+        """Count one request, the time that it took, and the mappings that matched."""
         self._outcomes[outcome] += 1
         self._durations[bisect_left(_BOUNDS, seconds)] += 1
         self._seconds += seconds
         for mapping in mappings:
             self._matches[mapping] += 1
 
-    def forget(self, mapping: str) -> None:
-        """It is gone: it is no longer shown."""
+    def remove_series(self, mapping: str) -> None:
+        """Drop the series of a mapping that was deleted."""
         self._matches.pop(mapping, None)
 
     def collect(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
             "sutler_admission_requests",
-            "AdmissionReviews by what became of them; bad_request, overloaded, not_ready and error were not decided.",
+            "AdmissionReviews by outcome. Those with bad_request, overloaded, not_ready or error were not decided.",
             labels=["outcome"],
         )
         for outcome, count in self._outcomes.items():
@@ -52,17 +55,17 @@ class AdmissionMetrics(Collector):
         yield requests
         yield HistogramMetricFamily(
             "sutler_admission_duration_seconds",
-            "From a request's head to its answer, the reading of its body included.",
+            "Time from a request's head to its response, including the time to receive the body.",
             buckets=list(self._buckets()),
             sum_value=self._seconds,
         )
         matches = CounterMetricFamily(
-            "sutler_mapping_matches", "Pods that had an image for which the mapping is.", labels=["mapping"]
+            "sutler_mapping_matches", "Pods with an image that the mapping matches.", labels=["mapping"]
         )
         for mapping, count in self._matches.items():
             matches.add_metric([mapping], count)
         yield matches
-        help_text = "RegistryMappings by whether they can be used."
+        help_text = "RegistryMappings, by whether Sutler can use them."
         mappings = GaugeMetricFamily("sutler_mappings", help_text, labels=["usable"])
         mappings.add_metric(["true"], self.usable)
         mappings.add_metric(["false"], self.unusable)
@@ -76,6 +79,6 @@ class AdmissionMetrics(Collector):
 
 
 def register(outcomes: Iterable[str]) -> AdmissionMetrics:
-    tally = AdmissionMetrics((*outcomes, BAD_REQUEST, OVERLOADED, NOT_READY, ERROR))
-    REGISTRY.register(tally)
-    return tally
+    admission = AdmissionMetrics((*outcomes, BAD_REQUEST, OVERLOADED, NOT_READY, ERROR))
+    REGISTRY.register(admission)
+    return admission

@@ -1,239 +1,231 @@
-"""What is to be done about one Pod. Pure: request and state in, decision out."""
+"""Decides which pull secrets one Pod gets, and makes the JSON Patch that adds them. Pure: no I/O."""
 
-from collections.abc import Iterable
-from enum import StrEnum
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import NamedTuple
 
-from sutler.registry.image import ImageError, parse_image
-from sutler.registry.index import MappingIndex
+import msgspec
+
+from sutler.registry.index import MatchedMappings
 from sutler.registry.injection import (
     Labels,
     SkipReason,
     WithholdReason,
-    namespace_left_alone,
-    pod_left_alone,
-    withheld,
+    namespace_skip_reason,
+    pod_skip_reason,
+    withhold_reason,
 )
 from sutler.registry.mapping import Mapping
-from webhook.patch import add_secrets
-from webhook.review import ReviewedPod, ReviewError, ReviewRequest, ReviewResponse
+from webhook.decision_cache import AdmissionOutcome, Decision, DecisionCache, DecisionKey
+from webhook.review import PodSpec, ReviewedPod, ReviewError, ReviewRequest, ReviewResponse, encode
 from webhook.state import StateProblem, WebhookState
 
-_LONGEST_WARNING = 120  # the API asks for no more
+_LONGEST_WARNING = 120  # characters, as the API asks for
 _MOST_WARNINGS = 5
+_FIELD = "/spec/imagePullSecrets"
 
 
-class AdmissionOutcome(StrEnum):
-    """What became of a request; the values of a metric's label."""
-
-    INJECTED = "injected"
-    PRESENT = "present"  # the Pod names all that it needs already
-    UNMATCHED = "unmatched"
-    OBSERVED = WithholdReason.OBSERVED.value
-    RESTRICTED = WithholdReason.RESTRICTED.value
-    OPTED_OUT = SkipReason.OPTED_OUT.value
-    EXCLUDED = SkipReason.EXCLUDED.value
-    MIRROR = SkipReason.MIRROR.value
-    UPDATE = "update"  # too late to inject, at most a warning
-    IGNORED = "ignored"  # not about a Pod's images at all
-
-
-class Decision(NamedTuple):
-    outcome: AdmissionOutcome
-    verdict: ReviewResponse
-    mappings: tuple[str, ...] = ()
-    """Those that matched, by name."""
-
-
-class PodFacts(NamedTuple):
-    """All of a new Pod that a decision depends on."""
-
-    namespace: str
-    account: str
-    """Of the ServiceAccount, the name."""
-    images: tuple[str, ...]
-    secrets: tuple[str, ...] | None
-    """None for no entry in imagePullSecrets."""
-
-
-class MatchedMappings(NamedTuple):
-    """What the mappings make of some images. Of these nothing else counts for a decision."""
-
-    mappings: tuple[Mapping, ...]
-    """That are for one of the images or more, in the order of the images."""
-    names: tuple[str, ...]
-    """Theirs."""
-    warnings: tuple[str, ...]
-    """About images that can't be read."""
-
-
-class _Wanted(NamedTuple):
+class _Needed(NamedTuple):
     """What the Pod's images need."""
 
     inject: dict[str, Mapping]
     """By pull secret, in the order of the images."""
     observe: dict[str, Mapping]
+    """By pull secret, of mappings with mode Observe."""
     warnings: list[str]
 
 
-def decide(request: ReviewRequest, labels: Labels | None, state: WebhookState) -> Decision:
-    """`labels` are the namespace's, None if nobody knows them. Raises ReviewError for what can't be answered."""
-    facts = read(request, labels, state)
-    if isinstance(facts, Decision):
-        return facts
-    return inject(facts, match(facts.images, state.index), labels, state)
+def decide(request: ReviewRequest, labels: Labels | None, state: WebhookState, cache: DecisionCache) -> Decision:
+    """Decide about one request.
 
+    Args:
+        request: Any request, not only of a Pod.
+        labels: Those of the request's namespace; None if they are not known.
+        state: The mappings and ServiceAccounts to decide by.
+        cache: Decisions that were made by the same state.
 
-def read(request: ReviewRequest, labels: Labels | None, state: WebhookState) -> PodFacts | Decision:
-    """The facts of a Pod that may need pull secrets; of any other request the decision. Raises ReviewError."""
-    resource, operation = request.resource, request.operation
-    if resource is None or resource.resource != "pods" or resource.group:
-        return _left_alone(AdmissionOutcome.IGNORED, "sutler: this webhook is for Pods only, mend its configuration")
-    if operation not in {"CREATE", "UPDATE"} or request.sub_resource not in {None, "", "ephemeralcontainers"}:
-        return _left_alone(AdmissionOutcome.IGNORED)
+    Raises:
+        ReviewError: when the request says that it is of a Pod and has none.
+    """
+    skipped = _skip_outcome(request)
+    if skipped is not None:
+        return skipped
     pod = request.object
     if pod is None or pod.spec is None:
         raise ReviewError("request.object is missing" if pod is None else "request.object.spec is missing")
-    namespace = request.namespace or ""
-    left_alone = _pod_left_alone(pod) or namespace_left_alone(namespace, labels, state.excluded)
-    if left_alone:
-        return _left_alone(AdmissionOutcome(left_alone.value))
-    spec = pod.spec
-    facts = PodFacts(namespace, spec.service_account_name or "default", spec.images(), spec.secrets())
-    if operation == "UPDATE" or request.sub_resource:
-        old = request.old_pod().spec
-        return _too_late(facts, set(old.images()) if old else set(), labels, state)
-    return facts
+    namespace, spec = request.namespace or "", pod.spec
+    reason = _pod_skip_reason(pod) or namespace_skip_reason(namespace, labels, state.excluded)
+    if reason:
+        return _skip(AdmissionOutcome(reason.value))
+    if request.operation == "UPDATE" or request.sub_resource:
+        return _warn_of_update(request, spec, labels, state)
+
+    matched = state.index.match(spec.images())
+    account_name = spec.service_account_name or "default"
+    account = state.account(namespace, account_name)
+    key = DecisionKey(namespace, account_name, spec.secrets(), matched.names)
+    if matched.errors:  # the warnings depend on more than the key
+        return _inject(key, matched, labels, state)
+    cache.clear_if_changed(state.index, state.problems)
+    decision = cache.get(key, labels, account)
+    if decision is None:
+        decision = _inject(key, matched, labels, state)
+        cache.add(key, labels, account, decision)
+    return decision
 
 
-def match(images: Iterable[str], index: MappingIndex) -> MatchedMappings:
-    found: dict[str, Mapping] = {}
-    warnings: list[str] = []
-    for text in images:
-        try:
-            mappings = index.lookup(parse_image(text))
-        except ImageError as error:
-            warnings.append(f"sutler: {error}")
-            continue
-        for mapping in mappings:
-            found[mapping.name] = mapping
-    return MatchedMappings(tuple(found.values()), tuple(found), tuple(warnings))
+def add_secrets(existing: Sequence[object] | None, names: tuple[str, ...]) -> bytes:
+    """Make the JSON Patch (RFC 6902) that adds pull secrets behind the existing ones.
+
+    It always applies: an `add` of the whole field replaces null and an empty list; `/-` needs a list.
+    """
+    return _append(names) if existing else _create(names)
 
 
-def inject(facts: PodFacts, matched: MatchedMappings, labels: Labels | None, state: WebhookState) -> Decision:
-    """What a new Pod gets. Of its images nothing is looked at but what they matched."""
-    wanted = _wanted(matched, facts.namespace, labels)
-    account = state.account(facts.namespace, facts.account)
-    if not wanted.inject and not wanted.observe:
-        return Decision(AdmissionOutcome.UNMATCHED, ReviewResponse(warnings=_told(wanted.warnings)))
-    present = facts.secrets or ()
-    missing = [name for name in wanted.inject if name not in present]
-    add = tuple(name for name in missing if not account.refuses(name))
-    _warn(wanted, facts, missing, add, state)
-    verdict = ReviewResponse(
-        patch=add_secrets(facts.secrets, add) if add else None,
-        patch_type="JSONPatch" if add else None,
-        warnings=_told(wanted.warnings),
-        audit_annotations=_audit(wanted, add, present),
-    )
-    return Decision(_outcome(wanted, missing, add), verdict, _names(wanted))
+def _skip_outcome(request: ReviewRequest) -> Decision | None:
+    """The decision about a request that does not concern the images of a Pod."""
+    resource = request.resource
+    if resource is None or resource.resource != "pods" or resource.group:
+        return _skip(
+            AdmissionOutcome.IGNORED,
+            "sutler: this webhook only handles Pods; fix the rules in its MutatingWebhookConfiguration",
+        )
+    if request.operation not in {"CREATE", "UPDATE"} or request.sub_resource not in {None, "", "ephemeralcontainers"}:
+        return _skip(AdmissionOutcome.IGNORED)
+    return None
 
 
-def _left_alone(outcome: AdmissionOutcome, *warnings: str) -> Decision:
+@cache
+def _skip(outcome: AdmissionOutcome, *warnings: str) -> Decision:
     audit = None if outcome is AdmissionOutcome.IGNORED else {"skipped": outcome.value}
-    return Decision(outcome, ReviewResponse(warnings=list(warnings) or None, audit_annotations=audit))
+    return Decision(outcome, encode(ReviewResponse(warnings=list(warnings) or None, audit_annotations=audit)))
 
 
-def _pod_left_alone(pod: ReviewedPod) -> SkipReason | None:
+def _pod_skip_reason(pod: ReviewedPod) -> SkipReason | None:
     metadata = pod.metadata
     if metadata is None:
         return None
     labels, annotations = metadata.labels, metadata.annotations
     if annotations is None:
-        return pod_left_alone(None, None, labels.inject) if labels else None
-    return pod_left_alone(annotations.mirror, annotations.inject, labels.inject if labels else None)
+        return pod_skip_reason(None, None, labels.inject) if labels else None
+    return pod_skip_reason(annotations.mirror, annotations.inject, labels.inject if labels else None)
 
 
-def _too_late(facts: PodFacts, known: set[str], labels: Labels | None, state: WebhookState) -> Decision:
-    """ImagePullSecrets can't change any more: say so to whoever brings in an image that needs another one."""
-    images = [image for image in facts.images if image not in known]
-    wanted = _wanted(match(images, state.index), facts.namespace, labels)
-    wanted.warnings.extend(
-        f"sutler: pull secret {name} (mapping {mapping.name}) can't be added to a Pod that exists, create it again"
-        for name, mapping in wanted.inject.items()
-        if name not in (facts.secrets or ())
+def _warn_of_update(request: ReviewRequest, spec: PodSpec, labels: Labels | None, state: WebhookState) -> Decision:
+    """Warn of new images that need other pull secrets: the API server rejects changes of imagePullSecrets."""
+    old = request.old_pod().spec
+    known = set(old.images()) if old else set()
+    matched = state.index.match(tuple(image for image in spec.images() if image not in known))
+    needed = _needed(matched, request.namespace or "", labels)
+    present = spec.secrets() or ()
+    needed.warnings.extend(
+        f"sutler: pull secret {name} (mapping {mapping.name}) can't be added to an existing Pod; create the Pod again"
+        for name, mapping in needed.inject.items()
+        if name not in present
     )
-    return Decision(AdmissionOutcome.UPDATE, ReviewResponse(warnings=_told(wanted.warnings)), _names(wanted))
+    response = ReviewResponse(warnings=_shortened(needed.warnings))
+    return Decision(AdmissionOutcome.UPDATE, encode(response), _names(needed))
 
 
-def _wanted(matched: MatchedMappings, namespace: str, labels: Labels | None) -> _Wanted:
-    wanted = _Wanted({}, {}, [*matched.warnings])
+def _inject(key: DecisionKey, matched: MatchedMappings, labels: Labels | None, state: WebhookState) -> Decision:
+    """Decide about a new Pod."""
+    needed = _needed(matched, key.namespace, labels)
+    if not needed.inject and not needed.observe:
+        response = ReviewResponse(warnings=_shortened(needed.warnings))
+        return Decision(AdmissionOutcome.UNMATCHED, encode(response))
+    account = state.account(key.namespace, key.account)
+    present = key.secrets or ()
+    missing = [name for name in needed.inject if name not in present]
+    add = tuple(name for name in missing if not account.refuses(name))
+    needed.warnings.extend(_warnings(needed, key, missing, add, state))
+    response = ReviewResponse(
+        patch=add_secrets(key.secrets, add) if add else None,
+        patch_type="JSONPatch" if add else None,
+        warnings=_shortened(needed.warnings),
+        audit_annotations=_audit_annotations(needed, add, present),
+    )
+    return Decision(_outcome(needed, missing, add), encode(response), _names(needed))
+
+
+def _needed(matched: MatchedMappings, namespace: str, labels: Labels | None) -> _Needed:
+    needed = _Needed({}, {}, [f"sutler: {error}" for error in matched.errors])
     unknown = False
     for mapping in matched.mappings:
-        why = withheld(mapping, labels)
-        if why is None:
-            wanted.inject.setdefault(mapping.secret, mapping)
-        elif why is WithholdReason.OBSERVED:
-            wanted.observe.setdefault(mapping.secret, mapping)
-        elif why is WithholdReason.UNKNOWN:
+        reason = withhold_reason(mapping, labels)
+        if reason is None:
+            needed.inject.setdefault(mapping.secret, mapping)
+        elif reason is WithholdReason.OBSERVED:
+            needed.observe.setdefault(mapping.secret, mapping)
+        elif reason is WithholdReason.UNKNOWN:
             unknown = True
     if unknown:
-        wanted.warnings.append(f"sutler: namespace {namespace} could not be read, a pull secret may be missing")
-    return wanted
+        needed.warnings.append(f"sutler: could not read namespace {namespace}; a pull secret may be missing")
+    return needed
 
 
-def _warn(wanted: _Wanted, facts: PodFacts, missing: list[str], add: tuple[str, ...], state: WebhookState) -> None:
-    """What whoever creates the Pod would want to know."""
-    refused = ", ".join(name for name in missing if name not in add)
-    if refused:
-        wanted.warnings.append(f"sutler: ServiceAccount {facts.account} does not list pull secret {refused}, not added")
+def _warnings(
+    needed: _Needed, key: DecisionKey, missing: list[str], add: tuple[str, ...], state: WebhookState
+) -> list[str]:
+    """Warnings for the user who creates the Pod."""
+    found = []
+    rejected = ", ".join(name for name in missing if name not in add)
+    if rejected:
+        found.append(f"sutler: ServiceAccount {key.account} does not list pull secret {rejected}: it was not added")
     for name in add:
-        trouble = state.troubles.get(wanted.inject[name].name)
-        if trouble and trouble.concerns(facts.namespace):
-            wanted.warnings.append(f"sutler: pull secret {name}: {_here(trouble, facts.namespace, name)}")
+        problem = state.problems.get(needed.inject[name].name)
+        if problem and problem.concerns(key.namespace):
+            found.append(f"sutler: pull secret {name}{_problem_text(problem, key.namespace, name)}")
+    return found
 
 
-def _here(trouble: StateProblem, namespace: str, secret: str) -> str:
-    """Of what is wrong with a mapping what concerns this namespace, where that is said apart."""
+def _problem_text(problem: StateProblem, namespace: str, secret: str) -> str:
+    """Say what concerns this namespace, where the status has it apart; otherwise the whole status."""
     place = f"{namespace}/{secret}"
-    told = next((part for part in _parts(trouble.text) if part.startswith((f"{place} ", f"{place}:"))), "")
-    if told or trouble.lacking is None:
-        return told or trouble.text
-    return f"it is not in this namespace yet ({trouble.text})"
+    # As `Reason: NAMESPACE/SECRET …; NAMESPACE/SECRET …. What to do`.
+    parts = problem.text.partition(": ")[2].partition(". ")[0].split("; ")
+    local = next((part for part in parts if part.startswith((f"{place} ", f"{place}:"))), None)
+    if local is None and problem.lacking is not None:
+        return f" is not in this namespace yet ({problem.text})"
+    return f": {local or problem.text}"
 
 
-def _parts(text: str) -> list[str]:
-    """Of a text such as `Reason: NAMESPACE/SECRET …; NAMESPACE/SECRET …. What to do`, those between the semicolons."""
-    return text.partition(": ")[2].partition(". ")[0].split("; ")
-
-
-def _outcome(wanted: _Wanted, missing: list[str], add: tuple[str, ...]) -> AdmissionOutcome:
+def _outcome(needed: _Needed, missing: list[str], add: tuple[str, ...]) -> AdmissionOutcome:
     if add:
         return AdmissionOutcome.INJECTED
     if missing:
         return AdmissionOutcome.RESTRICTED
-    return AdmissionOutcome.PRESENT if wanted.inject else AdmissionOutcome.OBSERVED
+    return AdmissionOutcome.PRESENT if needed.inject else AdmissionOutcome.OBSERVED
 
 
-def _names(wanted: _Wanted) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(mapping.name for found in (wanted.inject, wanted.observe) for mapping in found.values()))
+def _names(needed: _Needed) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(mapping.name for found in (needed.inject, needed.observe) for mapping in found.values()))
 
 
-def _audit(wanted: _Wanted, add: tuple[str, ...], present: tuple[str, ...]) -> dict[str, str]:
-    """For the audit log: each pull secret with the mapping that asked for it, under what became of it."""
+def _audit_annotations(needed: _Needed, add: tuple[str, ...], present: tuple[str, ...]) -> dict[str, str]:
+    """For the API server's audit log: pull secrets and their mappings, by what was done with them."""
     kinds: dict[str, list[str]] = {}
-    for name, mapping in wanted.inject.items():
+    for name, mapping in needed.inject.items():
         kind = "injected" if name in add else "present" if name in present else "restricted"
         kinds.setdefault(kind, []).append(f"{name} (mapping {mapping.name})")
-    for name, mapping in wanted.observe.items():
+    for name, mapping in needed.observe.items():
         kinds.setdefault("observed", []).append(f"{name} (mapping {mapping.name})")
     return {kind: ", ".join(which) for kind, which in kinds.items()}
 
 
-def _told(warnings: list[str]) -> list[str] | None:
+def _shortened(warnings: list[str]) -> list[str] | None:
     if not warnings:
         return None
     if len(warnings) > _MOST_WARNINGS:
         rest = len(warnings) - _MOST_WARNINGS + 1
-        warnings = [*warnings[: _MOST_WARNINGS - 1], f"sutler: {rest} more warnings like these"]
+        warnings = [*warnings[: _MOST_WARNINGS - 1], f"sutler: {rest} more warnings are not shown"]
     return [text if len(text) <= _LONGEST_WARNING else f"{text[: _LONGEST_WARNING - 3]}..." for text in warnings]
+
+
+@lru_cache(maxsize=1024)
+def _create(names: tuple[str, ...]) -> bytes:
+    return msgspec.json.encode([{"op": "add", "path": _FIELD, "value": [{"name": name} for name in names]}])
+
+
+@lru_cache(maxsize=1024)
+def _append(names: tuple[str, ...]) -> bytes:
+    return msgspec.json.encode([{"op": "add", "path": f"{_FIELD}/-", "value": {"name": name}} for name in names])

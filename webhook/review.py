@@ -1,7 +1,7 @@
-"""AdmissionReview v1, of which only the fields that are read get decoded; everything else is skipped over.
+"""AdmissionReview v1 and its encoding. Only the fields that are used get decoded; the decoder skips all others.
 
-The types mirror the API one to one, in the order in which the API server writes fields (they are found faster so).
-Whatever may be null there may be None here.
+The types mirror the API one to one. Their fields are in the order in which the API server writes them, which makes
+decoding faster. A field that may be null in JSON may be None here.
 """
 
 import msgspec
@@ -14,7 +14,7 @@ API_VERSION = "admission.k8s.io/v1"
 
 
 class ReviewError(SutlerError):
-    """What came is no AdmissionReview that can be answered; the text says what is wrong with it."""
+    """The request is not an AdmissionReview that can be decided; the text says why."""
 
 
 class Annotations(Struct, gc=False):
@@ -56,7 +56,7 @@ class PodSpec(Struct, gc=False, rename="camel"):
     image_pull_secrets: list[LocalObjectReference | None] | None = None
 
     def images(self) -> tuple[str, ...]:
-        """Everything that the kubelet pulls for the Pod, each once."""
+        """All images that the kubelet pulls for the Pod, each once."""
         found = []
         for containers in (self.init_containers, self.containers, self.ephemeral_containers):
             if containers:
@@ -66,7 +66,7 @@ class PodSpec(Struct, gc=False, rename="camel"):
         return tuple(dict.fromkeys(filter(None, found)))
 
     def secrets(self) -> tuple[str, ...] | None:
-        """Names, "" for an entry without one; None for a Pod without any entry."""
+        """Names of the pull secrets, "" for an entry without a name; None for a Pod without entries."""
         if not self.image_pull_secrets:
             return None
         return tuple((reference and reference.name) or "" for reference in self.image_pull_secrets)
@@ -92,7 +92,7 @@ class ReviewRequest(Struct, gc=False, rename="camel"):
     old_object: Raw | UnsetType = UNSET
 
     def old_pod(self) -> ReviewedPod:
-        """Decoded only when asked for. Raises ReviewError."""
+        """Decode the Pod before the update. Raises ReviewError."""
         try:
             return (_pod.decode(self.old_object) if self.old_object else None) or ReviewedPod()
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -106,7 +106,7 @@ class Review(Struct, gc=False, rename="camel"):
 
 
 class ReviewResponse(Struct, gc=False, omit_defaults=True, rename="camel"):
-    """A response without its uid. Never anything but allowed; `patch` and `patch_type` come together or not at all."""
+    """A response without its uid. It always allows; `patch` and `patch_type` are both set or both not."""
 
     allowed: bool = field(default_factory=lambda: True)  # a plain default would be left out
     patch: bytes | None = None  # base64 in JSON
@@ -122,7 +122,7 @@ _HEAD = b'{"apiVersion":"%b","kind":"AdmissionReview","response":{"uid":' % API_
 
 
 def decode(body: bytes) -> ReviewRequest:
-    """Raises ReviewError."""
+    """Decode a request body. Raises ReviewError."""
     try:
         review = _review.decode(body)
     except msgspec.ValidationError as error:
@@ -142,11 +142,11 @@ def decode(body: bytes) -> ReviewRequest:
     return request
 
 
-def encode(verdict: ReviewResponse) -> bytes:
-    """All of an answer but its beginning: see `answer`."""
-    return b"," + _encoder.encode(verdict)[1:] + b"}"
+def encode(response: ReviewResponse) -> bytes:
+    """Encode a response without the beginning, which has the uid: `render_review` completes it."""
+    return b"," + _encoder.encode(response)[1:] + b"}"
 
 
-def answer(uid: str, encoded: bytes) -> bytes:
-    """The whole answer to the request with this uid."""
+def render_review(uid: str, encoded: bytes) -> bytes:
+    """Render the AdmissionReview that answers the request with this uid."""
     return _HEAD + _encoder.encode(uid) + encoded

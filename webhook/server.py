@@ -1,4 +1,4 @@
-"""Listens, and stops without losing a request."""
+"""Serves admission requests, and stops without losing one."""
 
 import asyncio
 import gc
@@ -13,19 +13,20 @@ from sutler.errors import SutlerError
 from webhook.acceptor import Acceptor, listen
 from webhook.handler import AdmissionHandler, make_runner
 
-_LOOK_SECONDS = 0.25
+_DRAIN_CHECK_SECONDS = 0.25
 
 _log = log.get(__name__)
 
 
 class WebhookListenError(SutlerError):
-    pass
+    """The address can't be listened on."""
 
 
-def spare_collector() -> None:
-    """Keep the garbage collector from going through all mappings again and again, in the middle of a request.
+def freeze_garbage_collector() -> None:
+    """Keep the garbage collector from traversing all mappings again and again, during requests.
 
-    What is there now (modules, the first index) is set aside, and it starts less often: a request leaves no cycles.
+    The objects of this moment (modules, the first index) are exempt from it, and it runs less often: requests leave no
+    reference cycles.
     """
     gc.collect()
     gc.freeze()
@@ -34,20 +35,20 @@ def spare_collector() -> None:
 
 @asynccontextmanager
 async def listening(admission: AdmissionHandler, host: str, port: int, context: ssl.SSLContext) -> AsyncIterator[None]:
-    """Serve until the block is left, then close what is still open."""
+    """Serve until the block is left, then close all connections. Raises WebhookListenError."""
     runner = make_runner(admission)
     await runner.setup()
     try:
         if runner.server is None:
             raise AssertionError  # it is there from setup() on
-        door = Acceptor(admission, runner.server, context)
+        acceptor = Acceptor(admission, runner.server, context)
         with _listener(host, port) as listener:
             _log.info("serving", host=host, port=port)
-            tasks = [asyncio.create_task(door.keep(listener)), asyncio.create_task(admission.load.watch_lag())]
+            tasks = [asyncio.create_task(acceptor.run(listener)), asyncio.create_task(admission.load.measure_lag())]
             try:
                 yield
             finally:
-                door.close()
+                acceptor.close()
                 for task in tasks:
                     task.cancel()
                 await asyncio.wait(tasks)
@@ -74,5 +75,5 @@ async def drain(admission: AdmissionHandler, quiet: float, deadline: float) -> N
         rest = max(admission.last_request, begin) + quiet - now
         if rest <= 0 and not admission.busy:
             return
-        await asyncio.sleep(max(min(rest, begin + deadline - now, _LOOK_SECONDS), 0.05))
-    _log.warning("requests still came at the deadline")
+        await asyncio.sleep(max(min(rest, begin + deadline - now, _DRAIN_CHECK_SECONDS), 0.05))
+    _log.warning("requests still arrived at the deadline of the drain")

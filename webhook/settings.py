@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from sutler.registry.injection import CLUSTERS_OWN
+from sutler.registry.injection import SYSTEM_NAMESPACES
 from sutler.settings import Port, ProcessSettings, Seconds
 
 _SERVICE_QUIET = 15.0
@@ -48,7 +48,7 @@ class WebhookSettings(ProcessSettings):
     stop_seconds: Seconds = 45.0
     """On SIGTERM it ends after so long even if requests keep coming. Less than terminationGracePeriodSeconds."""
 
-    excluded_namespaces: list[str] = Field(default=[*CLUSTERS_OWN])
+    excluded_namespaces: list[str] = Field(default=[*SYSTEM_NAMESPACES])
     """Namespaces in which no Pod is ever touched, besides Sutler's own."""
 
     @field_validator("url")

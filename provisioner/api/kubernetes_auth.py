@@ -36,7 +36,7 @@ class KubernetesAuth:
 
     async def _review(self, token: str) -> User | None:
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
-        status = (await self._client.create_raw(_TOKEN_REVIEWS, body)).get("status") or {}
+        status = (await self._client.post(_TOKEN_REVIEWS, body)).get("status") or {}
         if not status.get("authenticated"):
             return None
         user = status["user"]
@@ -55,7 +55,7 @@ class KubernetesAuth:
             "resourceAttributes": attributes,
         }
         body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-        status = (await self._client.create_raw(_ACCESS_REVIEWS, body)).get("status") or {}
+        status = (await self._client.post(_ACCESS_REVIEWS, body)).get("status") or {}
         return bool(status.get("allowed")) and not status.get("denied")
 
 

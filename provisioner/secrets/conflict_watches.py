@@ -44,7 +44,7 @@ class ConflictWatches:
 
     async def _watch(self, name: str) -> None:
         reflector = Reflector[bool](
-            self._client, SECRETS, keep=lambda _: True, field_selector=f"metadata.name={name}", metadata_only=True
+            self._client, SECRETS, transform=lambda _: True, field_selector=f"metadata.name={name}", metadata_only=True
         )
         reflector.subscribe(self._changed)
         async with asyncio.TaskGroup() as tasks:

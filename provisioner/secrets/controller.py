@@ -8,16 +8,16 @@ from typing import Any, NoReturn
 
 from provisioner.secrets.conflict_watches import ConflictWatches
 from provisioner.secrets.planning.actions import CreateCopy, PatchCopy, RecreateCopy, decide
-from provisioner.secrets.planning.content import PullSecretSource, keep_source
-from provisioner.secrets.planning.copies import SELECTOR, SecretCopy, keep_copy
+from provisioner.secrets.planning.content import PullSecretSource, source_entry
+from provisioner.secrets.planning.copies import SELECTOR, SecretCopy, copy_from_secret
 from provisioner.secrets.planning.state import (
     SOON,
     CopyCache,
     DeclaredMapping,
     NamespaceState,
     SecretsState,
-    keep_mapping,
-    keep_namespace,
+    mapping_entry,
+    namespace_entry,
 )
 from provisioner.secrets.planning.status import CopyObstacle
 from provisioner.secrets.status_reporter import StatusReporter
@@ -76,14 +76,16 @@ class SecretsController:
         workers: int,
         silence: float = SILENCE,
     ) -> None:
-        self._mappings = Reflector[DeclaredMapping](client, REGISTRY_MAPPINGS, keep=keep_mapping, silence=silence)
+        self._mappings = Reflector[DeclaredMapping](client, REGISTRY_MAPPINGS, transform=mapping_entry, silence=silence)
         self._namespaces = Reflector[NamespaceState](
-            client, NAMESPACES, keep=keep_namespace, metadata_only=True, silence=silence
+            client, NAMESPACES, transform=namespace_entry, metadata_only=True, silence=silence
         )
         self._sources = Reflector[PullSecretSource](
-            client, SECRETS, keep=keep_source, namespace=namespace, silence=silence
+            client, SECRETS, transform=source_entry, namespace=namespace, silence=silence
         )
-        self._secrets = Reflector[SecretCopy](client, SECRETS, keep=keep_copy, label_selector=SELECTOR, silence=silence)
+        self._secrets = Reflector[SecretCopy](
+            client, SECRETS, transform=copy_from_secret, label_selector=SELECTOR, silence=silence
+        )
         self.reflectors: dict[str, Reflector[Any]] = {
             "mappings": self._mappings,
             "namespaces": self._namespaces,

@@ -12,10 +12,10 @@ from provisioner.secrets.planning.status import (
     CopyObstacle,
     CopySurvey,
     ReadyVerdict,
-    judge,
     ready_reason,
-    status_of,
-    survey,
+    ready_verdict,
+    render_status,
+    survey_copies,
 )
 from sutler import log
 from sutler.kube.client import Client
@@ -67,8 +67,8 @@ class StatusReporter:
         if declared.mapping and declared.mapping.copy_from and not await self._world.prepare(declared.mapping):
             return SOON
         began = time.perf_counter()
-        found = survey(self._world, declared.mapping, self._obstacles) if declared.mapping else CopySurvey()
-        verdict = judge(self._world, declared, found)
+        found = survey_copies(self._world, declared.mapping, self._obstacles) if declared.mapping else CopySurvey()
+        verdict = ready_verdict(self._world, declared, found)
         await asyncio.sleep(min(LONGEST_PACE, PACE * (time.perf_counter() - began)))
         if wait := self._not_yet(name, verdict):
             return wait
@@ -88,7 +88,7 @@ class StatusReporter:
 
     async def _write(self, declared: DeclaredMapping, found: CopySurvey, verdict: ReadyVerdict) -> None:
         now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        status = status_of(declared, found, verdict, now)
+        status = render_status(declared, found, verdict, now)
         if status == declared.status:
             return
         operations: list[Json] = [

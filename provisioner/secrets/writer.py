@@ -16,7 +16,7 @@ from provisioner.secrets.planning.actions import (
     RecreateCopy,
     Wait,
 )
-from provisioner.secrets.planning.copies import CopyContent, SecretCopy, body, keep_copy, patch
+from provisioner.secrets.planning.copies import CopyContent, SecretCopy, copy_body, copy_from_secret, copy_patch
 from provisioner.secrets.planning.state import CopyCache
 from provisioner.secrets.planning.status import CopyObstacle
 from sutler import log
@@ -47,7 +47,7 @@ class CopyWriter:
             case Blocked():
                 return CopyObstacle(FOREIGN, foreign=True)
             case Wait(finalizers):
-                return going(finalizers)
+                return deletion_obstacle(finalizers)
             case CreateCopy(mapping, content):
                 return await self._create(target, mapping, content)
             case PatchCopy(mapping, content, copy):
@@ -64,23 +64,23 @@ class CopyWriter:
     async def _create(self, target: str, mapping: str, content: CopyContent) -> CopyObstacle | None:
         namespace, name = target.split("/")
         try:
-            made = await self._client.create(SECRETS, body(target, mapping, content), namespace)
+            made = await self._client.create(SECRETS, copy_body(target, mapping, content), namespace)
         except AlreadyExists:
-            found = keep_copy(await self._client.get(SECRETS, name, namespace))
+            found = copy_from_secret(await self._client.get(SECRETS, name, namespace))
             if found.foreign:
                 return CopyObstacle(FOREIGN, foreign=True)
             self._copies.wrote(target, found)
             if found.finalizers is not None:
-                return going(found.finalizers)
+                return deletion_obstacle(found.finalizers)
             raise
-        self._wrote("create", target, keep_copy(made))
+        self._wrote("create", target, copy_from_secret(made))
         return None
 
     async def _patch(self, target: str, mapping: str, content: CopyContent, copy: SecretCopy) -> None:
         namespace, name = target.split("/")
-        operations = patch(target, mapping, content, copy)
+        operations = copy_patch(target, mapping, content, copy)
         made = await self._client.json_patch(SECRETS, name, operations, namespace)
-        self._wrote("patch", target, keep_copy(made))
+        self._wrote("patch", target, copy_from_secret(made))
 
     async def _delete(self, target: str, copy: SecretCopy) -> None:
         namespace, name = target.split("/")
@@ -94,6 +94,6 @@ class CopyWriter:
         _log.debug("copy", operation=operation, secret=target)
 
 
-def going(finalizers: Sequence[str]) -> CopyObstacle:
+def deletion_obstacle(finalizers: Sequence[str]) -> CopyObstacle:
     waits = f" and waits for finalizers {', '.join(finalizers)}" if finalizers else ""
     return CopyObstacle(f"it is being deleted{waits}")

@@ -15,10 +15,10 @@ Listener = Callable[[str], None]
 
 class VolumeInformers:
     def __init__(self, client: Client) -> None:
-        self._classes = Reflector(client, STORAGE_CLASSES, keep=cache_entries.class_entry)
-        self._claims = Reflector(client, PERSISTENT_VOLUME_CLAIMS, keep=cache_entries.claim_entry)
-        self._volumes = Reflector(client, PERSISTENT_VOLUMES, keep=cache_entries.volume_entry)
-        self._attachments = Reflector(client, VOLUME_ATTACHMENTS, keep=cache_entries.attachment_entry)
+        self._classes = Reflector(client, STORAGE_CLASSES, transform=cache_entries.class_entry)
+        self._claims = Reflector(client, PERSISTENT_VOLUME_CLAIMS, transform=cache_entries.claim_entry)
+        self._volumes = Reflector(client, PERSISTENT_VOLUMES, transform=cache_entries.volume_entry)
+        self._attachments = Reflector(client, VOLUME_ATTACHMENTS, transform=cache_entries.attachment_entry)
         self._reflectors: dict[str, Reflector[Any]] = {
             "classes": self._classes,
             "claims": self._claims,

@@ -43,7 +43,7 @@ async def main(settings: VolumesSettings) -> None:
         async def lead() -> None:
             kubernetes = (await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"]
             # This is read after the lease was acquired: all writes of former leaders are older.
-            _, version = await client.collect(STORAGE_CLASSES, keep=lambda _: None, query=[])
+            _, version = await client.list_transformed(STORAGE_CLASSES, transform=lambda _: None, query=[])
             context = LeaderContext(client.fenced(elector.check), clusters, events, kubernetes, elector.check)
             await _controller(settings, context, informers, version).run()
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from sutler.registry.dockerconfig import DockerConfig, SourceError, copied, read_secret
 from sutler.registry.injection import (
-    CLUSTERS_OWN,
+    SYSTEM_NAMESPACES,
     Account,
     WithholdReason,
-    namespace_left_alone,
-    read_account,
-    withheld,
+    namespace_skip_reason,
+    parse_account,
+    withhold_reason,
 )
 from sutler.registry.mapping import Mapping as RegistryMapping
 from sutler.registry.mapping import MappingError, parse_mapping
@@ -93,7 +93,7 @@ class ClusterView:
         self.secrets[_key(obj)] = held(obj)
 
     def add_account(self, obj: JsonMapping) -> None:
-        self.accounts[_key(obj)] = read_account(obj)
+        self.accounts[_key(obj)] = parse_account(obj)
 
     def add_namespace(self, obj: JsonMapping) -> None:
         metadata = _metadata(obj)
@@ -111,12 +111,12 @@ class ClusterView:
         labels = self.labels(namespace)
         if self.covered is not None and not self.covered.matches(labels):
             return True
-        return namespace_left_alone(namespace, labels, frozenset((*CLUSTERS_OWN, self.own_namespace))) is not None
+        return namespace_skip_reason(namespace, labels, frozenset((*SYSTEM_NAMESPACES, self.own_namespace))) is not None
 
     def withheld(self, mapping: RegistryMapping, namespace: str) -> WithholdReason | None:
         by_name = all(requirement.key == NAMESPACE_NAME for requirement in mapping.selector.requirements)
         known = by_name or namespace in self.namespaces
-        return withheld(mapping, self.labels(namespace) if known else None)
+        return withhold_reason(mapping, self.labels(namespace) if known else None)
 
     def secret(self, namespace: str, name: str) -> SecretInfo:
         known = self.secrets.get((namespace, name)) or self.secrets.get(("", name))

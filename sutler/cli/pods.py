@@ -6,7 +6,7 @@ Files and other people's objects come in here, so that nothing is taken for gran
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sutler.registry.injection import INJECT, MIRROR, SkipReason, pod_left_alone
+from sutler.registry.injection import INJECT, MIRROR, SkipReason, pod_skip_reason
 from sutler.typedefs import JsonMapping
 
 _TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -80,7 +80,7 @@ def _images(spec: JsonMapping) -> Iterator[ImageUse]:
 
 def _left_alone(metadata: JsonMapping) -> str:
     annotations, labels = _mapping(metadata, "annotations"), _mapping(metadata, "labels")
-    match pod_left_alone(annotations.get(MIRROR), annotations.get(INJECT), labels.get(INJECT)):
+    match pod_skip_reason(annotations.get(MIRROR), annotations.get(INJECT), labels.get(INJECT)):
         case SkipReason.MIRROR:
             return "it mirrors a static Pod of a node, which may not refer to Secrets"
         case SkipReason.OPTED_OUT:

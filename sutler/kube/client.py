@@ -93,25 +93,25 @@ class Client:
     ) -> _Objects:
         """All objects, of all namespaces without `namespace`."""
         query = selectors(label_selector, field_selector)
-        items, _ = await self.collect(resource, namespace, keep=lambda item: item, query=query)
+        items, _ = await self.list_transformed(resource, namespace, transform=lambda item: item, query=query)
         return items
 
-    async def collect(
+    async def list_transformed(
         self,
         resource: Resource,
         namespace: str | None = None,
         *,
-        keep: Callable[[Json], T],
+        transform: Callable[[Json], T],
         query: _Query,
         metadata_only: bool = False,
     ) -> tuple[Kept[T], str]:
-        """What `keep` makes of each object, page by page as they come, and the resourceVersion to watch from."""
+        """Apply `transform` to each object as its page arrives. Returns the results and the resourceVersion to watch from."""
         for size in (_PAGE_SIZE,) * _PAGED_TRIES + (0,):
             kept: Kept[T] = []
             version = ""
             try:
                 async for page in self._pages(resource, namespace, query, size, metadata_only):
-                    kept.extend(keep(item) for item in page.items)
+                    kept.extend(transform(item) for item in page.items)
                     version = version or page.resource_version
             except Gone:
                 # It took longer than the API server remembers. Pages of two lists don't make one.
@@ -210,7 +210,7 @@ class Client:
         }
         await self._write(_call("DELETE", resource, namespace, name, body=options))
 
-    async def would_create(self, resource: Resource, body: Json, namespace: str) -> Json:
+    async def dry_run_create(self, resource: Resource, body: Json, namespace: str) -> Json:
         """The object that creating this would give, with all that admission does to it. Nothing is kept."""
         return await self._write(_call("POST", resource, namespace, body=body, query=[("dryRun", "All")]))
 
@@ -222,7 +222,7 @@ class Client:
         """What the API server says it is: gitVersion, major, minor."""
         return await self._read(Call("GET", "/version", "GET /version"), _SECONDS)
 
-    async def create_raw(self, path: str, body: Json) -> Json:
+    async def post(self, path: str, body: Json) -> Json:
         """POST to a path, for what is no stored object: reviews of tokens and access."""
         return await self._write(Call("POST", path, f"POST {path}", body=body, sensitive=True))
 

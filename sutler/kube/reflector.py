@@ -83,7 +83,7 @@ class Reflector(Generic[T]):
         client: Client,
         resource: Resource,
         *,
-        keep: Callable[[Json], T],
+        transform: Callable[[Json], T],
         namespace: str | None = None,
         label_selector: str | None = None,
         field_selector: str | None = None,
@@ -106,7 +106,7 @@ class Reflector(Generic[T]):
         """
         self._client = client
         self._resource = resource
-        self._keep = keep
+        self._transform = keep
         self._namespace = namespace
         self._query = selectors(label_selector, field_selector)
         self._metadata_only = metadata_only
@@ -172,8 +172,8 @@ class Reflector(Generic[T]):
             await asyncio.sleep(max(asked, _BACKOFF.delay(failures)))
 
     async def _list(self) -> None:
-        listed, version = await self._client.collect(
-            self._resource, self._namespace, keep=self._seen, query=self._query, metadata_only=self._metadata_only
+        listed, version = await self._client.list_transformed(
+            self._resource, self._namespace, transform=self._seen, query=self._query, metadata_only=self._metadata_only
         )
         self._lists.inc()
         self._heard()
@@ -223,7 +223,7 @@ class Reflector(Generic[T]):
         if self._versions.get(key) == version:
             return _Seen(key, version, _Nothing.NEW)
         try:
-            return _Seen(key, version, self._keep(obj))
+            return _Seen(key, version, self._transform(obj))
         except Exception:  # noqa: BLE001 - one poisoned object must not hide the others
             _log.exception("an object can't be read; what was known of it stays", **self._name(key))
             return _Seen(key, version, _Nothing.READABLE)

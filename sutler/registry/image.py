@@ -52,6 +52,7 @@ _domain = re.compile(_DOMAIN).fullmatch
 _identifier = re.compile(r"[a-f0-9]{64}").fullmatch
 _digest = re.compile(r"sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}").fullmatch
 _path = re.compile(_PATH).fullmatch
+_tag = re.compile(_TAG).fullmatch
 
 
 class ImageError(SutlerError):
@@ -92,6 +93,20 @@ def parse_image(text: str) -> ImageReference:
             "sha256 (64 hexadecimal digits in lower case), sha384 (96) and sha512 (128)"
         )
     return ImageReference(domain, path, tag, digest)
+
+
+def name_of(text: str) -> str | None:
+    """A reference without its tag and digest; None if one of these is not valid.
+
+    If the name is valid, so is the reference, and it has the same domain and path. Few images differ in their names.
+    """
+    name, at, digest = text.partition("@")
+    if at and not _digest(digest):
+        return None
+    colon = name.find(":", name.rfind("/") + 1)
+    if colon < 0:
+        return name
+    return name[:colon] if _tag(name, colon + 1) else None
 
 
 def is_path(text: str) -> bool:

@@ -5,17 +5,31 @@ without globs are one dictionary, hosts with globs a tree of their labels from t
 found by what they begin and end with.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from sutler.registry.glob import Glob, is_glob
-from sutler.registry.image import ImageReference
+from sutler.registry.image import ImageError, ImageReference, name_of, parse_image
 from sutler.registry.mapping import Mapping
 from sutler.registry.pattern import Pattern, split_domain
 
-_MOST_REMEMBERED = 16384
-_LONGEST_REMEMBERED = 255
-"""Of hosts, their number and the length of one: nobody can fill the memory."""
+_CACHED_NAMES = 8192
+_CACHED_PODS = 2048
+_LONGEST_CACHED_NAME = 512
+_LONGEST_CACHED_IMAGES = 2048
+"""Characters. Longer texts are rare and are matched each time, so that no client can fill the memory with them."""
+
+
+class MatchedMappings(NamedTuple):
+    """The mappings that match the images of one Pod."""
+
+    mappings: tuple[Mapping, ...]
+    """Each mapping once, in the order of the images."""
+    names: tuple[str, ...]
+    """The names of these mappings."""
+    errors: tuple[str, ...]
+    """One text for each image that is not a valid reference."""
 
 
 class _Hit(NamedTuple):
@@ -27,14 +41,6 @@ class _Hit(NamedTuple):
 
 _Paths = dict[str, list[_Hit]]
 """By the pattern's path."""
-
-
-class _Host(NamedTuple):
-    """What a host has, by itself and by globs that match it."""
-
-    tables: tuple[_Paths, ...]
-    always: tuple[Mapping, ...] | None
-    """What matches its images whatever their paths are; None where paths count."""
 
 
 class _Node:
@@ -94,34 +100,40 @@ class _Globs:
 
 
 class MappingIndex:
-    """Built once, never changed: a new set of mappings is a new index."""
+    """The mappings by host and path. It is built once and never changed: a new set of mappings is a new index."""
 
     def __init__(self, mappings: Iterable[Mapping] = ()) -> None:
         entries = [(pattern, mapping) for mapping in mappings for pattern in mapping.patterns]
         entries.sort(key=lambda entry: (entry[0].vagueness, entry[1].name, entry[0].text))
-        self._exact: dict[str, _Paths] = {}
-        self._globs: dict[tuple[str, int], _Node] = {}
-        self._hosts: dict[str, _Host] = {}
-        """What was found for hosts that were asked for already: images are many, registries few."""
+        self._hosts = _Hosts()
         for rank, (pattern, mapping) in enumerate(entries):
-            self._paths(pattern).setdefault(pattern.path, []).append(_Hit(rank, mapping))
+            self._hosts.paths_of(pattern).setdefault(pattern.path, []).append(_Hit(rank, mapping))
+        # The caches refer to the tables, not to the index: it is in no cycle, and is freed when a new one replaces it.
+        by_name = lru_cache(_CACHED_NAMES)(partial(_lookup_name, self._hosts))
+        self._match = partial(_match, self._hosts, by_name)
+        self._cached_match = lru_cache(_CACHED_PODS)(self._match)
 
     def lookup(self, image: ImageReference) -> tuple[Mapping, ...]:
         """The mappings with a pattern that matches the image, the one with the most specific pattern first."""
-        domain, path = image.domain, image.path
-        if not domain:  # a host that only the kubelet's keyring takes for one (my_host.lan/app)
-            domain, _, path = path.partition("/")
-        host = self._hosts.get(domain)
-        if host is None:
-            host = self._host(domain)
-        if host.always is not None:
-            return host.always
-        hits: list[_Hit] = []
-        for paths in host.tables:
-            _collect(paths, path, hits)
-        return _sorted(hits)
+        return _lookup(self._hosts, image)
 
-    def _paths(self, pattern: Pattern) -> _Paths:
+    def match(self, images: tuple[str, ...]) -> MatchedMappings:
+        """The mappings that match any of these images, which need not be valid."""
+        if len("".join(images)) > _LONGEST_CACHED_IMAGES:
+            return self._match(images)
+        return self._cached_match(images)
+
+
+class _Hosts:
+    """All patterns by their hosts: one dictionary of hosts without globs, and trees of the others."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, _Paths] = {}
+        self._globs: dict[tuple[str, int], _Node] = {}
+        """By port and number of labels."""
+
+    def paths_of(self, pattern: Pattern) -> _Paths:
+        """The patterns that have this pattern's host; it can be added to them."""
         labels, port = pattern.host
         if not any(map(is_glob, labels)):
             return self._exact.setdefault(pattern.text.partition("/")[0], {})
@@ -130,7 +142,8 @@ class MappingIndex:
             node = node.child(label)
         return node.paths
 
-    def _host(self, domain: str) -> _Host:
+    def matching(self, domain: str) -> list[_Paths]:
+        """The patterns of every host that matches this domain."""
         labels, port = split_domain(domain)
         root = self._globs.get((port, len(labels)))
         nodes = [] if root is None else [root]
@@ -140,18 +153,44 @@ class MappingIndex:
                 node.children(label, below)
             nodes = below
         exact = self._exact.get(domain)
-        tables = (*([] if exact is None else [exact]), *(node.paths for node in nodes if node.paths))
-        always = None if any(path for paths in tables for path in paths) else _sorted(_pathless(tables))
-        found = _Host(tables, always)
-        if len(domain) <= _LONGEST_REMEMBERED:
-            if len(self._hosts) >= _MOST_REMEMBERED:
-                self._hosts.clear()
-            self._hosts[domain] = found
-        return found
+        return [*([] if exact is None else [exact]), *(node.paths for node in nodes if node.paths)]
 
 
-def _pathless(tables: Iterable[_Paths]) -> list[_Hit]:
-    return [hit for paths in tables for hit in paths.get("", ())]
+def _match(
+    hosts: _Hosts, by_name: Callable[[str], tuple[Mapping, ...] | None], images: tuple[str, ...]
+) -> MatchedMappings:
+    found: dict[str, Mapping] = {}
+    errors: list[str] = []
+    for image in images:
+        name = name_of(image)
+        mappings = by_name(name) if name is not None and len(name) <= _LONGEST_CACHED_NAME else None
+        if mappings is None:
+            try:
+                mappings = _lookup(hosts, parse_image(image))
+            except ImageError as error:
+                errors.append(str(error))
+                continue
+        for mapping in mappings:
+            found[mapping.name] = mapping
+    return MatchedMappings(tuple(found.values()), tuple(found), tuple(errors))
+
+
+def _lookup_name(hosts: _Hosts, name: str) -> tuple[Mapping, ...] | None:
+    """None for a name that is not valid."""
+    try:
+        return _lookup(hosts, parse_image(name))
+    except ImageError:
+        return None
+
+
+def _lookup(hosts: _Hosts, image: ImageReference) -> tuple[Mapping, ...]:
+    domain, path = image.domain, image.path
+    if not domain:  # a host that only the kubelet's keyring takes for one (my_host.lan/app)
+        domain, _, path = path.partition("/")
+    hits: list[_Hit] = []
+    for paths in hosts.matching(domain):
+        _collect(paths, path, hits)
+    return _sorted(hits)
 
 
 def _sorted(hits: list[_Hit]) -> tuple[Mapping, ...]:

@@ -18,7 +18,7 @@ MIRROR = "kubernetes.io/config.mirror"
 """Annotation of a mirror Pod, which the API server refuses if it names a Secret."""
 ENFORCE = "kubernetes.io/enforce-mountable-secrets"
 """Annotation of a ServiceAccount whose Pods the API server refuses if they name a Secret that it does not list."""
-CLUSTERS_OWN = ("kube-system", "kube-node-lease")
+SYSTEM_NAMESPACES = ("kube-system", "kube-node-lease")
 """Namespaces that are left out unless the webhook is told otherwise, besides Sutler's own."""
 _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))  # what Go's ParseBool takes for it
 
@@ -54,7 +54,7 @@ class Account:
         return self.enforces and secret not in self.pull_secrets
 
 
-def read_account(obj: Dictionary[str, Any]) -> Account:
+def parse_account(obj: Dictionary[str, Any]) -> Account:
     """From the API's JSON, or from a file that only looks like it."""
     listed = obj.get("imagePullSecrets")
     names = [_object(reference).get("name") for reference in listed] if isinstance(listed, list) else []
@@ -62,21 +62,21 @@ def read_account(obj: Dictionary[str, Any]) -> Account:
     return Account(tuple(str(name) for name in names if name), str(enforces) in _TRUE)
 
 
-def pod_left_alone(mirror: str | None, annotation: str | None, label: str | None) -> SkipReason | None:
+def pod_skip_reason(mirror: str | None, annotation: str | None, label: str | None) -> SkipReason | None:
     """By the Pod's annotation MIRROR, its annotation INJECT and its label INJECT, each None where there is none."""
     if mirror is not None:
         return SkipReason.MIRROR
     return SkipReason.OPTED_OUT if annotation == "false" or label == "false" else None
 
 
-def namespace_left_alone(name: str, labels: Labels | None, left_out: frozenset[str]) -> SkipReason | None:
+def namespace_skip_reason(name: str, labels: Labels | None, left_out: frozenset[str]) -> SkipReason | None:
     """`left_out` are the namespaces that are, whatever their labels."""
     if name in left_out or (labels is not None and labels.get(EXCLUDE) == "true"):
         return SkipReason.EXCLUDED
     return None
 
 
-def withheld(mapping: Mapping, labels: Labels | None) -> WithholdReason | None:
+def withhold_reason(mapping: Mapping, labels: Labels | None) -> WithholdReason | None:
     """By what the mapping says of namespaces with such labels (None: nobody knows them). None: it is not withheld."""
     if mapping.selector.requirements:
         if labels is None:

@@ -17,9 +17,9 @@ _COMPARED = 20
 """Keys and registries, one with one: this is done on the controller's event loop."""
 
 
-def lacking(config: DockerConfig, registries: Sequence[str]) -> str:
+def missing_text(config: DockerConfig, registries: Sequence[str]) -> str:
     """For the end of a sentence. `config` has no entry for the registries."""
-    text = some(registries)
+    text = join_shortened(registries)
     serving = RegistryCoverage.parsed(registries)
     entry = next((each for each in config.left if _is_for(each.key, serving)), None)
     if entry is not None:
@@ -28,8 +28,8 @@ def lacking(config: DockerConfig, registries: Sequence[str]) -> str:
     if near:
         write = f", write {near.write}" if near.write else ""
         return f"{text}: its key {near.text} nearly is one, but {near.why}{write}"
-    has = some([entry.key for entry in config.entries]) or "none at all"
-    ignored = f"; ignored: {some(config.ignored, '; ')}" if config.ignored else ""
+    has = join_shortened([entry.key for entry in config.entries]) or "none at all"
+    ignored = f"; ignored: {join_shortened(config.ignored, '; ')}" if config.ignored else ""
     return f"{text}; it has: {has}{ignored}"
 
 
@@ -61,7 +61,7 @@ def example(pattern: Pattern) -> ImageReference | None:
     return image if pattern.matches(image) else None
 
 
-def some(texts: Sequence[str], between: str = ", ") -> str:
+def join_shortened(texts: Sequence[str], between: str = ", ") -> str:
     more = f"{between}and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
     return between.join(texts[:_NAMED]) + more
 

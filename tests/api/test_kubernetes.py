@@ -93,7 +93,7 @@ async def test_right_is_remembered_for_the_very_user_that_it_was_asked_for() -> 
     class Scoped:
         """An API server whose authorizer goes by what a token is for, as OpenShift's does."""
 
-        async def create_raw(self, _: str, body: Any) -> Any:
+        async def post(self, _: str, body: Any) -> Any:
             asked.append(body["spec"])
             return {"status": {"allowed": body["spec"]["extra"].get("scopes") == ["all"]}}
 

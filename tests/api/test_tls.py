@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.pki import ServerNames, new_authority, new_leaf, read_certificate, signed_by
+from certs.pki import ServerNames, is_signed_by, new_authority, new_leaf, read_certificate
 from certs.rotation import CertificateSecret
 from provisioner.api.tls_certificate import ApiCertificate, DirectoryStore
 
@@ -22,7 +22,7 @@ async def test_empty_folder_gets_a_certificate_that_its_own_ca_has_signed(tmp_pa
     assert await certificate.refresh() is None
     assert certificate.ready() is None
     leaf, ca = (read_certificate((tmp_path / "tls" / name).read_bytes()) for name in ("tls.crt", "ca.crt"))
-    assert signed_by(leaf, ca)
+    assert is_signed_by(leaf, ca)
     assert {(tmp_path / "tls" / name).stat().st_mode & 0o777 for name in ("ca.key", "tls.key")} == {0o600}
 
 

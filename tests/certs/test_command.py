@@ -83,7 +83,7 @@ def test_rotate_ca_keeps_the_old_one_trusted_and_is_not_done_twice_at_once(certs
     assert ran.status == 0, ran.out + ran.err
     after = stored.contents()
     assert pki.read_bundle(after.authorities)[1:] == pki.read_bundle(before.authorities)[:1]
-    assert pki.signed_by(pki.read_certificate(after.leaf.certificate), pki.read_bundle(after.authorities)[0])
+    assert pki.is_signed_by(pki.read_certificate(after.leaf.certificate), pki.read_bundle(after.authorities)[0])
     assert "The old CA goes an hour from now" in ran.out
     again = certs("certs", "rotate", "--ca")
     assert again.status == 1

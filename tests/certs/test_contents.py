@@ -25,9 +25,9 @@ def usable(contents: CertificateSecret, now: dt.datetime = NOW) -> bool:
     """Whether a client that trusts the bundle accepts the leaf, and the leaf has its key."""
     leaf = pki.read_certificate(contents.leaf.certificate)
     return (
-        pki.matches(leaf, pki.read_key(contents.leaf.key))
-        and pki.valid(leaf, now)
-        and any(pki.signed_by(leaf, ca) and pki.valid(ca, now) for ca in pki.read_bundle(contents.authorities))
+        pki.is_pair(leaf, pki.read_key(contents.leaf.key))
+        and pki.is_valid(leaf, now)
+        and any(pki.is_signed_by(leaf, ca) and pki.is_valid(ca, now) for ca in pki.read_bundle(contents.authorities))
     )
 
 
@@ -69,7 +69,7 @@ def test_change_of_ca_keeps_the_leaf_valid_for_whoever_trusts_either(fresh: Cert
     assert why == "new certificate: the new CA is trusted now"
     assert switched.authorities == both.authorities
     leaf = pki.read_certificate(switched.leaf.certificate)
-    assert pki.signed_by(leaf, pki.read_bundle(switched.authorities)[0])
+    assert pki.is_signed_by(leaf, pki.read_bundle(switched.authorities)[0])
 
     assert next_step(switched, NAMES, due + dt.timedelta(minutes=50), trusted=True) is None
     retired, why = step(switched, due + MOMENT + RETIRE_AFTER)
@@ -82,7 +82,7 @@ def test_a_leaf_for_other_names_is_replaced(fresh: CertificateSecret) -> None:
     names = ServerNames(("elsewhere.sutler-system.svc",), ("127.0.0.1",))
     replaced, why = step(fresh, names=names, trusted=False)
     assert why == "new certificate: the stored one is not for elsewhere.sutler-system.svc, 127.0.0.1"
-    assert pki.covers(pki.read_certificate(replaced.leaf.certificate), names)
+    assert pki.has_names(pki.read_certificate(replaced.leaf.certificate), names)
 
 
 def damaged(fresh: CertificateSecret, other: CertificateSecret) -> dict[str, CertificateSecret]:

@@ -21,8 +21,8 @@ def test_leaf_names_everything_it_is_for() -> None:
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["sutler-webhook.sutler-system.svc"]
     assert names.get_values_for_type(x509.IPAddress) == [ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")]
-    assert pki.covers(leaf, NAMES)
-    assert not pki.covers(leaf, ServerNames(("other.sutler-system.svc",)))
+    assert pki.has_names(leaf, NAMES)
+    assert not pki.has_names(leaf, ServerNames(("other.sutler-system.svc",)))
 
 
 def test_leaf_is_p256_and_signed_by_its_authority_only() -> None:
@@ -31,15 +31,15 @@ def test_leaf_is_p256_and_signed_by_its_authority_only() -> None:
     key = leaf.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     assert key.curve.name == "secp256r1"
-    assert pki.signed_by(leaf, pki.read_certificate(authority.certificate))
-    assert not pki.signed_by(leaf, pki.read_certificate(other.certificate))
+    assert pki.is_signed_by(leaf, pki.read_certificate(authority.certificate))
+    assert not pki.is_signed_by(leaf, pki.read_certificate(other.certificate))
 
 
 def test_certificates_are_valid_for_a_clock_that_is_behind() -> None:
     leaf = pki.read_certificate(pki.new_leaf(pki.new_authority(NOW), NAMES, NOW).certificate)
-    assert pki.valid(leaf, NOW - dt.timedelta(minutes=59))
-    assert not pki.valid(leaf, NOW - dt.timedelta(minutes=61))
-    assert not pki.valid(leaf, NOW + pki.LEAF_LIFETIME)
+    assert pki.is_valid(leaf, NOW - dt.timedelta(minutes=59))
+    assert not pki.is_valid(leaf, NOW - dt.timedelta(minutes=61))
+    assert not pki.is_valid(leaf, NOW + pki.LEAF_LIFETIME)
 
 
 def test_leaf_never_outlives_its_authority() -> None:
@@ -61,7 +61,7 @@ def test_leaf_never_outlives_its_authority() -> None:
 )
 def test_renewal_is_due_after_two_thirds_of_the_life(after: dt.timedelta, due: bool) -> None:
     leaf = pki.read_certificate(pki.new_leaf(pki.new_authority(NOW), NAMES, NOW).certificate)
-    assert pki.due(leaf, NOW + after) is due
+    assert pki.is_due(leaf, NOW + after) is due
 
 
 def test_a_client_that_trusts_the_authority_accepts_the_leaf() -> None:

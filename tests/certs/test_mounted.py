@@ -42,7 +42,7 @@ def failures() -> float:
 
 async def test_nothing_mounted_says_which_file_is_missing(tmp_path: Path) -> None:
     mounted = FileSource(tmp_path)
-    await mounted.look()
+    await mounted.check()
     assert mounted.ready() == f"no certificate is loaded ({tmp_path}/tls.crt: No such file or directory)"
     with pytest.raises(ssl.SSLError):
         served(mounted)
@@ -53,7 +53,7 @@ async def test_mounted_pair_is_served_and_followed(tmp_path: Path) -> None:
     for _ in range(20):
         current = pair()
         mount(tmp_path, current)
-        await mounted.look()
+        await mounted.check()
         assert mounted.ready() is None
         assert served(mounted) == der(current)
 
@@ -74,7 +74,7 @@ async def test_mounted_pair_is_served_and_followed(tmp_path: Path) -> None:
 async def test_old_pair_goes_on_being_served_beside_a_bad_one(tmp_path: Path, name: str, content: bytes | None) -> None:
     mounted, good = FileSource(tmp_path), pair()
     mount(tmp_path, good)
-    await mounted.look()
+    await mounted.check()
     before = failures()
     file = tmp_path / "..data" / name
     if content is None:
@@ -82,7 +82,7 @@ async def test_old_pair_goes_on_being_served_beside_a_bad_one(tmp_path: Path, na
     else:
         file.write_bytes(content)
     for _ in range(3):
-        await mounted.look()
+        await mounted.check()
         assert served(mounted) == der(good)
         assert mounted.ready() is None
     # Counted once for each bad pair, not at each look.
@@ -90,7 +90,7 @@ async def test_old_pair_goes_on_being_served_beside_a_bad_one(tmp_path: Path, na
 
     renewed = pair()
     mount(tmp_path, renewed)
-    await mounted.look()
+    await mounted.check()
     assert served(mounted) == der(renewed)
 
 
@@ -99,7 +99,7 @@ async def test_another_kind_of_key_takes_over_wholly(tmp_path: Path) -> None:
     mounted, ecdsa = FileSource(tmp_path), pair()
     for current in (rsa_pair(), ecdsa, rsa_pair()):
         mount(tmp_path, current)
-        await mounted.look()
+        await mounted.check()
         assert served(mounted) == der(current)
 
 
@@ -107,7 +107,7 @@ async def test_expired_certificate_is_not_ready(tmp_path: Path) -> None:
     long_ago = NOW - dt.timedelta(days=30)
     mount(tmp_path, pki.new_leaf(pki.new_authority(long_ago), NAMES, long_ago))
     mounted = FileSource(tmp_path)
-    await mounted.look()
+    await mounted.check()
     assert mounted.ready() == "the certificate has expired"
 
 
@@ -118,7 +118,7 @@ async def test_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(tmp
     )
     mount(tmp_path, KeyPair(plain.certificate, key))
     mounted = FileSource(tmp_path)
-    await mounted.look()
+    await mounted.check()
     assert str(mounted.ready()).startswith(UNSERVABLE.format(tmp_path))
 
 

@@ -175,7 +175,7 @@ async def test_change_of_ca_is_trusted_at_every_moment(stored: Stored, client: C
         assert len(bundle) == 2
         assert bundle[1] == pki.read_certificate(old.certificate)
         new_leaf = pki.read_certificate(stored.contents().leaf.certificate)
-        assert pki.signed_by(new_leaf, bundle[0])
+        assert pki.is_signed_by(new_leaf, bundle[0])
 
 
 async def test_certificate_stays_served_while_the_api_server_hangs(stored: Stored, client: Client) -> None:

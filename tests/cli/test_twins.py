@@ -1,5 +1,6 @@
 """What the command says of a Pod is what the webhook does to it: the same objects, shown to both."""
 
+import base64
 import json
 from typing import Any
 
@@ -9,11 +10,12 @@ from hypothesis import strategies as st
 from sutler.cli.cluster_view import ClusterView
 from sutler.cli.explain.explanation import explain
 from sutler.cli.pods import read_pod
-from sutler.registry.injection import CLUSTERS_OWN, Labels
+from sutler.registry.injection import SYSTEM_NAMESPACES, Labels
 from tests.webhook.pods import body
-from webhook.mutation import AdmissionOutcome, decide
+from webhook.decision_cache import AdmissionOutcome, DecisionCache
+from webhook.mutation import decide
 from webhook.review import decode
-from webhook.state import WebhookState, keep_account
+from webhook.state import WebhookState, account_entry
 
 Json = dict[str, Any]
 
@@ -92,14 +94,15 @@ def _done(pod: Json, account: Json, namespace: str) -> tuple[list[str], Admissio
     state = WebhookState.fixed(
         world.mappings, {name: labels for name, labels in NAMESPACES.items() if labels is not None}
     )
-    state.excluded = frozenset((OWN, *CLUSTERS_OWN))
-    state.accounts = {"plain/strict": keep_account(account)}
+    state.excluded = frozenset((OWN, *SYSTEM_NAMESPACES))
+    state.accounts = {"plain/strict": account_entry(account)}
     spec = pod["spec"]
     if spec.get("serviceAccountName") == "strict" and namespace == "plain" and not spec.get("imagePullSecrets"):
         # The API server gives a Pod without pull secrets its account's, before any webhook sees it.
         pod = {**pod, "spec": {**spec, "imagePullSecrets": account["imagePullSecrets"]}}
-    decision = decide(decode(body(pod, namespace=namespace)), NAMESPACES[namespace], state)
-    patch = json.loads(decision.verdict.patch or b"[]")
+    decision = decide(decode(body(pod, namespace=namespace)), NAMESPACES[namespace], state, DecisionCache())
+    response = json.loads(b'{"allowed":null' + decision.response[:-1])
+    patch = json.loads(base64.b64decode(response.get("patch") or b"W10="))
     values = [
         value for step in patch for value in (step["value"] if isinstance(step["value"], list) else [step["value"]])
     ]

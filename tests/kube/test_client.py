@@ -239,7 +239,7 @@ async def test_fence_stops_writes_and_lets_reads_through(client: Client, namespa
         fenced.merge_patch(CONFIG_MAPS, "a", {"data": {"x": "y"}}, namespace),
         fenced.json_patch(CONFIG_MAPS, "a", [], namespace),
         fenced.delete(CONFIG_MAPS, "a", namespace),
-        fenced.create_raw("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}),
+        fenced.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}),
     ):
         with pytest.raises(LeaseLost):
             await write

@@ -310,7 +310,7 @@ async def test_frozen_process_does_not_write_after_its_lease(
     def data(obj: Json) -> Json:
         return dict(obj.get("data") or {})
 
-    history = Reflector(client, CONFIG_MAPS, keep=data, namespace=namespace)
+    history = Reflector(client, CONFIG_MAPS, transform=data, namespace=namespace)
     history.subscribe(note)
     other = elector(client, namespace, "test", LEASE)
 
@@ -367,7 +367,7 @@ async def test_of_two_processes_one_writes_at_a_time_whatever_becomes_of_the_fir
     def data(obj: Json) -> Json:
         return dict(obj.get("data") or {})
 
-    history = Reflector(client, CONFIG_MAPS, keep=data, namespace=namespace)
+    history = Reflector(client, CONFIG_MAPS, transform=data, namespace=namespace)
     history.subscribe(note)
     ours = control_plane.kubeconfig
     async with running(history.run()), leader(proxy.kubeconfig, namespace, "first") as first:

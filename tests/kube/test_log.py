@@ -83,7 +83,7 @@ async def main():
         assert any(secret["data"] == data for secret in secrets)
         def keep(obj):
             raise ValueError(str(obj))
-        reflector = Reflector(client, SECRETS, namespace=sys.argv[2], keep=keep)
+        reflector = Reflector(client, SECRETS, namespace=sys.argv[2], transform=keep)
         task = asyncio.create_task(reflector.run())
         await reflector.wait_synced()
         task.cancel()

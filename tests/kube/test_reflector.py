@@ -223,7 +223,7 @@ async def test_line_of_any_length_is_read(proxied: Client, proxy: FaultyProxy, n
     metadata = {"name": "long", "namespace": namespace, "labels": {"of": "test"}, "resourceVersion": "999999999"}
     line = json.dumps({"type": "ADDED", "object": {"metadata": metadata, "data": {"a": "x" * 9_000_000}}})
     proxy.fail(faults.events(line.encode() + b"\n", close=False), watch=True)
-    async with following(proxied, namespace, keep=lambda obj: {"length": str(len(obj["data"]["a"]))}) as followed:
+    async with following(proxied, namespace, transform=lambda obj: {"length": str(len(obj["data"]["a"]))}) as followed:
         await followed.until(long={"length": "9000000"})
 
 
@@ -260,7 +260,7 @@ async def test_object_that_cannot_be_read_does_not_hide_the_others(
 
     await client.create(CONFIG_MAPS, config_map("bad", poison="1"), namespace)
     await client.create(CONFIG_MAPS, config_map("turns", a="1"), namespace)
-    async with following(client, namespace, keep=picky) as followed:
+    async with following(client, namespace, transform=picky) as followed:
         await client.merge_patch(CONFIG_MAPS, "turns", {"data": {"poison": "1"}}, namespace)
         await client.create(CONFIG_MAPS, config_map("good"), namespace)
         # What was known of one that turned bad stays; the one that always was bad is not there.
@@ -287,7 +287,7 @@ async def test_subscriber_that_fails_does_not_stop_the_others(client: Client, na
 
 async def test_metadata_alone_can_be_followed(client: Client, namespace: str) -> None:
     await client.create(CONFIG_MAPS, config_map("before", a="1"), namespace)
-    async with following(client, namespace, keep=lambda obj: obj, metadata_only=True) as followed:
+    async with following(client, namespace, transform=lambda obj: obj, metadata_only=True) as followed:
         await client.create(CONFIG_MAPS, config_map("later", a="1"), namespace)
         await wait_for_async(_holds(followed, 2), "both")
         for kept in followed.store.values():
@@ -296,7 +296,7 @@ async def test_metadata_alone_can_be_followed(client: Client, namespace: str) ->
 
 
 async def test_cluster_scoped_objects_go_by_their_name(client: Client, namespace: str) -> None:
-    reflector = Reflector(client, NAMESPACES, keep=str, field_selector=f"metadata.name={namespace}")
+    reflector = Reflector(client, NAMESPACES, transform=str, field_selector=f"metadata.name={namespace}")
     async with running(reflector.run()):
         await asyncio.wait_for(reflector.wait_synced(), 30)
         assert list(reflector.store) == [namespace]
@@ -304,7 +304,7 @@ async def test_cluster_scoped_objects_go_by_their_name(client: Client, namespace
 
 async def test_kind_that_does_not_exist_yet_is_waited_for(client: Client, control_plane: ControlPlane) -> None:
     widgets = Resource("example.com", "v1", "widgets", "Widget", namespaced=False)
-    reflector = Reflector(client, widgets, keep=lambda obj: obj["spec"])
+    reflector = Reflector(client, widgets, transform=lambda obj: obj["spec"])
     async with running(reflector.run()):
         await asyncio.sleep(0.5)
         assert not reflector.synced
@@ -374,8 +374,8 @@ NOTHINGS = Resource("sutler.dev", "v1alpha1", "nothings", "Nothing", namespaced=
 
 async def test_resource_that_the_api_server_does_not_know_is_told(client: Client) -> None:
     """As after the CRD has been deleted. One that has just started may not know it yet."""
-    unknown = Reflector[str](client, NOTHINGS, keep=str, gone_after=0.0)
-    patient = Reflector[str](client, NOTHINGS, keep=str)
+    unknown = Reflector[str](client, NOTHINGS, transform=str, gone_after=0.0)
+    patient = Reflector[str](client, NOTHINGS, transform=str)
     async with running(unknown.run()), running(patient.run()):
         await wait_for_async(partial(said, unknown), "the refusal")
         await wait_for_async(partial(said, patient), "the refusal")

@@ -12,7 +12,7 @@ from sutler.registry.dockerconfig import DOCKERCONFIGJSON, DockerConfig, usable_
 from sutler.registry.glob import Glob, overlap
 from sutler.registry.key_coverage import RegistryCoverage
 from sutler.registry.keyring import Keyring, parse_key
-from sutler.registry.missing_credentials import example, lacking
+from sutler.registry.missing_credentials import example, missing_text
 from sutler.registry.pattern import parse_pattern
 from tests.cluster import quickest
 
@@ -105,7 +105,7 @@ def test_tree_says_what_each_with_each_says() -> None:
 )
 def test_secret_without_the_credential_names_what_nearly_is_one(keys: list[str], registry: str, said: str) -> None:
     config = DockerConfig(DOCKERCONFIGJSON, tuple(AuthEntry(key, b"u", b"p") for key in keys))
-    text = lacking(config, [registry, *(f"m{n}.example" for n in range(200))])
+    text = missing_text(config, [registry, *(f"m{n}.example" for n in range(200))])
     assert said in text
     assert len(text) < 400
 

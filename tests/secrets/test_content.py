@@ -8,8 +8,14 @@ from typing import Any
 
 import pytest
 
-from provisioner.secrets.planning.content import PullSecretSource, SourceProblem, UsableContent, content_of, keep_source
-from provisioner.secrets.planning.state import CopyCache, SecretsState, keep_mapping
+from provisioner.secrets.planning.content import (
+    PullSecretSource,
+    SourceProblem,
+    UsableContent,
+    content_of,
+    source_entry,
+)
+from provisioner.secrets.planning.state import CopyCache, SecretsState, mapping_entry
 from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON
 from tests.secrets import objects
 from tests.secrets.objects import Json, auth, config
@@ -18,9 +24,9 @@ CANARY = "canary-4711"
 
 
 def outcome(source: Json | None, *registries: str) -> UsableContent | SourceProblem:
-    mapping = keep_mapping(objects.mapping("pull", registries=registries or ("quay.io",))).mapping
+    mapping = mapping_entry(objects.mapping("pull", registries=registries or ("quay.io",))).mapping
     assert mapping is not None
-    return content_of(mapping, keep_source(source) if source else None)
+    return content_of(mapping, source_entry(source) if source else None)
 
 
 def document(content: Any) -> dict[str, str]:
@@ -157,9 +163,9 @@ def test_notes_of_hundreds_of_entries_are_few() -> None:
 
 
 def test_of_secrets_that_are_no_pull_secrets_nothing_is_kept() -> None:
-    kept = keep_source(objects.secret("sutler-webhook-certificate", {"ca.key": encoded(CANARY)}, "Opaque"))
+    kept = source_entry(objects.secret("sutler-webhook-certificate", {"ca.key": encoded(CANARY)}, "Opaque"))
     assert kept.data == {}
-    assert CANARY not in repr(keep_source(objects.secret("source", config(quay__io=CANARY))))
+    assert CANARY not in repr(source_entry(objects.secret("source", config(quay__io=CANARY))))
 
 
 def test_content_shows_no_secret_in_its_repr() -> None:
@@ -185,7 +191,7 @@ class Recording(dict[str, str]):
 async def test_content_is_worked_out_once_and_beside_the_event_loop() -> None:
     """Of a thousand keys and a thousand registries it takes longer than the lease lasts without a renewal."""
     data = Recording(config(quay__io=auth("u", "p")))
-    declared = keep_mapping(objects.mapping("pull"))
+    declared = mapping_entry(objects.mapping("pull"))
     sources = {f"{objects.OWN}/source": PullSecretSource(DOCKERCONFIGJSON, data)}
     world = SecretsState(objects.OWN, {"pull": declared}, {}, sources, CopyCache({}))
     assert declared.mapping
@@ -198,7 +204,7 @@ async def test_content_is_worked_out_once_and_beside_the_event_loop() -> None:
 
 
 async def test_content_of_a_source_that_changes_meanwhile_is_the_new_one() -> None:
-    declared = keep_mapping(objects.mapping("pull"))
+    declared = mapping_entry(objects.mapping("pull"))
     sources = {f"{objects.OWN}/source": PullSecretSource(DOCKERCONFIGJSON, config(quay__io=auth("u", "old")))}
     world = SecretsState(objects.OWN, {"pull": declared}, {}, sources, CopyCache({}))
     assert declared.mapping

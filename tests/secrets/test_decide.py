@@ -15,15 +15,23 @@ from provisioner.secrets.planning.actions import (
     RecreateCopy,
     decide,
 )
-from provisioner.secrets.planning.content import PullSecretSource, UsableContent, keep_source
-from provisioner.secrets.planning.copies import MANAGED_BY, MAPPING, PLACE, SecretCopy, body, keep_copy, patch
+from provisioner.secrets.planning.content import PullSecretSource, UsableContent, source_entry
+from provisioner.secrets.planning.copies import (
+    MANAGED_BY,
+    MAPPING,
+    PLACE,
+    SecretCopy,
+    copy_body,
+    copy_from_secret,
+    copy_patch,
+)
 from provisioner.secrets.planning.state import (
     CopyCache,
     DeclaredMapping,
     NamespaceState,
     SecretsState,
-    keep_mapping,
-    keep_namespace,
+    mapping_entry,
+    namespace_entry,
 )
 from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON
 from tests.secrets import objects
@@ -38,12 +46,12 @@ BROKEN = objects.secret("source", {".dockerconfigjson": "e30="})
 
 def made(source: Json = SOURCE, name: str = "pull", target: str = TARGET, **metadata: Any) -> Json:
     """The copy as the controller makes it, with what the API server adds."""
-    declared = keep_mapping(objects.mapping(name, secret="pull")).mapping
+    declared = mapping_entry(objects.mapping(name, secret="pull")).mapping
     assert declared is not None
-    world = SecretsState(objects.OWN, {}, {}, {f"{objects.OWN}/source": keep_source(source)}, CopyCache({}))
+    world = SecretsState(objects.OWN, {}, {}, {f"{objects.OWN}/source": source_entry(source)}, CopyCache({}))
     usable = world.content(declared)
     assert isinstance(usable, UsableContent)
-    copy = body(target, name, usable.content)
+    copy = copy_body(target, name, usable.content)
     copy["metadata"] |= {"uid": "uid", "resourceVersion": "7", **metadata}
     return copy
 
@@ -143,15 +151,15 @@ CASES: dict[str, Case] = {
 def world(case: Case) -> SecretsState:
     namespace, name = case.target.split("/")
     terminating = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if case.terminating else {}
-    found = keep_namespace({"metadata": {"name": namespace, "labels": case.labels, **terminating}})
+    found = namespace_entry({"metadata": {"name": namespace, "labels": case.labels, **terminating}})
     sources: dict[str, PullSecretSource] = {}
     if case.source is not None:
-        sources[f"{objects.OWN}/source"] = keep_source(case.source)
+        sources[f"{objects.OWN}/source"] = source_entry(case.source)
     copies: dict[str, SecretCopy] = {}
     if case.copy is not None:
         case.copy["metadata"]["name"] = name
-        copies[case.target] = keep_copy(case.copy)
-    declared: dict[str, DeclaredMapping] = {one["metadata"]["name"]: keep_mapping(one) for one in case.mappings}
+        copies[case.target] = copy_from_secret(case.copy)
+    declared: dict[str, DeclaredMapping] = {one["metadata"]["name"]: mapping_entry(one) for one in case.mappings}
     namespaces: dict[str, NamespaceState] = {namespace: found} if case.known_namespace else {}
     return SecretsState(objects.OWN, declared, namespaces, sources, CopyCache(copies))
 
@@ -165,7 +173,7 @@ def test_decision(name: str) -> None:
 @pytest.mark.parametrize("spec", [None, [], "text", {"registries": 7, "pullSecret": [], "namespaceSelector": 1}])
 def test_unreadable_mapping_keeps_its_copies(spec: object) -> None:
     unreadable = objects.mapping("pull") | {"spec": spec}
-    assert keep_mapping(unreadable).problem
+    assert mapping_entry(unreadable).problem
     assert isinstance(decide(world(Case(NoAction, mappings=[unreadable], copy=made())), TARGET), NoAction)
 
 
@@ -183,15 +191,15 @@ def test_of_two_mappings_the_one_that_has_the_copy_keeps_it() -> None:
 
 
 def test_a_secret_without_our_labels_is_foreign() -> None:
-    assert keep_copy(foreign()).foreign
-    assert not keep_copy(made()).foreign
+    assert copy_from_secret(foreign()).foreign
+    assert not copy_from_secret(made()).foreign
 
 
 @pytest.mark.parametrize(
     "labels", [{}, {MANAGED_BY: "sutler"}, {MAPPING: "pull"}, {MANAGED_BY: "helm", MAPPING: "pull"}]
 )
 def test_half_of_our_labels_make_no_copy(labels: dict[str, str]) -> None:
-    assert keep_copy(made(labels=labels)).foreign
+    assert copy_from_secret(made(labels=labels)).foreign
 
 
 def test_copy_holds_only_what_the_registries_can_use_and_the_same_bytes_each_time() -> None:
@@ -206,7 +214,7 @@ def test_patch_replaces_the_data_and_leaves_other_labels_alone() -> None:
     stale = made(labels={MANAGED_BY: "sutler", MAPPING: "pull", "team": "a"}, annotations={"note": "x"})
     action = decide(world(Case(PatchCopy, source=ROTATED, copy=stale)), TARGET)
     assert isinstance(action, PatchCopy)
-    operations = patch(TARGET, action.mapping, action.content, action.copy)
+    operations = copy_patch(TARGET, action.mapping, action.content, action.copy)
     assert operations == [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
         {"op": "add", "path": "/metadata/labels/sutler.dev~1mapping", "value": "pull"},

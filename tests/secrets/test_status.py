@@ -6,10 +6,18 @@ import pytest
 
 from provisioner.secrets import writer
 from provisioner.secrets.planning.actions import DeleteCopy, NoAction, Wait, decide
-from provisioner.secrets.planning.content import keep_source
-from provisioner.secrets.planning.copies import SecretCopy, body, keep_copy
-from provisioner.secrets.planning.state import CopyCache, SecretsState, keep_mapping, keep_namespace
-from provisioner.secrets.planning.status import LISTED, CopyObstacle, CopySurvey, judge, ready_reason, status_of, survey
+from provisioner.secrets.planning.content import source_entry
+from provisioner.secrets.planning.copies import SecretCopy, copy_body, copy_from_secret
+from provisioner.secrets.planning.state import CopyCache, SecretsState, mapping_entry, namespace_entry
+from provisioner.secrets.planning.status import (
+    LISTED,
+    CopyObstacle,
+    CopySurvey,
+    ready_reason,
+    ready_verdict,
+    render_status,
+    survey_copies,
+)
 from tests.secrets import objects
 from tests.secrets.objects import Json, auth, config
 
@@ -24,9 +32,9 @@ def world(
     *mappings: Json, copied: tuple[str, ...] = (), source: Json | None = SOURCE, owner: str = "pull"
 ) -> SecretsState:
     """Four namespaces, of which `copied` have what the mapping `owner` puts into them."""
-    declared = {one["metadata"]["name"]: keep_mapping(one) for one in mappings}
-    namespaces = {name: keep_namespace({"metadata": {"name": name}}) for name in SPACES}
-    sources = {f"{objects.OWN}/source": keep_source(source)} if source else {}
+    declared = {one["metadata"]["name"]: mapping_entry(one) for one in mappings}
+    namespaces = {name: namespace_entry({"metadata": {"name": name}}) for name in SPACES}
+    sources = {f"{objects.OWN}/source": source_entry(source)} if source else {}
     copies: dict[str, SecretCopy] = {}
     made = SecretsState(objects.OWN, declared, namespaces, sources, CopyCache(copies))
     for namespace in copied:
@@ -35,7 +43,7 @@ def world(
 
 
 def copy_of(made: SecretsState, namespace: str, owner: str) -> SecretCopy:
-    return keep_copy(body_of(made, namespace, owner))
+    return copy_from_secret(body_of(made, namespace, owner))
 
 
 def body_of(made: SecretsState, namespace: str, owner: str) -> Json:
@@ -43,7 +51,7 @@ def body_of(made: SecretsState, namespace: str, owner: str) -> Json:
     assert mapping is not None
     usable = made.content(mapping)
     assert not hasattr(usable, "reason")
-    whole = body(f"{namespace}/pull", owner, usable.content)
+    whole = copy_body(f"{namespace}/pull", owner, usable.content)
     whole["metadata"] |= {"uid": "uid", "resourceVersion": "7"}
     return whole
 
@@ -51,12 +59,12 @@ def body_of(made: SecretsState, namespace: str, owner: str) -> Json:
 def status(made: SecretsState, name: str = "pull", **obstacles: CopyObstacle) -> Json:
     declared = made.mappings[name]
     by_target = {f"{namespace.replace('_', '-')}/pull": obstacle for namespace, obstacle in obstacles.items()}
-    found = survey(made, declared.mapping, by_target) if declared.mapping else CopySurvey()
-    return status_of(declared, found, judge(made, declared, found), NOW)
+    found = survey_copies(made, declared.mapping, by_target) if declared.mapping else CopySurvey()
+    return render_status(declared, found, ready_verdict(made, declared, found), NOW)
 
 
 def replace_source(made: SecretsState, source: Json) -> SecretsState:
-    kept = {f"{objects.OWN}/source": keep_source(source)}
+    kept = {f"{objects.OWN}/source": source_entry(source)}
     return SecretsState(objects.OWN, made.mappings, made.namespaces, kept, made.copies)
 
 
@@ -65,8 +73,8 @@ def with_copy(made: SecretsState, namespace: str, metadata: Json) -> SecretsStat
     copies = {target: copy for target in made.copies.targets() if (copy := made.copies.get(target))}
     whole = body_of(made, namespace, "pull")
     whole["metadata"] |= metadata
-    copies[f"{namespace}/pull"] = keep_copy(whole)
-    sources = {f"{objects.OWN}/source": keep_source(SOURCE)}
+    copies[f"{namespace}/pull"] = copy_from_secret(whole)
+    sources = {f"{objects.OWN}/source": source_entry(SOURCE)}
     return SecretsState(objects.OWN, made.mappings, made.namespaces, sources, CopyCache(copies))
 
 
@@ -121,7 +129,7 @@ def test_copy_that_waits_for_a_finalizer_lacks_and_is_named() -> None:
     going = {"deletionTimestamp": NOW, "finalizers": ["example.com/keep"]}
     made = with_copy(made, "team-a", going)
     assert decide(made, "team-a/pull") == Wait(("example.com/keep",))
-    told = status(made, team_a=writer.going(("example.com/keep",)))
+    told = status(made, team_a=writer.deletion_obstacle(("example.com/keep",)))
     words = "team-a/pull: it is being deleted and waits for finalizers example.com/keep. It will be tried again."
     assert (condition(told)["reason"], condition(told)["message"]) == ("CopyFailed", words)
     assert told["namespaces"] == {"selected": 4, "synced": 3, "lacking": ["team-a"]}
@@ -145,7 +153,7 @@ def test_conflict_does_not_hide_a_failure() -> None:
 def test_namespaces_that_lack_are_listed_up_to_what_the_definition_allows() -> None:
     made = world(pull())
     assert isinstance(made.namespaces, dict)
-    made.namespaces.update({f"n{n}": keep_namespace({"metadata": {"name": f"n{n}"}}) for n in range(LISTED + 9)})
+    made.namespaces.update({f"n{n}": namespace_entry({"metadata": {"name": f"n{n}"}}) for n in range(LISTED + 9)})
     assert len(status(made)["namespaces"]["lacking"]) == LISTED
 
 
@@ -243,7 +251,7 @@ def test_transition_time_changes_with_the_status_only(before: str, since: str) -
 def test_namespaces_that_are_going_are_not_selected() -> None:
     made = world(pull(), copied=SPACES[1:])
     assert isinstance(made.namespaces, dict)
-    made.namespaces["team-a"] = keep_namespace({"metadata": {"name": "team-a", "deletionTimestamp": NOW}})
+    made.namespaces["team-a"] = namespace_entry({"metadata": {"name": "team-a", "deletionTimestamp": NOW}})
     assert status(made)["namespaces"] == {"selected": 3, "synced": 3}
 
 

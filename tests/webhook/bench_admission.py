@@ -28,7 +28,7 @@ from aiohttp import web
 from certs.pki import ServerNames, new_authority, new_leaf
 from tests.webhook.reviews import distinct, mappings, repeated
 from webhook.handler import make_runner
-from webhook.server import spare_collector
+from webhook.server import freeze_garbage_collector
 from webhook.state import WebhookState
 
 REPOSITORY = Path(__file__).parents[2]
@@ -288,7 +288,7 @@ def main() -> None:
         uvloop.run(serve(bare, arguments.folder))
     else:
         state = WebhookState.fixed(mappings(int(arguments.serve)), {"default": {}})
-        spare_collector()
+        freeze_garbage_collector()
         uvloop.run(serve(lambda: make_runner(state), arguments.folder))
 
 

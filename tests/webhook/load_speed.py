@@ -79,7 +79,7 @@ async def overloaded(process: SutlerProcess, *, share: float, seconds: float) ->
     report, bodies = Report(), everyday_bodies()
     with throttled(pid, share):
         capacity = (await at_full_speed(process, connections=16, seconds=2)).outcomes["200"] / 2
-    callers = min(int(3 * capacity * ConcurrencyLimits().lag), ConcurrencyLimits().connections - 100)
+    callers = min(int(3 * capacity * ConcurrencyLimits().lag_seconds), ConcurrencyLimits().connections - 100)
     pool = Pool(port_of(process), lambda: context, report, patience=10, most_idle=callers)
     await pool.open(callers)
     with throttled(pid, share):

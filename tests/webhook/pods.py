@@ -1,4 +1,4 @@
-"""Requests as the API server sends them, and what comes of them."""
+"""Requests as the API server sends them, and the responses to them."""
 
 import base64
 import copy
@@ -10,8 +10,9 @@ import jsonpatch
 from sutler.registry.injection import Labels
 from sutler.registry.mapping import Mapping, Mode
 from sutler.registry.selector import LabelSelector
-from webhook.mutation import AdmissionOutcome, Decision, decide
-from webhook.review import answer, decode, encode
+from webhook.decision_cache import AdmissionOutcome, Decision, DecisionCache
+from webhook.mutation import decide
+from webhook.review import decode, render_review
 from webhook.state import WebhookState
 
 Json = dict[str, Any]
@@ -67,13 +68,13 @@ def body(obj: Any, **fields: Any) -> bytes:
 
 def decided(obj: Any, state: WebhookState, **fields: Any) -> Decision:
     decoded = decode(body(obj, **fields))
-    return decide(decoded, state.namespaces.get(decoded.namespace or ""), state)
+    return decide(decoded, state.namespaces.get(decoded.namespace or ""), state, DecisionCache())
 
 
 def response_to(obj: Any, state: WebhookState, **fields: Any) -> Json:
-    """What the API server gets, checked for what must be true of every answer."""
+    """The response to the API server, checked for what must be true of every response."""
     found = decided(obj, state, **fields)
-    sent = json.loads(answer("uid-1", encode(found.verdict)))
+    sent = json.loads(render_review("uid-1", found.response))
     assert sent["apiVersion"] == "admission.k8s.io/v1"
     assert sent["kind"] == "AdmissionReview"
     response: Json = sent["response"]

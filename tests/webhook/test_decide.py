@@ -11,10 +11,10 @@ from sutler.registry.injection import Account
 from sutler.registry.mapping import Mapping, Mode
 from sutler.registry.selector import LabelSelector
 from tests.webhook.pods import BLUE, GHCR, QUAY, Json, decided, patched, pod, response_to, secrets_after, state
-from webhook.informers import keep_mapping
-from webhook.mutation import AdmissionOutcome
+from webhook.decision_cache import AdmissionOutcome
+from webhook.informers import mapping_entry
 from webhook.review import ReviewError
-from webhook.state import UNRESTRICTED, StateProblem, keep_account
+from webhook.state import UNRESTRICTED, StateProblem, account_entry
 
 APP = "quay.io/acme/app:1"
 TOOL = "ghcr.io/acme/tool@sha256:" + "a" * 64
@@ -88,7 +88,7 @@ def test_namespace_that_nobody_knows_gets_what_every_namespace_gets_and_a_warnin
     before = pod(APP, "blue.example.com/app")
     response = response_to(before, state(), namespace="new")
     assert patched(before, response)["spec"]["imagePullSecrets"] == [{"name": "quay-secret"}]
-    assert response["warnings"] == ["sutler: namespace new could not be read, a pull secret may be missing"]
+    assert response["warnings"] == ["sutler: could not read namespace new; a pull secret may be missing"]
     assert "warnings" not in response_to(pod(APP), state(), namespace="new")
 
 
@@ -110,8 +110,9 @@ def test_mirror_pods_and_pods_that_opt_out_are_left_alone(metadata: Any, outcome
     found = decided(before, state())
     assert found.outcome is outcome
     if outcome is not AdmissionOutcome.INJECTED:
-        assert "patch" not in response_to(before, state())
-        assert found.verdict.audit_annotations == {"skipped": outcome.value}
+        response = response_to(before, state())
+        assert "patch" not in response
+        assert response["auditAnnotations"] == {"skipped": outcome.value}
 
 
 def test_excluded_namespaces_are_left_alone() -> None:
@@ -188,7 +189,7 @@ def test_pod_without_a_service_account_is_of_the_default_one() -> None:
 )
 def test_service_account_restricts_by_its_annotation(annotation: str | None, restricts: bool) -> None:
     annotations = {} if annotation is None else {"kubernetes.io/enforce-mountable-secrets": annotation}
-    account = keep_account({"metadata": {"annotations": annotations}, "imagePullSecrets": [{"name": "a"}, {}]})
+    account = account_entry({"metadata": {"annotations": annotations}, "imagePullSecrets": [{"name": "a"}, {}]})
     assert account == (Account(("a",), enforces=True) if restricts else UNRESTRICTED)
 
 
@@ -204,13 +205,13 @@ def test_image_that_does_not_parse_gets_nothing_and_a_warning_and_the_others_the
 def test_warnings_are_few_and_short() -> None:
     response = response_to(pod(*(f"quay.io/{n}/" + "X" * 500 for n in range(1000))), state())
     assert len(response["warnings"]) == 5
-    assert response["warnings"][-1] == "sutler: 996 more warnings like these"
+    assert response["warnings"][-1] == "sutler: 996 more warnings are not shown"
     assert all(warning.isprintable() for warning in response["warnings"])
 
 
 def test_secret_that_cannot_be_brought_is_injected_all_the_same_with_a_warning() -> None:
     known = state()
-    known.troubles = {"quay": StateProblem("SourceMissing: Secret quay-credentials is not in Sutler's namespace")}
+    known.problems = {"quay": StateProblem("SourceMissing: Secret quay-credentials is not in Sutler's namespace")}
     response = response_to(pod(APP), known)
     assert "patch" in response
     assert response["warnings"] == [
@@ -224,23 +225,23 @@ HERE = "default/quay-secret"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "warning"),
     [
         (
             f"Conflict: other/quay-secret exists; {HERE} belongs to mapping acme. Secrets that are not",
-            f"{HERE} belongs to mapping acme",
+            f": {HERE} belongs to mapping acme",
         ),
-        (f"CopyFailed: {HERE}: exceeded quota: small. It will be tried again.", f"{HERE}: exceeded quota: small"),
-        ("Copying: 3 of 4 namespaces have it", "it is not in this namespace yet (Copying: 3 of 4 namespaces have it)"),
-        ("Conflict: a-default/quay-secret exists", "it is not in this namespace yet (Conflict: a-default/quay"),
+        (f"CopyFailed: {HERE}: exceeded quota: small. It will be tried again.", f": {HERE}: exceeded quota: small"),
+        ("Copying: 3 of 4 namespaces have it", " is not in this namespace yet (Copying: 3 of 4 namespaces have it)"),
+        ("Conflict: a-default/quay-secret exists", " is not in this namespace yet (Conflict: a-default/quay"),
     ],
 )
-def test_secret_that_is_not_where_the_pod_is_gives_a_warning_there_and_nowhere_else(text: str, said: str) -> None:
+def test_secret_that_is_not_where_the_pod_is_gives_a_warning_there_and_nowhere_else(text: str, warning: str) -> None:
     known = state()
-    known.troubles = {"quay": StateProblem(text, frozenset(["default"]))}
-    (warning,) = response_to(pod(APP), known)["warnings"]
-    assert warning.startswith(f"sutler: pull secret quay-secret: {said}")
-    known.troubles = {"quay": StateProblem(text, frozenset(["team-b"]))}
+    known.problems = {"quay": StateProblem(text, frozenset(["default"]))}
+    (found,) = response_to(pod(APP), known)["warnings"]
+    assert found.startswith(f"sutler: pull secret quay-secret{warning}")
+    known.problems = {"quay": StateProblem(text, frozenset(["team-b"]))}
     assert "warnings" not in response_to(pod(APP), known)
 
 
@@ -264,7 +265,7 @@ def declared(reason: str, ready: str = "False", **namespaces: Any) -> Json:
 )
 def test_trouble_is_read_from_the_status_of_a_mapping(mapping: Json, trouble: StateProblem | None) -> None:
     """Without a whole list of namespaces it may be any."""
-    assert keep_mapping(mapping)[1] == trouble
+    assert mapping_entry(mapping)[1] == trouble
 
 
 def test_dry_run_is_answered_alike() -> None:
@@ -283,7 +284,7 @@ def test_update_only_warns_and_only_about_new_images(sub: str) -> None:
     after = pod("nginx", TOOL, ephemeralContainers=[{"image": APP}])
     response = response_to(after, state(), operation="UPDATE", oldObject=before, subResource=sub)
     assert response["warnings"] == [
-        "sutler: pull secret quay-secret (mapping quay) can't be added to a Pod that exists, create it again"
+        "sutler: pull secret quay-secret (mapping quay) can't be added to an existing Pod; create the Pod again"
     ]
     assert set(response_to(before, state(), operation="UPDATE", oldObject=before, subResource=sub)) == {
         "uid",
@@ -317,7 +318,9 @@ def test_what_is_not_about_the_images_of_a_pod_is_allowed_in_silence(fields: dic
 )
 def test_what_is_not_a_pod_is_allowed_with_a_warning(resource: Any) -> None:
     response = response_to(pod(APP), state(), resource=resource)
-    assert response["warnings"] == ["sutler: this webhook is for Pods only, mend its configuration"]
+    assert response["warnings"] == [
+        "sutler: this webhook only handles Pods; fix the rules in its MutatingWebhookConfiguration"
+    ]
     assert "patch" not in response
 
 

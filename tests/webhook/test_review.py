@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.webhook.pods import body, decided, patched, pod, request, response_to, state
+from webhook.decision_cache import DecisionCache
 from webhook.mutation import decide
-from webhook.review import ReviewError, answer, decode
+from webhook.review import ReviewError, decode, render_review
 
 APP = "quay.io/acme/app:1"
 
@@ -182,7 +183,7 @@ def test_anything_anywhere_in_a_review_is_an_error_or_an_answer(data: st.DataObj
     container[key] = junk
     with contextlib.suppress(ReviewError):
         decoded = decode(json.dumps(changed).encode())
-        decide(decoded, {}, state())
+        decide(decoded, {}, state(), DecisionCache())
 
 
 @given(st.integers(0, 4000), st.binary(max_size=4), st.integers(0, 4))
@@ -190,12 +191,12 @@ def test_any_damage_to_a_body_is_an_error_or_an_answer(position: int, junk: byte
     content = json.dumps(WHOLE).encode()
     position %= len(content)
     with contextlib.suppress(ReviewError):
-        decide(decode(content[:position] + junk + content[position + removed :]), {}, state())
+        decide(decode(content[:position] + junk + content[position + removed :]), {}, state(), DecisionCache())
 
 
 def test_uid_is_given_back_exactly() -> None:
     for uid in ('"quoted"', "\\", "\u2028é\U0001f40b", "x" * 5000):
-        assert json.loads(answer(uid, b',"allowed":true}}'))["response"]["uid"] == uid
+        assert json.loads(render_review(uid, b',"allowed":true}}'))["response"]["uid"] == uid
 
 
 def test_secrets_of_others_are_not_repeated() -> None:

@@ -14,10 +14,9 @@ from sutler.metrics import REGISTRY
 from sutler.registry.injection import Labels
 from tests.cluster import wait_for_async
 from tests.webhook.pods import body, pod
-from tests.webhook.running import APP, JSON, Running, head_of, until
+from tests.webhook.server_fixture import APP, JSON, Running, head_of, until
 from webhook import acceptor
-from webhook.decision_cache import DecisionCache
-from webhook.handler import KEEP_ALIVE_SECONDS, LARGEST_BODY, make_runner
+from webhook.handler import KEEP_ALIVE_SECONDS, LARGEST_BODY_BYTES, make_runner
 from webhook.limits import ConcurrencyLimits
 
 
@@ -41,7 +40,7 @@ async def test_each_decision_is_told_at_debug_only(
 ) -> None:
     await running.post(body(pod(APP)))
     assert "decided" not in capsys.readouterr().out
-    monkeypatch.setattr(running.admission, "_tells", True)
+    monkeypatch.setattr(running.admission, "_logs_decisions", True)
     await running.post(body(pod(APP)))
     told = capsys.readouterr().out
     assert "decided" in told
@@ -90,7 +89,7 @@ async def test_client_that_leaves_in_the_middle_of_its_body_is_no_defect_of_ours
     writer.transport.abort()
     await until(lambda: count("error") + count("bad_request") > errors + bad, "it to be counted")
     assert (count("error"), count("bad_request")) == (errors, bad + 1)
-    assert "could not be answered" not in capsys.readouterr().out
+    assert "unhandled error" not in capsys.readouterr().out
 
 
 async def test_client_that_asks_on_and_reads_no_answer_is_cut_off(running: Running) -> None:
@@ -118,10 +117,10 @@ async def test_large_reviews_are_answered(running: Running, megabytes: int) -> N
 
 async def test_body_of_exactly_the_limit_is_read_and_one_byte_more_is_not(running: Running) -> None:
     content = body(pod(APP))
-    full = content + b" " * (LARGEST_BODY - len(content))
+    full = content + b" " * (LARGEST_BODY_BYTES - len(content))
     assert (await running.post(full))[0] == 200
     status, text = await running.post(full + b" ")
-    assert (status, text) == (413, f"the body is larger than {LARGEST_BODY} bytes\n")
+    assert (status, text) == (413, f"the body exceeds {LARGEST_BODY_BYTES} bytes\n")
 
     async def chunks() -> AsyncIterator[bytes]:
         yield full
@@ -221,12 +220,12 @@ async def test_requests_that_wait_too_long_are_turned_away_until_the_wait_is_ove
     running: Running,
 ) -> None:
     assert (await running.post(body(pod(APP))))[0] == 200
-    running.admission.load.limits = ConcurrencyLimits(lag=0.2)
+    running.admission.load.limits = ConcurrencyLimits(lag_seconds=0.2)
     before = count("overloaded")
 
     async def turned_away() -> bool:
         time.sleep(0.5)  # noqa: ASYNC251 - holds up the server, which runs in this very loop
-        return await running.post(body(pod(APP))) == (503, "requests wait too long\n")
+        return await running.post(body(pod(APP))) == (503, "overloaded: requests wait too long\n")
 
     # On a busy machine the request can come so late that the wait is over again.
     await wait_for_async(turned_away, "a request to be turned away")
@@ -244,7 +243,7 @@ async def test_defect_is_an_internal_error_without_a_traceback(
     def fail(*_: object) -> None:
         raise RuntimeError("canary-p4ssw0rd")
 
-    monkeypatch.setattr(DecisionCache, "decide", fail)
+    monkeypatch.setattr("webhook.handler.decide", fail)
     status, text = await running.post(body(pod(APP)))
     assert (status, text) == (500, "internal error, see the webhook's log\n")
 
@@ -253,7 +252,7 @@ async def test_bodies_take_up_memory_as_they_come_and_not_by_what_they_announce(
     running.admission.load.limits = ConcurrencyLimits(size=300_000)
     slow = [await running.raw() for _ in range(8)]
     for _, writer in slow:
-        writer.write(head_of(LARGEST_BODY) + b"{")
+        writer.write(head_of(LARGEST_BODY_BYTES) + b"{")
     await until(lambda: running.admission.load.bodies == 8, "eight bodies to be on their way")
     assert running.admission.load.size == 8
     reader, writer = slow[0]
@@ -270,7 +269,7 @@ async def test_namespace_is_asked_for_no_longer_than_the_api_server_can_wait(run
         await asyncio.Event().wait()
         return None
 
-    running.state.ask_namespace = ask
+    running.state.get_namespace_labels = ask
     async with asyncio.timeout(30):
         status, text = await running.post(body(pod(APP), namespace="new"), target="?timeout=200ms")
     assert status == 200
@@ -285,11 +284,11 @@ async def test_defect_is_logged_with_the_request_and_requests_that_make_no_sense
 
     for _ in range(3):
         await running.post(b"not json")
-    assert capsys.readouterr().out.count("a request was refused") == 1
-    monkeypatch.setattr(DecisionCache, "decide", fail)
+    assert capsys.readouterr().out.count("rejected a request") == 1
+    monkeypatch.setattr("webhook.handler.decide", fail)
     await running.post(body(pod(APP)))
     said = capsys.readouterr().out
-    assert "a request could not be decided" in said
+    assert "unhandled error in a request" in said
     assert "namespace=default" in said
     assert "uid=705ab4f5-6393-11e8-b7cc-42010a800002" in said
 
@@ -348,7 +347,7 @@ async def test_body_that_does_not_come_is_given_up_when_the_api_server_has(runni
     async with asyncio.timeout(30):
         answer = await reader.readuntil(b" s\n")
     assert answer.startswith(b"HTTP/1.1 408")
-    assert b"the body did not come within 0.1 s" in answer
+    assert b"the body did not arrive within 0.1 s" in answer
     writer.close()
 
 
@@ -359,7 +358,7 @@ async def test_namespace_too_new_to_be_known_is_asked_for_once_per_request(runni
         asked.append(name)
         return {"team": "blue"}
 
-    running.state.ask_namespace = ask
+    running.state.get_namespace_labels = ask
     status, text = await running.post(body(pod("blue.example.com/app"), namespace="new"))
     assert status == 200
     assert "patch" in json.loads(text)["response"]
@@ -373,7 +372,7 @@ async def test_namespace_that_no_namespace_can_be_called_is_not_asked_for(runnin
         asked.append(name)
         return None
 
-    running.state.ask_namespace = ask
+    running.state.get_namespace_labels = ask
     assert (await running.post(body(pod(APP), namespace="x" * 63)))[0] == 200
     assert (await running.post(body(pod(APP), namespace="x" * 64)))[0] == 200
     assert asked == ["x" * 63]

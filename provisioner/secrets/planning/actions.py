@@ -79,14 +79,14 @@ def decide(world: SecretsState, target: str) -> Action:  # noqa: PLR0911 - a lis
     content = usable.content
     if copy is None:
         return CreateCopy(owner.name, content)
-    if right(copy, owner.name, content):
+    if is_current(copy, owner.name, content):
         return NoAction()
     if copy.immutable or copy.type != content.type:
         return RecreateCopy(owner.name, content, copy)
     return PatchCopy(owner.name, content, copy)
 
 
-def right(copy: SecretCopy, mapping: str, content: CopyContent) -> bool:
+def is_current(copy: SecretCopy, mapping: str, content: CopyContent) -> bool:
     """Whether a copy is as it should be, and stays."""
     return (copy.mapping, copy.type, copy.fingerprint, copy.placed, copy.finalizers) == (
         mapping,

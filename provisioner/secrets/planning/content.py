@@ -7,7 +7,7 @@ from provisioner.secrets.planning.copies import CopyContent
 from sutler.registry import dockerconfig
 from sutler.registry.dockerconfig import DATA_KEYS, SourceError
 from sutler.registry.mapping import Mapping
-from sutler.registry.missing_credentials import lacking, some
+from sutler.registry.missing_credentials import join_shortened, missing_text
 from sutler.typedefs import Json
 
 
@@ -19,7 +19,7 @@ class PullSecretSource:
     data: dict[str, str] = field(repr=False)
 
 
-def keep_source(secret: Json) -> PullSecretSource:
+def source_entry(secret: Json) -> PullSecretSource:
     kind = secret.get("type", "")
     data = secret.get("data") or {}
     wanted = DATA_KEYS.get(kind, "")
@@ -57,9 +57,9 @@ def content_of(mapping: Mapping, source: PullSecretSource | None) -> UsableConte
     except SourceError as error:
         return SourceProblem("SourceInvalid", f"Secret {mapping.copy_from} can't be used: {error}")
     if not config.entries:
-        why = lacking(source_config, mapping.registries)
+        why = missing_text(source_config, mapping.registries)
         return SourceProblem("SourceUnusable", f"Secret {mapping.copy_from} has no credentials for {why}")
     value = dockerconfig.render(config.entries, config.type)
-    notes = (some(config.ignored, "; "),) if config.ignored else ()
-    doubts = (some(config.doubts, "; "),) if config.doubts else ()
+    notes = (join_shortened(config.ignored, "; "),) if config.ignored else ()
+    doubts = (join_shortened(config.doubts, "; "),) if config.doubts else ()
     return UsableContent(CopyContent(config.type, DATA_KEYS[config.type], value), notes, doubts)

@@ -56,7 +56,7 @@ class SecretCopy:
     """What its deletion waits for; None where it is not being deleted."""
 
 
-def keep_copy(secret: Json) -> SecretCopy:
+def copy_from_secret(secret: Json) -> SecretCopy:
     metadata = secret["metadata"]
     labels: Mapping[str, str] = metadata.get("labels") or {}
     annotations: Mapping[str, str] = metadata.get("annotations") or {}
@@ -80,7 +80,7 @@ def fingerprint(data: Mapping[str, str]) -> bytes:
     return hashlib.blake2b(msgspec.json.encode(data, order="sorted"), digest_size=16).digest()
 
 
-def body(target: str, mapping: str, content: CopyContent) -> Json:
+def copy_body(target: str, mapping: str, content: CopyContent) -> Json:
     """A new copy. The same input gives the same bytes."""
     namespace, name = target.split("/")
     return {
@@ -97,7 +97,7 @@ def body(target: str, mapping: str, content: CopyContent) -> Json:
     }
 
 
-def patch(target: str, mapping: str, content: CopyContent, copy: SecretCopy) -> list[Json]:
+def copy_patch(target: str, mapping: str, content: CopyContent, copy: SecretCopy) -> list[Json]:
     """Mends a copy in place. Other people's labels and annotations on it stay.
 
     The version makes the API server answer Conflict if the copy changed after we looked.

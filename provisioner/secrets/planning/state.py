@@ -26,7 +26,7 @@ class NamespaceState:
     terminating: bool
 
 
-def keep_namespace(namespace: Json) -> NamespaceState:
+def namespace_entry(namespace: Json) -> NamespaceState:
     metadata = namespace["metadata"]
     return NamespaceState(metadata.get("labels") or {}, "deletionTimestamp" in metadata)
 
@@ -61,7 +61,7 @@ class DeclaredMapping:
         return self.mapping is None or self.mapping.mode is Mode.OBSERVE
 
 
-def keep_mapping(found: Json) -> DeclaredMapping:
+def mapping_entry(found: Json) -> DeclaredMapping:
     metadata = found["metadata"]
     mapping, problem = None, ""
     try:

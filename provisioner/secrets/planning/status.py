@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from provisioner.secrets.planning.actions import right
+from provisioner.secrets.planning.actions import is_current
 from provisioner.secrets.planning.content import SourceProblem, UsableContent
 from provisioner.secrets.planning.state import DeclaredMapping, SecretsState
 from sutler.registry import mapping as registry
 from sutler.registry.mapping import Mode
-from sutler.registry.missing_credentials import some
+from sutler.registry.missing_credentials import join_shortened
 from sutler.text import shortened
 from sutler.typedefs import Json
 
@@ -56,7 +56,7 @@ class ReadyVerdict:
     message: str
 
 
-def survey(world: SecretsState, mapping: registry.Mapping, obstacles: Mapping[str, CopyObstacle]) -> CopySurvey:
+def survey_copies(world: SecretsState, mapping: registry.Mapping, obstacles: Mapping[str, CopyObstacle]) -> CopySurvey:
     usable = world.content(mapping) if mapping.copy_from else None
     found = CopySurvey()
     for namespace in world.selected(mapping):
@@ -69,7 +69,7 @@ def survey(world: SecretsState, mapping: registry.Mapping, obstacles: Mapping[st
             isinstance(usable, UsableContent)
             and copy
             and not copy.foreign
-            and right(copy, mapping.name, usable.content)
+            and is_current(copy, mapping.name, usable.content)
         ):
             found.synced += 1
         elif mapping.copy_from is None or mapping.mode is Mode.OBSERVE:
@@ -108,7 +108,7 @@ def _rival(world: SecretsState, mapping: registry.Mapping, target: str) -> str:
     return ""
 
 
-def judge(world: SecretsState, declared: DeclaredMapping, found: CopySurvey) -> ReadyVerdict:  # noqa: PLR0911 - a list of cases
+def ready_verdict(world: SecretsState, declared: DeclaredMapping, found: CopySurvey) -> ReadyVerdict:  # noqa: PLR0911 - a list of cases
     """The first thing that is wrong, the most fundamental first."""
     mapping = declared.mapping
     if mapping is None:
@@ -146,7 +146,7 @@ def judge(world: SecretsState, declared: DeclaredMapping, found: CopySurvey) -> 
     return ReadyVerdict(True, "Synced", f"{have}{notes}")
 
 
-def status_of(declared: DeclaredMapping, found: CopySurvey, verdict: ReadyVerdict, now: str) -> Json:
+def render_status(declared: DeclaredMapping, found: CopySurvey, verdict: ReadyVerdict, now: str) -> Json:
     """The whole `status`. Times change only when a condition does."""
     conditions = [_condition(declared, "Ready", verdict, now)]
     if found.conflicts and declared.mapping:
@@ -185,10 +185,10 @@ def _condition(declared: DeclaredMapping, kind: str, verdict: ReadyVerdict, now:
 
 def _conflicts(mapping: registry.Mapping, found: CopySurvey) -> str:
     return (
-        f"{some(sorted(found.conflicts), '; ')}. Secrets that are not this mapping's are never touched: remove or "
+        f"{join_shortened(sorted(found.conflicts), '; ')}. Secrets that are not this mapping's are never touched: remove or "
         f"rename them, or give the mapping another spec.pullSecret.name than {mapping.secret}."
     )
 
 
 def _failures(found: CopySurvey) -> str:
-    return f"{some(sorted(found.failures), '; ')}. It will be tried again."
+    return f"{join_shortened(sorted(found.failures), '; ')}. It will be tried again."

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from certs.describe import StoredCertificates, describe, why_untrusted
+from certs.describe import StoredCertificates, summarize, trust_problem
 from certs.pki import ServerNames
 from certs.rotation import CertificateSecret
 from sutler.cli.output import RefusedError
@@ -64,7 +64,7 @@ async def gather(client: Client, namespace: str, secret: str, configuration: str
         configuration=configuration,
         version=metadata["resourceVersion"],
         keeper=(metadata.get("annotations") or {}).get("cert-manager.io/certificate-name", ""),
-        stored=describe(contents, names_for(webhooks), now),
+        stored=summarize(contents, names_for(webhooks), now),
         published=None if registered is None else tuple([await _published(each, contents) for each in webhooks]),
     )
 
@@ -110,7 +110,7 @@ async def _configuration(client: Client, name: str) -> Json | None:
 async def _published(webhook: Json, contents: CertificateSecret) -> BundleState:
     config = webhook["clientConfig"]
     bundle = _base64(config.get("caBundle") or "")
-    untrusted = why_untrusted(contents.leaf.certificate, bundle)
+    untrusted = trust_problem(contents.leaf.certificate, bundle)
     return BundleState(
         webhook=webhook["name"],
         empty=not bundle,

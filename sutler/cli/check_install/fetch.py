@@ -143,7 +143,7 @@ class InstallationReader:
         needed = [
             (account, right) for account, each in permissions.NEEDED.items() if account in names for right in each
         ]
-        asking = [self._client.create_raw(permissions.PATH, permissions.review(self._own, *each)) for each in needed]
+        asking = [self._client.post(permissions.PATH, permissions.review(self._own, *each)) for each in needed]
         answers = await self._if_allowed(RIGHTS, asyncio.gather(*asking)) or []
         self._seen.asked = len(answers)
         for (account, right), answer in zip(needed, answers, strict=False):
@@ -159,7 +159,7 @@ class InstallationReader:
         mapping, namespace, image = chosen
         tried = Trial(InjectionTrial.MISSING, image, namespace, mapping.secret, unready=self._unready(mapping.name))
         try:
-            created = await self._client.would_create(PODS, dry_run.pod(image), namespace)
+            created = await self._client.dry_run_create(PODS, dry_run.pod(image), namespace)
         except ApiError as error:
             return replace(tried, outcome=InjectionTrial.REFUSED, why=error.message or str(error))
         done = mapping.secret in dry_run.secrets_of(created)
