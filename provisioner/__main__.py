@@ -17,8 +17,8 @@ def main(arguments: Sequence[str]) -> int:
     # Imported only when needed: the secrets controller runs where there is no Ceph, and must never be able to use it.
     match arguments:
         case ["secrets", *rest]:
-            from provisioner.secrets.main import SecretsSettings  # noqa: PLC0415
             from provisioner.secrets.main import main as secrets  # noqa: PLC0415
+            from provisioner.secrets.settings import SecretsSettings  # noqa: PLC0415
 
             chosen = SecretsSettings.from_arguments(rest, program="provisioner secrets")
             return runtime.run(lambda: secrets(chosen), settings=chosen)

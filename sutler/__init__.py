@@ -1,1 +1,1 @@
-"""What the webhook, the provisioner and the certificates share."""
+"""Code that the webhook, the provisioner and the certificates share, and the command line."""

@@ -1,13 +1,13 @@
-"""The root of every error that we expect.
+"""The root of every expected error.
 
     SutlerError
     ├── KubeError                (sutler.kube.errors)
     ├── ImageError, PatternError (sutler.registry)
-    └── ...                      each package hangs its own tree here
+    └── ...                      each package has its own tree
 
-What is raised as a SutlerError is told to the user in one line. Anything else is a defect of ours.
+A SutlerError is shown to the user in one line. Any other exception is a defect of Sutler.
 """
 
 
 class SutlerError(Exception):
-    """Its text names the thing, the value and the way out; it never holds a secret."""
+    """Its text names the thing, the value and what to do; it never holds a secret."""

@@ -1,4 +1,4 @@
-"""Logging: JSON lines for machines, aligned text for people at a terminal. Libraries' records take the same way."""
+"""Logging: JSON lines for machines, aligned text for terminals. Records of libraries have the same form."""
 
 import logging
 import sys
@@ -16,15 +16,15 @@ Format = Literal["auto", "json", "console"]
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 _Event = MutableMapping[str, Any]
 
-# At DEBUG these print bodies of requests and answers, or every step of the event loop.
+# At DEBUG these print bodies of requests and responses, or every step of the event loop.
 _NEVER_BELOW_INFO = ("kubernetes_asyncio", "kubernetes_asyncio.client.rest", "asyncio", "aiohttp")
 
-# Their texts name types, keys and files. Those of others, ValueError above all, may quote what they got.
+# Texts of these errors name types, keys and files. Others, above all ValueError, may quote values.
 _QUOTES_NO_VALUE = (SutlerError, TypeError, AttributeError, NameError, LookupError, AssertionError, OSError)
 
 
 def setup(level: str = "info", format: Format = "auto", stream: TextIO | None = None) -> None:  # noqa: A002 - as the setting
-    """Send what is of `level` and above to `stream` (standard error); "auto" is "console" when that is a terminal."""
+    """Send records of `level` and above to `stream` (standard error); "auto" is "console" if that is a terminal."""
     stream = stream or sys.stderr
     console = format == "console" or (format == "auto" and stream.isatty())
     shared: list[structlog.typing.Processor] = [
@@ -54,14 +54,9 @@ def setup(level: str = "info", format: Format = "auto", stream: TextIO | None = 
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:
-    """The logger of one module: log.get(__name__)."""
+    """The logger of a module: log.get(__name__)."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
-
-
-def bind(**context: Any) -> None:
-    """Put this into every line from here on, also from tasks that are started later."""
-    structlog.contextvars.bind_contextvars(**context)
 
 
 def _formatter(shared: list[structlog.typing.Processor], *, console: bool, colors: bool) -> logging.Formatter:
@@ -81,18 +76,18 @@ def _write_traceback(stream: TextIO, exc_info: _ExcInfo) -> None:
 
 
 def _traceback_of(exc_info: _ExcInfo) -> str:
-    return "\n\nwhich came from:\n\n".join(map(_one_traceback, _causes(exc_info[1])))
+    return "\n\ncaused by:\n\n".join(map(_one_traceback, _causes(exc_info[1])))
 
 
 def _one_traceback(error: BaseException) -> str:
-    """Where a defect was, with its text only when that can't quote a value: int("hunter2") would tell the password."""
+    """The place of a defect, with the error's text only if that can't quote a value: int("hunter2") quotes it."""
     text = f": {error}" if isinstance(error, _QUOTES_NO_VALUE) else ""
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__ + text + notes
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what it came from, and what is in it if it is a group."""
+    """The error, its causes, and the errors of a group."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):

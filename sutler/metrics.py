@@ -1,9 +1,9 @@
-"""The one registry that `/metrics` shows: ours, so that no library adds to it behind our back."""
+"""The registry that `/metrics` serves. It is not the default one, to which any library may add."""
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 REGISTRY = CollectorRegistry()
 
-# CPU, memory and file descriptors: what an operator looks at first.
+# CPU, memory and file descriptors.
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)

@@ -1,4 +1,4 @@
-"""The second port of every process: is it alive, is it ready, what does it count."""
+"""The probes' port of every process: /healthz, /readyz and /metrics."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -10,21 +10,23 @@ from prometheus_client.exposition import choose_encoder
 from sutler.errors import SutlerError
 from sutler.metrics import REGISTRY
 
-# None when all is well, else what is missing, for the operator who asks.
 Check = Callable[[], str | None]
+"""Returns None if all is well, otherwise what is missing."""
 
 HEALTHZ, READYZ, METRICS = "healthz", "readyz", "metrics"
 _TEXT = "text/plain; charset=utf-8"
 
 
 class ProbeResult(NamedTuple):
+    """The response to a probe."""
+
     body: bytes
     status: int = 200
     content_type: str = _TEXT
 
 
 class ProbeError(SutlerError):
-    pass
+    """The address can't be listened on."""
 
 
 async def serve(host: str, port: int, ready: Mapping[str, Check]) -> NoReturn:
@@ -49,9 +51,9 @@ async def serve(host: str, port: int, ready: Mapping[str, Check]) -> NoReturn:
 
 def application(ready: Mapping[str, Check]) -> web.Application:
     async def handle(request: web.Request) -> web.Response:
-        answer = probe(request.path[1:], ready, request.headers.get("Accept", ""))
-        headers = {"Content-Type": answer.content_type}
-        return web.Response(body=answer.body, status=answer.status, headers=headers)
+        result = probe(request.path[1:], ready, request.headers.get("Accept", ""))
+        headers = {"Content-Type": result.content_type}
+        return web.Response(body=result.body, status=result.status, headers=headers)
 
     app = web.Application()
     app.add_routes([web.get(f"/{what}", handle) for what in (HEALTHZ, READYZ, METRICS)])
@@ -64,11 +66,11 @@ def probe(what: str, ready: Mapping[str, Check], accept: str = "") -> ProbeResul
         return ProbeResult(encode(REGISTRY), content_type=content_type)
     if what == READYZ:
         return verdict(f"{name}: {reason}" for name, check in ready.items() if (reason := check()) is not None)
-    # That it is answered at all shows that the event loop turns.
+    # A response shows that the event loop runs.
     return verdict(())
 
 
 def verdict(reasons: Iterable[str]) -> ProbeResult:
-    """What speaks against it, one a line."""
+    """Status 503 with one reason a line, or 200 without reasons."""
     text = "\n".join(reasons)
     return ProbeResult(f"{text or 'ok'}\n".encode(), status=503 if text else 200)

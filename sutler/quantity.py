@@ -1,9 +1,9 @@
-"""Kubernetes quantities, exactly.
+"""Kubernetes quantities, with exact arithmetic.
 
 The rules are those of ``k8s.io/apimachinery/pkg/api/resource``: a signed decimal number and one suffix, binary (``Ki``
 to ``Ei``), decimal (``n`` to ``E``) or an exponent (``e3``). ``1E`` is an exa, ``1E3`` a thousand. Floats can't hold
-these values (``0.1``, ``9223372036854775807``), so everything is a Decimal, and what has to become an integer is
-rounded **up**: a volume that is a byte too small never binds, and nobody says why.
+these values (``0.1``, ``9223372036854775807``), so everything is a Decimal. Values that have to become integers are
+rounded **up**: a volume that is a byte too small never binds, without any message.
 """
 
 import re
@@ -25,11 +25,11 @@ _LONGEST = 128  # characters; the API server's own values are far shorter
 
 
 class QuantityError(SutlerError):
-    """The text is no quantity, or one that we can't keep exactly. Says which rule it breaks."""
+    """The text is not a quantity, or can't be stored exactly; the message names the rule that it breaks."""
 
 
 class Notation(Enum):
-    """How a quantity was written; its canonical form keeps that."""
+    """The notation of a quantity, which its canonical form preserves."""
 
     BINARY = "binary"
     DECIMAL = "decimal"

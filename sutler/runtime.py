@@ -1,4 +1,4 @@
-"""What every process of ours has in common: its event loop, its end, its exit status, its eternal tasks."""
+"""Runs a process: the event loop, signals, the exit status, and tasks that must not end."""
 
 import asyncio
 import signal
@@ -17,14 +17,13 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class TaskEnded(SutlerError):  # noqa: N818 - named after what happened
-    """An eternal task has ended or failed; the process ends with it and the platform starts a new one."""
+    """A task that must not end has ended or failed. The process exits, and Kubernetes starts a new one."""
 
 
 def run(main: Callable[[], Awaitable[None]], *, settings: ProcessSettings) -> int:
-    """Run `main` until it is done or SIGTERM or SIGINT cancels it; the process's exit status comes back.
+    """Run `main` until it is done, or SIGTERM or SIGINT cancels it. Returns the exit status of the process.
 
-    0 after a clean stop, 1 when something expected went wrong (told in one line) or something unexpected (told with
-    its traceback, in the log only).
+    It is 0 after a clean stop, 1 after an error: an expected one is logged in one line, others with their traceback.
     """
     log.setup(settings.log_level, settings.log_format)
     try:
@@ -33,29 +32,29 @@ def run(main: Callable[[], Awaitable[None]], *, settings: ProcessSettings) -> in
     except SutlerError as error:
         _log.error("stopped", error=str(error))
         return 1
-    except Exception:  # noqa: BLE001 - the last one who can tell
-        _log.exception("stopped by a defect")
+    except Exception:  # noqa: BLE001 - the last place that can log it
+        _log.exception("stopped by an unhandled error")
         return 1
     return 0
 
 
 async def guard(*tasks: tuple[str, Coroutine[Any, Any, Any]]) -> NoReturn:
-    """Run eternal tasks, each under its name, until the first one ends: that is an error, whatever it returned.
+    """Run tasks that must not end, each under its name, until the first one ends, which is an error.
 
     Raises:
-        TaskEnded: naming the task, `from` its error when it failed with an expected one.
+        TaskEnded: naming the task, `from` its error if that is a SutlerError.
     """
     try:
         async with asyncio.TaskGroup() as group:
             for name, coroutine in tasks:
-                group.create_task(_eternal(name, coroutine), name=name)
+                group.create_task(_run_for_ever(name, coroutine), name=name)
     except BaseExceptionGroup as errors:
         # The first one ended all the others.
         raise errors.exceptions[0] from errors.exceptions[0].__cause__
     raise TaskEnded("there was no task to run")
 
 
-async def _eternal(name: str, coroutine: Coroutine[Any, Any, Any]) -> NoReturn:
+async def _run_for_ever(name: str, coroutine: Coroutine[Any, Any, Any]) -> NoReturn:
     try:
         await coroutine
     except TaskEnded:
@@ -65,7 +64,7 @@ async def _eternal(name: str, coroutine: Coroutine[Any, Any, Any]) -> NoReturn:
     except Exception as defect:
         defect.add_note(f"in task {name}")
         raise
-    raise TaskEnded(f"{name} has ended by itself")
+    raise TaskEnded(f"{name} ended unexpectedly")
 
 
 async def _until_stopped(main: Callable[[], Awaitable[None]]) -> None:

@@ -26,7 +26,7 @@ def find_own_namespace() -> str:
 
 
 class ProcessSettings(BaseSettings):
-    """Settings of all processes. A subclass adds its own fields, with a docstring under each for --help."""
+    """Settings of all processes. A subclass adds its own fields, each with a docstring that --help shows."""
 
     model_config = SettingsConfigDict(
         env_prefix="SUTLER_",
@@ -44,29 +44,29 @@ class ProcessSettings(BaseSettings):
     """Path of the kubeconfig. Default: KUBECONFIG, else the Pod's service account, else ~/.kube/config."""
 
     context: str | None = None
-    """Context of the kubeconfig to use. Default: its current one."""
+    """Context of the kubeconfig. Default: the current context."""
 
     namespace: str = Field(default_factory=find_own_namespace)
-    """Sutler's own namespace. Default: the Pod's, else POD_NAMESPACE, else sutler-system."""
+    """Sutler's own namespace. Default: the Pod's namespace, else POD_NAMESPACE, else sutler-system."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """What is logged: debug shows every decision, but never a secret or the body of an answer."""
+    """Least level of log records. debug logs every decision, but never a secret or the body of a response."""
 
     log_format: Format = "auto"
-    """json, console, or auto: console when standard error is a terminal."""
+    """Format of log records: json, console, or auto, which is console if standard error is a terminal."""
 
-    probe_host: str = "0.0.0.0"  # noqa: S104 - kubelet asks from outside of the Pod
-    """Address on which /healthz, /readyz and /metrics are served."""
+    probe_host: str = "0.0.0.0"  # noqa: S104 - the kubelet is outside of the Pod
+    """Address on which to serve /healthz, /readyz and /metrics."""
 
     probe_port: Port = 8080
-    """Port of the same."""
+    """Port on which to serve /healthz, /readyz and /metrics."""
 
     @classmethod
     def from_arguments(cls, arguments: Sequence[str], *, program: str) -> Self:
-        """Parse the command line; --help and mistakes end the process, the latter with status 2 and a line for each."""
+        """Parse the command line. --help exits with status 0; mistakes exit with status 2 and one line for each."""
         source = CliSettingsSource[type[Self]](cls, cli_prog_name=program, cli_parse_args=list(arguments))
         try:
-            return cls(_cli_settings_source=source)  # type: ignore[call-arg]  # pydantic-settings' own, not in the plugin-less signature
+            return cls(_cli_settings_source=source)  # type: ignore[call-arg]  # an argument of pydantic-settings
         except ValidationError as error:
             for problem in error.errors():
                 flag = "--" + "-".join(str(part) for part in problem["loc"]).replace("_", "-")

@@ -1,4 +1,4 @@
-"""Text for messages: shortened, quoted, and without what could steer a terminal. Pure."""
+"""Text for messages: shortened, quoted, and without control characters. Pure: no I/O."""
 
 import unicodedata
 
@@ -6,7 +6,7 @@ LONGEST_TEXT = 256
 _QUOTED = 80
 _CUT = " … "
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""They change the direction in which a terminal writes: a text could be read as another."""
+"""Characters that change the direction of writing: a text could be read as another one."""
 
 
 def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
@@ -16,23 +16,23 @@ def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
 
 
 def without_middle(text: str, longest: int) -> str:
-    """`text` in one line of at most `longest` bytes of UTF-8. What to do about it stands at the end, and is kept."""
+    """`text` in one line of at most `longest` bytes of UTF-8, cut in the middle: its end says what to do."""
     whole = " ".join(text.split()).encode(errors="replace")
     if len(whole) <= longest:
         return whole.decode()
     kept = longest - len(_CUT.encode())
     head = kept // 2
-    # Half a letter at a cut is left away.
+    # Incomplete characters at the cut are dropped.
     return whole[:head].decode(errors="ignore") + _CUT + whole[head - kept :].decode(errors="ignore")
 
 
 def quoted(text: str) -> str:
-    """The text for a message: quoted, what can't be printed escaped, cut short (it may be 10 kB of anything)."""
+    """The text for a message: quoted, escaped and shortened."""
     return repr(text if len(text) <= _QUOTED else text[:_QUOTED] + "...")
 
 
 def sanitized(text: str) -> str:
-    """Texts come out of objects that anybody may have written: none of them gets to steer the terminal.
+    """The text without characters that control a terminal: any user may have written it into an object.
 
     Halves of surrogate pairs, which JSON can hold, can't be printed at all.
     """
@@ -45,7 +45,7 @@ def sanitized(text: str) -> str:
 
 
 def format_size(size: int | None) -> str:
-    """1610612736 as 1.5Gi: for eyes, rounded."""
+    """1610612736 as 1.5Gi, rounded."""
     if size is None:
         return "-"
     value, step = float(size), 0

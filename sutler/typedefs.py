@@ -4,6 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 Json = dict[str, Any]
-"""An object of the Kubernetes API or of the REST API, as JSON has it."""
+"""An object of the Kubernetes API or of the REST API, decoded from JSON."""
 JsonMapping = Mapping[str, Any]
-"""The same where it is only read."""
+"""Such an object where it is only read."""

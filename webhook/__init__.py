@@ -1,1 +1,1 @@
-"""Admission: one AdmissionReview in, one JSON Patch of imagePullSecrets out. Stateless, never in the way of a Pod."""
+"""The admission webhook: it answers an AdmissionReview with a JSON Patch of imagePullSecrets, and rejects no Pod."""

@@ -1,8 +1,7 @@
-"""Watches over foreign Secrets in the way of copies.
+"""Watches of foreign Secrets that have the name of a copy.
 
-The watch of all copies goes by our labels and does not show when one of these is taken away. A watch of the name in
-question does, and costs little: of each Secret it fetches the metadata only, and there is none where nothing is in the
-way.
+The watch of all copies selects Sutler's labels and does not show the deletion of a foreign Secret. A watch of its name
+does, and costs little: it fetches the metadata only, and there is none without a conflict.
 """
 
 import asyncio
@@ -14,22 +13,22 @@ from sutler.kube.reflector import ObjectChange, Reflector
 from sutler.kube.resources import SECRETS
 
 MOST = 20
-"""Names that are watched at a time, each over a connection of its own. The others are looked at now and then."""
+"""Names that are watched at the same time, each over its own connection. The copies of others are retried instead."""
 
 
 class ConflictWatches:
-    """While the lease is held: runs in `tasks`, and calls `look_again` with each `namespace/name` that is free now."""
+    """Runs watches in `tasks`, while this process leads, and calls `retry` with each free `namespace/name`."""
 
-    def __init__(self, client: Client, tasks: asyncio.TaskGroup, look_again: Callable[[str], None]) -> None:
+    def __init__(self, client: Client, tasks: asyncio.TaskGroup, retry: Callable[[str], None]) -> None:
         self._client = client
         self._tasks = tasks
-        self._look_again = look_again
+        self._retry = retry
         self._blocked: dict[str, set[str]] = {}
-        """By name of a Secret: where one is in the way."""
+        """Places (`namespace/name`) of foreign Secrets, by name."""
         self._running: dict[str, asyncio.Task[Any]] = {}
 
-    def met(self, target: str, *, foreign: bool) -> None:
-        """What was found where a copy belongs."""
+    def observe(self, target: str, *, foreign: bool) -> None:
+        """Record whether a foreign Secret exists at `namespace/name`."""
         name = target.partition("/")[2]
         if foreign:
             self._blocked.setdefault(name, set()).add(target)
@@ -50,10 +49,10 @@ class ConflictWatches:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(reflector.run())
             await reflector.wait_synced()
-            # What went before the watch began was not shown.
+            # The watch does not show deletions before its start.
             for target in self._blocked.get(name, set()) - reflector.store.keys():
-                self._look_again(target)
+                self._retry(target)
 
     def _changed(self, change: ObjectChange[bool]) -> None:
         if change.new is None:
-            self._look_again(change.key)
+            self._retry(change.key)

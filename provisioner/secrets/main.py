@@ -1,34 +1,14 @@
-"""`python -m provisioner secrets`: the parts put together."""
-
-from typing import Annotated
-
-from pydantic import Field
+"""`python -m provisioner secrets`: the wiring."""
 
 from provisioner.secrets.controller import SecretsController
+from provisioner.secrets.settings import SecretsSettings
 from sutler import probes
 from sutler.kube.client import connect
 from sutler.kube.events import EventRecorder
 from sutler.kube.lease import Elector
 from sutler.runtime import guard
-from sutler.settings import ProcessSettings, Seconds
 
 COMPONENT = "sutler-secrets"
-
-
-class SecretsSettings(ProcessSettings):
-    """Copies pull secrets into the namespaces that mappings select, and keeps them so."""
-
-    lease_duration: Seconds = 15.0
-    """Seconds without a sign of life after which another replica takes over."""
-
-    renew_deadline: Seconds = 10.0
-    """Seconds without a renewal after which this replica stops writing; less than the lease's duration."""
-
-    retry_period: Seconds = 2.0
-    """Seconds between two tries to get or renew the lease."""
-
-    workers: Annotated[int, Field(ge=1, le=256)] = 8
-    """Copies written at a time. More rotate a secret faster and load the API server more."""
 
 
 async def main(settings: SecretsSettings) -> None:

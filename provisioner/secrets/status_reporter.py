@@ -1,4 +1,4 @@
-"""Writes the status of mappings, and tells of its turns in events."""
+"""Writes the status of mappings, and records events when it changes."""
 
 import asyncio
 import datetime as dt
@@ -27,55 +27,57 @@ if TYPE_CHECKING:
     from sutler.typedefs import Json
 
 PROGRESS_EVERY = 5.0
-"""Seconds between two statuses that only count copies on their way."""
+"""Seconds between two statuses that only count the progress of copying."""
 
 FIRST_PROGRESS = 1.0
-"""Seconds after which copies on their way are worth a status at all; most are made sooner."""
+"""Seconds of copying before the first status with progress; most copies are created sooner."""
 
 PACE = 30.0
-"""Working out statuses, each of which looks at every namespace, takes at most one part in 31 of the time."""
+"""Pause after computing a status, as a multiple of the time that it took: a status reads every namespace."""
 
 LONGEST_PACE = 10.0
-"""Seconds between two of them at most: a machine that stood still in between must not silence them."""
+"""Seconds that this pause takes at most, also after the machine was suspended."""
 
 _log = log.get(__name__)
 
 
 class StatusReporter:
+    """Reports on mappings, one at a time."""
+
     def __init__(
-        self, client: Client, events: EventRecorder, world: SecretsState, obstacles: Mapping[str, CopyObstacle]
+        self, client: Client, events: EventRecorder, state: SecretsState, obstacles: Mapping[str, CopyObstacle]
     ) -> None:
         self._client = client
         self._events = events
-        self._world = world
+        self._state = state
         self._obstacles = obstacles
         self._written: dict[str, Json] = {}
-        """Ahead of the watch: statuses that it has not shown yet."""
+        """Own statuses, by mapping, that the watch has not shown yet."""
         self._progress_due: dict[str, float] = {}
 
-    def mapping_changed(self, name: str) -> None:
-        """The watch shows the mapping anew."""
+    def record_change(self, name: str) -> None:
+        """Record that the watch has shown a new version of the mapping."""
         self._written.pop(name, None)
 
     async def handle(self, name: str) -> float | None:
-        """Brings one mapping's status up to date. Returns the seconds until it is worth another look."""
-        declared = self._world.mappings.get(name)
+        """Update the status of one mapping. Returns the seconds after which to try again, if needed."""
+        declared = self._state.mappings.get(name)
         if declared is None:
             self._progress_due.pop(name, None)
             return None
         declared = replace(declared, status=self._written.get(name, declared.status))
-        if declared.mapping and declared.mapping.copy_from and not await self._world.prepare(declared.mapping):
+        if declared.mapping and declared.mapping.copy_from and not await self._state.prepare(declared.mapping):
             return SOON
         began = time.perf_counter()
-        found = survey_copies(self._world, declared.mapping, self._obstacles) if declared.mapping else CopySurvey()
-        verdict = ready_verdict(self._world, declared, found)
+        found = survey_copies(self._state, declared.mapping, self._obstacles) if declared.mapping else CopySurvey()
+        verdict = ready_verdict(self._state, declared, found)
         await asyncio.sleep(min(LONGEST_PACE, PACE * (time.perf_counter() - began)))
-        if wait := self._not_yet(name, verdict):
+        if wait := self._progress_wait(name, verdict):
             return wait
         await self._write(declared, found, verdict)
         return None
 
-    def _not_yet(self, name: str, verdict: ReadyVerdict) -> float | None:
+    def _progress_wait(self, name: str, verdict: ReadyVerdict) -> float | None:
         if verdict.reason != "Copying":
             self._progress_due.pop(name, None)
             return None
@@ -101,14 +103,20 @@ class StatusReporter:
             return
         self._written[declared.name] = status
         if verdict.reason not in (ready_reason(declared.status), "Copying"):
-            self._tell(declared, verdict)
+            self._record_event(declared, verdict)
 
-    def _tell(self, declared: DeclaredMapping, verdict: ReadyVerdict) -> None:
+    def _record_event(self, declared: DeclaredMapping, verdict: ReadyVerdict) -> None:
         regarding = {
             "apiVersion": REGISTRY_MAPPINGS.api_version,
             "kind": REGISTRY_MAPPINGS.kind,
             "metadata": {"name": declared.name, "uid": declared.uid},
         }
-        tell = self._events.normal if verdict.holds else self._events.warning
-        tell(regarding, verdict.reason, verdict.message)
-        _log.info("mapping", mapping=declared.name, ready=verdict.holds, reason=verdict.reason, message=verdict.message)
+        record = self._events.normal if verdict.holds else self._events.warning
+        record(regarding, verdict.reason, verdict.message)
+        _log.info(
+            "status of a mapping changed",
+            mapping=declared.name,
+            ready=verdict.holds,
+            reason=verdict.reason,
+            message=verdict.message,
+        )

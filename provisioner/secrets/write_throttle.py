@@ -1,32 +1,35 @@
-"""Two controllers that want one Secret each its way would write for ever, as fast as they can. One has to pause."""
+"""Limits repeated writes of one copy: two controllers that each restore their own content would never stop."""
 
 import time
 from collections.abc import Callable
 
-TIMES = 4
-WINDOW = 60.0
-"""So often within so many seconds the same content is written to one copy: once made, three times repaired."""
+MOST_WRITES = 4
+WINDOW_SECONDS = 60.0
+"""The same content is written to one copy at most so often within this time: created once, restored three times."""
 
 
 class WriteThrottle:
+    """The recent writes by `namespace/name`."""
+
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._writes: dict[str, tuple[bytes, list[float]]] = {}
 
     def wait(self, target: str, fingerprint: bytes) -> float | None:
-        """Seconds to wait before this content is written there once more; None if it may be at once."""
+        """Seconds to wait before this content may be written again; None if it may be written now."""
         content, times = self._writes.get(target, (b"", []))
-        if content != fingerprint or len(times) < TIMES:
+        if content != fingerprint or len(times) < MOST_WRITES:
             return None
-        left = times[-TIMES] + WINDOW - self._clock()
+        left = times[-MOST_WRITES] + WINDOW_SECONDS - self._clock()
         return left if left > 0 else None
 
-    def wrote(self, target: str, fingerprint: bytes) -> None:
+    def record(self, target: str, fingerprint: bytes) -> None:
+        """Record a write."""
         content, times = self._writes.get(target, (b"", []))
-        earlier = times[1 - TIMES :] if content == fingerprint else []
+        earlier = times[1 - MOST_WRITES :] if content == fingerprint else []
         self._writes[target] = (fingerprint, [*earlier, self._clock()])
 
-    def forget(self) -> None:
-        """Drops what is too long ago to matter."""
-        since = self._clock() - WINDOW
+    def drop_old(self) -> None:
+        """Drop writes that are older than the window."""
+        since = self._clock() - WINDOW_SECONDS
         self._writes = {target: write for target, write in self._writes.items() if write[1][-1] > since}

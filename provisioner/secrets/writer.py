@@ -1,4 +1,4 @@
-"""Carries out what was decided about a copy: one request each, two where a Secret has to be made anew."""
+"""Carries out the action on one copy: one request, or two to recreate a Secret."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,7 +17,7 @@ from provisioner.secrets.planning.actions import (
     Wait,
 )
 from provisioner.secrets.planning.copies import CopyContent, SecretCopy, copy_body, copy_from_secret, copy_patch
-from provisioner.secrets.planning.state import CopyCache
+from provisioner.secrets.planning.copy_cache import CopyCache
 from provisioner.secrets.planning.status import CopyObstacle
 from sutler import log
 from sutler.kube.client import Client
@@ -25,7 +25,12 @@ from sutler.kube.errors import AlreadyExists, NotFound
 from sutler.kube.resources import SECRETS
 from sutler.metrics import REGISTRY
 
-WRITES = Counter("sutler_secret_copy_writes_total", "Copies of pull secrets written.", ["operation"], registry=REGISTRY)
+WRITES = Counter(
+    "sutler_secret_copy_writes_total",
+    "Writes of copies, by operation.",
+    ["operation"],
+    registry=REGISTRY,
+)
 
 _log = log.get(__name__)
 
@@ -33,14 +38,18 @@ FOREIGN = "exists and is not Sutler's"
 
 
 class CopyWriter:
-    """Every write tells the API server which state of the object it is meant for, so that a late one does nothing."""
+    """Writes copies. Every write names the version that it is based on, so that a late one changes nothing."""
 
     def __init__(self, client: Client, copies: CopyCache) -> None:
         self._client = client
         self._copies = copies
 
     async def apply(self, target: str, action: Action) -> CopyObstacle | None:
-        """Raises Conflict or NotFound where the world is not as it was thought to be; look again then."""
+        """Apply the action to `namespace/name`. Returns the obstacle, if there is one.
+
+        Raises:
+            Conflict: when the copy has changed. As NotFound and AlreadyExists, it means: decide again.
+        """
         match action:
             case NoAction():
                 return None
@@ -69,29 +78,29 @@ class CopyWriter:
             found = copy_from_secret(await self._client.get(SECRETS, name, namespace))
             if found.foreign:
                 return CopyObstacle(FOREIGN, foreign=True)
-            self._copies.wrote(target, found)
+            self._copies.record_write(target, found)
             if found.finalizers is not None:
                 return deletion_obstacle(found.finalizers)
             raise
-        self._wrote("create", target, copy_from_secret(made))
+        self._record("create", target, copy_from_secret(made))
         return None
 
     async def _patch(self, target: str, mapping: str, content: CopyContent, copy: SecretCopy) -> None:
         namespace, name = target.split("/")
         operations = copy_patch(target, mapping, content, copy)
         made = await self._client.json_patch(SECRETS, name, operations, namespace)
-        self._wrote("patch", target, copy_from_secret(made))
+        self._record("patch", target, copy_from_secret(made))
 
     async def _delete(self, target: str, copy: SecretCopy) -> None:
         namespace, name = target.split("/")
-        with suppress(NotFound):  # somebody was faster
+        with suppress(NotFound):  # it is deleted already
             await self._client.delete(SECRETS, name, namespace, uid=copy.uid, resource_version=copy.version)
-        self._wrote("delete", target, None)
+        self._record("delete", target, None)
 
-    def _wrote(self, operation: str, target: str, copy: SecretCopy | None) -> None:
-        self._copies.wrote(target, copy)
+    def _record(self, operation: str, target: str, copy: SecretCopy | None) -> None:
+        self._copies.record_write(target, copy)
         WRITES.labels(operation).inc()
-        _log.debug("copy", operation=operation, secret=target)
+        _log.debug("wrote a copy", operation=operation, secret=target)
 
 
 def deletion_obstacle(finalizers: Sequence[str]) -> CopyObstacle:

@@ -1,1 +1,1 @@
-"""The one adapter between Sutler and the Kubernetes API. Nothing else imports kubernetes_asyncio."""
+"""The adapter to the Kubernetes API. Only this package imports kubernetes_asyncio."""

@@ -1,4 +1,4 @@
-"""The typed calls to the API server: objects are plain JSON, errors are ours, lists are paged, writes can be fenced."""
+"""Calls to the API server. Objects are plain JSON, errors are KubeErrors, lists are paged, writes can be fenced."""
 
 import asyncio
 import random
@@ -21,26 +21,28 @@ __all__ = ["Client", "Json", "Page", "connect"]
 
 T = TypeVar("T")
 
-# Named here, since inside of Client `list` is a method.
+# Aliases, because inside of Client `list` is a method.
 _Objects = list[Json]
 _Query = list[tuple[str, str]]
-Kept = list[T]
+Transformed = list[T]
 
 # The API server itself gives up after 60 s.
-_SECONDS = 30.0
-_LIST_SECONDS = 60.0
+_TIMEOUT_SECONDS = 30.0
+_LIST_TIMEOUT_SECONDS = 60.0
 # As kubectl and client-go ask for.
 _PAGE_SIZE = 500
-# A continue token lives five minutes; whoever needs longer than that three times gets the list in one piece.
+# A continue token is valid for five minutes. After three lists that took longer, the list is read in one piece.
 _PAGED_TRIES = 3
 _READ_TRIES = 4
-_LONGEST_READ_PATIENCE = 10.0
+_LONGEST_RETRY_AFTER_SECONDS = 10.0
 
 _METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 
 
 @dataclass(frozen=True)
 class Page:
+    """One page of a list."""
+
     items: _Objects
     resource_version: str
 
@@ -49,12 +51,12 @@ class Page:
 async def connect(
     kubeconfig: str | None = None, context: str | None = None, *, component: str
 ) -> AsyncIterator["Client"]:
-    """A client of the cluster that `kubeconfig` names, else KUBECONFIG, the Pod's service account, ~/.kube/config.
+    """Make a client by `kubeconfig`, else by KUBECONFIG, the Pod's service account or ~/.kube/config.
 
-    Nothing is sent yet: the API server may be away.
+    Nothing is sent yet: the API server may be unreachable.
 
     Raises:
-        ConfigError: when that says no usable thing.
+        ConfigError: when the configuration is missing or not usable.
     """
     transport = Transport(config.find_source(kubeconfig, context), component)
     try:
@@ -65,14 +67,14 @@ async def connect(
 
 
 class Client:
-    """Reads and writes objects. Names of arguments and errors are the API's own; every call has a time-out."""
+    """Reads and writes objects. Arguments and errors have the names of the API; every call has a time-out."""
 
     def __init__(self, transport: Transport, check: Callable[[], None] | None = None) -> None:
         self._transport = transport
         self._check = check
 
     def fenced(self, check: Callable[[], None]) -> "Client":
-        """The same connections, but `check` is called right before each write goes out, and stops it by raising."""
+        """A client on the same connections that calls `check` before it sends a write; `check` raises to stop it."""
         return Client(self._transport, check)
 
     @property
@@ -81,7 +83,7 @@ class Client:
         return self._transport.host
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
-        return await self._read(_call("GET", resource, namespace, name), _SECONDS)
+        return await self._read(_call("GET", resource, namespace, name), _TIMEOUT_SECONDS)
 
     async def list(
         self,
@@ -91,7 +93,7 @@ class Client:
         label_selector: str | None = None,
         field_selector: str | None = None,
     ) -> _Objects:
-        """All objects, of all namespaces without `namespace`."""
+        """All objects of one namespace, or of all namespaces."""
         query = selectors(label_selector, field_selector)
         items, _ = await self.list_transformed(resource, namespace, transform=lambda item: item, query=query)
         return items
@@ -104,21 +106,21 @@ class Client:
         transform: Callable[[Json], T],
         query: _Query,
         metadata_only: bool = False,
-    ) -> tuple[Kept[T], str]:
-        """Apply `transform` to each object as its page arrives. Returns the results and the resourceVersion to watch from."""
+    ) -> tuple[Transformed[T], str]:
+        """Transform each object as its page arrives. Returns the results and the resourceVersion to watch from."""
         for size in (_PAGE_SIZE,) * _PAGED_TRIES + (0,):
-            kept: Kept[T] = []
+            found: Transformed[T] = []
             version = ""
             try:
                 async for page in self._pages(resource, namespace, query, size, metadata_only):
-                    kept.extend(transform(item) for item in page.items)
+                    found.extend(transform(item) for item in page.items)
                     version = version or page.resource_version
             except Gone:
-                # It took longer than the API server remembers. Pages of two lists don't make one.
+                # The continue token expired. Pages of two lists don't make one.
                 if not size:
                     raise
             else:
-                return kept, version
+                return found, version
         raise AssertionError("the last size returns or raises")
 
     async def _pages(
@@ -128,10 +130,10 @@ class Client:
         while True:
             paging = [("limit", str(size))] * bool(size) + [("continue", token)] * bool(token)
             call = _call("GET", resource, namespace, query=[*query, *paging], accept=_accept("List", metadata_only))
-            answer = await self._read(call, _LIST_SECONDS)
+            answer = await self._read(call, _LIST_TIMEOUT_SECONDS)
             metadata, items = _list_parts(call, answer)
             for item in items:
-                # The items of a list don't say what they are.
+                # The items of a list have no kind.
                 item.update(apiVersion=resource.api_version, kind=resource.kind)
             yield Page(items, metadata["resourceVersion"])
             token = metadata.get("continue", "")
@@ -146,7 +148,7 @@ class Client:
         query: _Query,
         metadata_only: bool = False,
     ) -> AbstractAsyncContextManager[aiohttp.StreamReader]:
-        """The bytes of a watch. For the reflector, which knows what can be wrong with them."""
+        """Open a watch and stream its bytes; the reflector decodes them."""
         call = _call(
             "GET",
             resource,
@@ -155,15 +157,15 @@ class Client:
             accept=_accept("", metadata_only),
             verb="WATCH",
         )
-        return self._transport.stream(call, _SECONDS)
+        return self._transport.stream(call, _TIMEOUT_SECONDS)
 
     async def create(self, resource: Resource, body: Json, namespace: str | None = None) -> Json:
-        """Raises AlreadyExists when there is one of this name."""
+        """Create an object. Raises AlreadyExists when the name is taken."""
         namespace = namespace or _metadata(body).get("namespace")
         return await self._write(_call("POST", resource, namespace, body=body))
 
     async def replace(self, resource: Resource, body: Json, *, subresource: str | None = None) -> Json:
-        """Raises Conflict when the object has changed since `body` was read."""
+        """Update the whole object. Raises Conflict when it has changed since `body` was read."""
         metadata = _metadata(body)
         namespace, name = metadata.get("namespace"), metadata["name"]
         return await self._write(_call("PUT", resource, namespace, name, subresource, body=body))
@@ -183,7 +185,7 @@ class Client:
         *,
         subresource: str | None = None,
     ) -> Json:
-        """RFC 6902. A `test` operation that doesn't hold raises Invalid."""
+        """Apply a JSON Patch (RFC 6902). Raises Invalid when a `test` operation fails."""
         kind = "application/json-patch+json"
         call = _call("PATCH", resource, namespace, name, subresource, body=operations, content_type=kind)
         return await self._write(call)
@@ -197,9 +199,9 @@ class Client:
         uid: str | None = None,
         resource_version: str | None = None,
     ) -> None:
-        """Delete that very object: with `uid` or `resource_version` given, another one raises Conflict.
+        """Delete an object. With `uid` or `resource_version`, raises Conflict for any other object of this name.
 
-        Dependents are left to the garbage collector, finalizers are honoured: it may be there for a while yet.
+        Dependents are left to the garbage collector. Finalizers are honoured: the object may exist for a while.
         """
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         options = {
@@ -211,35 +213,35 @@ class Client:
         await self._write(_call("DELETE", resource, namespace, name, body=options))
 
     async def dry_run_create(self, resource: Resource, body: Json, namespace: str) -> Json:
-        """The object that creating this would give, with all that admission does to it. Nothing is kept."""
+        """The object as it would be created, with all changes by admission. Nothing is stored."""
         return await self._write(_call("POST", resource, namespace, body=body, query=[("dryRun", "All")]))
 
     def now(self) -> datetime:
-        """The time by the API server's clock, as its last answer told it; by ours if none did."""
+        """The time by the API server's clock, from its last response; by the local clock without one."""
         return self._transport.now()
 
     async def version(self) -> Json:
-        """What the API server says it is: gitVersion, major, minor."""
-        return await self._read(Call("GET", "/version", "GET /version"), _SECONDS)
+        """The version of the API server: gitVersion, major, minor."""
+        return await self._read(Call("GET", "/version", "GET /version"), _TIMEOUT_SECONDS)
 
     async def post(self, path: str, body: Json) -> Json:
-        """POST to a path, for what is no stored object: reviews of tokens and access."""
+        """POST to a path, for objects that are not stored: reviews of tokens and access."""
         return await self._write(Call("POST", path, f"POST {path}", body=body, sensitive=True))
 
     async def _write(self, call: Call) -> Json:
         if self._check is not None:
             self._check()
-        return _decoded(call, await self._transport.send(call, _SECONDS, self._check))
+        return _decoded(call, await self._transport.send(call, _TIMEOUT_SECONDS, self._check))
 
     async def _read(self, call: Call, seconds: float) -> Json:
-        """A read is safe to repeat: a server that asks for a moment's patience gets it here."""
+        """Send a read, and repeat it when the API server asks for that with Retry-After."""
         for _ in range(_READ_TRIES - 1):
             try:
                 return _decoded(call, await self._transport.send(call, seconds))
             except ApiError as error:
-                if error.retry_after is None or error.retry_after > _LONGEST_READ_PATIENCE:
+                if error.retry_after is None or error.retry_after > _LONGEST_RETRY_AFTER_SECONDS:
                     raise
-                # Not all of us at the same moment.
+                # Spread, so that not all clients come back at the same moment.
                 await asyncio.sleep(error.retry_after * random.uniform(1.0, 1.25))  # noqa: S311 - no secret
         return _decoded(call, await self._transport.send(call, seconds))
 
@@ -281,10 +283,10 @@ def _accept(kind: str, metadata_only: bool) -> str:
 
 
 def _list_parts(call: Call, answer: Json) -> tuple[Json, list[Json]]:
-    """A stranger's empty JSON must not pass for an empty list: somebody would clean up after it."""
+    """Validate a list: with some proxy's empty JSON taken for an empty list, controllers would delete objects."""
     metadata, items = answer.get("metadata"), answer.get("items")
     if not isinstance(metadata, dict) or not metadata.get("resourceVersion") or "items" not in answer:
-        raise Unreachable(f"{call.name}: the answer is not a list (a proxy's?)")
+        raise Unreachable(f"{call.name}: the response is not a list; does a proxy answer?")
     return metadata, items or []
 
 
@@ -292,7 +294,7 @@ def _decoded(call: Call, body: bytes) -> Json:
     try:
         answer = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Unreachable(f"{call.name}: the answer is not JSON (a proxy's?)") from error
+        raise Unreachable(f"{call.name}: the response is not JSON; does a proxy answer?") from error
     if not isinstance(answer, dict):
-        raise Unreachable(f"{call.name}: the answer is not a JSON object (a proxy's?)")
+        raise Unreachable(f"{call.name}: the response is not a JSON object; does a proxy answer?")
     return answer

@@ -1,4 +1,4 @@
-"""Which API server, as whom: a kubeconfig or the Pod's service account, read by kubernetes-asyncio."""
+"""Configuration of the client: a kubeconfig or the Pod's service account, read by kubernetes-asyncio."""
 
 import os
 import re
@@ -22,7 +22,7 @@ _NO_KEY = re.compile(r"Invalid kube-config file\. Expected (?:key|object with na
 
 @dataclass(frozen=True)
 class ClientConfig:
-    """Where the configuration comes from. No `kubeconfig`: from the Pod's service account, mounted at `account`."""
+    """The source of the configuration. Without `kubeconfig` it is the Pod's service account, mounted at `account`."""
 
     kubeconfig: str | None
     context: str | None = None
@@ -37,7 +37,7 @@ class ClientConfig:
 def find_source(
     kubeconfig: str | None, context: str | None, environ: Mapping[str, str] = os.environ, account: Path = _ACCOUNT
 ) -> ClientConfig:
-    """The kubeconfig that was named, else KUBECONFIG, else the Pod's service account, else ~/.kube/config."""
+    """Choose the given kubeconfig, else KUBECONFIG, else the Pod's service account, else ~/.kube/config."""
     if named := kubeconfig or environ.get("KUBECONFIG"):
         return ClientConfig(named, context)
     if environ.get("KUBERNETES_SERVICE_HOST") and (account / "token").exists():
@@ -46,14 +46,14 @@ def find_source(
 
 
 async def read(source: ClientConfig) -> Any:
-    """kubernetes-asyncio's Configuration.
+    """Read kubernetes-asyncio's Configuration.
 
     Raises:
-        ConfigError: with what is wrong and where. Never with the library's own text: it quotes whole users, tokens
-            included.
+        ConfigError: naming the file and the problem, without the library's own text: that quotes whole users, with
+            their tokens.
     """
     configuration = library.Configuration()
-    # Python 3.13 began to refuse CAs without key identifiers; clusters have them, and kubectl accepts them.
+    # Python 3.13 rejects CAs without key identifiers. Clusters have such CAs, and kubectl accepts them.
     configuration.disable_strict_ssl_verification = True
     try:
         if source.kubeconfig is None:
@@ -63,7 +63,7 @@ async def read(source: ClientConfig) -> Any:
                 cert_filename=str(source.account / "ca.crt"),
             )
         else:
-            _must_exist(source.kubeconfig)
+            _require_file(source.kubeconfig)
             await library.load_kube_config(
                 config_file=source.kubeconfig,
                 context=source.context,
@@ -72,26 +72,26 @@ async def read(source: ClientConfig) -> Any:
             )
     except ConfigError:
         raise
-    except Exception as error:  # noqa: BLE001 - what a broken file makes the library raise can't be foreseen
-        raise ConfigError(f"{source}: {_what_is_wrong(error)}") from None
+    except Exception as error:  # noqa: BLE001 - a broken file makes the library raise any error
+        raise ConfigError(f"{source}: {_problem(error)}") from None
     if not str(configuration.host).startswith(("https://", "http://")) or configuration.host == "http://localhost":
         raise ConfigError(f"{source}: the cluster's server must be a URL such as https://10.0.0.1:6443")
     return configuration
 
 
 def tls_files(configuration: Any) -> tuple[bytes | None, ...]:
-    """The contents of the CA, certificate and key, to notice when they have been renewed."""
+    """The contents of the CA, certificate and key, for noticing a renewal."""
     paths = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
     return tuple(Path(path).read_bytes() if path else None for path in paths)
 
 
-def _must_exist(kubeconfig: str) -> None:
+def _require_file(kubeconfig: str) -> None:
     paths = [Path(path).expanduser() for path in kubeconfig.split(os.pathsep) if path]
     if not any(path.exists() for path in paths):
         raise ConfigError(f"kubeconfig {kubeconfig} does not exist; name another with --kubeconfig or KUBECONFIG")
 
 
-def _what_is_wrong(error: Exception) -> str:
+def _problem(error: Exception) -> str:
     if isinstance(error, yaml.MarkedYAMLError):
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         return f"not YAML{line}"
@@ -101,7 +101,7 @@ def _what_is_wrong(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}"
     text = str(error)
     if missing := _NO_KEY.match(text):
-        return f"there is no {missing[1]!r} in it"
+        return f"{missing[1]!r} is missing in it"
     if text.startswith(("exec: ", "File does not exists: ", "Service ", "Token ", "Cert ")):
         return shortened(text)
     return f"not a kubeconfig ({type(error).__name__})"

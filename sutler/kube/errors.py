@@ -1,20 +1,20 @@
-"""What can go wrong between us and the API server.
+"""Errors of calls to the API server.
 
 KubeError
 ├── ConfigError              kubeconfig, service account: nothing was sent
-├── Unreachable              no (whole) answer: the outcome of a write is unknown
-├── LeaseLost                we may not write any more: nothing was sent
-└── ApiError                 the API server said no
+├── Unreachable              no (whole) response: the outcome of a write is unknown
+├── LeaseLost                this process is not the leader: nothing was sent
+└── ApiError                 the API server rejected the call
     ├── BadRequest           400
     ├── Unauthorized         401
     ├── Forbidden            403
     ├── NotFound             404
-    ├── Conflict             409, the object has changed meanwhile
+    ├── Conflict             409, the object has changed
     ├── AlreadyExists        409 on creation
     ├── Gone                 410, the resourceVersion is too old
     ├── Invalid              422
     ├── TooManyRequests      429
-    └── Unavailable          5xx, and answers that are not the API server's
+    └── Unavailable          5xx, and responses of proxies
 """
 
 from typing import Any, NotRequired, TypedDict
@@ -25,16 +25,16 @@ from sutler.errors import SutlerError
 from sutler.kube.redaction import WITHHELD, redacted
 from sutler.text import shortened
 
-# A server that asks for more patience than this is asked again anyway.
+# Seconds. A longer Retry-After is cut to this.
 LONGEST_RETRY_AFTER = 300.0
 
 
 class KubeError(SutlerError):
-    pass
+    """The root of this tree."""
 
 
 class ConfigError(KubeError):
-    pass
+    """The kubeconfig or the service account is missing or not usable."""
 
 
 class Unreachable(KubeError):  # noqa: N818 - named after what happened, as all of them
@@ -46,10 +46,10 @@ class LeaseLost(KubeError):  # noqa: N818
 
 
 class ApiError(KubeError):
-    """An answer that is not 2xx.
+    """A response that is not 2xx.
 
-    `reason` is the API's CamelCase word ("" when the answer was not a Status), `message` its sentence, cut short.
-    `retry_after` is in seconds, None when the server didn't ask for it.
+    `reason` is the CamelCase reason of the Status ("" when the response is no Status), `message` its shortened message.
+    `retry_after` is in seconds, None when the response has none.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class StatusDetails(TypedDict, total=False):
 
 
 class Status(TypedDict):
-    """`v1.Status`, the fields that we read."""
+    """The fields of `v1.Status` that are used."""
 
     kind: str
     reason: NotRequired[str]
@@ -145,19 +145,19 @@ _decoder = msgspec.json.Decoder(Status)
 
 
 def api_error(status: int, body: bytes, *, call: str, retry_after: str | None = None, sent: Any = None) -> ApiError:
-    """The error for an answer of the API server, or of whatever stands in front of it.
+    """Make the error for a response of the API server, or of a proxy before it.
 
     Args:
-        status: of the answer.
-        body: of the answer; dropped unless it is a Status.
-        call: what was asked, for the text: "GET secrets default/a".
-        retry_after: the header of that name.
-        sent: the body of a request that held secrets. A refusal may quote them: they are taken out of its words.
+        status: The status of the response.
+        body: The body of the response; it is dropped unless it is a Status.
+        call: The request, for the text: "GET secrets default/a".
+        retry_after: The value of the header Retry-After.
+        sent: The body of a request that held secrets. The message may quote them; they are removed from it.
     """
-    said = _status(body)
-    details = said.get("details") or {}
-    reason = said.get("reason", "")
-    message = said.get("message", "")
+    parsed = _status(body)
+    details = parsed.get("details") or {}
+    reason = parsed.get("reason", "")
+    message = parsed.get("message", "")
     causes = [each for cause in details.get("causes") or () if (each := _cause(cause)) not in message]
     message = ", ".join(filter(None, (message, *causes)))
     if sent is not None:
@@ -175,37 +175,37 @@ def api_error(status: int, body: bytes, *, call: str, retry_after: str | None = 
 
 
 def _cause(cause: StatusCause) -> str:
-    """As the API server words it in its message, where that has it."""
+    """One cause, in the words that the API server uses in its message."""
     return ": ".join(filter(None, (cause.get("field"), cause.get("message") or cause.get("reason"))))
 
 
 def status_error(status: Status, *, call: str) -> ApiError:
-    """The error for a Status that came inside of a watch."""
+    """Make the error for a Status that arrived in a watch."""
     code, reason = status.get("code", 500), status.get("reason", "")
     return _kind(code, reason)(code, shortened(reason, 64), shortened(status.get("message", "")), call=call)
 
 
 def _status(body: bytes) -> Status:
     try:
-        said = _decoder.decode(body)
+        status = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Status(kind="")
-    return said if said["kind"] == "Status" else Status(kind="")
+    return status if status["kind"] == "Status" else Status(kind="")
 
 
 def _kind(status: int, reason: str) -> type[ApiError]:
     if reason == "AlreadyExists":
         return AlreadyExists
-    # "Expired" is what a watch or a continue token that is too old gives, whatever the code beside it.
+    # "Expired" is the reason for a watch or a continue token that is too old; its code differs.
     if reason == "Expired":
         return Gone
     return _BY_STATUS.get(status, Unavailable if status >= 500 else ApiError)  # noqa: PLR2004 - HTTP's own classes
 
 
 def _seconds(header: str | None, details: StatusDetails) -> float | None:
-    """What the server asked for; its other form, a date, is not used by API servers."""
+    """The Retry-After in seconds. Its other form, a date, is not used by API servers."""
     try:
-        asked = float(header) if header else float(details.get("retryAfterSeconds") or 0)
+        seconds = float(header) if header else float(details.get("retryAfterSeconds") or 0)
     except ValueError:
         return None
-    return min(asked, LONGEST_RETRY_AFTER) if asked > 0 else None
+    return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 else None

@@ -1,12 +1,13 @@
-"""Events on objects, as `kubectl describe` shows them: never in the way of the work, repeats counted, not repeated."""
+"""Records Events of the core API, without delaying the work. Equal events are counted in one object."""
 
 import asyncio
 import secrets
-from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NoReturn
+
+from cachetools import LRUCache
 
 from sutler import log
 from sutler.kube import metrics
@@ -19,29 +20,29 @@ from sutler.typedefs import Json
 
 _log = log.get(__name__)
 
-# Limits of the API: bytes, and characters of ASCII.
+# Limits of the API: bytes of a message, ASCII characters of a name.
 _LONGEST_MESSAGE = 1024
 _LONGEST_NAME = 230
 EVENT_LIFETIME = 3600.0
 """Seconds after which API servers delete an event, by default."""
-# Kinds of events remembered to count their repeats, which is needed for no longer than the API server has the event.
-_MOST_REMEMBERED = 2000
+# Events whose repeats are counted, for as long as the API server has the event.
+_CACHED_GROUPS = 2000
 # A repeat changes the count in the API server no more often than this.
 _REPEAT_SECONDS = 10.0
-# So many different messages under one reason on one object; more of them are counted as the last one.
+# Different messages with one reason on one object; more of them are counted as the last one.
 _MOST_MESSAGES = 10
 _BACKOFF = Backoff(first=1.0, most=5.0)
 _TRIES = 3
-_LAST_SECONDS = 2.0
-# Good news is in no hurry: one costs the API server as much as what it tells of. Between two of them, in seconds.
-_BREATH = 0.02
-# Good news beyond so many that wait is dropped.
+_FLUSH_SECONDS = 2.0
+# Seconds between two normal events: one costs the API server as much as the change that it reports.
+_NORMAL_PAUSE_SECONDS = 0.02
+# When so many normal events wait, more of them are dropped.
 _MOST_WAITING = 5000
 
 
 @dataclass(frozen=True)
 class _Reference:
-    """The object an event is about."""
+    """The object that an event concerns."""
 
     api_version: str
     kind: str
@@ -59,16 +60,16 @@ class _Group:
 
 @dataclass
 class _Series:
-    """Equal events: one object in the API server."""
+    """Equal events, which are one object in the API server."""
 
     group: _Group
     message: str
     count: int = 0
     first: str = ""
     last: str = ""
-    name: str = ""  # of the Event; kept when creation's outcome is unknown, so that it can't become two
+    name: str = ""  # of the Event; the same after an unknown outcome, so that no second one is created
     created: bool = False
-    wanted: bool = False  # it waits for being sent
+    queued: bool = False  # it waits to be sent
 
 
 @dataclass
@@ -77,37 +78,37 @@ class _Messages:
 
 
 class EventRecorder:
-    """`normal` and `warning` only take note; `run` sends, warnings at once and good news when there is time."""
+    """`normal` and `warning` only queue an event; `run` sends warnings at once and normal events at a limited rate."""
 
     def __init__(self, client: Client, component: str) -> None:
         self._client = client
         self._component = component
-        self._groups: OrderedDict[_Group, _Messages] = OrderedDict()
+        self._groups: LRUCache[_Group, _Messages] = LRUCache(_CACHED_GROUPS)
         self._warnings: asyncio.Queue[_Series] = asyncio.Queue()
-        self._news: asyncio.Queue[_Series] = asyncio.Queue()
+        self._normals: asyncio.Queue[_Series] = asyncio.Queue()
         self._dropped = metrics.EVENTS_DROPPED.labels(component)
 
     def normal(self, regarding: Json, reason: str, message: str) -> None:
-        """Something went as it should. `regarding` has apiVersion, kind and metadata; `reason` is CamelCase."""
-        self._note(regarding, "Normal", reason, message)
+        """Record a success. `regarding` has apiVersion, kind and metadata; `reason` is CamelCase."""
+        self._record(regarding, "Normal", reason, message)
 
     def warning(self, regarding: Json, reason: str, message: str) -> None:
-        """Something that the object's owner should know went wrong."""
-        self._note(regarding, "Warning", reason, message)
+        """Record a failure that the object's owner should know of."""
+        self._record(regarding, "Warning", reason, message)
 
     async def run(self) -> NoReturn:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send_all(self._warnings, 0.0), name="warnings")
-                group.create_task(self._send_all(self._news, _BREATH), name="news")
+                group.create_task(self._send_all(self._normals, _NORMAL_PAUSE_SECONDS), name="normal")
         finally:
-            # The last words are often the most interesting ones.
+            # The last events before the end are often the most interesting ones.
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_SECONDS):
-                    for waiting in (self._warnings, self._news):
+                async with asyncio.timeout(_FLUSH_SECONDS):
+                    for waiting in (self._warnings, self._normals):
                         while not waiting.empty():
                             await self._send(waiting.get_nowait())
-        raise AssertionError("neither ends by itself")
+        raise AssertionError("the tasks never end")
 
     async def _send_all(self, waiting: "asyncio.Queue[_Series]", pause: float) -> NoReturn:
         while True:
@@ -115,37 +116,34 @@ class EventRecorder:
             try:
                 await self._send(series)
             except asyncio.CancelledError:
-                # Nobody knows how far the request got; sent once more under its name, it stays one event.
+                # The outcome is unknown. Sent again under the same name, it stays one event.
                 waiting.put_nowait(series)
                 raise
             await asyncio.sleep(pause)
 
-    def _note(self, regarding: Json, type_: str, reason: str, message: str) -> None:
+    def _record(self, regarding: Json, type_: str, reason: str, message: str) -> None:
         try:
             group = _Group(_reference(regarding), type_, reason)
         except (KeyError, TypeError, AttributeError):
-            _log.error("an event on something that is no object", reason=reason)
+            _log.error("could not record an event: it concerns no object", reason=reason)
             self._dropped.inc()
             return
         series = self._series(group, without_middle(message, _LONGEST_MESSAGE))
         series.count += 1
         series.last = _now()
-        if not series.wanted:
-            self._want(series)
+        if not series.queued:
+            self._enqueue(series)
 
-    def _want(self, series: _Series) -> None:
-        news = series.group.type == "Normal"
-        series.wanted = not (news and self._news.qsize() >= _MOST_WAITING)
-        if series.wanted:
-            (self._news if news else self._warnings).put_nowait(series)
+    def _enqueue(self, series: _Series) -> None:
+        normal = series.group.type == "Normal"
+        series.queued = not (normal and self._normals.qsize() >= _MOST_WAITING)
+        if series.queued:
+            (self._normals if normal else self._warnings).put_nowait(series)
         else:
             self._dropped.inc()
 
     def _series(self, group: _Group, message: str) -> _Series:
         messages = self._groups.setdefault(group, _Messages())
-        self._groups.move_to_end(group)
-        if len(self._groups) > _MOST_REMEMBERED:
-            self._groups.popitem(last=False)
         if message in messages.series:
             return messages.series[message]
         if len(messages.series) >= _MOST_MESSAGES:
@@ -159,30 +157,30 @@ class EventRecorder:
             try:
                 await self._write(series)
             except (Unreachable, Unavailable, TooManyRequests) as error:
-                asked = error.retry_after if isinstance(error, ApiError) else None
-                await asyncio.sleep(max(_BACKOFF.delay(attempt), asked or 0.0))
+                retry_after = error.retry_after if isinstance(error, ApiError) else None
+                await asyncio.sleep(max(_BACKOFF.delay(attempt), retry_after or 0.0))
             except KubeError as error:
-                # The namespace is going, the object's name is impossible, or we lack the right.
-                _log.debug("event refused", reason=series.group.reason, error=str(error))
+                # The namespace is terminating, the name is invalid, or the permission is missing.
+                _log.debug("event rejected", reason=series.group.reason, error=str(error))
                 break
             else:
-                asyncio.get_running_loop().call_later(_REPEAT_SECONDS, self._rested, series, series.count)
+                asyncio.get_running_loop().call_later(_REPEAT_SECONDS, self._allow_repeat, series, series.count)
                 return
         self._dropped.inc()
-        series.wanted = False
+        series.queued = False
 
-    def _rested(self, series: _Series, sent: int) -> None:
-        """The series may be sent again, and is if there was more of it meanwhile."""
-        series.wanted = False
+    def _allow_repeat(self, series: _Series, sent: int) -> None:
+        """Let the series be sent again, and send it if it was repeated meanwhile."""
+        series.queued = False
         if series.count > sent:
-            self._want(series)
+            self._enqueue(series)
 
     async def _write(self, series: _Series) -> None:
         namespace = series.group.regarding.namespace or "default"
         if series.created:
-            news = {"count": series.count, "lastTimestamp": series.last, "message": series.message}
+            update = {"count": series.count, "lastTimestamp": series.last, "message": series.message}
             try:
-                await self._client.merge_patch(EVENTS, series.name, news, namespace)
+                await self._client.merge_patch(EVENTS, series.name, update, namespace)
             except NotFound:
                 series.name = ""
             else:

@@ -1,4 +1,4 @@
-"""Takes secrets out of what the API server says about a request that held them. Pure."""
+"""Removes secrets from the API server's messages about requests that held them. Pure: no I/O."""
 
 import base64
 import binascii
@@ -11,18 +11,18 @@ from typing import Any
 WITHHELD = "(text withheld: it may quote the secret)"
 
 _SHORTEST = 4
-"""Characters. Shorter ones stand in any text."""
+"""Characters. Shorter secrets occur in any text."""
 
 _HARMLESS = frozenset(("username", "email"))
 
 _quotes_the_body = re.compile(
     r"cannot be handled as|get version/kind|error found in|bigger context|unmarshal|decod|illegal base64", re.IGNORECASE
 ).search
-"""Where the API server could not read what was sent, it quotes a part of that, cut anywhere."""
+"""Messages with these words quote a part of the request, cut anywhere."""
 
 
 def redacted(text: str, sent: Any) -> str:
-    """Empty where nothing can be told safely."""
+    """The text without the secrets of the request; empty if no part of it is safe."""
     if _quotes_the_body(text):
         return ""
     for secret in sorted(set(_secrets(sent)), key=len, reverse=True):
@@ -31,7 +31,7 @@ def redacted(text: str, sent: Any) -> str:
 
 
 def _secrets(sent: Any, *, inside: bool = False) -> Iterator[str]:
-    """What the request held below data, stringData or a review's token, in an object or in a patch."""
+    """The values below data, stringData or a review's token, in an object or in a patch."""
     if isinstance(sent, Mapping):
         path = sent.get("path")
         inside = inside or (isinstance(path, str) and path.startswith(("/data", "/stringData")))
@@ -45,7 +45,7 @@ def _secrets(sent: Any, *, inside: bool = False) -> Iterator[str]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """As it stands, encoded and decoded, and of what is a docker config the credentials."""
+    """A value as it is, encoded and decoded; of a docker config the credentials, too."""
     if len(text) < _SHORTEST:
         return
     yield from _written(text)
@@ -65,7 +65,7 @@ def _forms(text: str) -> Iterator[str]:
 
 
 def _written(text: str) -> Iterator[str]:
-    """As it stands, and as JSON and Go write it: they escape quotes, line breaks and some letters."""
+    """A value as it is, and as JSON and Go write it: they escape quotes, line breaks and some letters."""
     yield text
     for escaped in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
         yield escaped
@@ -73,7 +73,7 @@ def _written(text: str) -> Iterator[str]:
 
 
 def _parts(document: Any) -> Iterator[str]:
-    """Not the registries, which are keys, nor who logs in."""
+    """The values of a document, without the registries, which are keys, and the user names."""
     if isinstance(document, Mapping):
         for key, value in document.items():
             if isinstance(value, str) and key.lower() not in _HARMLESS:

@@ -1,7 +1,7 @@
-"""A copy of the API server's objects in memory, trimmed to what is needed, that heals by itself.
+"""A cache of the API server's objects of one resource, as client-go's reflector.
 
-List, then watch from there; whatever ends the watch, go on where it ended; when that is no longer possible, list again
-and tell the subscribers what they have missed, deletions included.
+It lists, then watches from there. When the watch ends, it continues from the last version; when that is no longer
+possible, it lists again and notifies the subscribers of everything that they missed, deletions included.
 """
 
 import asyncio
@@ -35,47 +35,47 @@ _log = log.get(__name__)
 
 T = TypeVar("T")
 
-# API servers send a bookmark about every minute (with jitter up to 75 s), so silence beyond this means nothing good.
-# One that has seen no event of a kind since its start sends none; then a fresh watch each time does no harm.
+# Seconds. API servers send a bookmark about every minute (with jitter up to 75 s), so a longer silence means that the
+# connection is dead. An API server without events of a kind sends none; a new watch each time does no harm then.
 SILENCE = 80.0
-# How long the API server may keep one watch; spread, so that not all of them come back at once.
+# How long the API server may keep one watch: a range, so that not all of them end at once.
 _WATCH_SECONDS = (240, 480)
-# A watch that has lived this long was fine, and what comes after starts with a short pause again.
+# After a watch that lived this long, the back-off starts again.
 _STEADY_SECONDS = 10.0
 _BACKOFF = Backoff(first=0.2, most=15.0)
-# An API server that has just started may not know a CRD yet; for so long that says nothing.
+# Seconds for which an API server that has just started may not know a CRD yet.
 GONE_AFTER = 60.0
-# The API server refuses to go on from our version again and again: perhaps it can't know that version any more.
-_REFUSALS = 3
+# After so many refused watches in a row, the API server may not know the last version any more: list again.
+_MOST_REFUSALS = 3
 
 
 @dataclass(frozen=True)
 class ObjectChange(Generic[T]):
-    """`old` is None for an object that is new to us, `new` for one that is gone."""
+    """What happened to one object: `old` is None for a new one, `new` is None for a deleted one."""
 
     key: str
     old: T | None
     new: T | None
 
 
-class _Nothing(Enum):
-    """Why there is nothing to remember: nothing new, nothing readable."""
+class _NotStored(Enum):
+    """Why an object changes nothing in the store."""
 
-    NEW = auto()
-    READABLE = auto()
+    UNCHANGED = auto()
+    UNREADABLE = auto()
 
 
 @dataclass(frozen=True)
-class _Seen(Generic[T]):
+class _Received(Generic[T]):
     key: str
     version: str
-    kept: T | _Nothing
+    entry: T | _NotStored
 
 
 class Reflector(Generic[T]):
-    """Objects of one resource under "namespace/name" (or "name"), as `keep` trims them.
+    """Objects of one resource by "namespace/name" (or "name"), reduced by `transform`.
 
-    An object that `keep` fails on is logged and stays as it was known before, or unknown; the others are not held up.
+    If `transform` fails for an object, the error is logged and the entry stays as it was; other objects are unaffected.
     """
 
     def __init__(
@@ -91,29 +91,29 @@ class Reflector(Generic[T]):
         silence: float = SILENCE,
         gone_after: float = GONE_AFTER,
     ) -> None:
-        """As in Client.list.
+        """Selectors are those of Client.list.
 
         Args:
-            client: which API server.
-            resource: what.
-            keep: makes what is stored out of the whole object, which is thrown away.
-            namespace: None for all.
-            label_selector: None for all.
-            field_selector: None for all.
-            metadata_only: fetch no more than the metadata of the objects.
-            silence: seconds without a byte after which the connection is given up.
-            gone_after: seconds for which the API server may not know the resource before that is believed.
+            client: The client of the API server.
+            resource: The resource to follow.
+            transform: Makes the entry to store from the whole object, which is not kept.
+            namespace: None for all namespaces.
+            label_selector: None for all objects.
+            field_selector: None for all objects.
+            metadata_only: Fetch only the metadata of the objects.
+            silence: Seconds without a byte after which the connection is closed.
+            gone_after: Seconds for which the API server may not know the resource before `gone` is true.
         """
         self._client = client
         self._resource = resource
-        self._transform = keep
+        self._transform = transform
         self._namespace = namespace
         self._query = selectors(label_selector, field_selector)
         self._metadata_only = metadata_only
         self._silence = silence
         self._gone_after = gone_after
-        self._trouble: KubeError | None = None
-        self._trouble_since = 0.0
+        self._error: KubeError | None = None
+        self._error_since = 0.0
         self._subscribers: list[Callable[[ObjectChange[T]], None]] = []
         self._objects: dict[str, T] = {}
         self._versions: dict[str, str] = {}
@@ -121,68 +121,74 @@ class Reflector(Generic[T]):
         self._synced = asyncio.Event()
         self.store: Mapping[str, T] = MappingProxyType(self._objects)
         self._last_event = metrics.REFLECTOR_LAST_EVENT.labels(resource.plural)
-        self._held = metrics.REFLECTOR_OBJECTS.labels(resource.plural)
+        self._count = metrics.REFLECTOR_OBJECTS.labels(resource.plural)
         self._lists = metrics.REFLECTOR_LISTS.labels(resource.plural)
 
     @property
     def synced(self) -> bool:
-        """Whether everything has been listed once. It stays so, also while the API server is away."""
+        """Whether all objects have been listed once. It stays true while the API server is unreachable."""
         return self._synced.is_set()
 
     @property
-    def trouble(self) -> str:
-        """Why nothing is heard at present, empty while all goes well."""
-        return str(self._trouble or "")
+    def problem(self) -> str:
+        """Why nothing is received at present; empty if all is well."""
+        return str(self._error or "")
 
     @property
     def gone(self) -> bool:
-        """Whether the API server does not know the resource any more, or never did: its CRD is not there."""
-        return isinstance(self._trouble, NotFound) and monotonic() - self._trouble_since >= self._gone_after
+        """Whether the API server does not know the resource: its CRD does not exist (any more)."""
+        return isinstance(self._error, NotFound) and monotonic() - self._error_since >= self._gone_after
 
     async def wait_synced(self) -> None:
         await self._synced.wait()
 
     def has_seen(self, version: str) -> bool:
-        """Whether what was so at this resourceVersion is surely in the store, or something newer."""
+        """Whether the store is certainly as new as this resourceVersion."""
         return self._version.isdecimal() and version.isdecimal() and int(self._version) >= int(version)
 
     def subscribe(self, on_change: Callable[[ObjectChange[T]], None]) -> None:
-        """Have `on_change` called for each change, when the store has it already; before `run`. It must not block."""
+        """Register `on_change`, before `run`. It is called after each change of the store and must not block."""
         self._subscribers.append(on_change)
 
     async def run(self) -> NoReturn:
         failures = 0
         while True:
             began = monotonic()
-            asked = 0.0
+            retry_after = 0.0
             try:
                 if not self._version:
                     await self._list()
                 await self._watch()
             except KubeError as error:
-                self._tell(error)
+                self._log_error(error)
                 if not isinstance(error, WatchStalled | Gone):
-                    self._trouble_since = self._trouble_since if self._trouble else monotonic()
-                    self._trouble = error
+                    self._error_since = self._error_since if self._error else monotonic()
+                    self._error = error
                 if isinstance(error, ApiError):
-                    asked = error.retry_after or 0.0
-                if isinstance(error, Gone | StreamBroken) or (isinstance(error, ApiError) and failures >= _REFUSALS):
+                    retry_after = error.retry_after or 0.0
+                if isinstance(error, Gone | StreamBroken) or (
+                    isinstance(error, ApiError) and failures >= _MOST_REFUSALS
+                ):
                     self._version = ""
             failures = 1 if monotonic() - began > _STEADY_SECONDS else failures + 1
-            await asyncio.sleep(max(asked, _BACKOFF.delay(failures)))
+            await asyncio.sleep(max(retry_after, _BACKOFF.delay(failures)))
 
     async def _list(self) -> None:
         listed, version = await self._client.list_transformed(
-            self._resource, self._namespace, transform=self._seen, query=self._query, metadata_only=self._metadata_only
+            self._resource,
+            self._namespace,
+            transform=self._receive,
+            query=self._query,
+            metadata_only=self._metadata_only,
         )
         self._lists.inc()
-        self._heard()
-        present = {one.key for one in listed}
+        self._record_contact()
+        present = {item.key for item in listed}
         for key in [key for key in self._objects if key not in present]:
-            self._forget(key)
-        for one in listed:
-            if not isinstance(one.kept, _Nothing):
-                self._remember(one.key, one.version, one.kept)
+            self._remove(key)
+        for item in listed:
+            if not isinstance(item.entry, _NotStored):
+                self._store(item.key, item.version, item.entry)
         self._version = version
         self._synced.set()
 
@@ -195,66 +201,66 @@ class Reflector(Generic[T]):
         ]
         watch = self._client.watch(self._resource, self._namespace, query=query, metadata_only=self._metadata_only)
         async with watch as reader:
-            self._heard()
+            self._record_contact()
             lines = WatchLines()
             while chunk := await read(reader, self._silence):
-                self._heard()
+                self._record_contact()
                 for line in lines.feed(chunk):
-                    self._take(decode(line))
+                    self._apply(decode(line))
 
-    def _take(self, event: WatchEvent) -> None:
+    def _apply(self, event: WatchEvent) -> None:
         version = version_of(event.object)
-        if _goes_back(self._version, version):
-            raise StreamBroken(f"resourceVersion {version} came after {self._version}")
+        if _is_older(self._version, version):
+            raise StreamBroken(f"resourceVersion {version} followed {self._version}")
         if event.type == "DELETED":
-            self._forget(key_of(event.object))
+            self._remove(key_of(event.object))
         elif event.type in {"ADDED", "MODIFIED"}:
             event.object.update(apiVersion=self._resource.api_version, kind=self._resource.kind)
-            self._look_at(event.object)
+            self._update(event.object)
         self._version = version or self._version
 
-    def _look_at(self, obj: Json) -> None:
-        one = self._seen(obj)
-        if not isinstance(one.kept, _Nothing):
-            self._remember(one.key, one.version, one.kept)
+    def _update(self, obj: Json) -> None:
+        item = self._receive(obj)
+        if not isinstance(item.entry, _NotStored):
+            self._store(item.key, item.version, item.entry)
 
-    def _seen(self, obj: Json) -> _Seen[T]:
+    def _receive(self, obj: Json) -> _Received[T]:
         key, version = key_of(obj), version_of(obj)
         if self._versions.get(key) == version:
-            return _Seen(key, version, _Nothing.NEW)
+            return _Received(key, version, _NotStored.UNCHANGED)
         try:
-            return _Seen(key, version, self._transform(obj))
-        except Exception:  # noqa: BLE001 - one poisoned object must not hide the others
-            _log.exception("an object can't be read; what was known of it stays", **self._name(key))
-            return _Seen(key, version, _Nothing.READABLE)
+            return _Received(key, version, self._transform(obj))
+        except Exception:  # noqa: BLE001 - one broken object must not hide the others
+            _log.exception("could not read an object; its entry stays as it was", **self._name(key))
+            return _Received(key, version, _NotStored.UNREADABLE)
 
-    def _remember(self, key: str, version: str, kept: T) -> None:
+    def _store(self, key: str, version: str, entry: T) -> None:
         old = self._objects.get(key)
-        self._objects[key] = kept
+        self._objects[key] = entry
         self._versions[key] = version
-        self._changed(ObjectChange(key, old, kept))
+        self._notify(ObjectChange(key, old, entry))
 
-    def _forget(self, key: str) -> None:
+    def _remove(self, key: str) -> None:
         self._versions.pop(key, None)
         if key in self._objects:
-            self._changed(ObjectChange(key, self._objects.pop(key), None))
+            self._notify(ObjectChange(key, self._objects.pop(key), None))
 
-    def _changed(self, change: ObjectChange[T]) -> None:
-        self._held.set(len(self._objects))
+    def _notify(self, change: ObjectChange[T]) -> None:
+        self._count.set(len(self._objects))
         for on_change in self._subscribers:
             try:
                 on_change(change)
-            except Exception:  # noqa: BLE001 - the store must go on following
+            except Exception:  # noqa: BLE001 - the store must stay current
                 _log.exception("a subscriber failed", **self._name(change.key))
 
-    def _heard(self) -> None:
+    def _record_contact(self) -> None:
         self._last_event.set_to_current_time()
-        self._trouble = None
+        self._error = None
 
     def _name(self, key: str = "") -> dict[str, str]:
         return {"resource": self._resource.plural} | ({"key": key} if key else {})
 
-    def _tell(self, error: KubeError) -> None:
+    def _log_error(self, error: KubeError) -> None:
         if isinstance(error, WatchStalled):
             _log.debug("watch renewed", reason=str(error), **self._name())
         elif isinstance(error, Gone):
@@ -263,24 +269,24 @@ class Reflector(Generic[T]):
             _log.warning("watch interrupted", error=str(error), **self._name())
 
 
-def _goes_back(last: str, now: str) -> bool:
-    """Whether a stream has jumped back: events out of order, or an etcd restored from a backup.
+def _is_older(last: str, now: str) -> bool:
+    """Whether a watch went back to an older version: events out of order, or an etcd restored from a backup.
 
-    Versions are numbers for everything kept in etcd; where they are not, nothing can be said.
+    Versions of everything in etcd are numbers; others can't be compared.
     """
     return last.isdecimal() and now.isdecimal() and int(now) < int(last)
 
 
 def unready(reflectors: Mapping[str, Reflector[Any]]) -> str | None:
-    """For a readiness probe: what has not been seen yet, or is not known to the API server any more, and why."""
-    new = {what: each.trouble for what, each in reflectors.items() if not each.synced}
-    gone = {what: each.trouble for what, each in reflectors.items() if each.synced and each.gone}
-    said = [
-        _said(words, found) for words, found in (("not seen yet", new), ("gone from the API server", gone)) if found
+    """For a readiness probe: which resources are not listed yet or have no CRD any more, and why; None if all are."""
+    new = {what: each.problem for what, each in reflectors.items() if not each.synced}
+    gone = {what: each.problem for what, each in reflectors.items() if each.synced and each.gone}
+    texts = [
+        _text(state, found) for state, found in (("not seen yet", new), ("gone from the API server", gone)) if found
     ]
-    return "; ".join(said) or None
+    return "; ".join(texts) or None
 
 
-def _said(words: str, troubles: Mapping[str, str]) -> str:
-    why = "; ".join(dict.fromkeys(filter(None, troubles.values())))
-    return f"{words}: {', '.join(troubles)}" + (f" ({why})" if why else "")
+def _text(state: str, problems: Mapping[str, str]) -> str:
+    reasons = "; ".join(dict.fromkeys(filter(None, problems.values())))
+    return f"{state}: {', '.join(problems)}" + (f" ({reasons})" if reasons else "")

@@ -1,17 +1,16 @@
-"""The kinds of objects that we talk about, and their paths in the API.
+"""The resources that Sutler uses, and their paths in the API.
 
-All of them exist with these versions from Kubernetes 1.20 on, but for the one that says otherwise, so nothing has to be
-discovered.
+Unless noted, all of them exist with these versions from Kubernetes 1.20 on, so no discovery is needed.
 """
 
 from dataclasses import dataclass
 from urllib.parse import quote
 
-# An object as the API server sends it. It is read once, where it arrives, into something typed.
-
 
 @dataclass(frozen=True)
 class Resource:
+    """One resource of the API, as in discovery."""
+
     group: str
     version: str
     plural: str
@@ -26,8 +25,8 @@ class Resource:
         """The path of one object, or without `name` of the collection (of all namespaces, without `namespace`).
 
         Raises:
-            ValueError: for one that would silently name something else: a namespace where there is none, or none with a
-                name.
+            ValueError: when the path would name something else: a namespace for a cluster-scoped resource, or a name
+                without the namespace.
         """
         if namespace is not None and not self.namespaced:
             raise ValueError(f"{self.plural} have no namespace, {namespace!r} was given")
@@ -45,7 +44,7 @@ class Resource:
 
 
 def _segment(text: str) -> str:
-    """Quoted, so that a name out of somebody's object can't reach another path."""
+    """Quote a name, so that it can't lead to another path."""
     if text in {"", ".", ".."}:
         raise ValueError(f"{text!r} can't be the name of an object")
     return quote(text, safe="")

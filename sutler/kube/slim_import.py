@@ -1,12 +1,12 @@
 """kubernetes-asyncio's configuration and transport, without its six hundred models.
 
-`import kubernetes_asyncio` executes every generated API and model class: 34 MiB of resident memory and a third of a
-second on a fast machine, in every replica of every process, for classes that we never use (objects are plain JSON
-here). So the two packages on the way, `kubernetes_asyncio` and `kubernetes_asyncio.client`, are stood in for by empty
-ones with the same search path while the few modules that we do use are imported, by their own unchanged code.
-Afterwards sys.modules looks as if nothing had happened: whoever imports the library later gets all of it.
+`import kubernetes_asyncio` executes every generated API and model class. That takes 34 MiB of memory and a third of a
+second on a fast machine, in every replica of every process, for classes that Sutler never uses: objects are plain
+JSON here. So the packages `kubernetes_asyncio` and `kubernetes_asyncio.client` are replaced by empty ones with the same
+search path while the few modules that Sutler uses are imported, unchanged. Afterwards sys.modules is as before: a later
+import of the library gets all of it.
 
-Should a release of the library be laid out so that this doesn't work, the ordinary import is used and a warning logged.
+If a release of the library has another layout, the ordinary import is used and a warning is logged.
 """
 
 import importlib
@@ -22,14 +22,14 @@ from typing import Any
 _ROOT = "kubernetes_asyncio"
 _CLIENT = f"{_ROOT}.client"
 
-# At DEBUG this logger prints the body of every answer, Secrets included.
+# At DEBUG this logger prints the body of every response, Secrets included.
 logging.getLogger(_ROOT).setLevel(logging.INFO)
 logging.getLogger(f"{_CLIENT}.rest").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True)
 class ClientLibrary:
-    """What we use of kubernetes-asyncio. It carries no types, so these are Any."""
+    """The parts of kubernetes-asyncio that Sutler uses. It has no types, so these are Any."""
 
     Configuration: Callable[[], Any]
     RESTClientObject: Callable[[Any], Any]
@@ -39,13 +39,13 @@ class ClientLibrary:
 
 
 def load() -> ClientLibrary:
-    """Load the slim way, or the ordinary one when that fails or somebody has imported all of it already."""
+    """Import the needed modules alone; import the whole library if that fails or it has been imported already."""
     if _ROOT not in sys.modules:
         try:
             return _load_slim()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the ordinary import decides
+        except Exception as error:  # noqa: BLE001 - after any error the ordinary import decides
             logging.getLogger(__name__).warning(
-                "kubernetes_asyncio is imported whole: %s: %s", type(error).__name__, error
+                "importing all of kubernetes_asyncio, which takes more memory: %s: %s", type(error).__name__, error
             )
     return _import_modules()
 
@@ -55,11 +55,11 @@ def _load_slim() -> ClientLibrary:
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(f"{_ROOT} is not installed as a package")
     folders = list(spec.submodule_search_locations)
-    sys.modules[_ROOT] = _stand_in(_ROOT, folders)
-    client = sys.modules[_CLIENT] = _stand_in(_CLIENT, [str(Path(folder) / "client") for folder in folders])
+    sys.modules[_ROOT] = _empty_package(_ROOT, folders)
+    client = sys.modules[_CLIENT] = _empty_package(_CLIENT, [str(Path(folder) / "client") for folder in folders])
     try:
         client.__dict__["Configuration"] = importlib.import_module(f"{_CLIENT}.configuration").Configuration
-        # Named in an import of config.kube_config, used only by functions of it that we don't call.
+        # config.kube_config imports this name; only functions that Sutler does not call use it.
         client.__dict__["ApiClient"] = None
         return _import_modules()
     finally:
@@ -67,7 +67,7 @@ def _load_slim() -> ClientLibrary:
             del sys.modules[name]
 
 
-def _stand_in(name: str, folders: list[str]) -> ModuleType:
+def _empty_package(name: str, folders: list[str]) -> ModuleType:
     module = ModuleType(name)
     module.__path__ = folders
     return module

@@ -1,7 +1,8 @@
-"""The API's MicroTime: RFC 3339 in UTC with exactly six digits of fractional seconds."""
+"""Times in the API's formats."""
 
 from datetime import UTC, datetime
 
 
 def now() -> str:
+    """The present time as MicroTime: RFC 3339 in UTC with exactly six digits of fractional seconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

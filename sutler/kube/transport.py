@@ -1,7 +1,7 @@
 """One HTTP connection pool to one API server, on kubernetes-asyncio's REST client.
 
-What is ours: no environment variable or .netrc redirects or authenticates a request, every wait has an end, credentials
-are renewed, every failure becomes one of our errors, and bodies are handed on as bytes, never logged.
+It adds: no environment variable or .netrc redirects or authenticates a request, every wait has a time-out,
+credentials are renewed, every failure becomes a KubeError, and bodies are bytes that are never logged.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from sutler.kube.metrics import REQUESTS
 from sutler.text import shortened
 
 _CONNECT_SECONDS = 10.0
-# Credentials are read anew when they are refused, but not in a tight circle.
+# Seconds. Rejected credentials are read again, but no more often than this.
 _RENEWAL_PERIOD = 10.0
 
 Check = Callable[[], None]
@@ -33,7 +33,7 @@ _fence: ContextVar[Check | None] = ContextVar("fence", default=None)
 
 @dataclass(frozen=True)
 class Call:
-    """One request, as pure data; `name` says it in error texts ("PATCH secrets/status default/a")."""
+    """One request as data. `name` is its name in error texts ("PATCH secrets/status default/a")."""
 
     method: str
     path: str
@@ -46,7 +46,7 @@ class Call:
 
 
 class _Request(aiohttp.ClientRequest):
-    """Looks at the fence when the connection is there, with nothing left to wait for before the bytes go out."""
+    """Checks the fence when the connection is open, immediately before the bytes are sent."""
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         if (check := _fence.get()) is not None:
@@ -54,11 +54,11 @@ class _Request(aiohttp.ClientRequest):
         return await super().send(conn)
 
     async def write_bytes(self, writer: Any, conn: Any, content_length: int | None = None) -> None:
-        # A task of its own, begun one turn of the event loop later: a process frozen in that moment has lost its lease.
+        # This runs in a task of its own, one turn of the event loop later: a process frozen in between lost its lease.
         if (check := _fence.get()) is not None:
             try:
                 check()
-            except Exception as lost:  # noqa: BLE001 - whoever waits for the answer gets it
+            except Exception as lost:  # noqa: BLE001 - the caller that waits for the response gets it
                 conn.protocol.set_exception(lost)
                 conn.close()
                 return
@@ -66,6 +66,8 @@ class _Request(aiohttp.ClientRequest):
 
 
 class Transport:
+    """The connections to one API server, with its credentials."""
+
     def __init__(self, source: config.ClientConfig, component: str) -> None:
         self._source = source
         self._user_agent = f"sutler-{component}"
@@ -78,11 +80,11 @@ class Transport:
         self._dated = ("", datetime.now(UTC))
 
     def now(self) -> datetime:
-        """The time by the API server's clock, as its last answer told it; by ours if none did."""
-        date, heard = self._dated
+        """The time by the API server's clock, from its last response; by the local clock without one."""
+        date, received = self._dated
         now = datetime.now(UTC)
         try:
-            return parsedate_to_datetime(date) + (now - heard)
+            return parsedate_to_datetime(date) + (now - received)
         except (ValueError, TypeError):
             return now
 
@@ -96,28 +98,28 @@ class Transport:
         if self._rest is not None:
             await self._rest.close()
 
-    async def send(self, call: Call, timeout: float, check: Check | None = None) -> bytes:  # noqa: ASYNC109 - the call's own, told in its error
-        """The body of a 2xx answer.
+    async def send(self, call: Call, timeout: float, check: Check | None = None) -> bytes:  # noqa: ASYNC109 - its error names it
+        """Send a call and return the body of its 2xx response.
 
         Raises:
-            ApiError: for any other answer.
-            Unreachable: without a whole answer in time.
+            ApiError: for any other response.
+            Unreachable: without a whole response in time.
         """
-        with _explained(call, self.host, timeout):
-            async with asyncio.timeout(timeout), self._answered(call, check) as response:
+        with _convert_errors(call, self.host, timeout):
+            async with asyncio.timeout(timeout), self._response(call, check) as response:
                 return await response.read()
 
     @asynccontextmanager
     async def stream(self, call: Call, timeout: float) -> AsyncIterator[aiohttp.StreamReader]:  # noqa: ASYNC109 - the same
-        """The body of a 2xx answer as it comes; `timeout` ends with the answer's beginning, the rest is up to you."""
-        with _explained(call, self.host, timeout):
-            async with asyncio.timeout(timeout) as opening, self._answered(call, None) as response:
+        """Stream the body of a 2xx response. `timeout` covers the time until the body begins."""
+        with _convert_errors(call, self.host, timeout):
+            async with asyncio.timeout(timeout) as opening, self._response(call, None) as response:
                 opening.reschedule(None)
                 yield response.content
 
     @asynccontextmanager
-    async def _answered(self, call: Call, check: Check | None) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The 2xx answer; credentials that are refused are renewed once (a 401 has changed nothing)."""
+    async def _response(self, call: Call, check: Check | None) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The 2xx response. Rejected credentials are renewed once: a call with status 401 has changed nothing."""
         used = self._configuration
         response = await self._request(call, check)
         if response.status == 401 and await self._renew(used):  # noqa: PLR2004 - HTTP's own
@@ -136,7 +138,7 @@ class Transport:
                 )
             yield response
         finally:
-            # Whole answers have given their connection back already; one that is left half read must not be reused.
+            # A whole response has released its connection; one with an unread rest must not be reused.
             response.close()
 
     async def _request(self, call: Call, check: Check | None) -> aiohttp.ClientResponse:
@@ -159,7 +161,7 @@ class Transport:
             code = str(response.status)
             self._dated = (response.headers.get("Date", ""), datetime.now(UTC))
         except aiohttp.ClientConnectorCertificateError:
-            # The cluster's CA may have been rotated: the next try uses what the files say now.
+            # The cluster's CA may have been rotated: the next attempt uses the present files.
             await self._renew(used)
             raise
         finally:
@@ -168,18 +170,18 @@ class Transport:
         return response
 
     async def _authorization(self) -> str:
-        """The header's value; the service account's token is read anew each minute by the library."""
+        """The header's value. The library reads the service account's token again each minute."""
         try:
             value = await self._configuration.get_api_key_with_prefix("BearerToken")
-        except Exception:  # noqa: BLE001 - a file that is just being replaced: the old token is good for long yet
+        except Exception:  # noqa: BLE001 - the file is being replaced; the old token is still valid
             value = self._configuration.api_key.get("BearerToken")
         return (value or "").strip()
 
     async def _renew(self, used: Any) -> bool:
-        """Read the configuration again, unless there is another than `used`; False when that has just been in vain."""
+        """Reload the configuration unless another task replaced `used` already. False within 10 s of a reload."""
         async with self._renewing:
             if self._configuration is not used:
-                return True  # of many requests that were refused together one has done it
+                return True  # of many requests that were rejected together, one has reloaded it
             if self._renewed_at and monotonic() < self._renewed_at + _RENEWAL_PERIOD:
                 return False
             self._renewed_at = monotonic()
@@ -212,8 +214,8 @@ class Transport:
         return rest
 
 
-class _explained:  # noqa: N801 - used as a statement; contextlib's generator would keep a frame per request
-    """Turns what the HTTP library raises into Unreachable."""
+class _convert_errors:  # noqa: N801 - used as a statement; contextlib's generator would keep a frame per request
+    """Converts errors of the HTTP library into Unreachable."""
 
     def __init__(self, call: Call, host: str, timeout: float) -> None:
         self._call, self._host, self._timeout = call, host, timeout
@@ -227,11 +229,11 @@ class _explained:  # noqa: N801 - used as a statement; contextlib's generator wo
         if isinstance(error, TimeoutError):
             raise Unreachable(f"{self._call.name}: {self._host} did not answer within {self._timeout:g} s") from error
         if isinstance(error, (aiohttp.ClientError, ssl.SSLError, OSError)):
-            raise Unreachable(f"{self._call.name}: {self._host}: {_plainly(error)}") from error
+            raise Unreachable(f"{self._call.name}: {self._host}: {_describe(error)}") from error
 
 
-def _plainly(error: BaseException) -> str:
-    """Without the library's own wording, which may quote headers of a broken answer."""
+def _describe(error: BaseException) -> str:
+    """Describe an error without the library's text, which may quote headers of a broken response."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         cause = error.certificate_error
         why = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else str(cause)
@@ -239,7 +241,7 @@ def _plainly(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"no connection: {error.os_error.strerror or type(error.os_error).__name__}"
     if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer was cut"
+        return "the response was cut off"
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionError):
-        return "the connection was closed without an answer"
-    return f"no usable answer ({type(error).__name__})"
+        return "the connection was closed without a response"
+    return f"no usable response ({type(error).__name__})"

@@ -1,4 +1,4 @@
-"""What comes out of a watch: lines of any length, each an event, and no longer waited for than makes sense."""
+"""The stream of a watch: lines of any length, each with one event, read with a time-out."""
 
 import asyncio
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from sutler.typedefs import Json
 
 
 class StreamBroken(KubeError):  # noqa: N818 - named after what happened
-    """What came can't be trusted or has a gap: list again."""
+    """The stream can't be trusted or has a gap: list again."""
 
 
 class WatchStalled(KubeError):  # noqa: N818 - the same
-    """Nothing came for longer than the API server is ever silent: the connection may be dead without our knowing."""
+    """Nothing arrived for longer than the API server is ever silent: the connection may be dead."""
 
 
 @dataclass(frozen=True)
 class WatchEvent:
-    """`type` is ADDED, MODIFIED, DELETED or BOOKMARK; a bookmark's object has no name."""
+    """One event: `type` is ADDED, MODIFIED, DELETED or BOOKMARK; the object of a bookmark has no name."""
 
     type: str
     object: Json
@@ -39,20 +39,20 @@ def version_of(obj: Json) -> str:
 
 
 async def read(reader: aiohttp.StreamReader, silence: float) -> bytes:
-    """The next bytes, none at the end.
+    """The next bytes; empty at the end of the stream.
 
     Raises:
-        Silent: when nothing came for `silence` seconds.
+        WatchStalled: when nothing arrived for `silence` seconds.
     """
     try:
         async with asyncio.timeout(silence):
             return await reader.readany()
     except TimeoutError as error:
-        raise WatchStalled(f"nothing came for {silence:g} s") from error
+        raise WatchStalled(f"nothing arrived for {silence:g} s") from error
 
 
 class WatchLines:
-    """Puts chunks together into whole lines. What has no line end yet was perhaps cut off; the next watch brings it."""
+    """Assembles chunks into whole lines. A line without an end is dropped; the next watch repeats its event."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -68,10 +68,10 @@ class WatchLines:
 
 
 def decode(line: bytes) -> WatchEvent:
-    """The event in a line.
+    """Decode the event of one line.
 
     Raises:
-        StreamBroken: when there is none in it, or the API server's error.
+        StreamBroken: when the line is not an event, or has an error of the API server.
     """
     try:
         event = msgspec.json.decode(line, type=WatchEvent)
@@ -82,6 +82,6 @@ def decode(line: bytes) -> WatchEvent:
             key_of(event.object)
         version_of(event.object)
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        # Their texts say where, not what.
-        raise StreamBroken(f"a line of {len(line)} bytes is no event") from error
+        # The text of the error is not used: it may quote the line.
+        raise StreamBroken(f"a line of {len(line)} bytes is not an event") from error
     return event

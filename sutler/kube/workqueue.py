@@ -1,7 +1,7 @@
-"""The work queue: keys that want a look, each handled by one worker at a time, failures again later.
+"""A work queue as client-go's: keys, each handled by one worker at a time, retried with back-off after failures.
 
-A key says only *what* to look at, never what has happened: whoever handles it reads the present state. So repeats are
-one, nothing is lost when a worker dies in the middle, and order does not matter.
+A key says only *what* to handle, never what has happened: the handler reads the present state. So repeated keys are
+merged, nothing is lost when a handler fails in the middle, and the order does not matter.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from sutler.kube.errors import ApiError, Conflict, LeaseLost
 
 _log = log.get(__name__)
 
-# A key that fails is not tried again sooner for news about it than this: its own failing may be what makes the news.
-_NEWS_PAUSE = 1.0
+# Seconds for which a failed key is not retried by `add`: its own failure may cause the change that adds it.
+_FAILURE_PAUSE_SECONDS = 1.0
 
 Handle = Callable[[str], Awaitable[float | None]]
 
 
 @dataclass
 class _Failing:
-    """A key's failures in a row, and the moment before which not even news bring it back."""
+    """The failures in a row of one key, and the time before which `add` does not bring it back."""
 
     count: int = 0
     not_before: float = 0.0
 
 
 class WorkQueue:
-    """Keys can be added at any time, from callbacks too; they wait until `run` works on them.
+    """Keys can be added at any time, from callbacks too; they wait for a worker of `run`.
 
-    `run` may be cancelled and called again (a lease lost and won): what was being worked on then is taken up again.
+    `run` may be cancelled and called again, after a lost lease: keys that were being handled are handled again.
     """
 
     def __init__(self, name: str, *, workers: int, backoff: Backoff | None = None) -> None:
@@ -55,11 +55,11 @@ class WorkQueue:
         self._worked = metrics.QUEUE_WORKED.labels(name)
 
     def __len__(self) -> int:
-        """Keys that wait for a worker, those of `add_after` not counted."""
+        """The number of keys that wait for a worker, without those of `add_after`."""
         return len(self._waiting)
 
     def add(self, key: str) -> None:
-        """Look at `key` soon: at once, or as soon as the worker on it is done, or when its failing allows."""
+        """Handle `key` soon: at once, after the worker that is handling it, or after the pause of a failure."""
         failing = self._failing.get(key)
         if failing is not None and (pause := failing.not_before - monotonic()) > 0:
             self.add_after(key, pause)
@@ -67,7 +67,7 @@ class WorkQueue:
         self._put(key)
 
     def add_after(self, key: str, seconds: float) -> None:
-        """Look at `key` in so many seconds; the earliest of several such wishes counts."""
+        """Handle `key` in so many seconds. Of several such calls the earliest time counts."""
         loop = asyncio.get_running_loop()
         planned = self._later.get(key)
         if planned is not None:
@@ -77,10 +77,10 @@ class WorkQueue:
         self._later[key] = loop.call_later(seconds, self._due, key)
 
     async def run(self, handle: Handle) -> NoReturn:
-        """Let `workers` tasks call `handle` with key after key.
+        """Call `handle` with one key after the other, in `workers` tasks.
 
-        It returns None when there is nothing more to do, or the seconds after which to look again. When it raises, the
-        key comes back after a growing delay, or after what the API server asked for if that is more.
+        `handle` returns None when the key is done, or the seconds after which to handle it again. When it raises, the
+        key is retried with back-off, or after the API server's Retry-After if that is longer.
         """
         async with asyncio.TaskGroup() as group:
             for number in range(1, self._workers + 1):
@@ -109,7 +109,7 @@ class WorkQueue:
             self._waited.observe(started - self._waiting.pop(key))
             self._depth.set(len(self._waiting))
             self._working.add(key)
-            again = True  # unless it comes to an end
+            again = True  # unless the handler completes
             try:
                 await self._handle_one(handle, key)
                 again = False
@@ -122,16 +122,16 @@ class WorkQueue:
 
     async def _handle_one(self, handle: Handle, key: str) -> None:
         try:
-            look_again = await handle(key)
+            seconds = await handle(key)
         except LeaseLost:
-            # Not this key's fault: whoever leads next, perhaps this process, takes it up.
+            # Not a failure of this key: the next leader, perhaps this process, handles it.
             self.add_after(key, self._backoff.first)
-        except Exception as error:  # noqa: BLE001 - one poisoned object must not end the work on the others
+        except Exception as error:  # noqa: BLE001 - one broken object must not stop the others
             self._failed(key, error)
         else:
             self._failing.pop(key, None)
-            if look_again is not None:
-                self.add_after(key, look_again)
+            if seconds is not None:
+                self.add_after(key, seconds)
 
     def _failed(self, key: str, error: Exception) -> None:
         failing = self._failing.setdefault(key, _Failing())
@@ -141,13 +141,13 @@ class WorkQueue:
             delay = max(delay, error.retry_after)
             failing.not_before = monotonic() + delay
         else:
-            failing.not_before = monotonic() + min(delay, _NEWS_PAUSE)
+            failing.not_before = monotonic() + min(delay, _FAILURE_PAUSE_SECONDS)
         self._retries.inc()
         self.add_after(key, delay)
-        said = {"queue": self._name, "key": key, "failures": failing.count, "again_in": round(delay, 1)}
+        context = {"queue": self._name, "key": key, "failures": failing.count, "again_in": round(delay, 1)}
         if isinstance(error, Conflict):
-            _log.debug("somebody was faster", error=str(error), **said)
+            _log.debug("lost a write race", error=str(error), **context)
         elif isinstance(error, SutlerError):
-            _log.warning("failed", error=str(error), **said)
+            _log.warning("failed", error=str(error), **context)
         else:
-            _log.error("failed by a defect", exc_info=error, **said)
+            _log.error("unhandled error", exc_info=error, **context)

@@ -1,1 +1,1 @@
-"""Image references, registry patterns, mappings and docker configs. Pure: no cluster, no I/O."""
+"""Image references, registry patterns, mappings and docker configs. Pure: no I/O."""

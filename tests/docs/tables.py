@@ -11,7 +11,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from provisioner.api.settings import ApiSettings
-from provisioner.secrets.main import SecretsSettings
+from provisioner.secrets.settings import SecretsSettings
 from provisioner.volumes.settings import VolumesSettings
 from sutler.cli.main import GROUPS
 from sutler.cli.output import EXIT_CODES

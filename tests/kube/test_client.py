@@ -158,7 +158,7 @@ def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
         (faults.answer(503), Unavailable, "503: from the proxy"),
         (faults.html(502), Unavailable, "GET namespaces default: 502$"),
         (faults.html(200), Unreachable, "not JSON"),
-        (faults.reset(), Unreachable, "closed without an answer"),
+        (faults.reset(), Unreachable, "closed without a response"),
         (faults.cut_answer(), Unreachable, "cut"),
         (faults.truncated(), Unreachable, "not JSON"),
         (faults.stall(), Unreachable, "did not answer within 0.3 s"),

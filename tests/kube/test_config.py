@@ -71,9 +71,9 @@ async def test_several_kubeconfigs_are_merged(tmp_path: Path) -> None:
         ("[]", "not a kubeconfig"),
         ("text", "not a kubeconfig"),
         (f"a: [1\nb: {CANARY}", r"not YAML \(line \d+\)"),
-        (kubeconfig(**{"current-context": None}), "there is no 'current-context' in it"),
-        (kubeconfig(contexts=[]), "there is no 'one' in it"),
-        (kubeconfig(clusters=[]), "there is no 'c' in it"),
+        (kubeconfig(**{"current-context": None}), "'current-context' is missing in it"),
+        (kubeconfig(contexts=[]), "'one' is missing in it"),
+        (kubeconfig(clusters=[]), "'c' is missing in it"),
         (kubeconfig(clusters=[{"name": "c", "cluster": {}}]), "not a kubeconfig"),
         (kubeconfig(clusters=[{"name": "c", "cluster": {"insecure-skip-tls-verify": True}}]), "server must be a URL"),
         (kubeconfig(clusters=[{"name": "c", "cluster": {"server": "10.0.0.1:6443"}}]), "server must be a URL"),
@@ -110,7 +110,7 @@ async def test_absent_kubeconfig_names_the_way_out(tmp_path: Path) -> None:
 async def test_context_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(yaml.safe_dump(kubeconfig()))
-    with pytest.raises(ConfigError, match="context other: there is no 'other' in it"):
+    with pytest.raises(ConfigError, match="context other: 'other' is missing in it"):
         await config.read(ClientConfig(str(path), "other"))
 
 

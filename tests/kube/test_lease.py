@@ -258,7 +258,7 @@ async def test_work_that_ends_ends_the_elector_and_the_lease(client: Client, nam
     async def fails() -> None:
         raise RuntimeError("of the test's own")
 
-    with pytest.raises(KubeError, match="has ended by itself"):
+    with pytest.raises(KubeError, match="ended unexpectedly"):
         await elector(client, namespace, "one").run(ends)
     with pytest.raises(RuntimeError):
         await elector(client, namespace, "two").run(fails)
@@ -349,7 +349,7 @@ async def test_process_whose_work_does_not_end_is_ended(
         await wait_for_async(writing, "the process to write")
         process.terminate()
         assert await process.wait() == 70
-    assert "the work does not end: ending the process" in said.read_text()
+    assert "the work does not end; the process exits" in said.read_text()
 
 
 @pytest.mark.parametrize("fate", ["away", "silent", "killed"])

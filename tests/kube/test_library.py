@@ -71,4 +71,4 @@ sys.meta_path.insert(0, Once())
 """
     )
     assert said["models"]
-    assert "imported whole: ImportError: moved" in errors
+    assert "importing all of kubernetes_asyncio, which takes more memory: ImportError: moved" in errors

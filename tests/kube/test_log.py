@@ -95,7 +95,7 @@ asyncio.run(main(), debug=True)
     assert ran.returncode == 0, ran.stderr
     said = ran.stdout + ran.stderr
     assert "the end" in said
-    assert "an object can't be read" in said
+    assert "could not read an object" in said
     assert "canary-in-a-secret" not in said
     assert "Y2FuYXJ5" not in said
     token = control_plane.kubeconfig.read_text().partition("token: ")[2].split()[0]

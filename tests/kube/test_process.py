@@ -75,7 +75,7 @@ def test_defect_is_in_the_log_with_its_place_and_without_values() -> None:
     status, log = ended(start('int("canary-password")'))
     assert status == 1
     (line,) = log
-    assert line["event"] == "stopped by a defect"
+    assert line["event"] == "stopped by an unhandled error"
     assert "ValueError" in line["exception"]
     assert "canary-password" not in line["exception"].replace('int("canary-password")', "")
 
@@ -111,7 +111,7 @@ async def fails_inside() -> None:
 @pytest.mark.parametrize(
     ("task", "error", "text"),
     [
-        (ends, TaskEnded, "^the task has ended by itself$"),
+        (ends, TaskEnded, "^the task ended unexpectedly$"),
         (fails, TaskEnded, "^the task: no way$"),
         (fails_inside, TaskEnded, "^inner: no way$"),
         (breaks, RuntimeError, "^of the test's own\nin task the task$"),

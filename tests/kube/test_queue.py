@@ -240,7 +240,7 @@ async def test_log_tells_defects_from_failures(capsys: pytest.CaptureFixture[str
         await handler.called(6)
     said = capsys.readouterr().err
     assert '"error": "503: later"' in said
-    assert '"event": "failed by a defect"' in said
+    assert '"event": "unhandled error"' in said
     assert "ValueError" in said
     assert "test_queue.py" in said
     assert "canary-value" not in said

@@ -388,11 +388,11 @@ async def test_resource_that_the_api_server_does_not_know_is_told(client: Client
 
 
 async def said(reflector: Reflector[str]) -> bool:
-    return ": 404" in reflector.trouble
+    return ": 404" in reflector.problem
 
 
 async def test_what_is_heard_ends_the_trouble(proxied: Client, proxy: FaultyProxy, namespace: str) -> None:
     rule = proxy.fail(faults.answer(404, reason="NotFound"), times=2)
     async with following(proxied, namespace, gone_after=0.0) as followed:
         assert rule.hits == 2
-        assert (followed.trouble, followed.gone, unready({"x": followed})) == ("", False, None)
+        assert (followed.problem, followed.gone, unready({"x": followed})) == ("", False, None)

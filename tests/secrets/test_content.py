@@ -15,7 +15,8 @@ from provisioner.secrets.planning.content import (
     content_of,
     source_entry,
 )
-from provisioner.secrets.planning.state import CopyCache, SecretsState, mapping_entry
+from provisioner.secrets.planning.copy_cache import CopyCache
+from provisioner.secrets.planning.state import SecretsState, mapping_entry
 from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON
 from tests.secrets import objects
 from tests.secrets.objects import Json, auth, config
@@ -39,7 +40,7 @@ def encoded(text: str) -> str:
 
 
 PROBLEMS: dict[str, tuple[Json | None, str, str]] = {
-    "missing": (None, "SourceMissing", "source is not in Sutler's namespace"),
+    "missing": (None, "SourceMissing", "source does not exist in Sutler's namespace"),
     "wrong type": (objects.secret("source", config(), "Opaque"), "SourceInvalid", "its type is"),
     "key absent": (objects.secret("source", {}), "SourceInvalid", "no key .dockerconfigjson"),
     "emptied": (objects.secret("source", {".dockerconfigjson": ""}), "SourceInvalid", "no key .dockerconfigjson"),

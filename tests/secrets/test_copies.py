@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from provisioner.secrets.write_throttle import TIMES
+from provisioner.secrets.write_throttle import MOST_WRITES
 from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON
 from tests.cluster import SutlerProcess, quickest, wait_for
 from tests.secrets import objects
@@ -396,11 +396,11 @@ def test_fight_over_a_copy_is_told_and_does_not_keep_the_api_server_busy(cluster
     cluster.copied(namespace, mapping)
     theirs = json.dumps({"data": SECOND})
 
-    for _ in range(TIMES):
+    for _ in range(MOST_WRITES):
         cluster.rotated(namespace, mapping, PASSWORDS["first"])
         cluster.kubectl("patch", "secret", mapping, "-n", namespace, "-p", theirs)
     told = cluster.told(mapping, "CopyFailed")
-    assert "somebody else changes it again and again" in told["message"]
+    assert "another client changes it again and again" in told["message"]
     assert cluster.auths(namespace, mapping) == PASSWORDS["second"]
     cluster.source("source", config(quay__io=auth("u", "third")))
     cluster.rotated(namespace, mapping, {"quay.io": {"auth": auth("u", "third")}})

@@ -25,8 +25,8 @@ from provisioner.secrets.planning.copies import (
     copy_from_secret,
     copy_patch,
 )
+from provisioner.secrets.planning.copy_cache import CopyCache
 from provisioner.secrets.planning.state import (
-    CopyCache,
     DeclaredMapping,
     NamespaceState,
     SecretsState,

@@ -36,25 +36,25 @@ async def test_place_is_looked_at_again_when_the_foreign_secret_goes(client: Cli
     async with asyncio.TaskGroup() as tasks:
         watches = ConflictWatches(client, tasks, seen.append)
         for target in (first, second):
-            watches.met(target, foreign=True)
+            watches.observe(target, foreign=True)
         # Whether the watch runs by now or begins later: both are shown.
         await client.delete(SECRETS, "pull", namespace)
         await until_seen(seen, first)
         assert second not in seen
-        watches.met(first, foreign=False)
+        watches.observe(first, foreign=False)
         await client.delete(SECRETS, "other", namespace)
         await until_seen(seen, second)
         # Nothing is left running, or this block would never end.
-        watches.met(second, foreign=False)
+        watches.observe(second, foreign=False)
 
 
 async def test_secret_that_went_before_the_watch_began_is_not_waited_for(client: Client, namespace: str) -> None:
     seen: list[str] = []
     async with asyncio.TaskGroup() as tasks:
         watches = ConflictWatches(client, tasks, seen.append)
-        watches.met(f"{namespace}/gone", foreign=True)
+        watches.observe(f"{namespace}/gone", foreign=True)
         await until_seen(seen, f"{namespace}/gone")
-        watches.met(f"{namespace}/gone", foreign=False)
+        watches.observe(f"{namespace}/gone", foreign=False)
 
 
 async def test_so_many_names_are_watched_and_no_more(client: Client, namespace: str) -> None:
@@ -63,7 +63,7 @@ async def test_so_many_names_are_watched_and_no_more(client: Client, namespace: 
         before = len(asyncio.all_tasks())
         watches = ConflictWatches(client, tasks, lambda _: None)
         for target in (*targets, *targets):
-            watches.met(target, foreign=True)
+            watches.observe(target, foreign=True)
         assert len(asyncio.all_tasks()) == before + MOST
         for target in targets:
-            watches.met(target, foreign=False)
+            watches.observe(target, foreign=False)

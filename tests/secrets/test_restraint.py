@@ -2,7 +2,7 @@
 
 import pytest
 
-from provisioner.secrets.write_throttle import TIMES, WINDOW, WriteThrottle
+from provisioner.secrets.write_throttle import MOST_WRITES, WINDOW_SECONDS, WriteThrottle
 
 ONE, OTHER = b"one", b"other"
 
@@ -21,19 +21,19 @@ def clock() -> Clock:
 
 def test_a_few_repairs_go_at_once_and_the_next_waits(clock: Clock) -> None:
     restraint = WriteThrottle(clock)
-    for _ in range(TIMES):
+    for _ in range(MOST_WRITES):
         assert restraint.wait("ns/copy", ONE) is None
-        restraint.wrote("ns/copy", ONE)
+        restraint.record("ns/copy", ONE)
         clock.now += 1
-    assert restraint.wait("ns/copy", ONE) == WINDOW - TIMES
-    clock.now += WINDOW - TIMES
+    assert restraint.wait("ns/copy", ONE) == WINDOW_SECONDS - MOST_WRITES
+    clock.now += WINDOW_SECONDS - MOST_WRITES
     assert restraint.wait("ns/copy", ONE) is None
 
 
 def test_new_content_and_other_copies_do_not_wait(clock: Clock) -> None:
     restraint = WriteThrottle(clock)
-    for _ in range(TIMES):
-        restraint.wrote("ns/copy", ONE)
+    for _ in range(MOST_WRITES):
+        restraint.record("ns/copy", ONE)
     assert restraint.wait("ns/copy", OTHER) is None
     assert restraint.wait("ns/else", ONE) is None
 
@@ -43,16 +43,16 @@ def test_fight_of_hours_is_a_few_writes_a_minute(clock: Clock) -> None:
     writes = 0
     for _ in range(3600):
         if restraint.wait("ns/copy", ONE) is None:
-            restraint.wrote("ns/copy", ONE)
+            restraint.record("ns/copy", ONE)
             writes += 1
         clock.now += 1
-    assert writes == TIMES * 3600 / WINDOW
+    assert writes == MOST_WRITES * 3600 / WINDOW_SECONDS
 
 
 def test_what_is_long_ago_is_forgotten(clock: Clock) -> None:
     restraint = WriteThrottle(clock)
-    restraint.wrote("ns/old", ONE)
-    clock.now += WINDOW
-    restraint.wrote("ns/new", ONE)
-    restraint.forget()
+    restraint.record("ns/old", ONE)
+    clock.now += WINDOW_SECONDS
+    restraint.record("ns/new", ONE)
+    restraint.drop_old()
     assert restraint._writes.keys() == {"ns/new"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from provisioner.secrets.planning.copies import SecretCopy
-from provisioner.secrets.planning.state import RECENT, CopyCache
+from provisioner.secrets.planning.copy_cache import RECENT_SECONDS, CopyCache
 
 TARGET = "team-a/pull"
 OLD = SecretCopy(
@@ -19,9 +19,9 @@ LATER = replace(OLD, version="9")
 def test_our_write_counts_before_the_watch_shows_it() -> None:
     copies = CopyCache({TARGET: OLD})
     assert copies.get(TARGET) == OLD
-    copies.wrote(TARGET, OURS)
+    copies.record_write(TARGET, OURS)
     assert copies.get(TARGET) == OURS
-    copies.wrote(TARGET, None)
+    copies.record_write(TARGET, None)
     assert copies.get(TARGET) is None
 
 
@@ -39,18 +39,18 @@ def test_the_watch_ends_what_it_has_overtaken(
     old: SecretCopy | None, new: SecretCopy | None, expected: SecretCopy, news: bool
 ) -> None:
     copies = CopyCache({TARGET: OLD})
-    copies.wrote(TARGET, OURS)
-    assert copies.shown(TARGET, old, new) is news
+    copies.record_write(TARGET, OURS)
+    assert copies.record_change(TARGET, old, new) is news
     assert copies.get(TARGET) == expected
 
 
 def test_our_own_deletion_is_no_news_and_what_comes_after_it_is() -> None:
     watched = {TARGET: OLD}
     copies = CopyCache(watched)
-    copies.wrote(TARGET, None)
+    copies.record_write(TARGET, None)
     del watched[TARGET]
-    assert copies.shown(TARGET, OLD, None) is False
-    assert copies.shown(TARGET, None, LATER) is True
+    assert copies.record_change(TARGET, OLD, None) is False
+    assert copies.record_change(TARGET, None, LATER) is True
 
 
 @pytest.mark.parametrize(
@@ -63,23 +63,23 @@ def test_our_own_deletion_is_no_news_and_what_comes_after_it_is() -> None:
 )
 def test_a_watch_faster_than_the_answer_is_believed(watched: dict[str, SecretCopy], wrote: SecretCopy | None) -> None:
     copies = CopyCache(watched)
-    copies.wrote(TARGET, wrote)
+    copies.record_write(TARGET, wrote)
     assert copies.get(TARGET) == watched.get(TARGET)
     watched.pop(TARGET, None)
     assert copies.get(TARGET) is None
-    assert copies.shown(TARGET, OURS, None) is True, "the write is remembered"
+    assert copies.record_change(TARGET, OURS, None) is True, "the write is remembered"
 
 
 def test_a_copy_made_and_deleted_before_the_watch_shows_it_is_not_there() -> None:
     copies = CopyCache({})
-    copies.wrote(TARGET, OURS)
-    copies.wrote(TARGET, None)
+    copies.record_write(TARGET, OURS)
+    copies.record_write(TARGET, None)
     assert copies.get(TARGET) is None
 
 
 def test_our_write_is_forgotten_when_the_watch_never_shows_it() -> None:
     now = [100.0]
     copies = CopyCache({TARGET: OLD}, clock=lambda: now[0])
-    copies.wrote(TARGET, OURS)
-    now[0] += RECENT
+    copies.record_write(TARGET, OURS)
+    now[0] += RECENT_SECONDS
     assert copies.get(TARGET) == OLD

@@ -8,7 +8,8 @@ from provisioner.secrets import writer
 from provisioner.secrets.planning.actions import DeleteCopy, NoAction, Wait, decide
 from provisioner.secrets.planning.content import source_entry
 from provisioner.secrets.planning.copies import SecretCopy, copy_body, copy_from_secret
-from provisioner.secrets.planning.state import CopyCache, SecretsState, mapping_entry, namespace_entry
+from provisioner.secrets.planning.copy_cache import CopyCache
+from provisioner.secrets.planning.state import SecretsState, mapping_entry, namespace_entry
 from provisioner.secrets.planning.status import (
     LISTED,
     CopyObstacle,
@@ -130,7 +131,7 @@ def test_copy_that_waits_for_a_finalizer_lacks_and_is_named() -> None:
     made = with_copy(made, "team-a", going)
     assert decide(made, "team-a/pull") == Wait(("example.com/keep",))
     told = status(made, team_a=writer.deletion_obstacle(("example.com/keep",)))
-    words = "team-a/pull: it is being deleted and waits for finalizers example.com/keep. It will be tried again."
+    words = "team-a/pull: it is being deleted and waits for finalizers example.com/keep. Sutler will retry."
     assert (condition(told)["reason"], condition(told)["message"]) == ("CopyFailed", words)
     assert told["namespaces"] == {"selected": 4, "synced": 3, "lacking": ["team-a"]}
 
@@ -139,7 +140,7 @@ def test_unwanted_copy_that_goes_already_is_not_deleted_again() -> None:
     made = with_copy(world(pull(), copied=SPACES), "team-a", {"deletionTimestamp": NOW, "finalizers": ["a/b"]})
     assert isinstance(made.mappings, dict)
     old = made.mappings.pop("pull")
-    made.mapping_changed("pull", old, None)
+    made.update_mapping("pull", old, None)
     assert decide(made, "team-a/pull") == NoAction()
     assert isinstance(decide(made, "team-b/pull"), DeleteCopy)
 
@@ -147,7 +148,7 @@ def test_unwanted_copy_that_goes_already_is_not_deleted_again() -> None:
 def test_conflict_does_not_hide_a_failure() -> None:
     told = status(world(pull(), copied=SPACES[2:]), team_a=FOREIGN, team_b=CopyObstacle("exceeded quota"))
     assert condition(told)["reason"] == "Conflict"
-    assert "team-b/pull: exceeded quota. It will be tried again." in condition(told)["message"]
+    assert "team-b/pull: exceeded quota. Sutler will retry." in condition(told)["message"]
 
 
 def test_namespaces_that_lack_are_listed_up_to_what_the_definition_allows() -> None:
@@ -174,7 +175,7 @@ def test_conflict_condition_is_there_only_while_there_is_one() -> None:
 def test_failures_are_told_with_their_cause() -> None:
     told = status(world(pull(), copied=SPACES[1:]), team_a=CopyObstacle("exceeded quota"))
     assert condition(told)["reason"] == "CopyFailed"
-    assert condition(told)["message"] == "team-a/pull: exceeded quota. It will be tried again."
+    assert condition(told)["message"] == "team-a/pull: exceeded quota. Sutler will retry."
 
 
 def test_an_obstacle_that_is_over_does_not_count() -> None:
@@ -185,7 +186,7 @@ def test_an_obstacle_that_is_over_does_not_count() -> None:
 def test_missing_source_says_what_becomes_of_the_copies() -> None:
     told = status(world(pull(), source=None))
     assert condition(told)["reason"] == "SourceMissing"
-    assert "keep the copies that they have" in condition(told)["message"]
+    assert "selected namespaces stay unchanged" in condition(told)["message"]
 
 
 def test_impossible_mapping_says_what_is_wrong_with_it() -> None:
@@ -201,9 +202,9 @@ LONG = tuple(f"registry-{number}.example.com/{'a' * 200}" for number in range(25
 @pytest.mark.parametrize(
     ("registries", "data", "reason", "end"),
     [
-        (tuple(f"{name}/*" for name in LONG), config(), "Invalid", "Copies that exist stay as they are."),
-        (LONG, config(quay__io=auth("u", "p")), "SourceUnusable", "keep the copies that they have."),
-        (("ghcr.io",), config(**dict.fromkeys(LONG, auth("u", "p"))), "SourceUnusable", "the copies that they have."),
+        (tuple(f"{name}/*" for name in LONG), config(), "Invalid", "Existing copies stay unchanged."),
+        (LONG, config(quay__io=auth("u", "p")), "SourceUnusable", "selected namespaces stay unchanged."),
+        (("ghcr.io",), config(**dict.fromkeys(LONG, auth("u", "p"))), "SourceUnusable", "selected namespaces stay unchanged."),
         (("quay.io",), config(quay__io=auth("u", "p"), **dict.fromkeys(LONG, "")), "Synced", "and 253 more."),
     ],
     ids=["bad registries", "registries", "keys", "keys without credentials"],

@@ -231,7 +231,7 @@ HERE = "default/quay-secret"
             f"Conflict: other/quay-secret exists; {HERE} belongs to mapping acme. Secrets that are not",
             f": {HERE} belongs to mapping acme",
         ),
-        (f"CopyFailed: {HERE}: exceeded quota: small. It will be tried again.", f": {HERE}: exceeded quota: small"),
+        (f"CopyFailed: {HERE}: exceeded quota: small. Sutler will retry.", f": {HERE}: exceeded quota: small"),
         ("Copying: 3 of 4 namespaces have it", " is not in this namespace yet (Copying: 3 of 4 namespaces have it)"),
         ("Conflict: a-default/quay-secret exists", " is not in this namespace yet (Conflict: a-default/quay"),
     ],

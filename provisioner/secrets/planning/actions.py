@@ -1,4 +1,4 @@
-"""What to do with one copy. Pure: looks at the world, changes nothing."""
+"""Decides what to do with one copy. Pure: no I/O."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,20 @@ from provisioner.secrets.planning.state import SecretsState
 
 @dataclass(frozen=True)
 class NoAction:
-    """It is as it should be, or must be left alone."""
+    """The copy is current, or must not be changed."""
 
 
 @dataclass(frozen=True)
 class CreateCopy:
+    """Create the copy."""
+
     mapping: str
     content: CopyContent
 
 
 @dataclass(frozen=True)
 class PatchCopy:
-    """Mend it in place: at no moment is the namespace without it."""
+    """Correct the copy in place: the namespace is never without it."""
 
     mapping: str
     content: CopyContent
@@ -29,7 +31,7 @@ class PatchCopy:
 
 @dataclass(frozen=True)
 class RecreateCopy:
-    """Delete it and make it anew: a Secret's type can't be changed, nor anything of an immutable one."""
+    """Delete and create the copy: a Secret's type can't be changed, nor anything of an immutable Secret."""
 
     mapping: str
     content: CopyContent
@@ -38,19 +40,21 @@ class RecreateCopy:
 
 @dataclass(frozen=True)
 class DeleteCopy:
+    """Delete the copy."""
+
     copy: SecretCopy
 
 
 @dataclass(frozen=True)
 class Blocked:
-    """A Secret that is not Sutler's has the name. It stays as it is."""
+    """A Secret with the name exists and is not Sutler's. It stays unchanged."""
 
     mapping: str
 
 
 @dataclass(frozen=True)
 class Wait:
-    """It is being deleted and waits for others: no copy can be made before it is gone."""
+    """The Secret is being deleted and waits for finalizers: no copy can be created before it is gone."""
 
     finalizers: tuple[str, ...]
 
@@ -58,23 +62,23 @@ class Wait:
 Action = NoAction | CreateCopy | PatchCopy | RecreateCopy | DeleteCopy | Blocked | Wait
 
 
-def decide(world: SecretsState, target: str) -> Action:  # noqa: PLR0911 - a list of cases
-    """The one step that brings `namespace/name` to what mappings and sources say."""
+def decide(state: SecretsState, target: str) -> Action:  # noqa: PLR0911 - a list of cases
+    """The next step that brings `namespace/name` to what the mappings and their sources declare."""
     namespace, _ = target.split("/")
-    if not world.open(namespace) or world.is_source(target):
+    if not state.is_open(namespace) or state.is_source(target):
         return NoAction()
-    copy = world.copies.get(target)
-    owner = world.owner(target)
+    copy = state.copies.get(target)
+    owner = state.owner(target)
     if owner is None:
-        going = copy is not None and copy.finalizers is not None
-        return DeleteCopy(copy) if copy and not going and _unwanted(world, copy) else NoAction()
+        deleting = copy is not None and copy.finalizers is not None
+        return DeleteCopy(copy) if copy and not deleting and _is_unwanted(state, copy) else NoAction()
     if copy and copy.foreign:
         return Blocked(owner.name)
     if copy and copy.finalizers is not None:
         return Wait(copy.finalizers)
-    usable = world.content(owner)
+    usable = state.content(owner)
     if isinstance(usable, SourceProblem):
-        # Better the last good credentials than none: whoever wants them gone deletes the mapping.
+        # The last good credentials are better than none. To remove them, delete the mapping.
         return NoAction()
     content = usable.content
     if copy is None:
@@ -87,7 +91,7 @@ def decide(world: SecretsState, target: str) -> Action:  # noqa: PLR0911 - a lis
 
 
 def is_current(copy: SecretCopy, mapping: str, content: CopyContent) -> bool:
-    """Whether a copy is as it should be, and stays."""
+    """Whether a copy is as declared and is not being deleted."""
     return (copy.mapping, copy.type, copy.fingerprint, copy.placed, copy.finalizers) == (
         mapping,
         content.type,
@@ -97,8 +101,8 @@ def is_current(copy: SecretCopy, mapping: str, content: CopyContent) -> bool:
     )
 
 
-def _unwanted(world: SecretsState, copy: SecretCopy) -> bool:
+def _is_unwanted(state: SecretsState, copy: SecretCopy) -> bool:
     if copy.foreign:
         return False
-    declared = world.mappings.get(copy.mapping)
-    return declared is None or not declared.hands_off
+    declared = state.mappings.get(copy.mapping)
+    return declared is None or not declared.keeps_copies

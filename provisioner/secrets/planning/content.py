@@ -1,4 +1,4 @@
-"""From a mapping and its source Secret to what the copies hold. Pure."""
+"""The content of copies, from a mapping and its source Secret. Pure: no I/O."""
 
 from base64 import b64decode
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from sutler.typedefs import Json
 
 @dataclass(frozen=True)
 class PullSecretSource:
-    """A Secret of Sutler's own namespace. Of other types than pull secrets nothing but the type is kept."""
+    """What is cached of a Secret in Sutler's own namespace. Of other types than pull secrets it is only the type."""
 
     type: str
     data: dict[str, str] = field(repr=False)
@@ -28,7 +28,7 @@ def source_entry(secret: Json) -> PullSecretSource:
 
 @dataclass(frozen=True)
 class SourceProblem:
-    """Why there is nothing to copy."""
+    """Why there is nothing to copy, as reason and message of a condition."""
 
     reason: str
     message: str
@@ -36,26 +36,28 @@ class SourceProblem:
 
 @dataclass(frozen=True)
 class UsableContent:
-    """What to copy, what of the source will be of no use to anybody, and what may be of none."""
+    """What to copy."""
 
     content: CopyContent
     notes: tuple[str, ...] = ()
+    """Entries of the source that the kubelet can't use, with the reasons."""
     doubts: tuple[str, ...] = ()
+    """Entries that may not work."""
 
 
 def content_of(mapping: Mapping, source: PullSecretSource | None) -> UsableContent | SourceProblem:
-    """Only the entries that the mapping's registries can use: whoever may read Secrets there reads the copy."""
+    """Select the entries that the mapping's registries can use: every user who may read Secrets can read the copy."""
     if source is None:
         return SourceProblem(
             "SourceMissing",
-            f"Secret {mapping.copy_from} is not in Sutler's namespace: create it there, or correct "
+            f"Secret {mapping.copy_from} does not exist in Sutler's namespace: create it there, or correct "
             "spec.pullSecret.copyFrom",
         )
     try:
         source_config = dockerconfig.read_secret(source.type, {key: b64decode(v) for key, v in source.data.items()})
         config = dockerconfig.copied(source_config, mapping.registries)
     except SourceError as error:
-        return SourceProblem("SourceInvalid", f"Secret {mapping.copy_from} can't be used: {error}")
+        return SourceProblem("SourceInvalid", f"Sutler can't use Secret {mapping.copy_from}: {error}")
     if not config.entries:
         why = missing_text(source_config, mapping.registries)
         return SourceProblem("SourceUnusable", f"Secret {mapping.copy_from} has no credentials for {why}")

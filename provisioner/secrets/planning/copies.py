@@ -1,4 +1,4 @@
-"""A copy as it should be, a copy as it is, and the requests between them. Pure."""
+"""Copies in their wire form: what is cached of them, and the requests that create and correct them. Pure: no I/O."""
 
 import base64
 import hashlib
@@ -14,15 +14,15 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "sutler"
 MAPPING = "sutler.dev/mapping"
 PLACE = "sutler.dev/copy"
-"""Annotation with the copy's own `namespace/name`. A Secret that bears our labels but the name of another place was
-copied on by hand; it belongs to whoever did that."""
+"""Annotation with the copy's own `namespace/name`. A Secret with Sutler's labels and another place in this
+annotation was copied by a user and belongs to that user."""
 
 SELECTOR = f"{MANAGED_BY}={MANAGER},{MAPPING}"
 
 
 @dataclass(frozen=True)
 class CopyContent:
-    """What every copy of one mapping holds: one entry, and its fingerprint."""
+    """The content of every copy of one mapping: one data entry."""
 
     type: str
     key: str
@@ -39,7 +39,7 @@ class CopyContent:
 
 @dataclass(frozen=True, slots=True)
 class SecretCopy:
-    """What is remembered of a Secret that bears our labels. Twenty thousand of these must fit; none holds a secret."""
+    """What is cached of a Secret with Sutler's labels. Twenty thousand must fit; none holds a credential."""
 
     mapping: str
     uid: str
@@ -49,11 +49,11 @@ class SecretCopy:
     immutable: bool
     annotated: bool
     placed: bool
-    """Whether its annotation names its own place."""
+    """Whether its annotation PLACE is its own `namespace/name`."""
     foreign: bool
-    """Whether it is not ours after all: it lacks the labels, or its annotation names another place."""
+    """Whether it is not Sutler's: it lacks the labels, or its annotation has another place."""
     finalizers: tuple[str, ...] | None = None
-    """What its deletion waits for; None where it is not being deleted."""
+    """The finalizers of a Secret that is being deleted; None of any other."""
 
 
 def copy_from_secret(secret: Json) -> SecretCopy:
@@ -76,12 +76,12 @@ def copy_from_secret(secret: Json) -> SecretCopy:
 
 
 def fingerprint(data: Mapping[str, str]) -> bytes:
-    """Of the whole `data` of a Secret as the API shows it."""
+    """A hash of the `data` of a Secret as the API has it."""
     return hashlib.blake2b(msgspec.json.encode(data, order="sorted"), digest_size=16).digest()
 
 
 def copy_body(target: str, mapping: str, content: CopyContent) -> Json:
-    """A new copy. The same input gives the same bytes."""
+    """The Secret to create. The same input gives the same bytes."""
     namespace, name = target.split("/")
     return {
         "apiVersion": "v1",
@@ -98,9 +98,9 @@ def copy_body(target: str, mapping: str, content: CopyContent) -> Json:
 
 
 def copy_patch(target: str, mapping: str, content: CopyContent, copy: SecretCopy) -> list[Json]:
-    """Mends a copy in place. Other people's labels and annotations on it stay.
+    """The JSON Patch that corrects a copy. Labels and annotations of other owners stay.
 
-    The version makes the API server answer Conflict if the copy changed after we looked.
+    With the version, the API server responds with Conflict if the copy has changed since it was read.
     """
     operations: list[Json] = [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": copy.version},

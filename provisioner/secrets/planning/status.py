@@ -1,4 +1,4 @@
-"""What a mapping's status says. Pure: from the world and the obstacles met, to the object's `status`."""
+"""The status of a mapping, from the state and the obstacles of its copies. Pure: no I/O."""
 
 import time
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from sutler.text import shortened
 from sutler.typedefs import Json
 
 LISTED = 500
-"""At most so many namespaces are listed in a status."""
+"""Namespaces that a status lists at most."""
 
 LONGEST_CAUSE = 4000
-"""Characters of what is wrong with a mapping or a source: there may be hundreds of registries and any number of keys,
-and a status whose message exceeds 32768 is refused."""
+"""Characters of the text about a mapping or a source: these may have hundreds of registries and any number of keys, and
+the API server rejects a status whose message is longer than 32768."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,21 @@ class CopyObstacle:
 
     message: str
     foreign: bool = False
-    """A Secret that is not Sutler's has its name."""
+    """Whether a Secret that is not Sutler's has the name."""
     since: float = field(default_factory=time.monotonic, compare=False)
+    """Seconds of the monotonic clock."""
 
 
 @dataclass
 class CopySurvey:
-    """How far the copies of one mapping are."""
+    """The copies of one mapping, counted by their state."""
 
     selected: int = 0
     synced: int = 0
     conflicts: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
-    """Namespaces without the Secret, or with one that is another's or goes."""
+    """Namespaces without the Secret, or with one that is not the mapping's or is being deleted."""
 
     @property
     def pending(self) -> int:
@@ -49,21 +50,21 @@ class CopySurvey:
 
 @dataclass(frozen=True)
 class ReadyVerdict:
-    """A condition in the making."""
+    """A condition without its times."""
 
     holds: bool
     reason: str
     message: str
 
 
-def survey_copies(world: SecretsState, mapping: registry.Mapping, obstacles: Mapping[str, CopyObstacle]) -> CopySurvey:
-    usable = world.content(mapping) if mapping.copy_from else None
+def survey_copies(state: SecretsState, mapping: registry.Mapping, obstacles: Mapping[str, CopyObstacle]) -> CopySurvey:
+    usable = state.content(mapping) if mapping.copy_from else None
     found = CopySurvey()
-    for namespace in world.selected(mapping):
+    for namespace in state.selected(mapping):
         target = f"{namespace}/{mapping.secret}"
         found.selected += 1
-        copy = world.copies.get(target)
-        if namespace == world.own_namespace and mapping.secret == mapping.copy_from:
+        copy = state.copies.get(target)
+        if namespace == state.own_namespace and mapping.secret == mapping.copy_from:
             found.synced += 1  # the source itself
         elif (
             isinstance(usable, UsableContent)
@@ -76,50 +77,50 @@ def survey_copies(world: SecretsState, mapping: registry.Mapping, obstacles: Map
             continue
         else:
             obstacle = obstacles.get(target)
-            _survey_missing(found, world, mapping, target, obstacle)
+            _survey_missing(found, state, mapping, target, obstacle)
             if copy is None or copy.foreign or copy.mapping != mapping.name or copy.finalizers is not None:
                 found.lacking.append(namespace)
     return found
 
 
 def _survey_missing(
-    found: CopySurvey, world: SecretsState, mapping: registry.Mapping, target: str, obstacle: CopyObstacle | None
+    found: CopySurvey, state: SecretsState, mapping: registry.Mapping, target: str, obstacle: CopyObstacle | None
 ) -> None:
     if obstacle and obstacle.foreign:
         found.conflicts.append(f"{target} {obstacle.message}")
-    elif rival := _rival(world, mapping, target):
+    elif rival := _rival(state, mapping, target):
         found.conflicts.append(f"{target} {rival}")
     elif obstacle:
         found.failures.append(f"{target}: {obstacle.message}")
 
 
-def _rival(world: SecretsState, mapping: registry.Mapping, target: str) -> str:
-    """Whose the place is, if not this mapping's."""
-    if world.is_source(target):
-        return "is a source that mappings copy from"
-    copy = world.copies.get(target)
-    if len(world.with_secret(mapping.secret)) == 1 and (copy is None or copy.mapping == mapping.name):
-        return ""  # the usual case, and there may be thousands of them on their way
-    owner = world.owner(target)
+def _rival(state: SecretsState, mapping: registry.Mapping, target: str) -> str:
+    """Which other object has the place of a copy; "" for none."""
+    if state.is_source(target):
+        return "is a source Secret, from which mappings copy"
+    copy = state.copies.get(target)
+    if len(state.with_secret(mapping.secret)) == 1 and (copy is None or copy.mapping == mapping.name):
+        return ""  # the usual case, of which there may be thousands
+    owner = state.owner(target)
     if owner is not None and owner.name != mapping.name:
         return f"belongs to mapping {owner.name}"
     if owner is None and copy is not None:
-        return f"belongs to mapping {copy.mapping}, which leaves its copies as they are for now"
+        return f"belongs to mapping {copy.mapping}, which does not change its copies at present"
     return ""
 
 
-def ready_verdict(world: SecretsState, declared: DeclaredMapping, found: CopySurvey) -> ReadyVerdict:  # noqa: PLR0911 - a list of cases
-    """The first thing that is wrong, the most fundamental first."""
+def ready_verdict(state: SecretsState, declared: DeclaredMapping, found: CopySurvey) -> ReadyVerdict:  # noqa: PLR0911 - a list of cases
+    """The condition Ready: the first problem, the most fundamental one first."""
     mapping = declared.mapping
     if mapping is None:
         return ReadyVerdict(
-            False, "Invalid", f"{shortened(declared.problem, LONGEST_CAUSE)}. Copies that exist stay as they are."
+            False, "Invalid", f"{shortened(declared.problem, LONGEST_CAUSE)}. Existing copies stay unchanged."
         )
     if mapping.copy_from is None:
-        return ReadyVerdict(True, "ReferenceOnly", f"Pods refer to Secret {mapping.secret}; nothing is copied.")
-    usable = world.content(mapping)
+        return ReadyVerdict(True, "ReferenceOnly", f"Pods refer to Secret {mapping.secret}; Sutler copies nothing.")
+    usable = state.content(mapping)
     if isinstance(usable, SourceProblem):
-        stay = f" The {found.selected} selected namespaces keep the copies that they have." if found.selected else ""
+        stay = f" Existing copies in the {found.selected} selected namespaces stay unchanged." if found.selected else ""
         return ReadyVerdict(False, usable.reason, f"{shortened(usable.message, LONGEST_CAUSE)}.{stay}")
     unused = shortened("; ".join(usable.notes), LONGEST_CAUSE)
     notes = f" Not used by the kubelet: {unused}." if unused else ""
@@ -127,7 +128,7 @@ def ready_verdict(world: SecretsState, declared: DeclaredMapping, found: CopySur
         notes += f" Doubtful: {shortened('; '.join(usable.doubts), LONGEST_CAUSE)}."
     if mapping.mode is Mode.OBSERVE:
         return ReadyVerdict(
-            True, "Observing", f"{found.selected} namespaces would get a copy; nothing is changed.{notes}"
+            True, "Observing", f"{found.selected} namespaces would get a copy; Sutler changes nothing.{notes}"
         )
     if found.conflicts:
         also = f" {_failures(found)}" if found.failures else ""
@@ -138,16 +139,18 @@ def ready_verdict(world: SecretsState, declared: DeclaredMapping, found: CopySur
         return ReadyVerdict(
             False,
             "Copying",
-            f"{found.synced} of {found.selected} namespaces have their copy, the others follow.{notes}",
+            f"{found.synced} of {found.selected} namespaces have their copy; Sutler is creating the others.{notes}",
         )
     have = (
-        f"All {found.selected} selected namespaces have their copy." if found.selected else "It selects no namespace."
+        f"All {found.selected} selected namespaces have their copy."
+        if found.selected
+        else "The mapping selects no namespace."
     )
     return ReadyVerdict(True, "Synced", f"{have}{notes}")
 
 
 def render_status(declared: DeclaredMapping, found: CopySurvey, verdict: ReadyVerdict, now: str) -> Json:
-    """The whole `status`. Times change only when a condition does."""
+    """Render the whole `status`. Times change only when a condition does."""
     conditions = [_condition(declared, "Ready", verdict, now)]
     if found.conflicts and declared.mapping:
         conditions.append(
@@ -166,7 +169,7 @@ def render_status(declared: DeclaredMapping, found: CopySurvey, verdict: ReadyVe
 
 
 def ready_reason(status: Json) -> str:
-    """The reason of the Ready condition in a stored status, for telling a transition from a repetition."""
+    """The reason of the condition Ready in a stored status."""
     return next((c.get("reason", "") for c in status.get("conditions") or [] if c.get("type") == "Ready"), "")
 
 
@@ -185,10 +188,10 @@ def _condition(declared: DeclaredMapping, kind: str, verdict: ReadyVerdict, now:
 
 def _conflicts(mapping: registry.Mapping, found: CopySurvey) -> str:
     return (
-        f"{join_shortened(sorted(found.conflicts), '; ')}. Secrets that are not this mapping's are never touched: remove or "
-        f"rename them, or give the mapping another spec.pullSecret.name than {mapping.secret}."
+        f"{join_shortened(sorted(found.conflicts), '; ')}. Sutler never changes Secrets that are not this mapping's: "
+        f"remove or rename them, or change spec.pullSecret.name of the mapping from {mapping.secret} to another name."
     )
 
 
 def _failures(found: CopySurvey) -> str:
-    return f"{join_shortened(sorted(found.failures), '; ')}. It will be tried again."
+    return f"{join_shortened(sorted(found.failures), '; ')}. Sutler will retry."
