@@ -1,1 +1,1 @@
-"""The webhook's serving certificate: issue, keep, publish, serve, rotate. The only place that imports cryptography."""
+"""Serving certificates: issued, stored, published, served and rotated. Only this package imports cryptography."""

@@ -1,4 +1,4 @@
-"""What certificates say, in plain values for people and programs. Pure; keys are looked at and never shown."""
+"""Summaries of certificates in plain values. Pure: no I/O. Keys are checked and never shown."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -23,41 +23,41 @@ class CertificateSummary:
     begins: dt.datetime
     expires: dt.datetime
     renewal: dt.datetime
-    """When two thirds of its life are over."""
+    """When two thirds of its lifetime are over."""
     names: tuple[str, ...]
-    """DNS names and addresses that it is for."""
+    """The DNS names and addresses in it."""
     signer: str
     """The common name of the CA that signed it."""
 
 
 @dataclass(frozen=True)
 class StoredCertificates:
-    """What the certificate's Secret holds."""
+    """The certificates in the Secret."""
 
     authorities: tuple[CertificateSummary, ...]
-    """The first one signs, the others are still trusted."""
+    """CAs: the first one signs, the others are still trusted."""
     leaf: CertificateSummary | None
     unusable: str
-    """Why nobody can be served with the leaf; empty if it is fine."""
+    """Why the leaf can't be served; empty if it can."""
     changing: bool
-    """A change of CA is under way: there are two, or the leaf is not the first one's yet."""
+    """Whether a change of CA is in progress: there are two CAs, or the first one has not signed the leaf yet."""
 
 
 def summarize(contents: CertificateSecret, names: ServerNames, now: dt.datetime) -> StoredCertificates:
-    """`names` are what the leaf has to be for; none, where nobody knows."""
+    """`names` are those that the leaf must have; empty if they are not known."""
     bundle = bundle_of(contents)
     leaf = _read(contents.leaf.certificate)
     signed = leaf is not None and bool(bundle) and pki.is_signed_by(leaf, bundle[0])
     return StoredCertificates(
-        authorities=tuple(map(_described, bundle)),
-        leaf=None if leaf is None else _described(leaf),
+        authorities=tuple(map(_summary, bundle)),
+        leaf=None if leaf is None else _summary(leaf),
         unusable=leaf_problem(contents.leaf, bundle, names, now),
         changing=len(bundle) > 1 or (leaf is not None and bool(bundle) and not signed),
     )
 
 
 def trust_problem(leaf: bytes, bundle: bytes) -> str:
-    """Why a client that has this bundle would refuse this certificate; empty if it would not."""
+    """Why a client with this bundle would reject this certificate; empty if it would accept it."""
     certificate = _read(leaf)
     if certificate is None:
         return "there is no certificate"
@@ -79,7 +79,7 @@ def _read(pem: bytes) -> x509.Certificate | None:
         return None
 
 
-def _described(certificate: x509.Certificate) -> CertificateSummary:
+def _summary(certificate: x509.Certificate) -> CertificateSummary:
     begins, expires = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return CertificateSummary(
         name=_common_name(certificate.subject),

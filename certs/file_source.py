@@ -1,4 +1,4 @@
-"""A serving certificate that somebody else keeps, such as cert-manager, in a mounted Secret."""
+"""A serving certificate in files that another program maintains, such as cert-manager's mounted Secret."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from certs.source import CertificateSource
 class FileSource(CertificateSource):
     """The pair `tls.crt` and `tls.key` in a directory.
 
-    It is looked at again and again: a mounted Secret changes by a swapped link, which no watch on the files shows.
+    The files are read at intervals: a mounted Secret changes by a replaced link, which a watch of the files misses.
     """
 
     def __init__(self, directory: Path, *, poll_interval: float = 10.0) -> None:

@@ -1,6 +1,6 @@
-"""Makes and reads certificates. Pure: the time comes in, nothing is stored.
+"""Makes and parses keys and certificates. Pure: no I/O; the time is an argument.
 
-ECDSA P-256 throughout: every TLS library since 2010 speaks it, and a handshake costs a tenth of RSA's.
+All keys are ECDSA P-256: every TLS library since 2010 supports it, and a handshake costs a tenth of one with RSA.
 """
 
 import datetime as dt
@@ -18,17 +18,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sutler.errors import SutlerError
 
 AUTHORITY_LIFETIME = dt.timedelta(days=365)
-"""Of the CA. Long: a change of CA has to reach the API server before it may be used."""
+"""Lifetime of the CA. It is long, because a new CA has to reach the API server before it may be used."""
 
 LEAF_LIFETIME = dt.timedelta(days=7)
-"""Of the serving certificate. Short: it lies in a Secret, and its renewal is exercised every few days."""
+"""Lifetime of the serving certificate. It is short: the key is in a Secret, and renewals stay exercised."""
 
 CLOCK_SKEW = dt.timedelta(hours=1)
-"""How far the API server's clock may be behind ours: certificates are valid from this long before they are made."""
+"""How far the API server's clock may be behind: certificates are valid from so long before they are made."""
 
 
 class CertificateError(SutlerError):
-    """A certificate or key that can't be read, or that do not belong together."""
+    """A certificate or key can't be read or stored, or they do not belong together."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class KeyPair:
 
 @dataclass(frozen=True)
 class ServerNames:
-    """What a serving certificate is for."""
+    """The names of a serving certificate."""
 
     dns: tuple[str, ...] = ()
     ips: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class ServerNames:
 
 
 def new_authority(now: dt.datetime) -> KeyPair:
-    """A CA that signs itself. Its name carries a serial number, so that two CAs in one bundle are told apart."""
+    """Make a self-signed CA. Its name has the serial number, so that two CAs in one bundle differ."""
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"sutler-webhook-ca-{serial:x}"[:64])])
@@ -69,10 +69,10 @@ def new_authority(now: dt.datetime) -> KeyPair:
 
 
 def new_leaf(authority: KeyPair, names: ServerNames, now: dt.datetime) -> KeyPair:
-    """A serving certificate. It never outlives its CA."""
+    """Make a serving certificate. It expires no later than its CA."""
     ca, ca_key = read_certificate(authority.certificate), read_key(authority.key)
     key = ec.generate_private_key(ec.SECP256R1())
-    # The common name is for people; clients look at the alternative names only, and it may not exceed 64 characters.
+    # Clients read the alternative names only. The common name is informative, and limited to 64 characters.
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sutler-webhook")])
     until = min(now + LEAF_LIFETIME, ca.not_valid_after_utc)
     certificate = (
@@ -104,7 +104,7 @@ def is_valid(certificate: x509.Certificate, now: dt.datetime) -> bool:
 
 
 def has_names(certificate: x509.Certificate, names: ServerNames) -> bool:
-    """Whether it names all of them."""
+    """Whether the certificate has all these names."""
     try:
         has = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, ValueError):
@@ -121,7 +121,7 @@ def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> 
 
 
 def is_pair(certificate: x509.Certificate, key: PrivateKeyTypes) -> bool:
-    """Whether the key is the certificate's: not so in a pair of which only one half was replaced."""
+    """Whether the key belongs to the certificate. It does not if only one half of a pair was replaced."""
     return certificate.public_key() == key.public_key()
 
 
@@ -130,7 +130,7 @@ def read_certificate(pem: bytes) -> x509.Certificate:
 
 
 def read_bundle(pem: bytes) -> list[x509.Certificate]:
-    """All certificates of a PEM text, at least one."""
+    """Parse all certificates of a PEM text, at least one. Raises CertificateError."""
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as error:
@@ -138,7 +138,7 @@ def read_bundle(pem: bytes) -> list[x509.Certificate]:
 
 
 def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
-    """The CA's key. Only what `new_authority` makes is expected; the error never repeats any of the text."""
+    """Parse the CA's key, which must be one of `new_authority`. The CertificateError never quotes the text."""
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

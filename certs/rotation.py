@@ -1,14 +1,14 @@
-"""What the certificate's Secret holds, and what it should hold next. Pure: the time and the state come in.
+"""The rotation of a CA and its leaf as a state machine. Pure: no I/O; the time and the state are arguments.
 
-The order that keeps the API server able to call the webhook at every moment of a change of CA:
+This order keeps the API server able to call the webhook at every moment of a change of CA:
 
-1. the new CA joins the old one in `ca.crt`; the leaf in use stays
+1. the new CA is added to the old one in `ca.crt`; the present leaf stays
 2. both are published in the webhook configuration's caBundle, and seen there
-3. only then a leaf signed by the new CA takes over
-4. an hour later, when every replica serves that leaf, the old CA leaves the bundle
+3. only then a leaf signed by the new CA replaces the old one
+4. an hour later, when every replica serves that leaf, the old CA is removed from the bundle
 
-Each replica takes whatever step is next. Two that take the same step at once write different keys; the API server
-accepts one of them, and the other replica goes on with what it finds.
+Each replica takes the next step. Two replicas that take the same step write different keys: the API server accepts one
+of them, and the other replica continues with that.
 """
 
 import datetime as dt
@@ -23,15 +23,15 @@ from certs.pki import CertificateError, KeyPair, ServerNames
 CA_CERTIFICATE, CA_KEY, LEAF_CERTIFICATE, LEAF_KEY = "ca.crt", "ca.key", "tls.crt", "tls.key"
 
 RETIRE_AFTER = dt.timedelta(hours=1)
-"""How long a leaf of the new CA is in use before the old CA is dropped. Replicas look every few seconds."""
+"""How long a leaf of the new CA is in use before the old CA is removed. Replicas refresh every few seconds."""
 
 MOST_AUTHORITIES = 4
-"""In one bundle. More than two means that clocks disagree; the bundle must not grow without end then."""
+"""CAs in one bundle. More than two mean that clocks differ; the bundle must not grow without limit then."""
 
 
 @dataclass(frozen=True)
 class CertificateSecret:
-    """The Secret's four entries, PEM; empty where there is nothing."""
+    """The four entries of the Secret as PEM; empty without a value."""
 
     authorities: bytes = b""
     """One or more CAs. The first one signs, the others are still trusted."""
@@ -54,20 +54,20 @@ class CertificateSecret:
 
 @dataclass(frozen=True)
 class RotationStep:
-    """What to write, and why, for the log."""
+    """The contents to write, and the reason for the log."""
 
     contents: CertificateSecret
     why: str
 
 
 def next_step(have: CertificateSecret, names: ServerNames, now: dt.datetime, *, trusted: bool) -> RotationStep | None:
-    """The change that is due, if any.
+    """The next step, if one is due.
 
     Args:
-        have: What the Secret holds, however damaged.
-        names: What the leaf has to be for.
-        now: The wall clock's time.
-        trusted: Whether the API server is known to trust the signing CA already.
+        have: The contents of the Secret, which may be damaged.
+        names: The names that the leaf must have.
+        now: The present time.
+        trusted: Whether clients trust the signing CA.
     """
     bundle = bundle_of(have)
     unusable = leaf_problem(have.leaf, bundle, names, now)
@@ -81,27 +81,29 @@ def next_step(have: CertificateSecret, names: ServerNames, now: dt.datetime, *, 
     if pki.is_due(leaf, now) or not of_signing_authority:
         if not trusted:
             return None
-        why = "two thirds of its life are over" if of_signing_authority else "the new CA is trusted now"
+        why = "two thirds of its lifetime are over" if of_signing_authority else "the new CA is trusted now"
         return RotationStep(replace(have, leaf=pki.new_leaf(authority, names, now)), f"new certificate: {why}")
     if len(bundle) > 1 and now >= leaf.not_valid_before_utc + pki.CLOCK_SKEW + RETIRE_AFTER:
-        return RotationStep(replace(have, authorities=pki.write_bundle(bundle[:1])), "old CA retired: nothing uses it")
+        return RotationStep(
+            replace(have, authorities=pki.write_bundle(bundle[:1])), "removed the old CA: nothing uses it"
+        )
     return None
 
 
 def _authority(have: CertificateSecret, bundle: list[x509.Certificate], now: dt.datetime) -> tuple[KeyPair | None, str]:
     """The signing CA with its key, or why a new one is needed."""
     if not bundle:
-        return None, "there is none" if not have.authorities else "the one stored is unreadable"
+        return None, "there is none" if not have.authorities else "the stored one is unreadable"
     if not pki.is_valid(bundle[0], now):
         return None, "the stored one is not valid at this time"
     if pki.is_due(bundle[0], now):
-        return None, "two thirds of its life are over"
+        return None, "two thirds of its lifetime are over"
     try:
         key = pki.read_key(have.authority_key)
     except CertificateError as error:
         return None, f"its key is unusable: {error}"
     if not pki.is_pair(bundle[0], key):
-        return None, "the stored key is another certificate's"
+        return None, "the stored key belongs to another certificate"
     return KeyPair(pki.write_bundle(bundle[:1]), have.authority_key), ""
 
 
@@ -115,12 +117,12 @@ def _renew_authority(
     keep_leaf: bool,
 ) -> RotationStep:
     authority = pki.new_authority(now)
-    trusted_on = [old for old in bundle if now < old.not_valid_after_utc][: MOST_AUTHORITIES - 1]
+    still_valid = [old for old in bundle if now < old.not_valid_after_utc][: MOST_AUTHORITIES - 1]
     return RotationStep(
         CertificateSecret(
-            authorities=authority.certificate + pki.write_bundle(trusted_on),
+            authorities=authority.certificate + pki.write_bundle(still_valid),
             authority_key=authority.key,
-            # Nothing is lost by a leaf that nobody trusts yet where there is none that anybody trusts.
+            # Without a usable leaf, one that clients don't trust yet loses nothing.
             leaf=have.leaf if keep_leaf else pki.new_leaf(authority, names, now),
         ),
         f"new CA: {why}",
@@ -130,7 +132,7 @@ def _renew_authority(
 def leaf_problem(  # noqa: PLR0911 - a list of cases
     leaf: KeyPair, bundle: list[x509.Certificate], names: ServerNames, now: dt.datetime
 ) -> str:
-    """A leaf that nobody can be served with, for what reason; empty if it is fine."""
+    """Why a leaf can't be served; empty if it can."""
     if not leaf.certificate:
         return "there is none"
     try:
@@ -138,17 +140,18 @@ def leaf_problem(  # noqa: PLR0911 - a list of cases
     except CertificateError as error:
         return f"the stored one is unusable: {error}"
     if not pki.is_pair(certificate, key):
-        return "the stored key is another certificate's"
+        return "the stored key belongs to another certificate"
     if not pki.is_valid(certificate, now):
         return "the stored one is not valid at this time"
     if not pki.has_names(certificate, names):
-        return f"the stored one is not for {', '.join((*names.dns, *names.ips))}"
+        return f"the stored one does not have the names {', '.join((*names.dns, *names.ips))}"
     if not any(pki.is_signed_by(certificate, authority) for authority in bundle):
         return "the stored one is not signed by any stored CA"
     return ""
 
 
 def bundle_of(have: CertificateSecret) -> list[x509.Certificate]:
+    """The CAs; none if they are unreadable."""
     try:
         return pki.read_bundle(have.authorities)
     except CertificateError:

@@ -1,4 +1,4 @@
-"""Where a server's certificate comes from. Three methods are all that a server knows of it."""
+"""The interface of a server's certificate: context, run and ready."""
 
 import asyncio
 import ssl
@@ -9,15 +9,15 @@ from certs.tls_context import ReloadableContext
 from sutler import log
 
 RETRY_INTERVAL = 2.0
-"""Seconds until the next look while something is wrong."""
+"""Seconds until the next refresh after a problem."""
 
 _log = log.get(__name__)
 
 
 class CertificateSource(ABC):
-    """Give `context` to the server, keep `run()` running beside it, show `ready()` to whoever asks.
+    """Give `context` to the server, run `run()` beside it, and use `ready()` as a readiness check.
 
-    What a kind of source adds is `refresh`: one look, after which the newest usable pair is served.
+    A subclass implements `refresh`, after which the newest usable pair is served.
     """
 
     def __init__(self, poll_interval: float) -> None:
@@ -30,7 +30,7 @@ class CertificateSource(ABC):
         return self._live.context
 
     def ready(self) -> str | None:
-        """Why no client could connect; None if it can."""
+        """Why clients could not connect; None if they can."""
         problem = self._live.problem()
         return problem + self._because() if problem else None
 
@@ -40,14 +40,15 @@ class CertificateSource(ABC):
             await asyncio.sleep(min(self._poll_interval, RETRY_INTERVAL) if self._problem else self._poll_interval)
 
     async def check(self) -> None:
+        """Refresh once, and log a new problem."""
         problem = await self.refresh()
         if problem and problem != self._problem:
-            _log.warning("certificate not up to date, will go on trying", reason=problem)
+            _log.warning("could not refresh the certificate; retrying", reason=problem)
         self._problem = problem
 
     @abstractmethod
     async def refresh(self) -> str | None:
-        """One look. Returns what went wrong; the pair before goes on being served then."""
+        """Load the newest pair. Returns the problem, if there is one; then the previous pair stays in use."""
 
     def _because(self) -> str:
         return f" ({self._problem})" if self._problem else ""

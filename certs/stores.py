@@ -1,13 +1,15 @@
-"""Keeps the CA and the leaf in a Secret that several replicas share without a leader."""
+"""Stores of the CA and the leaf: a Secret that replicas share without a leader, or a directory."""
 
 import base64
 import binascii
 import datetime as dt
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
-from certs.pki import ServerNames
-from certs.rotation import CertificateSecret, next_step
+from certs.pki import CertificateError, KeyPair, ServerNames
+from certs.rotation import CA_CERTIFICATE, CA_KEY, LEAF_CERTIFICATE, LEAF_KEY, CertificateSecret, next_step
 from sutler import log
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, Conflict, NotFound
@@ -18,7 +20,7 @@ _log = log.get(__name__)
 
 
 class CertificateStore(Protocol):
-    """Where the CA and the leaf are kept."""
+    """Where the CA and the leaf are stored. Its text names it."""
 
     async def read(self) -> CertificateSecret: ...
 
@@ -26,22 +28,22 @@ class CertificateStore(Protocol):
 
 
 async def apply_next_step(
-    keeper: CertificateStore,
+    store: CertificateStore,
     contents: CertificateSecret,
     names: ServerNames,
-    trusted: Callable[[CertificateSecret, dt.datetime], bool],
+    is_trusted: Callable[[CertificateSecret, dt.datetime], bool],
 ) -> CertificateSecret:
-    """What was read, taken one step further if one is due. `trusted`: whether clients know the signing CA by now."""
+    """Take the next step of the rotation if one is due. Returns what is stored then."""
     now = dt.datetime.now(dt.UTC)
-    step = next_step(contents, names, now, trusted=trusted(contents, now))
+    step = next_step(contents, names, now, trusted=is_trusted(contents, now))
     if step is None:
         return contents
-    _log.info("certificate changes", why=step.why)
-    return await keeper.write(step.contents)
+    _log.info("changing the certificate", why=step.why)
+    return await store.write(step.contents)
 
 
 class SecretStore:
-    """One Secret. Every write says which version it is based on, so that of two replicas one wins and both see it."""
+    """One Secret. Every write names the version that it is based on: of two replicas one wins, and both see it."""
 
     def __init__(self, client: Client, namespace: str, name: str) -> None:
         self._client = client
@@ -49,8 +51,11 @@ class SecretStore:
         self._name = name
         self._found: Json | None = None
 
+    def __str__(self) -> str:
+        return f"Secret {self._namespace}/{self._name}"
+
     async def read(self) -> CertificateSecret:
-        """What is stored; empty contents if the Secret is absent."""
+        """What is stored; empty contents if the Secret does not exist."""
         try:
             self._found = await self._client.get(SECRETS, self._name, self._namespace)
         except NotFound:
@@ -59,7 +64,7 @@ class SecretStore:
         return CertificateSecret.from_data(_decode(self._found.get("data") or {}))
 
     async def write(self, contents: CertificateSecret) -> CertificateSecret:
-        """Stores them in place of what was last read. Returns what is stored now: these, or another replica's."""
+        """Replace what was read last. Returns what is stored now: these contents, or another replica's."""
         try:
             if self._found is None:
                 self._found = await self._client.create(SECRETS, self._new(contents), self._namespace)
@@ -86,6 +91,51 @@ class SecretStore:
             "type": "Opaque",
             "data": _encode(contents.to_data()),
         }
+
+
+class DirectoryStore:
+    """tls.crt and tls.key in a directory, as in a mounted Secret; with them ca.crt and ca.key if Sutler issued them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __str__(self) -> str:
+        return f"directory {self._path}"
+
+    async def read(self) -> CertificateSecret:
+        return CertificateSecret(
+            authorities=self._bytes(CA_CERTIFICATE),
+            authority_key=self._bytes(CA_KEY),
+            leaf=KeyPair(self._bytes(LEAF_CERTIFICATE), self._bytes(LEAF_KEY)),
+        )
+
+    async def write(self, contents: CertificateSecret) -> CertificateSecret:
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            for name, data in contents.to_data().items():
+                self._replace(name, data)
+        except OSError as error:
+            raise CertificateError(
+                f"{self} has no tls.crt and tls.key, and Sutler can't write them: {error.strerror}"
+            ) from error
+        return contents
+
+    def _bytes(self, name: str) -> bytes:
+        try:
+            return (self._path / name).read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise CertificateError(f"{self}: could not read {name}: {error.strerror}") from error
+
+    def _replace(self, name: str, data: bytes) -> None:
+        """Replace a file as a whole. Only this user may read keys."""
+        fresh = self._path / f".{name}.new"
+        secret = name in {CA_KEY, LEAF_KEY}
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        fresh.rename(self._path / name)
 
 
 def _encode(data: dict[str, bytes]) -> dict[str, str]:

@@ -104,7 +104,7 @@ _HABIT = re.compile(
 
 
 def _meant(text: str) -> str:
-    """`10GiB`, `1.5 gb` and `1,5Gi` in the way that Kubernetes writes them, as a question."""
+    """`10GiB`, `1.5 gb` and `1,5Gi` as Kubernetes writes them, as a question."""
     match = _HABIT.fullmatch(text)
     if match is None or (match["binary"] and not match["letter"]):
         return ""

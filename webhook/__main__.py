@@ -4,9 +4,12 @@ import asyncio
 import sys
 from functools import partial
 
+from certs.ca_bundle import BundlePublisher
 from certs.file_source import FileSource
 from certs.managed_source import ManagedSource
+from certs.pki import ServerNames
 from certs.source import CertificateSource
+from certs.stores import SecretStore
 from sutler import probes, runtime
 from sutler.kube.client import Client, connect
 from webhook.handler import AdmissionHandler
@@ -44,14 +47,13 @@ async def serve(settings: WebhookSettings) -> None:
 def _certificate(client: Client, settings: WebhookSettings) -> CertificateSource:
     if settings.certificate_dir is not None:
         return FileSource(settings.certificate_dir, poll_interval=settings.certificate_interval)
-    dns_names, ips = settings.certificate_names()
+    dns_names, addresses = settings.certificate_names()
+    publisher = BundlePublisher(client, settings.webhook_configuration, settle_seconds=settings.certificate_interval)
     return ManagedSource(
-        client,
-        namespace=settings.namespace,
-        secret_name=settings.certificate_secret,
-        dns_names=dns_names,
-        ips=ips,
-        webhook_configuration=settings.webhook_configuration,
+        SecretStore(client, settings.namespace, settings.certificate_secret),
+        ServerNames(tuple(dns_names), tuple(addresses)),
+        is_trusted=publisher.is_trusted,
+        publisher=publisher,
         poll_interval=settings.certificate_interval,
     )
 

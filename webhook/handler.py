@@ -1,6 +1,6 @@
 """The HTTP side of admission: one request in, one response out.
 
-decided, whatever the decision is     200  AdmissionReview, always allowed
+decided, with any decision            200  AdmissionReview, always allowed
 not a readable AdmissionReview        400  the reason
 another path, another method          404, 405
 the body does not arrive in time      408

@@ -14,42 +14,45 @@ _URL_QUIET = 1.0
 
 
 class WebhookSettings(ProcessSettings):
-    host: str = "0.0.0.0"  # noqa: S104 - the API server asks from outside of the Pod
-    """Address on which admission requests are served."""
+    """Injects pull secrets into Pods."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - the API server is outside of the Pod
+    """Address on which to serve admission requests."""
 
     port: Port = 8443
-    """Port of the same."""
+    """Port on which to serve admission requests."""
 
     url: str | None = None
-    """Where the API server finds this webhook when it runs outside of the cluster, as in the webhook configuration's
-    clientConfig.url. Its certificate is for this host then. Default: the Service."""
+    """URL by which the API server calls a webhook outside of the cluster, as in clientConfig.url of the webhook
+    configuration. The certificate has its host name then. Default: the Service is called."""
 
     service_name: str = "sutler-webhook"
-    """The Service that leads to it. Its certificate is for SERVICE.NAMESPACE.svc."""
+    """Name of the webhook's Service. The certificate has the name SERVICE.NAMESPACE.svc."""
 
     certificate_secret: str = "sutler-webhook-certificate"  # noqa: S105 - a name
-    """The Secret in Sutler's own namespace that holds its CA and certificate, shared by all replicas."""
+    """Name of the Secret, in Sutler's own namespace, with the CA and the certificate. All replicas share it."""
 
     certificate_dir: Path | None = None
-    """Directory with tls.crt and tls.key that somebody else keeps up to date, such as cert-manager's mounted Secret. No
-    certificate is made then, and no CA published: whoever made it puts ca.crt into the webhook configuration."""
+    """Directory with tls.crt and tls.key that another program maintains, such as cert-manager's mounted Secret.
+    Sutler then issues no certificate and publishes no CA: the CA must be written into the webhook configuration."""
 
     certificate_interval: Seconds = 10.0
-    """Between two looks at the certificate, wherever it is kept. So long, at least, a new CA is published before it is
-    used: the time that all API servers of the cluster have to see it."""
+    """Seconds between two reads of the certificate. A new CA is published for at least this long before its use:
+    all API servers of the cluster see it."""
 
     webhook_configuration: str = "sutler-webhook"
-    """The MutatingWebhookConfiguration that its CA is published in."""
+    """Name of the MutatingWebhookConfiguration in which to publish the CA."""
 
     quiet_seconds: Seconds | None = None
-    """On SIGTERM it goes on answering until no request came for so long. Default: 15, the time that a Service takes to
-    forget it; with --url 1."""
+    """After SIGTERM, keep serving until no request has arrived for this many seconds. Default: 15, which covers the
+    removal from the Service's endpoints; 1 with --url."""
 
     stop_seconds: Seconds = 45.0
-    """On SIGTERM it ends after so long even if requests keep coming. Less than terminationGracePeriodSeconds."""
+    """After SIGTERM, stop after this many seconds even if requests still arrive. Must be less than the Pod's
+    terminationGracePeriodSeconds."""
 
     excluded_namespaces: list[str] = Field(default=[*SYSTEM_NAMESPACES])
-    """Namespaces in which no Pod is ever touched, besides Sutler's own."""
+    """Namespaces, besides Sutler's own, in which the webhook skips all Pods."""
 
     @field_validator("url")
     @classmethod
@@ -60,10 +63,11 @@ class WebhookSettings(ProcessSettings):
 
     @property
     def quiet(self) -> float:
+        """Seconds without a request that end the drain."""
         return self.quiet_seconds or (_URL_QUIET if self.url else _SERVICE_QUIET)
 
     def certificate_names(self) -> tuple[list[str], list[str]]:
-        """DNS names and addresses that the API server may call it by."""
+        """The DNS names and addresses by which API servers call the webhook."""
         host = urlsplit(self.url).hostname if self.url else None
         if host is None:
             return [f"{self.service_name}.{self.namespace}.svc"], []

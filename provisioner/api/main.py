@@ -1,10 +1,12 @@
 """`python -m provisioner api`: creates the parts and runs them."""
 
+import datetime as dt
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from certs.managed_source import ManagedSource, trusted_after
 from certs.pki import ServerNames
-from certs.stores import SecretStore
+from certs.stores import CertificateStore, DirectoryStore, SecretStore
 from provisioner.api import application, audit
 from provisioner.api.backend import Backend
 from provisioner.api.ceph_health import CephHealth
@@ -17,7 +19,6 @@ from provisioner.api.endpoints.status import StatusEndpoints
 from provisioner.api.endpoints.trash import TrashEndpoints
 from provisioner.api.kubernetes_auth import KubernetesAuth
 from provisioner.api.settings import ApiSettings
-from provisioner.api.tls_certificate import ApiCertificate, DirectoryStore
 from provisioner.api.token_file import TokenFile
 from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.connection import ClusterSettings
@@ -26,6 +27,8 @@ from sutler.kube.client import Client, connect
 from sutler.runtime import guard
 
 COMPONENT = "sutler-api"
+_CA_KNOWN_AFTER = dt.timedelta(days=1)
+"""How long a new CA is published beside the old one before it signs: clients have to fetch it meanwhile."""
 CERTIFICATE_SECRET = "sutler-api-certificate"  # noqa: S105 - the name of a Secret
 
 
@@ -66,16 +69,19 @@ def _require_token_file(path: Path | None) -> Path:
     return path
 
 
-def _certificate(settings: ApiSettings, client: Client | None) -> ApiCertificate:
+def _certificate(settings: ApiSettings, client: Client | None) -> ManagedSource:
     service = f"{COMPONENT}.{settings.namespace}.svc"
     names = ServerNames((*dict.fromkeys(("localhost", COMPONENT, service, *settings.tls_names)),), ("127.0.0.1",))
+    store: CertificateStore
     if settings.tls_folder is not None:
-        return ApiCertificate(DirectoryStore(settings.tls_folder), names)
-    if client is None:
+        store = DirectoryStore(settings.tls_folder)
+    elif client is not None:
+        store = SecretStore(client, settings.namespace, CERTIFICATE_SECRET)
+    else:
         raise application.ListenError(
             "--token-file needs --tls-folder, a folder for the certificate, which may be empty"
         )
-    return ApiCertificate(SecretStore(client, settings.namespace, CERTIFICATE_SECRET), names)
+    return ManagedSource(store, names, is_trusted=trusted_after(_CA_KNOWN_AFTER), serves_foreign=True)
 
 
 def _cluster(settings: ApiSettings, user: str) -> CephCluster:

@@ -87,7 +87,7 @@ class OrphanImages:
                 if uses_image(volume, where) or ids_of(volume) == (number, image.id)
             }
 
-        found, _ = await self._context.client.collect(PERSISTENT_VOLUMES, keep=used, query=[])
+        found, _ = await self._context.client.list_transformed(PERSISTENT_VOLUMES, transform=used, query=[])
         taken = set().union(*found)
         return {image: owner for image, owner in orphans.items() if image not in taken}
 

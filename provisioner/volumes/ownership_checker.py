@@ -34,9 +34,9 @@ class OwnershipChecker:
             ids: of the image's pool and of the image.
             csi: whether ceph-csi's node plugin would mount the adopted volume.
         """
-        found, _ = await self._context.client.collect(
+        found, _ = await self._context.client.list_transformed(
             PERSISTENT_VOLUMES,
-            keep=lambda volume: adoption.other_volume(volume, location, csi=csi, ids=ids),
+            transform=lambda volume: adoption.other_volume(volume, location, csi=csi, ids=ids),
             query=[],
         )
         for other in found:

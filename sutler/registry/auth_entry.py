@@ -1,7 +1,7 @@
-"""One entry of a docker config: whether the kubelet can use it, and if not, why.
+"""One entry of a docker config: whether the kubelet can use it, and if not, why. Pure: no I/O.
 
-This is the only reader of credentials: the controller's sources, `registry add` and `import`, `explain` and `doctor`
-all take its word. No text that it gives holds a credential.
+This is the only parser of credentials: the secrets controller, `registry add` and `import`, `explain` and `doctor` all
+use it. None of its texts holds a credential.
 """
 
 import base64
@@ -34,15 +34,15 @@ class AuthEntry:
     """A credential that the kubelet can use."""
 
     key: str
-    """As written in the config, but for a user and password in front of the host: the kubelet drops these."""
+    """The key of the config, without a user and password before the host: the kubelet ignores these."""
     username: bytes = field(repr=False)
     password: bytes = field(repr=False)
     doubt: str = field(default="", compare=False)
-    """Why the registry may refuse it all the same, as a sentence about `it`; mostly empty."""
+    """Why the registry may still reject it, as a sentence about `it`; usually empty."""
 
     @property
     def unbroken(self) -> "AuthEntry":
-        """Without the line breaks that `echo` leaves around names and passwords."""
+        """The entry without the line breaks that `echo` adds to names and passwords."""
         username, password = self.username.strip(_BREAKS), self.password.strip(_BREAKS)
         if (username, password) == (self.username, self.password):
             return self
@@ -55,13 +55,13 @@ class SkippedEntry:
 
     key: str
     why: str
-    """As a sentence about `it`."""
+    """The reason as a sentence about `it`."""
     fatal: bool = False
-    """A Secret with this entry fails the pull of every image."""
+    """Whether every pull with a Secret that has this entry fails."""
     password_elsewhere: bool = False
-    """The registry is one, and with a password from elsewhere it could be added."""
+    """Whether the key is a registry, which could be added with a password from another place."""
     empty: bool = False
-    """There is neither a user name nor a password, nor a token."""
+    """Whether it has no user name, no password and no token."""
 
     @property
     def serious(self) -> str:
@@ -69,7 +69,7 @@ class SkippedEntry:
 
 
 def read_entry(key: str, value: Any) -> AuthEntry | SkippedEntry:
-    """`value` is what gojson.load makes of it."""
+    """Parse one entry; `value` is from `go_json.load`."""
     written, key = key, without_user(key)
     if not isinstance(value, GoObject | None):
         return SkippedEntry(key, "it is not an object", fatal=True, password_elsewhere=True)
@@ -95,7 +95,7 @@ def read_entry(key: str, value: Any) -> AuthEntry | SkippedEntry:
 
 
 def _misread(written: str, key: str) -> str:
-    """Why the kubelet does not find the registry behind what stands in front of it; empty: it does."""
+    """Why the kubelet does not find the registry in a key with a part before @; empty if it does."""
     try:
         same = parse_key(written).normal == parse_key(key).normal
     except IgnoredKeyError as error:
@@ -104,7 +104,7 @@ def _misread(written: str, key: str) -> str:
 
 
 def bookkeeping(key: str) -> str:
-    """What docker keeps under the key, which is no registry; empty: it is none of docker's own keys."""
+    """What docker stores under one of its own keys, which is no registry; empty for any other key."""
     try:
         normal = parse_key(key).normal.decode(errors="replace").rstrip("/")
     except IgnoredKeyError:
@@ -118,7 +118,7 @@ def doubts(username: bytes, password: bytes) -> str:
     found = []
     for what, value in (("user name", username), ("password", password)):
         if value != value.strip(_BREAKS):
-            found.append(f"its {what} begins or ends with a line break, which the registry takes for a part of it")
+            found.append(f"its {what} begins or ends with a line break, which the registry takes as a part of it")
         elif value != value.strip():
             found.append(f"its {what} begins or ends with a space")
         found += (f"its {what} {why}" for why in _odd(value))
@@ -132,22 +132,22 @@ def doubts(username: bytes, password: bytes) -> str:
 
 
 def _odd(value: bytes) -> Iterator[str]:
-    """What a user name or a password mostly is by mistake only."""
+    """What is usually a mistake in a user name or a password."""
     if _unfilled(value) and value != _TOKEN_USER:
         yield "looks like a variable that was not filled in"
     if _quoted(value):
-        yield "is in quotes, which the registry takes for a part of it"
+        yield "is in quotes, which the registry takes as a part of it"
     try:
         text = value.strip().decode()
     except UnicodeDecodeError:
-        yield "is not UTF-8, which container runtimes refuse"
+        yield "is not UTF-8, which container runtimes reject"
         return
     if not text.startswith("{") and "\n" in text:  # some clouds' passwords are JSON of several lines
         yield "holds a line break"
     if any(not letter.isprintable() and letter not in "\r\n\t" for letter in text):
         yield "holds characters that can't be seen, such as a byte order mark or the zero bytes of UTF-16"
     if "\ufffd" in text:
-        yield "holds U+FFFD, which stands where a character was lost"
+        yield "holds U+FFFD, which replaces a lost character"
 
 
 def _judged(key: str, username: bytes, password: bytes, texts: dict[str, str]) -> AuthEntry | SkippedEntry:
@@ -180,7 +180,7 @@ def _lacking(username: bytes, password: bytes, tokens: str) -> str:
 
 
 def _credential(texts: dict[str, str]) -> tuple[bytes, bytes]:
-    """Raises ValueError with a text that holds nothing of the credential."""
+    """User name and password. Raises ValueError with a text without the credential."""
     auth = texts.get("auth")
     if auth:
         return _decoded(auth)
@@ -190,7 +190,7 @@ def _credential(texts: dict[str, str]) -> tuple[bytes, bytes]:
 def _decoded(auth: str) -> tuple[bytes, bytes]:
     decoded = _base64(auth)
     if decoded is None:
-        plain = ": USER:PASSWORD stands there as it is" if ":" in auth else ""
+        plain = ": it is plain USER:PASSWORD" if ":" in auth else ""
         raise ValueError(f"its auth is not base64{plain}")
     username, colon, password = decoded.partition(b":")
     if not colon:

@@ -1,6 +1,6 @@
-"""The credentials inside a pull secret: read as the kubelet reads them, cut down to what is needed, byte-stable.
+"""The docker config of a pull secret: parsed as by the kubelet, reduced to the needed entries, rendered byte-stable.
 
-Nothing here ever puts a credential into a message or a repr.
+Pure: no I/O. No message and no repr holds a credential.
 """
 
 import base64
@@ -19,17 +19,17 @@ from sutler.text import quoted
 DOCKERCONFIGJSON = "kubernetes.io/dockerconfigjson"
 DOCKERCFG = "kubernetes.io/dockercfg"
 DATA_KEYS = {DOCKERCONFIGJSON: ".dockerconfigjson", DOCKERCFG: ".dockercfg"}
-"""Where a Secret of each type keeps its config. Other types are ignored by the kubelet."""
+"""The data key of the config, by type of Secret. The kubelet ignores Secrets of other types."""
 
 _HELPERS = ("credsstore", "credhelpers")
 _CLIENT_FIELDS = frozenset(
     (*_HELPERS, "auths", "httpheaders", "psformat", "imagesformat", "detachkeys", "experimental", "plugins", "aliases")
 ) | {"proxies", "currentcontext", "stackorchestrator", "features"}
-"""Of docker's config.json, in lower case; the old form has registries and nothing else."""
+"""Fields of docker's config.json in lower case. The old form has registries only."""
 
 
 class SourceError(SutlerError):
-    """A Secret that is no usable pull secret; `problems` lists all that is wrong."""
+    """The Secret is not a usable pull secret; `problems` lists all mistakes."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -41,9 +41,9 @@ class DockerConfig:
     type: str
     entries: tuple[AuthEntry, ...]
     left: tuple[SkippedEntry, ...] = ()
-    """What the kubelet can't use though it is there."""
+    """The entries that the kubelet can't use."""
     helpers: tuple[str, ...] = ()
-    """The names of its fields that name credential helpers."""
+    """The names of its fields for credential helpers."""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -51,34 +51,34 @@ class DockerConfig:
 
     @property
     def problems(self) -> list[str]:
-        """For a Secret that Pods name: why every pull with it fails; empty: none does."""
+        """Why every pull of a Pod that names the Secret fails; empty if none does."""
         found = [f"the entry {quoted(each.key)}: {each.serious}" for each in self.left if each.fatal]
         return found if found or self.entries or self.left or self.helpers else ["it holds no credentials"]
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """What the kubelet will not use though it is there, in words."""
+        """Texts about entries and fields that the kubelet does not use."""
         helpers = [f"{name} (the kubelet has no credential helpers)" for name in self.helpers]
         return (*helpers, *(f"the entry {quoted(each.key)}: {each.why}" for each in self.left))
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What the kubelet will use and a registry may refuse, in words."""
+        """Texts about entries that the kubelet uses and a registry may reject."""
         return tuple(f"the entry {quoted(entry.key)}: {entry.doubt}" for entry in self.entries if entry.doubt)
 
 
 def parse_secret(secret_type: str, data: Mapping[str, bytes]) -> DockerConfig:
-    """Raises SourceError for what the kubelet would ignore as a whole and for what would fail every pull."""
+    """Parse a Secret. Raises SourceError if the kubelet ignores all of it, or if every pull with it fails."""
     return _whole(read_secret(secret_type, data))
 
 
 def parse_config(secret_type: str, content: bytes) -> DockerConfig:
-    """The content of the data key, which is to be without faults. Raises SourceError."""
+    """Parse the content of the data key. Raises SourceError for any mistake."""
     return _whole(read_config(secret_type, content))
 
 
 def read_secret(secret_type: str, data: Mapping[str, bytes]) -> DockerConfig:
-    """Entries with faults are left. Raises SourceError for what has no entries at all."""
+    """Parse a Secret and skip entries with mistakes. Raises SourceError if no entries can be found."""
     data_key = DATA_KEYS.get(secret_type)
     if data_key is None:
         what = f"its type is {quoted(secret_type)}, the kubelet reads {DOCKERCONFIGJSON} and {DOCKERCFG} only"
@@ -92,7 +92,7 @@ def read_secret(secret_type: str, data: Mapping[str, bytes]) -> DockerConfig:
 
 
 def read_config(secret_type: str, content: bytes) -> DockerConfig:
-    """The content of the data key, or of a file that `docker login` wrote (as DOCKERCONFIGJSON)."""
+    """Parse the content of the data key, or of a file of `docker login` (as DOCKERCONFIGJSON)."""
     try:
         document = load(content)
     except NotJsonError as error:
@@ -110,7 +110,7 @@ def read_config(secret_type: str, content: bytes) -> DockerConfig:
 
 
 def type_of(document: GoObject) -> str | None:
-    """Which form of docker config it is; None: it is none."""
+    """The type of Secret for this form of docker config; None if it is no docker config."""
     if any(folded(name) in _CLIENT_FIELDS for name, _ in document.pairs):
         return DOCKERCONFIGJSON
     entries = [value for _, value in document.pairs if isinstance(value, GoObject)]
@@ -172,7 +172,7 @@ def dumped(document: Any) -> bytes:
 
 
 def credentials(entry: AuthEntry) -> dict[str, str]:
-    if b":" in entry.username:  # `auth` can't say where such a name ends
+    if b":" in entry.username:  # the end of such a name is ambiguous in `auth`
         return {"username": entry.username.decode(), "password": entry.password.decode()}
     return {"auth": base64.b64encode(entry.username + b":" + entry.password).decode()}
 
@@ -184,7 +184,7 @@ def _whole(config: DockerConfig) -> DockerConfig:
 
 
 def _merged(document: GoObject) -> dict[str, Any]:
-    """The entries of `auths`, which Go puts together if it is there more than once."""
+    """The entries of `auths`; Go merges several fields of this name."""
     auths: dict[str, Any] = {}
     for found in document.values("auths"):
         if found is None:

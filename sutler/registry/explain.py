@@ -1,8 +1,8 @@
-"""Why an image gets the credentials that it gets: the order in which the kubelet tries them, and near misses.
+"""Why an image gets its credentials: the order in which the kubelet tries them, and near misses. Pure: no I/O.
 
-A near miss is a key or a registry that does not match an image, but would if it were written a little differently. What
-"differently" can be is a table of repairs; whether a repaired text matches is asked of the real matchers, so that there
-is no second set of rules here.
+A near miss is a key or a registry that does not match an image, but would with a small change. The possible changes are
+a table of repairs; whether a repaired text matches is decided by the real matchers, so that there is only one set of
+rules.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,12 +21,12 @@ Matches = Callable[[str, ImageReference], bool]
 @dataclass(frozen=True, slots=True)
 class NearMiss:
     text: str
-    """The key or the registry as it is written."""
+    """The key or the registry, as written by the user."""
     why: str
     write: str
-    """What to write instead; may be empty where nothing is wrong with the text."""
+    """The correct text; it may be empty if the image is wrong and not the text."""
     elsewhere: bool = False
-    """The registry is the image's, but the path is another's: mostly that is what was meant."""
+    """Whether only the path differs, which is usually intended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class CredentialTry:
     key: str
     secret: str
     fallback: bool
-    """Docker Hub's own key, which counts only because no other key matches."""
+    """Whether it is Docker Hub's own key, which is used only if no other key matches."""
     note: str
-    """Why it may surprise that this key matches; mostly empty."""
+    """Why this key matches although that may be unexpected; usually empty."""
 
 
 def tries(image: ImageReference, secrets: Sequence[tuple[str, Sequence[str]]]) -> list[CredentialTry]:
-    """What the kubelet sends, in its order. `secrets` are names and keys, in the order of imagePullSecrets."""
+    """The credentials in the kubelet's order. `secrets` are names and keys, in the order of imagePullSecrets."""
     found = Keyring(key for _, keys in secrets for key in keys).lookup(image.name)
     order: list[CredentialTry] = []
     for _, group in groupby(found, key=lambda key: parse_key(key).normal):
@@ -60,7 +60,7 @@ def matching_pattern(mapping: Mapping, image: ImageReference) -> Pattern | None:
 
 
 def near_miss_of_registry(text: str, image: ImageReference) -> NearMiss | None:
-    """For an entry of a mapping's `registries` that does not match the image; it may be one that nobody can use."""
+    """The near miss of an entry of a mapping's `registries`, which may be invalid."""
     miss = _near_miss(text, image, registry_matches)
     try:
         parse_pattern(text)
@@ -70,15 +70,15 @@ def near_miss_of_registry(text: str, image: ImageReference) -> NearMiss | None:
 
 
 def near_miss_of_key(text: str, image: ImageReference) -> NearMiss | None:
-    """For a key of a docker config that the kubelet does not try for the image."""
+    """The near miss of a key of a docker config that the kubelet does not try for the image."""
     if _is_fallback(text):
-        # It would be tried, were there no better one.
+        # The kubelet would try it without a better one.
         return None
     return _near_miss(text, image, _key_matches)
 
 
 def registry_matches(text: str, image: ImageReference) -> bool:
-    """Whether an entry of a mapping's `registries` is for the image; one that nobody can use is for none."""
+    """Whether an entry of a mapping's `registries` matches the image; an invalid entry matches none."""
     try:
         return parse_pattern(text).matches(image)
     except PatternError:
@@ -96,8 +96,8 @@ def _try(key: str, secret: str, image: ImageReference) -> CredentialTry:
     note = ""
     if path and not path.endswith("/") and rest and not rest.startswith("/"):
         note = (
-            f"the kubelet compares plain text, so this key is also for what merely begins like it; "
-            f"{key}/ ends at the slash"
+            f"the kubelet compares plain text, so this key also matches longer names with this beginning; "
+            f"{key}/ matches up to the slash only"
         )
     return CredentialTry(key, secret, parsed.is_fallback, note)
 
@@ -113,7 +113,7 @@ def _near_miss(text: str, image: ImageReference, matches: Matches) -> NearMiss |
     if matches(text, image):
         return None
     parts, target = split(text.strip()), split(image.name)
-    # All at once first: where even that does not help there is nothing to look for.
+    # First all repairs together: if they do not help, no selection of them does.
     whole, _ = repaired(parts, target, REPAIRS)
     if matches(str(whole), image):
         return _smallest_repair(text, image, matches)
@@ -121,32 +121,32 @@ def _near_miss(text: str, image: ImageReference, matches: Matches) -> NearMiss |
         return _sibling(text, whole, target)
     lowered = image._replace(domain=image.domain.lower())
     if matches(text, lowered):
-        why = f"hosts are compared as they are written: write {lowered.domain}, not {image.domain}, in the image"
+        why = f"hosts are compared case-sensitively: write {lowered.domain}, not {image.domain}, in the image"
         return NearMiss(text, why, "")
     return None
 
 
 def _smallest_repair(text: str, image: ImageReference, matches: Matches) -> NearMiss:
-    """All repairs together are known to help; find the fewest that do."""
+    """Find the fewest repairs that help; all of them together do."""
     parts, target = split(text.strip()), split(image.name)
     possible = [repair for repair in REPAIRS if repair(parts, target)]
     attempts = (
         repaired(parts, target, some) for count in range(len(possible)) for some in combinations(possible, count)
     )
     enough = (attempt for attempt in attempts if matches(str(attempt[0]), image))
-    mended, reasons = next(enough, None) or repaired(parts, target, REPAIRS)
+    corrected, reasons = next(enough, None) or repaired(parts, target, REPAIRS)
     space = ["there is white space around it"] if text != text.strip() else []
-    return NearMiss(text, "; ".join([*space, *reasons]), str(mended))
+    return NearMiss(text, "; ".join([*space, *reasons]), str(corrected))
 
 
 def _sibling(text: str, parts: RegistryParts, target: RegistryParts) -> NearMiss:
-    """The right registry, another path."""
-    mine, theirs = parts.path.strip("/").split("/"), target.path.strip("/").split("/")
+    """A near miss with the right registry and another path."""
+    written, wanted = parts.path.strip("/").split("/"), target.path.strip("/").split("/")
     common = []
-    for one, other in zip(mine, theirs, strict=False):
+    for one, other in zip(written, wanted, strict=False):
         if one != other:
             break
         common.append(one)
-    where = str(target._replace(path="/" + "/".join(theirs[: len(common) + 1])))
+    where = str(target._replace(path="/" + "/".join(wanted[: len(common) + 1])))
     write = str(parts._replace(path="/" + "/".join(common))) if common else ""
-    return NearMiss(text, f"it is for another path of the registry, not for {where}", write, elsewhere=True)
+    return NearMiss(text, f"it matches another path of the registry, not {where}", write, elsewhere=True)

@@ -1,17 +1,17 @@
-"""Shell patterns inside one label of a host, matched as Go's filepath.Match does.
+"""Globs of one label of a host, matched as by Go's filepath.Match. Pure: no I/O.
 
-`*` is any characters, `?` is one, `[a-c]` and `[^a-c]` are one of these or none of these, a backslash takes the next
-one literally. A malformed pattern matches nothing: the kubelet drops the error.
+`*` matches any characters, `?` one, `[a-c]` one of these and `[^a-c]` one other character; a backslash makes the next
+character literal. A malformed pattern matches nothing: the kubelet ignores the error.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 _SEPARATOR = 0x2F
-_BROKEN = 0xFFFD  # what Go reads where there is no valid UTF-8
+_BROKEN = 0xFFFD  # what Go decodes invalid UTF-8 to
 _META = frozenset(b"*?[\\")
 _LONGEST_HOST = 253  # characters of a name in DNS
-_LABEL = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_:"  # what labels of images consist of
+_LABEL = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_:"  # the characters of labels of images
 
 
 class GlobError(ValueError):
@@ -19,24 +19,26 @@ class GlobError(ValueError):
 
 
 class SingleCharacter(NamedTuple):
-    """Matches one character: one of the ranges, or (negated) one outside of all."""
+    """Matches one character in one of the ranges or, if negated, outside of all."""
 
     ranges: tuple[tuple[int, int], ...]
     negated: bool
     separator: bool  # whether it may be a slash: true for classes, false for `?`
 
-    def holds(self, rune: int) -> bool:
+    def contains(self, rune: int) -> bool:
         if rune == _SEPARATOR and not self.separator:
             return False
         return any(low <= rune <= high for low, high in self.ranges) != self.negated
 
 
 _ANY = SingleCharacter((), negated=True, separator=False)
-Item = int | SingleCharacter  # a byte that must be there, or one character of some kind
+Item = int | SingleCharacter  # a literal byte, or one character of a class
 
 
 class GlobChunk(NamedTuple):
-    star: bool  # anything may come before it
+    """A part of a pattern between stars."""
+
+    star: bool  # any characters may precede it
     items: tuple[Item, ...]
 
 
@@ -48,12 +50,12 @@ class Glob:
     def __init__(self, text: bytes) -> None:
         self.text = text
         self._chunks = tuple(_chunks(text))  # raises GlobError
-        # What every match starts and ends with. In a match the two never overlap, unless the pattern is literal.
+        # Every match starts and ends with these. The two never overlap in a match, unless the pattern is literal.
         self.prefix = _literal(self._chunks[0].items) if self._chunks and not self._chunks[0].star else b""
         self.suffix = _literal(self._chunks[-1].items[::-1])[::-1] if self._chunks else b""
         self.is_literal = _META.isdisjoint(text)
-        # Stars and literal text only: with another such it shares a name if beginnings and ends go together, for all
-        # that stands between the first and the last star fits in one name.
+        # Stars and literal text only: two such globs share a name if their prefixes and suffixes fit together, because
+        # the text between the first and the last star of both fits into one name.
         kinds = {isinstance(item, SingleCharacter) for chunk in self._chunks for item in chunk.items}
         self.is_starred = any(chunk.star for chunk in self._chunks) and True not in kinds
 
@@ -77,7 +79,7 @@ class Glob:
         return sum(len(chunk.items) for chunk in self._chunks)
 
     def items(self) -> list[Item | None]:
-        """All of the pattern, None for a star."""
+        """The whole pattern, with None for a star."""
         flat: list[Item | None] = []
         for star, items in self._chunks:
             flat += [None] if star else []
@@ -86,8 +88,8 @@ class Glob:
 
 
 def overlap(one: Glob, other: Glob) -> bool:
-    """Whether some label of a host that DNS can have matches both."""
-    # No limit but the Secret's own is on the length of a key in it.
+    """Whether a label of a possible host name matches both."""
+    # The length of a key is limited only by the size of the Secret.
     if max(one.shortest, other.shortest) > _LONGEST_HOST:
         return False
     for literal, glob in ((one, other), (other, one)):
@@ -95,17 +97,17 @@ def overlap(one: Glob, other: Glob) -> bool:
             return glob.matches(literal.text)
     if one.is_starred and other.is_starred:
         return _fit(one.prefix, other.prefix) and _fit(one.suffix[::-1], other.suffix[::-1])
-    mine, theirs = _alphabets(one), _alphabets(other)
-    # Whether what is left of one and of the other meet, by how much of the other: first with nothing left of one.
-    meets = [all(item is None for item in theirs[start:]) for start in range(len(theirs) + 1)]
-    for item in reversed(mine):
+    ours, others = _alphabets(one), _alphabets(other)
+    # meets[i]: whether the rest of one and the other from i on share a name; first for an empty rest of one.
+    meets = [all(item is None for item in others[start:]) for start in range(len(others) + 1)]
+    for item in reversed(ours):
         shorter, meets = meets, [False] * len(meets)
         meets[-1] = item is None and shorter[-1]
-        for position, their in reversed([*enumerate(theirs)]):
-            if item is None or their is None:
+        for position, other_item in reversed([*enumerate(others)]):
+            if item is None or other_item is None:
                 meets[position] = shorter[position] or meets[position + 1]
             else:
-                meets[position] = shorter[position + 1] and not item.isdisjoint(their)
+                meets[position] = shorter[position + 1] and not item.isdisjoint(other_item)
     return meets[0]
 
 
@@ -118,18 +120,18 @@ def is_glob(label: str) -> bool:
 
 
 def _alphabets(glob: Glob) -> list[frozenset[int] | None]:
-    """What may stand at each place of the pattern, None for a star."""
+    """The characters allowed at each place of the pattern, None for a star."""
     return [item if item is None else _alphabet(item) for item in glob.items()]
 
 
 def _alphabet(item: Item) -> frozenset[int]:
     if isinstance(item, SingleCharacter):
-        return frozenset(byte for byte in _LABEL if item.holds(byte))
+        return frozenset(byte for byte in _LABEL if item.contains(byte))
     return frozenset((item,))
 
 
 def _literal(items: tuple[Item, ...]) -> bytes:
-    """The bytes that the items begin with."""
+    """The literal bytes at the beginning of the items."""
     found = bytearray()
     for item in items:
         if isinstance(item, SingleCharacter):
@@ -139,7 +141,7 @@ def _literal(items: tuple[Item, ...]) -> bytes:
 
 
 def _starts(name: bytes) -> Iterator[int]:
-    """Where something after a star may begin: a star skips bytes, never a slash."""
+    """The positions at which a chunk after a star may begin: a star skips bytes, never a slash."""
     yield 0
     for position, byte in enumerate(name):
         if byte == _SEPARATOR:
@@ -148,14 +150,14 @@ def _starts(name: bytes) -> Iterator[int]:
 
 
 def _match(items: tuple[Item, ...], name: bytes) -> bytes | None:
-    """What remains of a name that starts with the items."""
+    """The rest of a name that starts with the items; None if it does not."""
     position = 0
     for item in items:
         if position >= len(name):
             return None
         if isinstance(item, SingleCharacter):
             rune, length = _rune(name, position)
-            if not item.holds(rune):
+            if not item.contains(rune):
                 return None
             position += length
         elif item == name[position]:
@@ -166,7 +168,7 @@ def _match(items: tuple[Item, ...], name: bytes) -> bytes | None:
 
 
 def _rune(text: bytes, position: int) -> tuple[int, int]:
-    """The character at the position and its length in bytes; _BROKEN and 1 where there is none."""
+    """The character at the position and its length in bytes; _BROKEN and 1 for invalid UTF-8."""
     for length in (1, 2, 3, 4):
         try:
             return ord(text[position : position + length].decode()), length
@@ -187,7 +189,7 @@ def _chunks(text: bytes) -> Iterator[GlobChunk]:
 
 
 def _chunk_end(text: bytes, position: int) -> int:
-    """The next star outside of brackets. Brackets are counted here as Go does, more simply than when they are read."""
+    """The position of the next star outside of brackets. As in Go, brackets are counted more simply than parsed."""
     inside = False
     while position < len(text):
         character = text[position : position + 1]
@@ -209,7 +211,7 @@ def _items(chunk: bytes) -> Iterator[Item]:
         if character == b"\\"[0]:
             position += 1
             if position == len(chunk):
-                raise GlobError("a backslash at the end takes nothing literally")
+                raise GlobError("a backslash at the end has no character to make literal")
             character = chunk[position]
             yield character
         else:

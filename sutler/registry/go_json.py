@@ -1,6 +1,6 @@
-"""JSON as Go's encoding/json reads it, where Python differs: names in any case, and objects that are there twice.
+"""JSON as Go's encoding/json decodes it: names in any case, and repeated names. Pure: no I/O.
 
-Error texts quote nothing of the document: it may hold credentials.
+Error texts quote nothing of the document, which may hold credentials.
 """
 
 import base64
@@ -13,20 +13,20 @@ from typing import Any, NoReturn
 
 from sutler.errors import SutlerError
 
-_MOST_DIGITS = 4000  # Python refuses more than 4300, and no number is ever looked at
-# Python's own bound is another with each release, above that of the functions which then walk through the value.
+_MOST_DIGITS = 4000  # Python rejects more than 4300; the values of numbers are never used
+# Levels of nesting. Python's own bound differs between releases, and exceeds that of the functions that walk the value.
 _DEEPEST = 100
-# A string that has no end goes to the end: nothing is read twice.
+# An unterminated string extends to the end of the text, so that no byte is read twice.
 _BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*\\?"?|[{\[]|[}\]]', re.DOTALL)
 MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class NotJsonError(SutlerError):
-    """Go's decoder refuses it; the text says why, for the end of a sentence."""
+    """Go's decoder rejects the document; the text says why, as the end of a sentence."""
 
 
 class GoObject:
-    """An object with all that stands in it, in its order."""
+    """An object with all its fields in their order."""
 
     __slots__ = ("pairs",)
 
@@ -34,16 +34,16 @@ class GoObject:
         self.pairs = pairs
 
     def values(self, name: str) -> Iterator[Any]:
-        """What is under the name in any case, as for a field of a Go struct. `name` is in lower case."""
+        """The values of fields with this name in any case, as for a Go struct. `name` is in lower case."""
         return (value for key, value in self.pairs if folded(key) == name)
 
     def as_map(self) -> dict[str, Any]:
-        """As a Go map: names as they are written, and the last one counts."""
+        """The fields as a Go map: names are case-sensitive, and the last one of a name counts."""
         return dict(self.pairs)
 
 
 def load(content: bytes) -> Any:
-    """The value, with Objects in it. Raises NotJsonError."""
+    """Decode a document, with GoObjects for objects. Raises NotJsonError."""
     if not content.strip():
         raise NotJsonError("not JSON: it is empty")
     if content.startswith(MARKS):
@@ -54,7 +54,7 @@ def load(content: bytes) -> Any:
         return json.loads(
             content.decode(errors="replace"),
             object_pairs_hook=GoObject,
-            parse_constant=_refuse,
+            parse_constant=_reject,
             parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else 0,
         )
     except json.JSONDecodeError as error:
@@ -64,14 +64,14 @@ def load(content: bytes) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """With dictionaries for Objects."""
+    """Convert GoObjects to dictionaries."""
     if isinstance(value, GoObject):
         return {key: plain(each) for key, each in value.pairs}
     return [plain(each) for each in value] if isinstance(value, list) else value
 
 
 def folded(name: str) -> str:
-    """Equal for names that Go takes for one field: these two letters are s and k to it."""
+    """Fold a name as Go does for fields: it takes these two letters as s and k."""
     return name.lower().replace("\u017f", "s").replace("\u212a", "k")
 
 
@@ -93,5 +93,5 @@ def _encoded(content: bytes) -> bool:
         return False
 
 
-def _refuse(name: str) -> NoReturn:
+def _reject(name: str) -> NoReturn:
     raise NotJsonError(f"not JSON: {name} is none")

@@ -1,4 +1,4 @@
-"""Image references, read and normalised as the kubelet does (distribution/reference, ParseNormalizedNamed).
+"""Image references, parsed and normalised as by the kubelet (distribution/reference, ParseNormalizedNamed).
 
     reference  = name [":" tag] ["@" digest]
     name       = [domain "/"] path
@@ -6,7 +6,8 @@
     path       = component *("/" component)
     component  = lower-case letters and digits, joined by "." or "_" or "__" or dashes
 
-What nobody wrote is filled in: no domain is `docker.io`, one component of Docker Hub is under `library/`.
+Missing parts get their defaults: the domain is `docker.io`, and a single component there is under `library/`.
+Pure: no I/O.
 """
 
 import re
@@ -35,7 +36,7 @@ HUB_NAMES = frozenset(
         "www.docker.io",
     )
 )
-"""What people write for Docker Hub. Images are matched as DOCKER_HUB only."""
+"""Names that users write for Docker Hub. Images are matched as DOCKER_HUB only."""
 LONGEST_PATH = 255
 _IDENTIFIER = 64
 _LONGEST_REMEMBERED = 255
@@ -56,11 +57,11 @@ _tag = re.compile(_TAG).fullmatch
 
 
 class ImageError(SutlerError):
-    """An image that the kubelet refuses to pull; the text names it and the rule it breaks."""
+    """The kubelet refuses to pull this image; the text names it and the rule that it breaks."""
 
 
 class ImageReference(NamedTuple):
-    """A normalised reference. `domain` is empty in one odd case: `my_host.lan/app`, all of which is path."""
+    """A normalised reference. `domain` is empty in one odd case: `my_host.lan/app`, which is all path."""
 
     domain: str
     path: str
@@ -69,12 +70,12 @@ class ImageReference(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What credentials are matched with: no tag, no digest."""
+        """The part that credentials are matched with: no tag, no digest."""
         return f"{self.domain}/{self.path}" if self.domain else self.path
 
 
 def parse_image(text: str) -> ImageReference:
-    """Raises ImageError for what the kubelet calls an invalid image name."""
+    """Parse a reference. Raises ImageError for a name that the kubelet calls invalid."""
     domain, remote = _split(text)
     if _is_domain(domain) if len(domain) <= _LONGEST_REMEMBERED else _domain(domain):
         match = _remote(remote)
@@ -98,7 +99,7 @@ def parse_image(text: str) -> ImageReference:
 def name_of(text: str) -> str | None:
     """A reference without its tag and digest; None if one of these is not valid.
 
-    If the name is valid, so is the reference, and it has the same domain and path. Few images differ in their names.
+    If the name is valid, so is the reference, with the same domain and path. Many images share few names.
     """
     name, at, digest = text.partition("@")
     if at and not _digest(digest):
@@ -110,7 +111,7 @@ def name_of(text: str) -> str | None:
 
 
 def is_path(text: str) -> bool:
-    """Whether images can have this repository path."""
+    """Whether an image can have this repository path."""
     return len(text) <= LONGEST_PATH and _path(text) is not None
 
 
@@ -138,7 +139,7 @@ def _broken_rule(text: str, remote: str) -> str:
     rules = {
         "it is empty": not text,
         "it contains white space": any(character.isspace() for character in text),
-        "leave out the scheme, an image starts with its registry's host": "://" in text,
+        "remove the scheme: an image starts with its registry's host": "://" in text,
         "64 hexadecimal digits are an image's ID, not its name": _identifier(text),
         "the repository's path must be in lower case": path.lower() != path,
         "there is an empty part between slashes": f"/{path}/".count("//") or text.startswith("/"),

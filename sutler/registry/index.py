@@ -1,8 +1,8 @@
-"""All mappings, compiled for one question: which of them are for this image?
+"""An index of all mappings that finds those that match an image. Pure: no I/O.
 
-The cost of an answer grows with the image's own parts and with what matches it, not with the number of mappings: hosts
-without globs are one dictionary, hosts with globs a tree of their labels from the right, and the globs of one label are
-found by what they begin and end with.
+The cost of a lookup grows with the parts of the image and with its matches, not with the number of mappings: hosts
+without globs are in one dictionary, hosts with globs in trees of their labels from the right, and the globs of a label
+are found by their beginnings and ends.
 """
 
 from collections.abc import Callable, Iterable
@@ -44,14 +44,14 @@ _Paths = dict[str, list[_Hit]]
 
 
 class _Node:
-    """What follows, to the left, on one label of hosts with globs."""
+    """The labels to the left of one label, in hosts with globs."""
 
     __slots__ = ("anything", "globs", "labels", "paths")
 
     def __init__(self) -> None:
         self.paths: _Paths = {}
         self.labels: dict[str, _Node] = {}
-        self.anything: _Node | None = None  # after a label that is `*`, which most globs are
+        self.anything: _Node | None = None  # for the label `*`, which most globs are
         self.globs: _Globs | None = None
 
     def child(self, label: str) -> "_Node":
@@ -74,14 +74,14 @@ class _Node:
 
 
 class _Globs:
-    """Globs of one label, by the text that their matches begin with and the text that they end with."""
+    """Globs of one label, by the texts with which their matches begin and end."""
 
     __slots__ = ("_found", "_lengths")
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], dict[bytes, tuple[Glob, _Node]]] = {}
         self._lengths: list[tuple[int, int]] = []
-        """Of both texts, as far as there are any: so many look-ups one label takes."""
+        """Lengths of both texts, each pair once: one label takes so many lookups."""
 
     def child(self, glob: Glob) -> _Node:
         ends = glob.prefix.decode(), glob.suffix.decode()
@@ -201,7 +201,7 @@ def _sorted(hits: list[_Hit]) -> tuple[Mapping, ...]:
 
 
 def _collect(paths: _Paths, path: str, hits: list[_Hit]) -> None:
-    """Add what is filed under the path, under any of the paths above it, and under no path."""
+    """Add the patterns of the path, of every path above it, and of no path."""
     found = paths.get("")
     if found:
         hits += found

@@ -1,6 +1,6 @@
-"""Which Pods are left alone, and which of the mappings that match an image bring their pull secret. Pure.
+"""Which Pods are skipped, and which of the matching mappings have their pull secret injected. Pure: no I/O.
 
-The webhook acts by this, and `sutler explain` and `sutler doctor` tell what it does by the very same.
+The webhook, `sutler explain` and `sutler doctor` all decide by this module.
 """
 
 from collections.abc import Mapping as Dictionary
@@ -11,22 +11,22 @@ from typing import Any
 from sutler.registry.mapping import Mapping, Mode
 
 INJECT = "sutler.dev/inject"
-"""Label or annotation of a Pod: "false" opts out."""
+"""Label or annotation of a Pod: with the value "false" the Pod opts out."""
 EXCLUDE = "sutler.dev/exclude"
-"""Label of a namespace: "true" leaves out all of its Pods."""
+"""Label of a namespace: with the value "true" all of its Pods are skipped."""
 MIRROR = "kubernetes.io/config.mirror"
-"""Annotation of a mirror Pod, which the API server refuses if it names a Secret."""
+"""Annotation of a mirror Pod, which the API server rejects if it names a Secret."""
 ENFORCE = "kubernetes.io/enforce-mountable-secrets"
-"""Annotation of a ServiceAccount whose Pods the API server refuses if they name a Secret that it does not list."""
+"""Annotation of a ServiceAccount: the API server rejects its Pods if they name a Secret that it does not list."""
 SYSTEM_NAMESPACES = ("kube-system", "kube-node-lease")
-"""Namespaces that are left out unless the webhook is told otherwise, besides Sutler's own."""
-_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))  # what Go's ParseBool takes for it
+"""Namespaces that the webhook skips by default, besides Sutler's own."""
+_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))  # as Go's ParseBool
 
 Labels = Dictionary[str, str]
 
 
 class SkipReason(StrEnum):
-    """Why a Pod is, whatever its images are."""
+    """Why a Pod is skipped, independent of its images."""
 
     MIRROR = "mirror"
     OPTED_OUT = "opted_out"
@@ -34,28 +34,28 @@ class SkipReason(StrEnum):
 
 
 class WithholdReason(StrEnum):
-    """Why a Pod does not get the pull secret of a mapping that is for its image."""
+    """Why a Pod does not get the pull secret of a mapping that matches its image."""
 
-    UNKNOWN = "unknown"  # the mapping selects by labels, and nobody knows those of the namespace
+    UNKNOWN = "unknown"  # the mapping selects by labels, and the namespace could not be read
     UNSELECTED = "unselected"
     OBSERVED = "observed"
-    RESTRICTED = "restricted"  # the ServiceAccount would have the Pod refused
+    RESTRICTED = "restricted"  # the API server would reject the Pod because of its ServiceAccount
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A ServiceAccount, as far as pull secrets go."""
+    """The fields of a ServiceAccount that concern pull secrets."""
 
     pull_secrets: tuple[str, ...] = ()
     enforces: bool = False
-    """Whether its Pods are refused if they name a pull secret other than these."""
+    """Whether its Pods are rejected if they name other pull secrets."""
 
     def refuses(self, secret: str) -> bool:
         return self.enforces and secret not in self.pull_secrets
 
 
 def parse_account(obj: Dictionary[str, Any]) -> Account:
-    """From the API's JSON, or from a file that only looks like it."""
+    """Parse a ServiceAccount of the API, or of a file with possible mistakes."""
     listed = obj.get("imagePullSecrets")
     names = [_object(reference).get("name") for reference in listed] if isinstance(listed, list) else []
     enforces = _object(_object(obj.get("metadata")).get("annotations")).get(ENFORCE)
@@ -63,21 +63,21 @@ def parse_account(obj: Dictionary[str, Any]) -> Account:
 
 
 def pod_skip_reason(mirror: str | None, annotation: str | None, label: str | None) -> SkipReason | None:
-    """By the Pod's annotation MIRROR, its annotation INJECT and its label INJECT, each None where there is none."""
+    """The reason by the Pod's annotation MIRROR, annotation INJECT and label INJECT, each None if absent."""
     if mirror is not None:
         return SkipReason.MIRROR
     return SkipReason.OPTED_OUT if annotation == "false" or label == "false" else None
 
 
-def namespace_skip_reason(name: str, labels: Labels | None, left_out: frozenset[str]) -> SkipReason | None:
-    """`left_out` are the namespaces that are, whatever their labels."""
-    if name in left_out or (labels is not None and labels.get(EXCLUDE) == "true"):
+def namespace_skip_reason(name: str, labels: Labels | None, excluded: frozenset[str]) -> SkipReason | None:
+    """The reason by the namespace. Those in `excluded` are skipped independent of their labels."""
+    if name in excluded or (labels is not None and labels.get(EXCLUDE) == "true"):
         return SkipReason.EXCLUDED
     return None
 
 
 def withhold_reason(mapping: Mapping, labels: Labels | None) -> WithholdReason | None:
-    """By what the mapping says of namespaces with such labels (None: nobody knows them). None: it is not withheld."""
+    """The reason by the labels of the namespace (None: not known). None if the pull secret is injected."""
     if mapping.selector.requirements:
         if labels is None:
             return WithholdReason.UNKNOWN

@@ -1,4 +1,4 @@
-"""Which keys of docker configs serve which registries of mappings: whether they share an image.
+"""Which keys of docker configs match an image of a mapping's registries. Pure: no I/O.
 
 A source may hold a thousand keys and a mapping a thousand registries, so nothing here compares each with each. A set of
 registries is a number with one bit for each: those that suit each label of a key's host, and its path, are intersected.
@@ -22,7 +22,7 @@ Bits = int
 
 
 class RegistryCoverage:
-    """Of a mapping, ready to be asked about many keys."""
+    """The registries of one mapping, prepared for many keys."""
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         self._shapes: dict[tuple[bytes, int], tuple[list[_Labels], _Paths]] = {}
@@ -41,7 +41,7 @@ class RegistryCoverage:
         return cls(map(parse_pattern, texts))
 
     def served_by(self, key: Key) -> bool:
-        """Whether the kubelet would try the key for some image of the registries."""
+        """Whether the kubelet would try the key for an image of the registries."""
         if key.labels is None:
             return False
         if not key.port and tuple(label.text for label in key.labels) == _INDEX:
@@ -57,7 +57,7 @@ class RegistryCoverage:
 
 
 class _Paths:
-    """Of registries, which end at a slash; keys are prefixes as plain strings."""
+    """Paths of registries, which match up to a slash; keys are plain prefixes."""
 
     def __init__(self) -> None:
         self._all: dict[str, Bits] = {}
@@ -82,13 +82,13 @@ class _Paths:
 
 
 class _Labels:
-    """Of the registries' hosts, all at the same place."""
+    """Labels at one place of the registries' hosts."""
 
     def __init__(self) -> None:
         self._literals = _Table()
         self._globs = _Table()
         self._outlines = _Table()
-        """Of globs by what they begin and end with, which is all that counts beside another glob with stars only."""
+        """Globs by their prefix and suffix, which decide about an overlap with another glob with stars only."""
         self._found: dict[bytes, Bits] = {}
 
     def add(self, label: Glob, bit: Bits) -> None:
@@ -99,7 +99,7 @@ class _Labels:
         self._outlines.add(Glob(b"*".join((label.prefix, label.suffix))) if label.is_starred else label, bit)
 
     def suiting(self, label: Glob) -> Bits:
-        """Those whose label and this one some label of a host matches both."""
+        """The registries whose label overlaps with this one."""
         found = self._found.get(label.text)
         if found is None:
             globs = self._outlines if label.is_starred else self._globs
@@ -111,7 +111,7 @@ class _Labels:
 
 
 class _Table:
-    """Labels by themselves, and by what they begin and end with."""
+    """Labels by their text, and by their beginning and end."""
 
     def __init__(self) -> None:
         self._all: dict[bytes, tuple[Glob, Bits]] = {}
@@ -125,7 +125,7 @@ class _Table:
         return self._all.get(label.text, (label, 0))[1]
 
     def near(self, label: Glob) -> Iterator[tuple[Glob, Bits]]:
-        """The fewer of those that may begin, and those that may end, as the label does."""
+        """The labels that may begin as this one, or those that may end as it does (the smaller set)."""
         if self._affixes is None:
             self._affixes = (
                 _Affixes({text: glob.prefix for text, (glob, _) in self._all.items()}),
@@ -137,7 +137,7 @@ class _Table:
 
 
 class _Affixes:
-    """Texts by what they begin with (or, turned round, end with)."""
+    """Texts by their beginning (or, reversed, by their end)."""
 
     def __init__(self, texts: dict[bytes, bytes]) -> None:
         ordered = sorted((affix, text) for text, affix in texts.items())
@@ -146,7 +146,7 @@ class _Affixes:
         self._lengths = sorted({len(affix) for affix in self._affixes})
 
     def near(self, affix: bytes) -> list[bytes]:
-        """Those whose affix begins this one, or is begun by it."""
+        """The texts whose affix is a prefix of this one, or has it as prefix."""
         found = self._between(affix, affix + _AFTER)
         for length in self._lengths:
             if length >= len(affix):

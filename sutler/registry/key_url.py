@@ -1,6 +1,6 @@
-"""Where a key of a docker config points to: host and path, cut out of it as the kubelet does (Go's url.Parse).
+"""Host and path of a docker config's key, parsed as by the kubelet (Go's url.Parse). Pure: no I/O.
 
-Everything here is bytes: escapes in a key may decode to anything, and the kubelet compares bytes.
+All text is bytes: escapes in a key may decode to any bytes, and the kubelet compares bytes.
 """
 
 import re
@@ -19,15 +19,17 @@ _escape = re.compile(rb"%(..?)?", re.DOTALL)
 
 
 class NotAUrlError(ValueError):
-    """Go's url.Parse refuses it; the text says why."""
+    """Go's url.Parse rejects the text; the message says why."""
 
 
 class KeyUrl(NamedTuple):
+    """A parsed key."""
+
     host: bytes  # with its port, brackets of an IPv6 address included
     path: bytes  # "" or "/...", escapes decoded
 
     def split_host(self) -> tuple[bytes, bytes]:
-        """Host and port as Go's net.SplitHostPort cuts them; what it refuses is all host."""
+        """Host and port as of Go's net.SplitHostPort; a text that it rejects is all host."""
         host, colon, port = self.host.rpartition(b":")
         if not colon:
             return self.host, b""
@@ -42,7 +44,7 @@ class KeyUrl(NamedTuple):
 
 
 def locate(text: bytes) -> KeyUrl:
-    """Parse a URL whose scheme is already off. User, query and fragment are checked and dropped."""
+    """Parse a URL without its scheme. User, query and fragment are checked and dropped. Raises NotAUrlError."""
     text, _, fragment = text.partition(b"#")
     _check_escapes(fragment)
     if _control(text):
@@ -51,7 +53,7 @@ def locate(text: bytes) -> KeyUrl:
     user, at, host = authority.rpartition(b"@")
     if at:
         if not _user(user):
-            raise NotAUrlError("the part in front of @ has characters that no URL can have there")
+            raise NotAUrlError("the part before @ has characters that no URL can have there")
         _check_escapes(user)
     path = slash + path
     _check_escapes(path)
@@ -76,7 +78,7 @@ def _host(text: bytes) -> bytes:
 
 
 def _host_text(text: bytes) -> bytes:
-    """Only non-ASCII bytes (and %25) may be escaped in a host, and only some characters may stand there."""
+    """Decode a host: only non-ASCII bytes (and %25) may be escaped, and only some characters are allowed."""
     _check_escapes(text)
     for escape in _escape.finditer(text):
         if escape[0] < b"%8" and escape[0] != b"%25":
@@ -86,12 +88,12 @@ def _host_text(text: bytes) -> bytes:
 
 
 def _zone_text(text: bytes) -> bytes:
-    """The zone of an IPv6 address, from its %25 on: escapes may stand for what could stand there itself, and spaces."""
+    """Decode the zone of an IPv6 address, from its %25 on: escapes may be characters of a host, or spaces."""
     _check_escapes(text)
     for escape in _escape.finditer(text):
         value = int(escape[1], 16)
         if escape[0] != b"%25" and value != _SPACE and value not in _HOST_ASCII:
-            raise NotAUrlError("the zone has an escape that can't stand there")
+            raise NotAUrlError("the zone has an escape that is not allowed there")
     _check_host_characters(text)
     return _unescape(text)
 

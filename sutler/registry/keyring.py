@@ -1,4 +1,4 @@
-"""Which credentials the kubelet tries for an image, and in which order.
+"""The credentials that the kubelet tries for an image, in its order. Pure: no I/O.
 
 A docker config maps keys to credentials. A key is a registry as people wrote it over the years: `quay.io/acme`,
 `https://index.docker.io/v1/`, `*.example.com:5000`. The kubelet brings each into the form host + path, sorts these in
@@ -23,7 +23,7 @@ _located = re.compile(r"((?:[^/?#]*:)?//)?([^/?#]*)(.*)", re.DOTALL).fullmatch
 
 
 class IgnoredKeyError(SutlerError):
-    """A key that the kubelet ignores, because it is no URL; `why` says what is wrong with it."""
+    """The kubelet ignores this key, because it is no URL; `why` is the reason."""
 
     def __init__(self, text: str, why: str) -> None:
         super().__init__(f"key {quoted(without_user(text))} is no registry: {why}; the kubelet ignores it")
@@ -31,7 +31,7 @@ class IgnoredKeyError(SutlerError):
 
 
 class Key(NamedTuple):
-    """One key as written, and what it matches."""
+    """One key, and what it matches."""
 
     text: str
     normal: bytes  # host + path: what the kubelet sorts by
@@ -50,12 +50,12 @@ class Key(NamedTuple):
 
     @property
     def is_fallback(self) -> bool:
-        """Tried for Docker Hub's images when nothing else matched."""
+        """Whether the kubelet tries it for Docker Hub's images if nothing else matches."""
         return self.normal == _FALLBACK
 
 
 def parse_key(text: str) -> Key:
-    """Raises IgnoredKeyError for a key that the kubelet ignores."""
+    """Parse a key. Raises IgnoredKeyError if the kubelet ignores it."""
     try:
         found = locate(_without_scheme(encode(text)))
     except NotAUrlError as error:
@@ -73,17 +73,17 @@ def parse_key(text: str) -> Key:
 
 
 def without_user(text: str) -> str:
-    """A key without `user:password@` in front of the host, which the kubelet drops and which must not be shown."""
+    """A key without `user:password@` before the host, which the kubelet ignores and which must not be shown."""
     found = _located(text)
     scheme, host, rest = found.groups("") if found else ("", "", text)
     before, at, after = rest.rpartition("@")
     if at and ":" in host + before and not _digest(after):
-        return f"{scheme}{after}"  # a slash in the password ends the host to every reader of URLs
+        return f"{scheme}{after}"  # a slash in the password ends the host for every URL parser
     return f"{scheme}{host.rpartition('@')[2]}{rest}"
 
 
 class Keyring:
-    """The keys of one docker config, or of several put together."""
+    """The keys of one or more docker configs."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         parsed = []
@@ -96,7 +96,7 @@ class Keyring:
         self._keys = sorted(parsed, key=lambda key: (key.normal, encode(key.text)), reverse=True)
 
     def lookup(self, image: str) -> list[str]:
-        """The keys whose credentials the kubelet tries, in its order; empty: it pulls without any.
+        """The keys whose credentials the kubelet tries, in its order; without any it pulls anonymously.
 
         An image that does not parse never gets that far in a kubelet (see parse_image); it is matched as it stands.
         """
@@ -120,7 +120,7 @@ class Keyring:
 
 
 def encode(text: str) -> bytes:
-    """UTF-8; a lone surrogate becomes what Go's JSON decoder makes of it."""
+    """Encode as UTF-8, with lone surrogates as by Go's JSON decoder."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -135,7 +135,7 @@ def _without_scheme(text: bytes) -> bytes:
 
 
 def _is_default_registry(name: bytes) -> bool:
-    """Docker Hub, or a first part that is no host to the kubelet: no dot, no port. That takes localhost in."""
+    """Whether it is Docker Hub, or its first part is no host for the kubelet: no dot, no port, so also localhost."""
     first, slash, _ = name.partition(b"/")
     if not first:
         return False

@@ -1,4 +1,4 @@
-"""RegistryMapping objects, read into what the webhook and the secrets controller decide with."""
+"""RegistryMapping objects, parsed and validated. Pure: no I/O."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _name = re.compile(rf"{_part}(?:\.{_part})*").fullmatch
 
 
 class MappingError(SutlerError):
-    """A mapping that can't be used; `problems` lists all that is wrong, each with its field."""
+    """The mapping is invalid; `problems` lists all mistakes, each with its field."""
 
     def __init__(self, name: str, problems: list[str]) -> None:
         super().__init__(f"mapping {name}: {'; '.join(problems)}")
@@ -35,7 +35,7 @@ class Mapping:
     name: str
     registries: tuple[str, ...]
     secret: str
-    """What goes into imagePullSecrets."""
+    """The name of the pull secret, as in imagePullSecrets."""
     selector: LabelSelector
     copy_from: str | None = None
     mode: Mode = Mode.INJECT
@@ -49,7 +49,7 @@ class Mapping:
 
 
 def parse_mapping(obj: dict[str, Any]) -> Mapping:
-    """From the API's JSON. Raises MappingError."""
+    """Parse a RegistryMapping of the API. Raises MappingError."""
     metadata = obj.get("metadata") or {}
     name = str(metadata.get("name", ""))
     problems: list[str] = []

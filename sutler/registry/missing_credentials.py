@@ -1,4 +1,4 @@
-"""Why a Secret has no credential for the registries of a mapping, in few words: there may be hundreds of each."""
+"""Why a Secret has no credential for a mapping's registries, in a short text: there may be hundreds. Pure: no I/O."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -14,27 +14,27 @@ from sutler.text import quoted
 
 _NAMED = 3
 _COMPARED = 20
-"""Keys and registries, one with one: this is done on the controller's event loop."""
+"""Pairs of a key and a registry that are compared: this runs in the controller's event loop."""
 
 
 def missing_text(config: DockerConfig, registries: Sequence[str]) -> str:
-    """For the end of a sentence. `config` has no entry for the registries."""
+    """The end of a sentence about a `config` that has no entry for the registries."""
     text = join_shortened(registries)
     serving = RegistryCoverage.parsed(registries)
     entry = next((each for each in config.left if _is_for(each.key, serving)), None)
     if entry is not None:
-        return f"{text}: of the entry {quoted(entry.key)} the kubelet can use nothing, {entry.why}"
+        return f"{text}: the kubelet can't use the entry {quoted(entry.key)}: {entry.why}"
     near = near_miss([each.key for each in config.entries], registries)
     if near:
         write = f", write {near.write}" if near.write else ""
-        return f"{text}: its key {near.text} nearly is one, but {near.why}{write}"
+        return f"{text}: its key {near.text} is a near miss: {near.why}{write}"
     has = join_shortened([entry.key for entry in config.entries]) or "none at all"
     ignored = f"; ignored: {join_shortened(config.ignored, '; ')}" if config.ignored else ""
     return f"{text}; it has: {has}{ignored}"
 
 
 def near_miss(keys: Sequence[str], registries: Sequence[str]) -> NearMiss | None:
-    """The first key that would serve one of the registries, were it written a little differently."""
+    """The near miss of the first key that would match one of the registries after a small change."""
     alike: dict[str, list[str]] = {}
     for text in registries:
         alike.setdefault(_about(text), []).append(text)
@@ -48,13 +48,13 @@ def near_miss(keys: Sequence[str], registries: Sequence[str]) -> NearMiss | None
 
 
 def _about(text: str) -> str:
-    """The end of the host, which is the same for all that people write instead of a registry."""
+    """The end of the host, which near misses of a registry share."""
     host = split(text.strip()).host.lower().rstrip(".")
     return DOCKER_HUB if host in HUB_NAMES else ".".join(host.split(".")[-2:])
 
 
 def example(pattern: Pattern) -> ImageReference | None:
-    """An image that the pattern matches; None where none comes to mind."""
+    """An image that the pattern matches; None if none is found."""
     domain, _, path = pattern.text.partition("/")
     host = domain.replace("*", "a").replace("?", "a")
     image = ImageReference(host, f"{path}/a" if path else "a/a")

@@ -1,4 +1,4 @@
-"""What people write instead of what they mean, when they write a registry. Used to explain near misses only."""
+"""Common mistakes in registries and keys, and their repairs. They explain near misses only. Pure: no I/O."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,13 +13,13 @@ _glob = re.compile(r"/[^/]*[*?\[].*").search
 
 
 class RegistryParts(NamedTuple):
-    """A key or a registry as a person sees it."""
+    """A key or a registry in its parts."""
 
     scheme: str
     host: str
     port: str
     path: str
-    """Empty, or with its leading slash."""
+    """The path with its leading slash, or empty."""
 
     def __str__(self) -> str:
         scheme = self.scheme or ("https" if self.host == DOCKER_INDEX else "")
@@ -28,7 +28,7 @@ class RegistryParts(NamedTuple):
 
 Change = tuple[RegistryParts, str] | None
 Repair = Callable[[RegistryParts, RegistryParts], Change]
-"""From what is written and the image's name to what may have been meant, and what was wrong; None: nothing to do."""
+"""From the written parts and the image's parts to corrected parts and the mistake; None without this mistake."""
 
 
 def split(text: str) -> RegistryParts:
@@ -53,14 +53,14 @@ def _scheme(parts: RegistryParts, target: RegistryParts) -> Change:
     del target
     if not parts.scheme:
         return None
-    return parts._replace(scheme=""), f"{parts.scheme}:// must not be in front"
+    return parts._replace(scheme=""), f"remove {parts.scheme}://"
 
 
 def _host_case(parts: RegistryParts, target: RegistryParts) -> Change:
     del target
     if parts.host == parts.host.lower():
         return None
-    return parts._replace(host=parts.host.lower()), "hosts are compared as they are written, and images have lower case"
+    return parts._replace(host=parts.host.lower()), "hosts are compared case-sensitively, and images have lower case"
 
 
 def _hub(parts: RegistryParts, target: RegistryParts) -> Change:
@@ -76,9 +76,9 @@ def _port(parts: RegistryParts, target: RegistryParts) -> Change:
     if {parts.port, target.port} == {"", "443"}:
         why = "no port and :443 are not the same to the kubelet"
     elif not target.port:
-        why = f"the image names no port, this names {parts.port}"
+        why = f"the image has no port, and this has port {parts.port}"
     else:
-        why = f"the image names port {target.port}, this " + (f"port {parts.port}" if parts.port else "none")
+        why = f"the image has port {target.port}, and this has " + (f"port {parts.port}" if parts.port else "none")
     return parts._replace(port=target.port), why
 
 
@@ -90,14 +90,14 @@ def _depth(parts: RegistryParts, target: RegistryParts) -> Change:
     if len(globs) == len(fixed) or len(globs) == len(labels) or len(fixed) > len(labels):
         return None
     host = ".".join(["*"] * (len(labels) - len(fixed)) + fixed)
-    return parts._replace(host=host), "a * stands for exactly one part of the host between dots"
+    return parts._replace(host=host), "a * matches exactly one part of the host between dots"
 
 
 def _path_case(parts: RegistryParts, target: RegistryParts) -> Change:
     del target
     if parts.path == parts.path.lower():
         return None
-    return parts._replace(path=parts.path.lower()), "paths are compared as they are written, and images have lower case"
+    return parts._replace(path=parts.path.lower()), "paths are compared case-sensitively, and images have lower case"
 
 
 def _path_glob(parts: RegistryParts, target: RegistryParts) -> Change:
@@ -113,21 +113,21 @@ def _tagged(parts: RegistryParts, target: RegistryParts) -> Change:
     found = _tag(parts.path)
     if not found:
         return None
-    return parts._replace(path=parts.path[: found.start()]), "tags and digests don't count and must not be there"
+    return parts._replace(path=parts.path[: found.start()]), "remove the tag or digest"
 
 
 def _slash(parts: RegistryParts, target: RegistryParts) -> Change:
     del target
     if not parts.path.rstrip("/") or not parts.path.endswith("/"):
         return None
-    return parts._replace(path=parts.path.rstrip("/")), "with the slash at its end it is only for what is below"
+    return parts._replace(path=parts.path.rstrip("/")), "with the slash at its end it matches only paths below it"
 
 
 def _version(parts: RegistryParts, target: RegistryParts) -> Change:
     del target
     if parts.path not in {"/v1", "/v2"}:
         return None
-    return parts._replace(path=f"{parts.path}/"), f"only with a slash at its end is {parts.path}/ left out of account"
+    return parts._replace(path=f"{parts.path}/"), f"the kubelet ignores {parts.path}/ only with a slash at its end"
 
 
 def _library(parts: RegistryParts, target: RegistryParts) -> Change:

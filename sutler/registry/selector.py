@@ -1,4 +1,4 @@
-"""Label selectors of the Kubernetes API: matchLabels and matchExpressions, all of which must hold."""
+"""Label selectors of the Kubernetes API: all matchLabels and matchExpressions must match. Pure: no I/O."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ _value = re.compile(rf"(?:{_NAME})?").fullmatch
 
 
 class SelectorError(SutlerError):
-    """A selector that the API server would refuse; `problems` lists all that is wrong."""
+    """The API server would reject this selector; `problems` lists all mistakes."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -50,13 +50,13 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class LabelSelector:
-    """No requirement matches everything, as `{}` does in the API."""
+    """A parsed selector. Without requirements it matches everything, as `{}` in the API."""
 
     requirements: tuple[Requirement, ...] = ()
 
     @classmethod
     def parse(cls, selector: Any) -> Self:
-        """From the JSON form. Raises SelectorError."""
+        """Parse the JSON form. Raises SelectorError."""
         if not isinstance(selector, dict):
             raise SelectorError([f"a label selector is an object, not {quoted(repr(selector))}"])
         problems: list[str] = []

@@ -5,11 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from certs.managed_source import ManagedSource, trusted_after
 from certs.pki import ServerNames, is_signed_by, new_authority, new_leaf, read_certificate
 from certs.rotation import CertificateSecret
-from provisioner.api.tls_certificate import ApiCertificate, DirectoryStore
+from certs.stores import CertificateStore, DirectoryStore
 
 NAMES = ServerNames(("localhost", "api.example.com"), ("127.0.0.1",))
+
+
+def issued(store: CertificateStore, names: ServerNames) -> ManagedSource:
+    """As the API has it."""
+    return ManagedSource(store, names, is_trusted=trusted_after(dt.timedelta(days=1)), serves_foreign=True)
 
 
 def now() -> dt.datetime:
@@ -17,7 +23,7 @@ def now() -> dt.datetime:
 
 
 async def test_empty_folder_gets_a_certificate_that_its_own_ca_has_signed(tmp_path: Path) -> None:
-    certificate = ApiCertificate(DirectoryStore(tmp_path / "tls"), NAMES)
+    certificate = issued(DirectoryStore(tmp_path / "tls"), NAMES)
     assert "no certificate" in (certificate.ready() or "")
     assert await certificate.refresh() is None
     assert certificate.ready() is None
@@ -27,11 +33,11 @@ async def test_empty_folder_gets_a_certificate_that_its_own_ca_has_signed(tmp_pa
 
 
 async def test_certificate_stays_while_it_is_good_and_follows_its_names(tmp_path: Path) -> None:
-    await ApiCertificate(DirectoryStore(tmp_path), NAMES).refresh()
+    await issued(DirectoryStore(tmp_path), NAMES).refresh()
     before = (tmp_path / "tls.crt").read_bytes()
-    await ApiCertificate(DirectoryStore(tmp_path), NAMES).refresh()
+    await issued(DirectoryStore(tmp_path), NAMES).refresh()
     assert (tmp_path / "tls.crt").read_bytes() == before
-    await ApiCertificate(DirectoryStore(tmp_path), ServerNames(("other.example.com",))).refresh()
+    await issued(DirectoryStore(tmp_path), ServerNames(("other.example.com",))).refresh()
     assert (tmp_path / "tls.crt").read_bytes() != before
     assert (tmp_path / "ca.crt").exists()
 
@@ -40,7 +46,7 @@ async def test_certificate_of_others_is_served_and_never_touched(tmp_path: Path)
     pair = new_leaf(new_authority(now()), ServerNames(("elsewhere.example.com",)), now())
     (tmp_path / "tls.crt").write_bytes(pair.certificate)
     (tmp_path / "tls.key").write_bytes(pair.key)
-    certificate = ApiCertificate(DirectoryStore(tmp_path), NAMES)
+    certificate = issued(DirectoryStore(tmp_path), NAMES)
     assert await certificate.refresh() is None
     assert not (tmp_path / "ca.key").exists()
     assert (tmp_path / "tls.crt").read_bytes() == pair.certificate
@@ -50,7 +56,7 @@ async def test_invalid_certificate_keeps_the_former_one(tmp_path: Path) -> None:
     pair = new_leaf(new_authority(now()), NAMES, now())
     (tmp_path / "tls.crt").write_bytes(pair.certificate)
     (tmp_path / "tls.key").write_bytes(pair.key)
-    certificate = ApiCertificate(DirectoryStore(tmp_path), NAMES)
+    certificate = issued(DirectoryStore(tmp_path), NAMES)
     await certificate.refresh()
     (tmp_path / "tls.crt").write_bytes(pair.certificate[:100])
     await certificate.refresh()
@@ -59,7 +65,7 @@ async def test_invalid_certificate_keeps_the_former_one(tmp_path: Path) -> None:
 
 async def test_unwritable_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    problem = await ApiCertificate(DirectoryStore(tmp_path / "file"), NAMES).refresh()
+    problem = await issued(DirectoryStore(tmp_path / "file"), NAMES).refresh()
     assert str(tmp_path / "file") in (problem or "")
 
 
@@ -79,7 +85,7 @@ async def test_leaf_waits_for_a_new_ca_to_be_known() -> None:
             stored = contents
             return contents
 
-    certificate = ApiCertificate(Store(), NAMES)
+    certificate = issued(Store(), NAMES)
     await certificate.refresh()
     assert stored.authorities != old.certificate, "the old CA is due"
     assert stored.authorities.endswith(old.certificate), "and still trusted"
@@ -94,7 +100,7 @@ async def test_certificate_without_its_key_is_reported(tmp_path: Path, missing: 
     (tmp_path / "tls.crt").write_bytes(pair.certificate)
     (tmp_path / "tls.key").write_bytes(pair.key)
     (tmp_path / missing).unlink()
-    certificate = ApiCertificate(DirectoryStore(tmp_path), NAMES)
+    certificate = issued(DirectoryStore(tmp_path), NAMES)
     if missing == "tls.key":
         assert await certificate.refresh() is not None
         assert certificate.ready() is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sutler.kube.client import Client, connect
-from tests.certs.stored import SECRET, Stored, configuration
+from tests.certs.cluster_objects import SECRET, Stored, configuration
 from tests.cluster import ControlPlane
 from tests.conftest import REPOSITORY
 

@@ -11,7 +11,7 @@ import pytest
 from certs import pki
 from certs.rotation import CertificateSecret
 from sutler.cli.certs.fetch import names_for
-from tests.certs.stored import Stored
+from tests.certs.cluster_objects import Stored
 from tests.cli.conftest import Sutler
 from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
 from tests.cluster.installation import Installation

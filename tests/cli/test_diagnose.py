@@ -436,7 +436,7 @@ def test_exit_status_tells_unknown_from_fine_and_from_amiss(found: list[Finding]
 
 def test_mapping_that_cannot_be_used_says_why() -> None:
     (found,) = problems(seen([mapping(registry="https://quay.io")], []))
-    assert "leave out the scheme" in found.why
+    assert "remove the scheme" in found.why
 
 
 def test_mapping_that_nobody_uses_is_noted_and_harmless() -> None:

@@ -86,7 +86,7 @@ def test_key_becomes_the_registry_that_was_meant(key: str, server: str, noted: s
         ("quay.io:99999", "port"),
         ("acme", "docker.io/acme"),
         ("%zz", "hexadecimal"),
-        ("quay.io/a:1", "tags don't count"),
+        ("quay.io/a:1", "remove the tag"),
         ("my_registry.corp:5000", "underscore"),
         ("registry_1:5000", "underscore"),
         ("*.my_registry.corp", "underscore"),

@@ -64,7 +64,7 @@ def test_entry_is_read_as_the_kubelet_reads_it(fields: dict[str, Any]) -> None:
         ({"auth": 7}, "auth must be text"),
         ({"auth": 7, "Auth": auth()}, "auth must be text"),
         ({"auth": base64.b64encode(auth().encode()).decode()}, "the base64 of that"),
-        ({"auth": f"UserName:{CANARY}"}, "USER:PASSWORD stands there as it is"),
+        ({"auth": f"UserName:{CANARY}"}, "it is plain USER:PASSWORD"),
         ({"username": [CANARY]}, "username must be text"),
         ("text", "is not an object"),
     ],

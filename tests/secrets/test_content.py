@@ -70,12 +70,12 @@ PROBLEMS: dict[str, tuple[Json | None, str, str]] = {
     "identity token beside a name": (
         objects.secret("source", document({"auths": {"quay.io": {"auth": auth("u", ""), "identitytoken": CANARY}}})),
         "SourceUnusable",
-        "of the entry 'quay.io' the kubelet can use nothing, it has only identitytoken",
+        "the kubelet can't use the entry 'quay.io': it has only identitytoken",
     ),
-    "key that nearly is one": (
+    "key that is a near miss": (
         objects.secret("source", config(**{"https://quay.io:443": auth("u", CANARY)})),
         "SourceUnusable",
-        "its key https://quay.io:443 nearly is one",
+        "its key https://quay.io:443 is a near miss",
     ),
     "auth of another registry is broken": (
         objects.secret(

@@ -203,8 +203,13 @@ LONG = tuple(f"registry-{number}.example.com/{'a' * 200}" for number in range(25
     ("registries", "data", "reason", "end"),
     [
         (tuple(f"{name}/*" for name in LONG), config(), "Invalid", "Existing copies stay unchanged."),
-        (LONG, config(quay__io=auth("u", "p")), "SourceUnusable", "selected namespaces stay unchanged."),
-        (("ghcr.io",), config(**dict.fromkeys(LONG, auth("u", "p"))), "SourceUnusable", "selected namespaces stay unchanged."),
+        (LONG, config(quay__io=auth("u", "p")), "SourceUnusable", "namespaces stay unchanged."),
+        (
+            ("ghcr.io",),
+            config(**dict.fromkeys(LONG, auth("u", "p"))),
+            "SourceUnusable",
+            "namespaces stay unchanged.",
+        ),
         (("quay.io",), config(quay__io=auth("u", "p"), **dict.fromkeys(LONG, "")), "Synced", "and 253 more."),
     ],
     ids=["bad registries", "registries", "keys", "keys without credentials"],

@@ -7,7 +7,7 @@ import pytest
 
 from certs.pki import ServerNames, new_authority, new_leaf
 from tests.webhook.pods import state
-from tests.webhook.running import Contexts, Running, free_port
+from tests.webhook.server_fixture import Contexts, Running, free_port
 from webhook.handler import AdmissionHandler
 from webhook.limits import ConcurrencyLimits
 from webhook.server import listening

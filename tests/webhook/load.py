@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from sutler.kube.client import connect
-from tests.certs.stored import Stored
+from tests.certs.cluster_objects import Stored
 from tests.cluster import ControlPlane, Place
 from tests.webhook.load_rolling import rolling, rolling_by_api_server
 from tests.webhook.load_rotation import rotations

@@ -14,7 +14,7 @@ from certs.rotation import CA_KEY, LEAF_CERTIFICATE, LEAF_KEY
 from sutler.cli.certs.fetch import CertificateReport, gather
 from sutler.kube.client import Client
 from sutler.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS
-from tests.certs.stored import Stored
+from tests.certs.cluster_objects import Stored
 from tests.cluster import wait_for_async
 from tests.cluster.installation import NAMESPACE
 from tests.webhook.clients import Pool, Report

@@ -16,8 +16,8 @@ import yaml
 from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
 from tests.cluster.installation import Installation
 from tests.webhook.cluster import APP, Cluster, mapping
+from tests.webhook.other_webhook import rewriter
 from tests.webhook.pods import body
-from tests.webhook.rewriter import rewriter
 
 
 @pytest.fixture(scope="module")

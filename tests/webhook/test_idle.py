@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.webhook.pods import body, pod
-from tests.webhook.running import APP, Running, head_of
+from tests.webhook.server_fixture import APP, Running, head_of
 
 BODY = body(pod(APP))
 

@@ -13,8 +13,8 @@ import pytest
 from certs import pki
 from certs.pki import KeyPair, ServerNames
 from sutler.kube.client import connect
-from tests.certs.mounting import mount
-from tests.certs.stored import Stored
+from tests.certs.cluster_objects import Stored
+from tests.certs.mounts import mount
 from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for_async
 from tests.webhook.clients import Pool, Report, trusting_anybody
 from tests.webhook.load_rolling import rolling, rolling_by_api_server

@@ -6,7 +6,7 @@ import aiohttp
 
 from tests.cluster import wait_for_async
 from tests.webhook.pods import body, pod, state
-from tests.webhook.running import APP, JSON, Contexts, Running, free_port, head_of, until
+from tests.webhook.server_fixture import APP, JSON, Contexts, Running, free_port, head_of, until
 from webhook.handler import AdmissionHandler
 from webhook.limits import ConcurrencyLimits
 from webhook.server import drain, listening

@@ -13,12 +13,14 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs import pki
+from certs.ca_bundle import BundlePublisher
 from certs.managed_source import ManagedSource
 from certs.pki import ServerNames
 from certs.rotation import CertificateSecret, next_step
+from certs.stores import SecretStore
 from sutler.kube.client import Client, connect
+from tests.certs.cluster_objects import SECRET, Stored, configuration
 from tests.certs.handshake import handshake, trusting, unverified
-from tests.certs.stored import SECRET, Stored, configuration
 from tests.cluster import ControlPlane, wait_for_async
 from tests.conftest import REPOSITORY
 
@@ -32,9 +34,9 @@ POLL = 0.2
 @asynccontextmanager
 async def serving(client: Client) -> AsyncIterator[ManagedSource]:
     """One replica's certificate, kept up to date until the end of the block."""
-    certificate = ManagedSource(
-        client, namespace="sutler-system", secret_name=SECRET, dns_names=[HOST], ips=[], poll_interval=POLL
-    )
+    publisher = BundlePublisher(client, "sutler-webhook", settle_seconds=POLL)
+    store = SecretStore(client, "sutler-system", SECRET)
+    certificate = ManagedSource(store, NAMES, is_trusted=publisher.is_trusted, publisher=publisher, poll_interval=POLL)
     running = asyncio.create_task(certificate.run())
     try:
         yield certificate

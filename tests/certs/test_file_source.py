@@ -15,8 +15,8 @@ from certs import pki, tls_context
 from certs.file_source import FileSource
 from certs.pki import KeyPair, ServerNames
 from tests.certs.handshake import handshake, unverified
-from tests.certs.mounting import mount
-from tests.webhook.running import until
+from tests.certs.mounts import mount
+from tests.webhook.server_fixture import until
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
 NAMES = ServerNames(("sutler-webhook.sutler-system.svc",))

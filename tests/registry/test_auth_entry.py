@@ -80,7 +80,7 @@ def test_credential_that_cannot_log_in_is_left_and_harms_no_other(fields: Any, w
         ({"auth": base64.b64encode(f"robot:{CANARY}".encode("utf-16-le")).decode()}, "zero bytes of UTF-16"),
         ({"auth": auth("\ufeffrobot")}, "can't be seen"),
         ({"auth": auth("robot", f"{CANARY[:4]}\u200b{CANARY}")}, "can't be seen"),
-        ({"auth": auth("robot", f"caf\ufffd{CANARY}")}, "a character was lost"),
+        ({"auth": auth("robot", f"caf\ufffd{CANARY}")}, "a lost character"),
         ({"auth": auth("robot", f"x\n{CANARY}")}, "holds a line break"),
         ({"auth": auth("_json_key", f"/home/{CANARY}.json")}, "not the JSON of a key"),
     ],
