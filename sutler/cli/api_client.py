@@ -1,15 +1,13 @@
-"""The REST API, asked from the command line: where it is, who asks, what it answers."""
+"""Client of Sutler's REST API for commands, and its options: URL, CA and token."""
 
 import contextlib
-import functools
 import http.client
-import inspect
 import json
 import os
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,20 +15,23 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import typer
 
+from sutler.cli.options import option, with_options
 from sutler.cli.output import ExitCode, UsageError
 from sutler.errors import SutlerError
 from sutler.typedefs import Json
 
 BASE = "/api/v1"
 URL = "https://localhost:8443"
-_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
+_POLL_SECONDS = 0.5
 _PAGE = 1000
+"""Entries requested per page of a list."""
 
-Url = Annotated[str, typer.Option("--url", metavar="URL", envvar="SUTLER_API_URL", help="Where the REST API is.")]
+Url = Annotated[str, typer.Option("--url", metavar="URL", envvar="SUTLER_API_URL", help="URL of the REST API.")]
 CaFile = Annotated[
     str | None,
     typer.Option(
-        "--ca-file", metavar="PATH", envvar="SUTLER_API_CA", help="Its CA (PEM).  [default: those of the system]"
+        "--ca-file", metavar="PATH", envvar="SUTLER_API_CA", help="CA of the REST API (PEM).  [default: system CAs]"
     ),
 ]
 Token = Annotated[
@@ -41,7 +42,7 @@ TOKEN_VARIABLE = "SUTLER_API_TOKEN"  # noqa: S105 - its name
 
 
 class ApiRefusedError(SutlerError):
-    """The API has said no; its text says why and what would do."""
+    """The API has rejected a request; the text says why, and which values it accepts."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -50,6 +51,8 @@ class ApiRefusedError(SutlerError):
 
 
 class UnreachableError(SutlerError):
+    """The API does not answer, or what answers is not the API."""
+
     exit_code = ExitCode.CLUSTER
 
 
@@ -61,37 +64,43 @@ _EXIT = {
     503: ExitCode.CLUSTER,
     504: ExitCode.CLUSTER,
 }
+"""Exit status by HTTP status, where it is not PROBLEM."""
 
 
 @dataclass(frozen=True)
 class ApiResponse:
+    """A response of the REST API with a status below 400."""
+
     status: int
     body: Json
     location: str | None
     lost: str | None = None
-    """Of what was forced: what it has destroyed, in words."""
+    """What a forced request has destroyed, as text."""
 
 
 class ApiClient:
+    """Sends requests to the REST API, one connection each."""
+
     def __init__(self, url: str, ca_file: str | None, token_file: str | None, environment: Mapping[str, str]) -> None:
-        self._target = _target(url)
-        self._token = _token(token_file, environment)
+        self._target = _parse_url(url)
+        self._token = _read_token(token_file, environment)
         try:
             self._context = ssl.create_default_context(cafile=ca_file)
         except (OSError, ssl.SSLError) as error:
             raise UsageError(f"--ca-file {ca_file}: not readable as PEM certificates ({error})") from error
 
     def get(self, *path: str, **query: Any) -> Json:
-        return self.ask("GET", *path, **query).body
+        """The body of a GET; see `request`."""
+        return self.request("GET", *path, **query).body
 
-    def ask(self, method: str, *path: str, body: Json | None = None, **query: Any) -> ApiResponse:
-        """`path` below /api/v1, unquoted; parameters that are None or False are left out."""
+    def request(self, method: str, *path: str, body: Json | None = None, **query: Any) -> ApiResponse:
+        """Sends a request. `path` is below /api/v1, unquoted; query values that are None or False are omitted."""
         target = f"{BASE}/{'/'.join(quote(part, safe='') for part in path)}"
         given = {name: "true" if value is True else str(value) for name, value in query.items() if value}
         return self._send(method, f"{target}?{urlencode(given)}" if given else target, body)
 
-    def items(self, key: str, *path: str, **query: Any) -> Iterator[Json]:
-        """All of a list, page by page."""
+    def list_all(self, key: str, *path: str, **query: Any) -> Iterator[Json]:
+        """All entries of a list, read page by page; `key` is their field in a page."""
         cursor = None
         while True:
             page = self.get(*path, limit=_PAGE, cursor=cursor, **query)
@@ -100,18 +109,19 @@ class ApiClient:
             if cursor is None:
                 return
 
-    def finished(self, answer: ApiResponse) -> Json:
-        """Waits for what was answered with 202, with its progress where somebody looks."""
-        if answer.location is None or answer.status != http.HTTPStatus.ACCEPTED:
-            return answer.body
+    def wait(self, response: ApiResponse) -> Json:
+        """Waits until the operation of a 202 response has ended, and shows its progress on a terminal."""
+        if response.location is None or response.status != http.HTTPStatus.ACCEPTED:
+            return response.body
         while True:
-            shown = self._send("GET", answer.location).body
-            _tell(shown)
-            if shown["state"] == "succeeded":
+            operation = self._send("GET", response.location).body
+            _print_progress(operation)
+            if operation["state"] == "succeeded":
                 return {}
-            if shown["state"] != "running":
-                raise ApiRefusedError(shown["status"] or 500, f"{shown['kind']} {shown['state']}: {shown['detail']}")
-            time.sleep(0.5)
+            if operation["state"] != "running":
+                text = f"{operation['kind']} {operation['state']}: {operation['detail']}"
+                raise ApiRefusedError(operation["status"] or 500, text)
+            time.sleep(_POLL_SECONDS)
 
     def _send(self, method: str, target: str, body: Json | None = None) -> ApiResponse:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
@@ -119,7 +129,7 @@ class ApiClient:
         if body is not None:
             data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
         connection = http.client.HTTPSConnection(
-            self._target.hostname or "", self._target.port, context=self._context, timeout=_SECONDS
+            self._target.hostname or "", self._target.port, context=self._context, timeout=_TIMEOUT_SECONDS
         )
         try:
             connection.request(method, target, data, headers)
@@ -129,61 +139,46 @@ class ApiClient:
             raise UnreachableError(f"the REST API at {self._target.geturl()} does not answer: {error}") from error
         finally:
             connection.close()
-        found = _decoded(text, response.status, self._target.geturl())
+        found = _parse_body(text, response.status, self._target.geturl())
         if response.status >= http.HTTPStatus.BAD_REQUEST:
-            raise ApiRefusedError(response.status, _text(found))
+            raise ApiRefusedError(response.status, _error_text(found))
         return ApiResponse(
             response.status, found, response.headers.get("Location"), response.headers.get("Sutler-Lost")
         )
 
 
-_ACCESS = (
-    inspect.Parameter("url", inspect.Parameter.KEYWORD_ONLY, default=URL, annotation=Url),
-    inspect.Parameter("ca_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=CaFile),
-    inspect.Parameter("token_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Token),
-)
+def _client(url: str, ca_file: str | None, token_file: str | None) -> ApiClient:
+    return ApiClient(url, ca_file, token_file, os.environ)
 
 
-def with_console(command: Callable[..., None]) -> Callable[..., None]:
-    """For a command that asks the API: gives it a Console, and it the options that say where that is and who asks."""
-    signature = inspect.signature(command)
-    _, *own = signature.parameters.values()
-    parameters = [*own, *_ACCESS]
-
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        url, ca_file, token_file = (given.pop(option.name) for option in _ACCESS)
-        command(ApiClient(url, ca_file, token_file, os.environ), **given)
-
-    # What typer makes options of.
-    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined] # any function may have one
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
-    return run
+API_OPTIONS = (option("url", Url, URL), option("ca_file", CaFile), option("token_file", Token))
+with_api_client = with_options(_client, *API_OPTIONS)
+"""For commands that send requests to the REST API."""
 
 
-def _target(url: str) -> SplitResult:
+def _parse_url(url: str) -> SplitResult:
     with contextlib.suppress(ValueError):
         target = urlsplit(url)
         if target.scheme == "https" and target.hostname and target.port != 0:
             return target
-    raise UsageError(f"--url {url!r} is not https://HOST[:PORT]: tokens are sent over TLS only")
+    raise UsageError(f"--url {url!r} is not https://HOST[:PORT]: a token is sent over TLS only")
 
 
-def _token(path: str | None, environment: Mapping[str, str]) -> str:
+def _read_token(path: str | None, environment: Mapping[str, str]) -> str:
     if path is None:
         token = environment.get(TOKEN_VARIABLE, "").strip()
     else:
         try:
             token = Path(path).read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--token-file {path} can't be read") from error
+            raise UsageError(f"--token-file {path} cannot be read") from error
     if not token or not token.isprintable() or not token.isascii():
         where = path or f"the variable {TOKEN_VARIABLE}"
-        raise UsageError(f"{where} holds no token: put one there, for instance from `kubectl create token ACCOUNT`")
+        raise UsageError(f"{where} holds no token: store one there, for example from `kubectl create token ACCOUNT`")
     return token
 
 
-def _decoded(text: bytes, status: int, url: str) -> Json:
+def _parse_body(text: bytes, status: int, url: str) -> Json:
     if not text:
         return {}
     try:
@@ -191,12 +186,12 @@ def _decoded(text: bytes, status: int, url: str) -> Json:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise UnreachableError(f"{url} answered {status} with something that is not JSON: is it Sutler's REST API?")
+        raise UnreachableError(f"{url} answered {status} without JSON: check that this is Sutler's REST API")
     return found
 
 
-def _text(problem: Json) -> str:
-    # Where in the request it is wrong means nothing to who has written none.
+def _error_text(problem: Json) -> str:
+    # The user has written no request body, so its paths mean nothing to them.
     lines = [(problem.get("detail") or problem.get("title") or "refused").removeprefix("body/")]
     if problem.get("accepted"):
         lines.append(f"  accepted: {problem['accepted']}")
@@ -205,7 +200,7 @@ def _text(problem: Json) -> str:
     return "\n".join(lines)
 
 
-def _tell(operation: Json) -> None:
+def _print_progress(operation: Json) -> None:
     if sys.stderr.isatty() and operation["progress"] is not None:
         end = "\n" if operation["state"] != "running" else ""
         sys.stderr.write(f"\r{operation['kind']} {operation['image']}: {operation['progress']:.0%}{end}")

@@ -1,4 +1,4 @@
-"""What is known about mappings, namespaces and Secrets, from files or from a cluster. Pure."""
+"""Mappings, namespaces, ServiceAccounts and Secrets, as read from files or from a cluster. Pure: no I/O."""
 
 import base64
 import binascii
@@ -24,27 +24,29 @@ NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 @dataclass(frozen=True, slots=True)
 class SecretInfo:
-    """A pull secret as far as it is known."""
+    """What is known about a pull secret."""
 
     config: DockerConfig | None
+    """Its docker config; None if the kubelet cannot use the Secret or the Secret was not read."""
     problem: str = ""
-    """Why there is no config."""
+    """Why `config` is None."""
     missing: bool = False
-    """It is known not to be there."""
+    """The Secret does not exist."""
     unknown: bool = False
-    """Nobody could look."""
+    """The Secret was not read, so nothing is known about it."""
     note: str = ""
+    """A remark for the user, such as that the copy is not written yet."""
     source: DockerConfig | None = field(default=None, repr=False)
-    """What copies can be made of. It may have entries by which the Secret itself can't be used."""
+    """The docker config that copies are made from. It may hold entries that make the Secret itself unusable."""
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """What is in it and of no use to the kubelet, in words."""
+        """Entries that the kubelet ignores, each with the reason, as text."""
         return self.config.ignored if self.config else ()
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What the kubelet uses of it and a registry may refuse, in words."""
+        """Entries that the kubelet uses and a registry may reject, each with the reason, as text."""
         return self.config.doubts if self.config else ()
 
     @property
@@ -53,8 +55,8 @@ class SecretInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class UnreadableObject:
-    """A mapping that can't be used."""
+class InvalidMapping:
+    """A RegistryMapping that Sutler cannot use."""
 
     name: str
     problems: tuple[str, ...]
@@ -63,22 +65,26 @@ class UnreadableObject:
 
 @dataclass
 class ClusterView:
+    """The objects that decide which pull secrets a Pod gets."""
+
     own_namespace: str
+    """The namespace that Sutler is installed in."""
     mappings: list[RegistryMapping] = field(default_factory=list)
-    broken: list[UnreadableObject] = field(default_factory=list)
+    invalid: list[InvalidMapping] = field(default_factory=list)
     namespaces: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    """Labels of those that are known."""
+    """Labels by name, of the namespaces that were read."""
     secrets: dict[tuple[str, str], SecretInfo] = field(default_factory=dict)
-    """By namespace and name. In files the namespace may be missing: then it is empty, and any fits."""
+    """By namespace and name. An object in a file may have no namespace: the key is then empty and matches any."""
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
-    covered: LabelSelector | None = None
-    """Namespaces whose Pods the API server sends to the webhook; None: as Sutler's own manifests say."""
+    """ServiceAccounts by namespace and name, as `secrets`."""
+    webhook_selector: LabelSelector | None = None
+    """Selects the namespaces whose Pods the API server sends to the webhook; None: as in Sutler's manifests."""
     registered: bool = True
-    """Whether the API server knows the webhook at all."""
-    absent: set[str] = field(default_factory=set)
-    """Namespaces that are known not to be there."""
-    unseen: str = "it is not among the files"
-    """Why a Secret that is not here is not here."""
+    """Whether the cluster has a MutatingWebhookConfiguration for the webhook."""
+    missing_namespaces: set[str] = field(default_factory=set)
+    """Namespaces that do not exist."""
+    unread_reason: str = "it is not among the files"
+    """Why a Secret that is not in `secrets` was not read."""
 
     def add_mapping(self, obj: JsonMapping) -> None:
         try:
@@ -87,10 +93,10 @@ class ClusterView:
             spec = obj.get("spec")
             registries = spec.get("registries") if isinstance(spec, Mapping) else None
             texts = tuple(map(str, registries)) if isinstance(registries, list) else ()
-            self.broken.append(UnreadableObject(error.name, tuple(error.problems), texts))
+            self.invalid.append(InvalidMapping(error.name, tuple(error.problems), texts))
 
     def add_secret(self, obj: JsonMapping) -> None:
-        self.secrets[_key(obj)] = held(obj)
+        self.secrets[_key(obj)] = parse_secret_info(obj)
 
     def add_account(self, obj: JsonMapping) -> None:
         self.accounts[_key(obj)] = parse_account(obj)
@@ -100,50 +106,48 @@ class ClusterView:
         self.namespaces[str(metadata.get("name"))] = metadata.get("labels") or {}
 
     def labels(self, namespace: str) -> Mapping[str, str]:
-        """Of a namespace nobody showed only its name is known, which every cluster since 1.21 has as a label."""
+        """The namespace's labels. If it was not read, only the label of its name, which Kubernetes sets since 1.21."""
         return self.namespaces.get(namespace, {NAMESPACE_NAME: namespace})
 
     def account(self, namespace: str, name: str) -> Account:
         return self.accounts.get((namespace, name)) or self.accounts.get(("", name)) or Account()
 
-    def excluded(self, namespace: str) -> bool:
-        """Whether Pods there never come to the webhook, or are left alone by it."""
+    def is_excluded(self, namespace: str) -> bool:
+        """Whether the API server sends no Pods of the namespace to the webhook, or the webhook skips them."""
         labels = self.labels(namespace)
-        if self.covered is not None and not self.covered.matches(labels):
+        if self.webhook_selector is not None and not self.webhook_selector.matches(labels):
             return True
         return namespace_skip_reason(namespace, labels, frozenset((*SYSTEM_NAMESPACES, self.own_namespace))) is not None
 
-    def withheld(self, mapping: RegistryMapping, namespace: str) -> WithholdReason | None:
+    def withhold_reason(self, mapping: RegistryMapping, namespace: str) -> WithholdReason | None:
+        """Why Pods of the namespace do not get the mapping's pull secret; None if they do."""
         by_name = all(requirement.key == NAMESPACE_NAME for requirement in mapping.selector.requirements)
         known = by_name or namespace in self.namespaces
         return withhold_reason(mapping, self.labels(namespace) if known else None)
 
     def secret(self, namespace: str, name: str) -> SecretInfo:
         known = self.secrets.get((namespace, name)) or self.secrets.get(("", name))
-        return known or SecretInfo(None, self.unseen, unknown=True)
+        return known or SecretInfo(None, self.unread_reason, unknown=True)
 
     def copy(self, mapping: RegistryMapping, namespace: str) -> SecretInfo:
-        """The mapping's Secret in the namespace, or what its copy will hold as soon as it is there."""
+        """The mapping's Secret in the namespace, or what its copy will hold once it is written."""
         there = self.secret(namespace, mapping.secret)
         if mapping.copy_from is None or not (there.missing or there.unknown):
             return there
         source = self.secret(self.own_namespace, mapping.copy_from)
         if source.source is None:
-            return (
-                there
-                if source.unknown
-                else SecretInfo(None, f"its source {mapping.copy_from}: {source.problem}", missing=True)
-            )
+            problem = f"its source {mapping.copy_from}: {source.problem}"
+            return there if source.unknown else SecretInfo(None, problem, missing=True)
         try:
             config = copied(source.source, mapping.registries)
         except SourceError as error:
             return SecretInfo(None, f"its source {mapping.copy_from}: {error}", missing=True)
-        note = "not there yet" if there.missing else ""
-        return SecretInfo(config, note=f"{note + '; ' if note else ''}as copied from {mapping.copy_from}")
+        note = "not written yet" if there.missing else ""
+        return SecretInfo(config, note=f"{note + '; ' if note else ''}copied from {mapping.copy_from}")
 
 
-def held(secret: JsonMapping) -> SecretInfo:
-    """What a Secret object says; never what its credentials are."""
+def parse_secret_info(secret: JsonMapping) -> SecretInfo:
+    """Reads a Secret object. Error texts quote none of its data."""
     data: dict[str, bytes] = {}
     encoded, plain = secret.get("data") or {}, secret.get("stringData") or {}
     if not isinstance(encoded, Mapping) or not isinstance(plain, Mapping):

@@ -1,53 +1,29 @@
-"""Whether somebody holds a lease now, judged without this machine's clock."""
+"""Leases: who holds one, judged by the API server's clock and not by this machine's. Pure: no I/O."""
 
-import asyncio
 from datetime import datetime, timedelta
 
-from sutler.kube.client import Client
-from sutler.kube.errors import NotFound
-from sutler.kube.resources import LEASES
 from sutler.typedefs import Json
 
-OLD = timedelta(seconds=60)
-"""So long after its last renewal, by the API server's clock, surely nobody holds it."""
-
-_AHEAD = timedelta(seconds=5)
-_LOOK_EVERY = 1.0
-_LONGEST_LOOK = 8
-"""Looks, for a holder whose clock differs from the API server's: it renews every two seconds."""
+MAX_AGE = timedelta(seconds=60)
+"""Time since the last renewal after which a lease counts as abandoned."""
+_MAX_AHEAD = timedelta(seconds=5)
 
 
-async def look_at(client: Client, name: str, namespace: str) -> Json | None:
-    """The Lease, None if there is none. Raises Forbidden.
-
-    Times in it are its holder's. Where one looks old, or not yet come, the Lease is watched for a renewal: that shows
-    life whatever the clocks say. It has the API server's time then.
-    """
-    lease = await _get(client, name, namespace)
-    for _ in range(_LONGEST_LOOK):
-        if lease is None or not _doubtful(lease, client.now()):
-            return lease
-        await asyncio.sleep(_LOOK_EVERY)
-        again = await _get(client, name, namespace)
-        if again and renewed(again) != renewed(lease):
-            again["spec"]["renewTime"] = client.now().isoformat()
-        lease = again
-    return lease
-
-
-def renewed(lease: Json) -> str:
+def renew_time(lease: Json) -> str:
+    """When the lease was last renewed, RFC 3339; empty for never."""
     return str((lease.get("spec") or {}).get("renewTime") or "")
 
 
-def _doubtful(lease: Json, now: datetime) -> bool:
-    spec = lease.get("spec") or {}
-    if not spec.get("holderIdentity") or not renewed(lease):
-        return False  # given back, or never taken
-    return not -_AHEAD <= now - datetime.fromisoformat(renewed(lease)) <= OLD
+def active_holder(lease: Json | None, now: datetime) -> str:
+    """The identity that holds the lease at `now`; empty if it is missing, released or abandoned."""
+    if lease is None or not renew_time(lease):
+        return ""
+    holder = str((lease.get("spec") or {}).get("holderIdentity") or "")
+    return holder if now - datetime.fromisoformat(renew_time(lease)) <= MAX_AGE else ""
 
 
-async def _get(client: Client, name: str, namespace: str) -> Json | None:
-    try:
-        return await client.get(LEASES, name, namespace)
-    except NotFound:
-        return None
+def is_doubtful(lease: Json, now: datetime) -> bool:
+    """Whether the lease has a holder and its time is old or in the future: the holder's clock may be wrong."""
+    if not (lease.get("spec") or {}).get("holderIdentity") or not renew_time(lease):
+        return False
+    return not -_MAX_AHEAD <= now - datetime.fromisoformat(renew_time(lease)) <= MAX_AGE

@@ -1,7 +1,7 @@
 """The `sutler` command, also `kubectl sutler`.
 
-A command group is one module in sutler/cli with an `app`, and one line here. It is imported when it is called for:
-`sutler --help` needs none of them.
+A command group is a module with a typer app, and an entry in GROUPS. The module is imported only when its command
+runs, so that `sutler --help` imports none.
 """
 
 import importlib
@@ -13,29 +13,41 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
-from sutler.cli.output import EXIT_CODES, ExitCode, complain, say
+from sutler.cli.output import EXIT_CODES, ExitCode, print_error, print_line
 from sutler.errors import SutlerError
 
 
 class Group(NamedTuple):
+    """A command group: its module, the text in `sutler --help`, and the name of the typer app in the module."""
+
     module: str
     summary: str
+    app: str = "app"
+
+    def load(self) -> typer.Typer:
+        """Imports the module."""
+        app: typer.Typer = getattr(importlib.import_module(self.module), self.app)
+        return app
 
 
 GROUPS = {
-    "explain": Group("sutler.cli.explain.cli", "Say which pull secrets an image gets, which key is tried, and why."),
+    "explain": Group(
+        "sutler.cli.explain.cli", "Show which pull secrets an image gets, which keys the kubelet tries, and why."
+    ),
     "registry": Group("sutler.cli.registry.cli", "Add, import, list, check and remove registries."),
-    "doctor": Group("sutler.cli.doctor.cli", "Find Pods that can't pull, and what else is amiss. Changes nothing."),
-    "check-install": Group("sutler.cli.check_install.cli", "Check an installation, by a Pod that is only tried."),
+    "doctor": Group("sutler.cli.check.cli", "Find Pods that cannot pull images, and other problems.", "doctor_app"),
+    "check-install": Group(
+        "sutler.cli.check.cli", "Check an installation, with a Pod created as a dry run.", "install_app"
+    ),
     "certs": Group("sutler.cli.certs.cli", "Show and rotate the webhook's CA and certificate."),
-    "volumes": Group("sutler.cli.volumes.cli", "List volumes, find orphans, adopt images, bring them back."),
-    "pools": Group("sutler.cli.pools", "List, make and delete Ceph pools, through the REST API."),
-    "images": Group("sutler.cli.images.cli", "List, create, resize and delete RBD images, through the REST API."),
+    "volumes": Group("sutler.cli.volumes.cli", "List volumes, find orphans, adopt images, restore deleted ones."),
+    "pools": Group("sutler.cli.pools", "List, create and delete Ceph pools through the REST API."),
+    "images": Group("sutler.cli.images.cli", "List, create, resize and delete RBD images through the REST API."),
 }
 
 
 class _Commands(TyperGroup):
-    """Knows its commands by name and imports them when they are called for."""
+    """Imports the module of a command when the command is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         del ctx
@@ -43,9 +55,7 @@ class _Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         del ctx
-        if cmd_name not in GROUPS:
-            return None
-        return typer.main.get_command(importlib.import_module(GROUPS[cmd_name].module).app)
+        return typer.main.get_command(GROUPS[cmd_name].load()) if cmd_name in GROUPS else None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         del ctx
@@ -63,10 +73,10 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         version = importlib.import_module("importlib.metadata").version("sutler")
-        say(f"sutler {version}")
+        print_line(f"sutler {version}")
         raise typer.Exit
 
 
@@ -76,26 +86,26 @@ def root(
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Sutler gives every Pod the pull secrets that its images need, and every claim its Ceph RBD image.
+    """Sutler injects image pull secrets into Pods and provisions Ceph RBD volumes.
 
     Passwords are read from standard input or a prompt, never from the command line, and are never printed.
     """
 
 
 def main() -> None:
-    """Entry point: every error that we expect is one line and an exit status."""
+    """Entry point: prints an expected error as one line, and exits with its status."""
     try:
         app()
     except SutlerError as error:
-        complain(f"sutler: {error}")
+        print_error(f"sutler: {error}")
         sys.exit(getattr(error, "exit_code", ExitCode.PROBLEM))
     except Exception as error:
-        # A defect of ours. Its text may quote anything, a credential too, so it is shown on demand only.
+        # A defect in Sutler. Its text may quote anything, even a credential, so it is shown on request only.
         if os.environ.get("SUTLER_DEBUG"):
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
-        complain(
+        print_error(
             f"sutler: this is a defect in Sutler: {type(error).__name__} in {place.filename}:{place.lineno}"
-            " (SUTLER_DEBUG=1 shows all of it; look for secrets in it before you pass it on)"
+            " (SUTLER_DEBUG=1 shows the traceback; check it for secrets before you share it)"
         )
         sys.exit(ExitCode.PROBLEM)

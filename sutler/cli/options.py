@@ -1,8 +1,13 @@
-"""Options that commands share, and the cluster that they mean."""
+"""Options that commands share, and decorators that turn them into the object a command works with."""
 
 import asyncio
+import functools
+import inspect
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,41 +21,44 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Output = Annotated[Format, typer.Option("--output", "-o", help="How to print the result.")]
-Kubeconfig = Annotated[
+Output = Annotated[Format, typer.Option("--output", "-o", help="Output format.")]
+_Kubeconfig = Annotated[
     str | None,
     typer.Option(metavar="PATH", help="Kubeconfig to use.  [default: KUBECONFIG, else ~/.kube/config]"),
 ]
-Context = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Context of the kubeconfig.  [default: its current one]")
+_Context = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Context of the kubeconfig.  [default: its current context]")
 ]
-OwnNamespace = Annotated[
+_OwnNamespace = Annotated[
     str,
-    typer.Option("--sutler-namespace", metavar="NAME", envvar="SUTLER_NAMESPACE", help="Where Sutler is installed."),
+    typer.Option(
+        "--sutler-namespace", metavar="NAME", envvar="SUTLER_NAMESPACE", help="Namespace that Sutler is installed in."
+    ),
 ]
-OWN_NAMESPACE = "sutler-system"
+_OWN_NAMESPACE = "sutler-system"
+_DEFAULT_NAMESPACE = "default"
 
 
 class ClusterError(SutlerError):
-    """The cluster is away, or closed to us."""
+    """The cluster is unreachable or denies access."""
 
     exit_code = ExitCode.CLUSTER
 
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """Which cluster, and where Sutler is in it."""
+    """Which cluster a command works on, and the namespace of Sutler in it."""
 
     kubeconfig: str | None
     context: str | None
-    own_namespace: str
+    own_namespace: str = ""
 
     def run(self, work: "Callable[[Client], Awaitable[T]]") -> T:
-        """Connect, work, disconnect."""
+        """Connects, awaits `work` with the client, and disconnects. Raises ClusterError."""
         return asyncio.run(self._run(work))
 
     async def _run(self, work: "Callable[[Client], Awaitable[T]]") -> T:
-        # Half a second of imports, which nobody who stays with files should wait for.
+        # These imports take half a second; commands that read files only do without them.
         from sutler.kube import errors  # noqa: PLC0415
         from sutler.kube.client import connect  # noqa: PLC0415
 
@@ -58,10 +66,72 @@ class ClusterOptions:
             async with connect(self.kubeconfig, self.context, component="cli") as client:
                 return await work(client)
         except errors.Forbidden as error:
-            raise ClusterError(f"{error}. Ask for that right, or use another --context") from error
+            raise ClusterError(f"{error}. Request that permission, or use another --context") from error
         except errors.Unauthorized as error:
             raise ClusterError(
-                f"the cluster does not know us: {error}. Log in again, or use another --context"
+                f"the cluster rejects the kubeconfig's credentials: {error}. Log in again, or use another --context"
             ) from error
         except (errors.ConfigError, errors.Unreachable, errors.Unavailable, errors.TooManyRequests) as error:
-            raise ClusterError(f"the cluster can't be asked: {error}") from error
+            raise ClusterError(f"cannot access the cluster: {error}") from error
+
+    def current_namespace(self) -> str:
+        """The namespace of the context in use, as kubectl has it, else `default`.
+
+        An unreadable kubeconfig counts as empty: connecting reports what is wrong with it.
+        """
+        from sutler.kube.config import find_source  # noqa: PLC0415 - as above
+
+        source = find_source(self.kubeconfig, self.context)
+        contexts: dict[str, Any] = {}
+        current = source.context
+        for path in filter(None, (source.kubeconfig or "").split(os.pathsep)):
+            config = _read_kubeconfig(Path(path).expanduser())
+            current = current or config.get("current-context")
+            for entry in config.get("contexts") or []:
+                contexts.setdefault(entry.get("name"), entry.get("context") or {})
+        return str(contexts.get(current or "", {}).get("namespace") or _DEFAULT_NAMESPACE)
+
+
+def _read_kubeconfig(path: Path) -> Mapping[str, Any]:
+    import yaml  # noqa: PLC0415 - 20 ms that most commands do without
+
+    try:
+        config = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return config if isinstance(config, Mapping) else {}
+
+
+def option(name: str, annotation: object, default: object = None) -> inspect.Parameter:
+    """A command's parameter that typer makes an option of."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def with_options(
+    build: "Callable[..., object]", *options: inspect.Parameter
+) -> "Callable[[Callable[..., None]], Callable[..., None]]":
+    """A decorator that adds `options` to a command and passes `build(**options)` as its first argument."""
+
+    def decorate(command: "Callable[..., None]") -> "Callable[..., None]":
+        signature = inspect.signature(command)
+        _, *own = signature.parameters.values()
+        parameters = [*own, *options]
+
+        @functools.wraps(command)
+        def run(*built: object, **given: Any) -> None:
+            command(build(**{each.name: given.pop(each.name) for each in options}), *built, **given)
+
+        # Typer reads both.
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined] # any function may have one
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        return run
+
+    return decorate
+
+
+_KUBECONFIG = (option("kubeconfig", _Kubeconfig), option("context", _Context))
+
+with_cluster = with_options(ClusterOptions, *_KUBECONFIG, option("own_namespace", _OwnNamespace, _OWN_NAMESPACE))
+"""For commands that need a cluster and the namespace of Sutler in it."""
+with_kubeconfig = with_options(ClusterOptions, *_KUBECONFIG)
+"""For commands that need a cluster, and nothing of Sutler's own namespace."""

@@ -1,4 +1,4 @@
-"""What commands print: text for people, JSON and YAML for programs, and how a command ends."""
+"""What commands print: text for people, JSON and YAML for programs; and their exit statuses."""
 
 import json
 import sys
@@ -9,13 +9,11 @@ from typing import Any
 from sutler.errors import SutlerError
 from sutler.text import sanitized
 
-"""Change the direction in which a terminal writes: a text could be read as another."""
-
 
 class ExitCode(IntEnum):
-    """What a command's exit status means."""
+    """Exit status of a command."""
 
-    FINE = 0
+    OK = 0
     PROBLEM = 1
     USAGE = 2
     CLUSTER = 3
@@ -23,64 +21,67 @@ class ExitCode(IntEnum):
 
 EXIT_CODES = """\b
 Exit status:
-  0  all is well
-  1  a problem was found, or what was asked for was refused
-  2  wrong usage: an option, a file or a name that can't be understood
-  3  the cluster can't be reached, or does not let us in or see enough to tell"""
-"""For the end of every --help; the first line keeps the others from being joined."""
+  0  success, no problem was found
+  1  a problem was found, or the request was refused
+  2  wrong usage: an option, a file or a name is invalid
+  3  the cluster or the REST API is unreachable, denies access, or shows too little"""
+"""Epilog of every --help. Its first line keeps the help formatter from joining the others."""
 
 
 class Format(StrEnum):
+    """Values of --output."""
+
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
 
 
 class UsageError(SutlerError):
-    """What was typed, or a file that was named, makes no sense."""
+    """An argument, or a file that it names, is invalid."""
 
     exit_code = ExitCode.USAGE
 
 
 class RefusedError(SutlerError):
-    """What was asked for would harm something, so nothing was done."""
+    """The request would cause harm or cannot be met, so the command has changed nothing for it."""
 
     exit_code = ExitCode.PROBLEM
 
 
-def emit(value: Any, form: Format, text: str) -> None:
-    """Print a result: `value` for programs, `text` for people."""
+def print_result(value: Any, form: Format, text: str) -> None:
+    """Prints `value` as JSON or YAML, or `text` for the format table."""
     if form is Format.JSON:
         text = json.dumps(value, indent=2)
     elif form is Format.YAML:
         import yaml  # noqa: PLC0415 - 20 ms that only -o yaml needs
 
         text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=sys.maxsize)
-    say(text)
+    print_line(text)
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
+    """Writes sanitized text to standard output."""
     sys.stdout.write(f"{sanitized(text.rstrip())}\n")
 
 
-def complain(text: str) -> None:
-    """To standard error, so that it is seen and never parsed."""
+def print_error(text: str) -> None:
+    """Writes sanitized text to standard error, which people see and programs do not parse."""
     sys.stderr.write(f"{sanitized(text)}\n")
 
 
 def one_line(text: str) -> str:
-    """For what may have been written to look like several lines of ours."""
+    """`text` without line breaks: foreign text could imitate further lines of output."""
     return " ".join(text.split())
 
 
 _WIDE = 60
-"""Characters of a cell for which a whole column is made wide."""
+"""Characters. A longer cell does not widen its column."""
 
 
 def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table as kubectl prints it: no lines, no colours, easily cut by awk.
 
-    A cell that is longer than most would like moves what follows in its own line, and not in all.
+    A cell of more than _WIDE characters shifts the rest of its own line only.
     """
     lines = [headings, *rows]
     widths = [

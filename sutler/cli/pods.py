@@ -1,6 +1,6 @@
-"""Pods, and what makes Pods, read for what pulling images needs. Pure.
+"""Pods and Pod templates, parsed for what matters to image pulls. Pure: no I/O.
 
-Files and other people's objects come in here, so that nothing is taken for granted about their shape.
+The objects may come from files of any content, so nothing is assumed about their shape.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,36 +17,41 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
         ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job"), ("spec", "template")
     ),
 }
-"""Where each kind that makes Pods keeps what they are made from."""
+"""Path of the Pod template in each kind that has one."""
 
 KINDS = frozenset(_TEMPLATES)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageUse:
-    """An image, and which part of the Pod has it."""
+    """An image of a Pod."""
 
     image: str
     where: str
+    """The container or volume that uses it, such as `container app`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PodReport:
+    """A Pod or Pod template, reduced to what matters to image pulls."""
+
     what: str
-    """Kind and name; empty for an image that was asked about by itself."""
+    """Kind and name; empty for an image named on the command line."""
     namespace: str
-    """Empty where the object does not say."""
+    """Empty if the object has none."""
     images: tuple[ImageUse, ...]
     pull_secrets: tuple[str, ...] = ()
+    """Names in imagePullSecrets."""
     account: str = "default"
-    left_alone: str = ""
-    """Why Sutler does not touch it, in words."""
+    """Name of its ServiceAccount."""
+    skip_reason: str = ""
+    """Why the webhook skips the Pod, as text; empty if it does not."""
     exists: bool = False
-    """Its pull secrets are given and can't change any more."""
+    """The Pod is created, so its pull secrets can no longer change."""
 
 
-def read_pod(obj: JsonMapping) -> PodReport:
-    """From an object whose kind is one of KINDS."""
+def parse_pod(obj: JsonMapping) -> PodReport:
+    """Parses an object whose kind is one of KINDS."""
     kind, metadata = str(obj.get("kind")), _mapping(obj, "metadata")
     template: JsonMapping = obj
     for step in _TEMPLATES[kind]:
@@ -58,7 +63,7 @@ def read_pod(obj: JsonMapping) -> PodReport:
         images=tuple(_images(spec)),
         pull_secrets=tuple(str(secret["name"]) for secret in _items(spec, "imagePullSecrets") if secret.get("name")),
         account=str(spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"),
-        left_alone=_left_alone(_mapping(template, "metadata")),
+        skip_reason=_skip_reason(_mapping(template, "metadata")),
         exists=kind == "Pod" and "uid" in metadata,
     )
 
@@ -78,11 +83,11 @@ def _images(spec: JsonMapping) -> Iterator[ImageUse]:
             yield ImageUse(str(reference), f"image volume {volume.get('name')}")
 
 
-def _left_alone(metadata: JsonMapping) -> str:
+def _skip_reason(metadata: JsonMapping) -> str:
     annotations, labels = _mapping(metadata, "annotations"), _mapping(metadata, "labels")
     match pod_skip_reason(annotations.get(MIRROR), annotations.get(INJECT), labels.get(INJECT)):
         case SkipReason.MIRROR:
-            return "it mirrors a static Pod of a node, which may not refer to Secrets"
+            return "it is the mirror of a static Pod, which cannot use Secrets"
         case SkipReason.OPTED_OUT:
             word = "label" if labels.get(INJECT) == "false" else "annotation"
             return f'it opts out by the {word} {INJECT}: "false"'

@@ -1,12 +1,12 @@
-"""`sutler pools`: Ceph's pools, through Sutler's REST API."""
+"""`sutler pools`: Ceph pools, through Sutler's REST API."""
 
 from typing import Annotated
 
 import typer
 
-from sutler.cli.api_client import ApiClient, with_console
+from sutler.cli.api_client import ApiClient, with_api_client
 from sutler.cli.options import Output
-from sutler.cli.output import EXIT_CODES, Format, columns, emit
+from sutler.cli.output import EXIT_CODES, Format, columns, print_result
 from sutler.text import format_size
 from sutler.typedefs import Json
 
@@ -14,7 +14,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
-    help="List, make and delete pools for images; say what they may hold.",
+    help="List, create and delete pools for RBD images, and set their quotas.",
     epilog=EXIT_CODES,
 )
 
@@ -23,69 +23,80 @@ HEADINGS = ("NAME", "TYPE", "REPLICAS", "PGS", "APPLICATIONS", "QUOTA", "STORED"
 
 
 @app.command("list", epilog=EXIT_CODES)
-@with_console
-def list_pools(console: ApiClient, *, output: Output = Format.TABLE) -> None:
-    """List the pools, and how full they are."""
-    found = console.get("pools")["pools"]
-    emit(found, output, columns(HEADINGS, [_row(pool) for pool in found]) if found else "No pools yet.")
+@with_api_client
+def list_pools(api: ApiClient, *, output: Output = Format.TABLE) -> None:
+    """List the pools with their quota, stored data and free space."""
+    found = api.get("pools")["pools"]
+    print_result(found, output, columns(HEADINGS, [_row(pool) for pool in found]) if found else "No pools yet.")
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
-def show(console: ApiClient, pool: Pool, *, output: Output = Format.YAML) -> None:
-    """Show all of one pool."""
-    found = console.get("pools", pool)
-    emit(found, output, columns(HEADINGS, [_row(found)]))
+@with_api_client
+def show(api: ApiClient, pool: Pool, *, output: Output = Format.YAML) -> None:
+    """Show all fields of a pool."""
+    found = api.get("pools", pool)
+    print_result(found, output, columns(HEADINGS, [_row(found)]))
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
+@with_api_client
 def create(
-    console: ApiClient,
+    api: ApiClient,
     pool: Pool,
     *,
-    pg_num: Annotated[int | None, typer.Option(help="Placement groups.  [default: Ceph's]")] = None,
-    replicas: Annotated[int | None, typer.Option(help="Copies of everything.  [default: Ceph's]")] = None,
-    limit: Annotated[str | None, typer.Option("--quota", metavar="SIZE", help="What it may hold, like 500Gi.")] = None,
+    pg_num: Annotated[int | None, typer.Option(help="Number of placement groups.  [default: Ceph's]")] = None,
+    replicas: Annotated[int | None, typer.Option(help="Number of replicas.  [default: Ceph's]")] = None,
+    limit: Annotated[str | None, typer.Option("--quota", metavar="SIZE", help="Quota, such as 500Gi.")] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Make a pool, ready for images."""
+    """Create a pool and initialize it for RBD images."""
     wanted: Json = {"name": pool, "pg_num": pg_num, "replicas": replicas}
     if limit is not None:
         wanted["quota"] = {"bytes": limit}
-    made = console.ask("POST", "pools", body=wanted).body
-    free = f"{format_size(made['free'])} free" if made["measured"] else "free space not known yet"
-    emit(made, output, f"Made pool {pool}: {made['pg_num']} PGs, {free}.")
+    made = api.request("POST", "pools", body=wanted).body
+    free = f"{format_size(made['free'])} free" if made["measured"] else "free space not measured yet"
+    print_result(made, output, f"Created pool {pool}: {made['pg_num']} PGs, {free}.")
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
+@with_api_client
 def quota(
-    console: ApiClient,
+    api: ApiClient,
     pool: Pool,
-    size: Annotated[str, typer.Argument(metavar="SIZE", help="What it may hold, like 500Gi; 0 for no limit.")],
+    size: Annotated[str, typer.Argument(metavar="SIZE", help="Quota, such as 500Gi; 0 removes the quota.")],
 ) -> None:
-    """Say how much a pool may hold."""
+    """Set the quota of a pool."""
     wanted = {"quota": {"bytes": int(size) if size.isdecimal() else size}}
-    made = console.ask("PATCH", "pools", pool, body=wanted).body
+    made = api.request("PATCH", "pools", pool, body=wanted).body
     limit = made["quota"]["bytes"]
-    emit(made, Format.TABLE, f"Pool {pool} may hold {format_size(limit)}." if limit else f"Pool {pool} has no limit.")
+    print_result(
+        made,
+        Format.TABLE,
+        f"Pool {pool} has a quota of {format_size(limit)}." if limit else f"Pool {pool} has no quota.",
+    )
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
+@with_api_client
 def delete(
-    console: ApiClient,
+    api: ApiClient,
     pool: Pool,
-    confirm: Annotated[str, typer.Argument(metavar="POOL", help="The same name again: its data goes with it.")],
+    confirm: Annotated[
+        str, typer.Argument(metavar="POOL", help="The same name again, to confirm that its data is deleted.")
+    ],
     *,
-    force: Annotated[bool, typer.Option("--force", help="Whatever is in it, or depends on it.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Delete the pool even if it holds images or other images depend on them.")
+    ] = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Delete a pool, named twice. Without --force only one that is proven to be empty."""
-    lost = console.ask("DELETE", "pools", pool, confirm=confirm, force=force).lost
-    text = f"Deleted pool {pool}, and with it: {lost}." if lost else f"Deleted pool {pool}."
-    emit({"deleted": pool, "lost": lost}, output, text)
+    """Delete a pool. Its name must be given twice.
+
+    Without --force, only a pool that is proven to be empty is deleted.
+    """
+    lost = api.request("DELETE", "pools", pool, confirm=confirm, force=force).lost
+    text = f"Deleted pool {pool}, including: {lost}." if lost else f"Deleted pool {pool}."
+    print_result({"deleted": pool, "lost": lost}, output, text)
 
 
 def _row(pool: Json) -> list[str]:

@@ -82,7 +82,7 @@ def test_purged_image_is_gone_and_its_operation_listed(sutler: Sutler, pool: str
     refused = sutler("images", "trash", "purge", pool, entry["id"])
     assert (refused.returncode, "kept until" in refused.stderr) == (3, True), refused.stderr
     assert sutler("images", "trash", "purge", pool, entry["id"], "--force").returncode == 0
-    assert "Nothing in the trash" in sutler("images", "trash", "list", pool).stdout
+    assert "No images in the trash" in sutler("images", "trash", "list", pool).stdout
     found = json.loads(sutler("images", "operations", "list", "-o", "json").stdout)
     (purge,) = [one for one in found if one["pool"] == pool]
     assert (purge["kind"], purge["state"]) == ("purge", "succeeded")
@@ -96,11 +96,11 @@ def test_purged_image_is_gone_and_its_operation_listed(sutler: Sutler, pool: str
 
 def test_pool_is_made_and_deleted_when_named_twice(sutler: Sutler, pool: str) -> None:
     name = f"{pool}-cli"
-    assert "Made pool" in sutler("pools", "create", name, "--quota", "1Gi").stdout
+    assert "Created pool" in sutler("pools", "create", name, "--quota", "1Gi").stdout
     assert f"{name} " in sutler("pools", "list").stdout
     assert "1073741824" in sutler("pools", "show", name, "-o", "json").stdout
-    assert "may hold 2Gi" in sutler("pools", "quota", name, "2Gi").stdout
-    assert "no limit" in sutler("pools", "quota", name, "0").stdout
+    assert "quota of 2Gi" in sutler("pools", "quota", name, "2Gi").stdout
+    assert "no quota" in sutler("pools", "quota", name, "0").stdout
     assert sutler("pools", "delete", name, "another").returncode == 2
     assert sutler("pools", "delete", name, name).returncode == 0
     assert f"{name} " not in sutler("pools", "list").stdout

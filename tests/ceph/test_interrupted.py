@@ -128,13 +128,13 @@ def test_trash_shows_running_and_interrupted_removals(
 @pytest.mark.parametrize(
     ("said", "text"),
     [
-        ({"progress": 0.5, "left_seconds": 7260}, "abc is being removed: 50.0% is done, about 2:01:00 is left"),
-        ({"progress": 0.5, "left_seconds": None}, "abc is not whole: purge it"),
-        ({}, "abc is not whole: purge it"),
+        ({"progress": 0.5, "left_seconds": 7260}, "abc is being removed: 50.0% done, about 2:01:00 left"),
+        ({"progress": 0.5, "left_seconds": None}, "abc is incomplete: purge it"),
+        ({}, "abc is incomplete: purge it"),
     ],
 )
 def test_command_shows_the_progress_of_a_purge(said: dict[str, float | None], text: str) -> None:
-    assert trash.state({"id": "abc", "unfinished": "purge it", **said}) == text
+    assert trash.removal_state({"id": "abc", "unfinished": "purge it", **said}) == text
 
 
 def test_all_dependents_are_named_with_the_way_out() -> None:

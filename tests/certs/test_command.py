@@ -10,7 +10,7 @@ import pytest
 
 from certs import pki
 from certs.rotation import CertificateSecret
-from sutler.cli.certs.fetch import names_for
+from sutler.cli.certs.fetch import server_names
 from tests.certs.cluster_objects import Stored
 from tests.cli.conftest import Sutler
 from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
@@ -43,13 +43,13 @@ def stored(control_plane: ControlPlane, webhook: SutlerProcess) -> Stored:
     return Stored(control_plane)
 
 
-def assert_tells_no_key(said: str, contents: CertificateSecret) -> None:
+def assert_contains_no_key(said: str, contents: CertificateSecret) -> None:
     for key in (contents.authority_key, contents.leaf.key):
         for line in key.decode().splitlines()[1:-1]:
             assert line not in said
 
 
-def test_show_tells_what_is_stored_published_and_served(certs: Sutler, stored: Stored) -> None:
+def test_show_has_what_is_stored_published_and_served(certs: Sutler, stored: Stored) -> None:
     ran = certs("certs", "show", "-o", "json")
     assert ran.status == 0, ran.out + ran.err
     said, contents = ran.json, stored.contents()
@@ -62,7 +62,7 @@ def test_show_tells_what_is_stored_published_and_served(certs: Sutler, stored: S
     text = certs("certs", "show").out
     assert "signed by sutler-webhook-ca-" in text
     assert "trusted by     inject.sutler.dev, warn.sutler.dev of sutler-webhook" in text
-    assert_tells_no_key(ran.out + text, contents)
+    assert_contains_no_key(ran.out + text, contents)
 
 
 def test_rotate_gets_a_new_certificate_of_the_same_ca(certs: Sutler, stored: Stored) -> None:
@@ -73,7 +73,7 @@ def test_rotate_gets_a_new_certificate_of_the_same_ca(certs: Sutler, stored: Sto
     assert after.authorities == before.authorities
     assert after.leaf.certificate != before.leaf.certificate
     assert "New certificate, signed by sutler-webhook-ca-" in ran.out
-    assert_tells_no_key(ran.out, after)
+    assert_contains_no_key(ran.out, after)
     wait_for(lambda: certs("certs", "show").status == 0, "the new one to be served")
 
 
@@ -84,10 +84,10 @@ def test_rotate_ca_keeps_the_old_one_trusted_and_is_not_done_twice_at_once(certs
     after = stored.contents()
     assert pki.read_bundle(after.authorities)[1:] == pki.read_bundle(before.authorities)[:1]
     assert pki.is_signed_by(pki.read_certificate(after.leaf.certificate), pki.read_bundle(after.authorities)[0])
-    assert "The old CA goes an hour from now" in ran.out
+    assert "The old CA is removed an hour from now" in ran.out
     again = certs("certs", "rotate", "--ca")
     assert again.status == 1
-    assert "is in a change of CA already" in again.err
+    assert "is in a change of CA, which takes an hour" in again.err
     assert stored.contents() == after
     shown = certs("certs", "show")
     assert shown.status == 0
@@ -98,7 +98,7 @@ def test_rotate_ca_keeps_the_old_one_trusted_and_is_not_done_twice_at_once(certs
 @pytest.mark.parametrize(
     ("bundle", "reason"),
     [
-        (b"", "has no caBundle: the API server can't trust whom it calls"),
+        (b"", "has no caBundle: the API server cannot verify the webhook"),
         (pki.new_authority(dt.datetime.now(dt.UTC)).certificate, "none of its CAs has signed the certificate"),
     ],
     ids=["none", "another"],
@@ -134,16 +134,16 @@ def test_certificate_of_cert_manager_is_not_ours_to_rotate(certs: Sutler, stored
         kubectl("delete", "secret", "kept", *OWN)
 
 
-def test_cluster_without_sutler_is_told_so(certs: Sutler, webhook: SutlerProcess) -> None:
+def test_missing_secret_is_reported(certs: Sutler, webhook: SutlerProcess) -> None:
     del webhook
     ran = certs("certs", "show", "--secret", "nowhere")
     assert ran.status == 1
-    assert "there is no Secret sutler-system/nowhere: the manifests bring an empty one" in ran.err
+    assert "there is no Secret sutler-system/nowhere: create the empty one" in ran.err
 
 
 def test_names_are_those_that_the_api_server_calls() -> None:
     service = {"clientConfig": {"service": {"name": "hook", "namespace": "ns"}}}
-    names = names_for(
+    names = server_names(
         [service, service, *({"clientConfig": {"url": f"https://{host}/x"}} for host in ("h:1", "[::1]"))]
     )
     assert (names.dns, names.ips) == (("hook.ns.svc", "h"), ("::1",))

@@ -1,4 +1,4 @@
-"""The command as its users have it: its arguments, standard input, a kubeconfig, and nothing else."""
+"""Runs the command as its users do: with arguments, standard input and a kubeconfig."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.cluster import ControlPlane
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-c", "import sys; sys.argv[0] = 'sutler'; from sutler.cli.main import main; main()")
 CANARIES = re.compile("Password(?!s|:)|UGFzc3dvcmQ|hunter2|aHVudGVyMg|s3cr3t-t0ken")
-"""Credentials that the tests use, plain and in base64. Whatever the command prints holds none of them."""
+"""Credentials that the tests use, plain and in base64. No output of the command contains them."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def sutler(environ: dict[str, str], control_plane: ControlPlane, crds: None, nam
 
 @pytest.fixture
 def registered(control_plane: ControlPlane) -> Iterator[None]:
-    """The webhook is registered, though nobody serves it: Pods are created without its help."""
+    """The webhook is registered, but not served: Pods are created without it."""
     file = str(REPOSITORY / "manifests" / "base" / "webhook-configuration.yaml")
     control_plane.kubectl("apply", "-f", file)
     yield

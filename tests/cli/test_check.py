@@ -25,27 +25,27 @@ def test_right_password_works(sutler: Sutler, registry: Registry) -> None:
     assert [(each["works"], each["message"]) for each in ran.json] == [(True, "logged in")]
 
 
-def test_wrong_password_is_told_and_mended_by_adding_again(sutler: Sutler, registry: Registry) -> None:
+def test_wrong_password_is_reported_and_fixed_by_adding_again(sutler: Sutler, registry: Registry) -> None:
     name = add(sutler, f"{registry.host}/team", "UserName", "hunter2")
     ran = sutler("registry", "check", name)
     assert ran.status == 1
-    assert "user name or password refused (401 UNAUTHORIZED)" in ran.out
+    assert "user name or password rejected (401 UNAUTHORIZED)" in ran.out
     add(sutler, f"{registry.host}/team", "UserName", "Password")
     assert sutler("registry", "check", name).status == 0
 
 
-def test_image_that_is_not_there_is_told(sutler: Sutler, registry: Registry) -> None:
+def test_missing_image_is_reported(sutler: Sutler, registry: Registry) -> None:
     add(sutler, registry.host, "UserName", "Password")
     ran = sutler("registry", "check", "--image", f"{registry.host}/team/nothing:1")
     assert ran.status == 1
-    assert "logged in, but team/nothing/manifests/1 is not there" in ran.out
+    assert "logged in, but team/nothing/manifests/1 does not exist" in ran.out
 
 
-def test_registry_that_is_away_is_told(sutler: Sutler, place: Place) -> None:
+def test_unreachable_registry_is_reported(sutler: Sutler, place: Place) -> None:
     add(sutler, f"localhost:{place.port()}", "u", "hunter2")
     ran = sutler("registry", "check")
     assert ran.status == 1
-    assert "can't be reached from here" in ran.out
+    assert "is unreachable from here" in ran.out
 
 
 def test_pattern_needs_an_image(sutler: Sutler, registry: Registry) -> None:
@@ -64,7 +64,7 @@ def test_password_is_not_sent_without_tls_unless_asked_for(sutler: Sutler, place
         add(sutler, f"127.0.0.2:{server.server_port}", "UserName", "Password")
         ran = sutler("registry", "check")
         assert (ran.status, server.sent) == (1, [])
-        assert "does not speak TLS; if that is meant so: --plain-http" in ran.out
+        assert "does not use TLS; if that is intended, add --plain-http" in ran.out
         assert sutler("registry", "check", "--plain-http").status == 0
         assert server.sent == ["Basic VXNlck5hbWU6UGFzc3dvcmQ="]
 
@@ -79,7 +79,7 @@ def test_certificate_of_an_own_authority_needs_to_be_trusted(sutler: Sutler, pla
             assert ran.status == 1
             assert "not trusted here" in ran.out
             trusted = sutler("registry", "check", "--ca-file", str(tmp_path / "pki" / "ca.crt"))
-            assert "sends the password to a place without TLS, so it was not sent" in trusted.out
+            assert "has no TLS, so the password was not sent" in trusted.out
             assert tokens.asked == []
 
 
@@ -114,13 +114,13 @@ def test_token_flow_works_and_asks_for_the_image(sutler: Sutler, token_registry:
     assert (ran.status, ran.json[0]["message"]) == (0, "logged in")
     assert tokens.asked == [{"service": ["test"]}]
     pull = sutler("registry", "check", "--image", f"{token_registry}/team/app:1")
-    assert "logged in, but team/app/manifests/1 is not there" in pull.out
+    assert "logged in, but team/app/manifests/1 does not exist" in pull.out
     assert tokens.asked[-1] == {"service": ["test"], "scope": ["repository:team/app:pull"]}
 
 
-def test_token_flow_tells_a_wrong_password(sutler: Sutler, token_registry: str) -> None:
+def test_token_flow_reports_a_wrong_password(sutler: Sutler, token_registry: str) -> None:
     """The token service's answer quotes what it was given; nothing of that may show."""
     add(sutler, token_registry, "UserName", "hunter2")
     ran = sutler("registry", "check")
     assert ran.status == 1
-    assert "user name or password refused (401)" in ran.out
+    assert "user name or password rejected (401)" in ran.out

@@ -1,4 +1,4 @@
-"""`sutler doctor` on a real API server. No kubelet is there: the tests write what it would into a Pod's status."""
+"""`sutler doctor` on a real API server. There is no kubelet: the tests write a Pod's status as it would."""
 
 import json
 from pathlib import Path
@@ -49,8 +49,8 @@ def test_refused_credential_is_found(sutler: Sutler, control_plane: ControlPlane
     control_plane.kubectl("create", "secret", "docker-registry", "acme", "-n", team, *arguments)
     pod_that_waits(control_plane, team, "quay.io/acme/app", "acme")
     found = findings(sutler, team)
-    assert "the registry refuses the credential quay.io/acme of Secret acme" in found[f"Pod {team}/web"]
-    assert "not Sutler's and in the way of mapping acme" in found[f"Secret {team}/acme"]
+    assert "the registry rejects the credential quay.io/acme of Secret acme" in found[f"Pod {team}/web"]
+    assert "not Sutler's and conflicts with mapping acme" in found[f"Secret {team}/acme"]
 
 
 def test_unmatched_image_is_found_in_the_whole_cluster(sutler: Sutler, control_plane: ControlPlane, team: str) -> None:
@@ -58,9 +58,9 @@ def test_unmatched_image_is_found_in_the_whole_cluster(sutler: Sutler, control_p
     pod_that_waits(control_plane, team, "quay.io/acme/app")
     ran = sutler("doctor")
     assert ran.status == 1
-    assert f"Pod {team}/web can't pull quay.io/acme/app: no mapping is for it" in ran.out
+    assert f"Pod {team}/web cannot pull quay.io/acme/app: no mapping matches it" in ran.out
     assert "$ sutler registry add quay.io/acme --username NAME --password-stdin" in ran.out
-    assert "Mapping other is used by no Pod" in ran.out
+    assert "Mapping other matches no existing Pod" in ran.out
 
 
 def test_doctor_changes_nothing(sutler: Sutler, control_plane: ControlPlane, team: str) -> None:

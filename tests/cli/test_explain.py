@@ -128,12 +128,12 @@ def test_images_of_what_makes_pods_are_explained(offline: Run, kind: str) -> Non
     [
         ("", [pod("quay.io/x", labels={"sutler.dev/inject": "false"})], "opts out by the label"),
         ("", [pod("quay.io/x", annotations={"sutler.dev/inject": "false"})], "opts out by the annotation"),
-        ("", [pod("quay.io/x", annotations={"kubernetes.io/config.mirror": "a"})], "mirrors a static Pod"),
-        ("", [pod("quay.io/x", namespace="kube-system")], "not sent to Sutler"),
+        ("", [pod("quay.io/x", annotations={"kubernetes.io/config.mirror": "a"})], "mirror of a static Pod"),
+        ("", [pod("quay.io/x", namespace="kube-system")], "is excluded from the webhook"),
         (
             "quay.io/x",
             [{"kind": "Namespace", "metadata": {"name": "default", "labels": {"sutler.dev/exclude": "true"}}}],
-            "not sent to Sutler",
+            "is excluded from the webhook",
         ),
         (
             "quay.io/x",
@@ -143,7 +143,7 @@ def test_images_of_what_makes_pods_are_explained(offline: Run, kind: str) -> Non
                     "metadata": {"name": "default", "annotations": {"kubernetes.io/enforce-mountable-secrets": "true"}},
                 }
             ],
-            "ServiceAccount default refuses",
+            "ServiceAccount default rejects",
         ),
     ],
 )
@@ -159,7 +159,7 @@ def test_namespace_that_is_not_selected_is_explained(offline: Run) -> None:
     selected = mapping("q", "quay.io", selector={"matchLabels": {"team": "a"}})
     for labels, injected, why in (
         ({"team": "b"}, False, "does not select"),
-        (None, False, "give its Namespace too"),
+        (None, False, "add its Namespace"),
         ({"team": "a"}, True, None),
     ):
         known = [{"kind": "Namespace", "metadata": {"name": "default", "labels": labels}}] if labels else []
@@ -193,7 +193,7 @@ def test_image_without_the_credential_of_a_mapping_that_matches_is_a_problem(
     """As one without the credential of a mapping that nearly does. What is not known is no problem."""
     ran = explain(offline, "quay.io/acme/x", objects=objects)
     assert ran.status == status
-    assert [("mapping q matches and is not injected" in problem) for problem in ran.json[0]["problems"]] == [
+    assert [("mapping q matches but is not injected" in problem) for problem in ran.json[0]["problems"]] == [
         True
     ] * status
 
@@ -325,7 +325,7 @@ def test_mapping_that_cannot_be_used_is_named_where_it_would_match(offline: Run)
     ran = explain(offline, "ghcr.io/acme/app", objects=[mapping("bad", "https://ghcr.io/acme", "quay.io")])
     assert ran.status == 1
     (miss,) = ran.json[0]["nearMisses"]
-    assert "bad, which can't be used" in miss["of"]
+    assert "bad, which is invalid" in miss["of"]
     assert miss["write"] == "ghcr.io/acme"
 
 
@@ -340,8 +340,8 @@ def test_image_that_is_none_is_a_problem(offline: Run) -> None:
     [
         ((), "", "there is no image to explain"),
         (("nginx", "-f", "/nonexistent"), "", "No such file"),
-        (("nginx", "-f", "-"), "", "nothing in it"),
-        (("nginx", "-f", "-"), "kind: Service\n", "nothing in it"),
+        (("nginx", "-f", "-"), "", "no supported object in it"),
+        (("nginx", "-f", "-"), "kind: Service\n", "no supported object in it"),
         (("nginx", "-f", "-"), "password: [hunter2\n", "neither YAML nor JSON"),
         (("nginx", "-f", "-"), "[" * 5000, "nested too deeply"),
         (("nginx", "-f", "-"), "kind: Secret\nmetadata: hunter2\n", "metadata"),
@@ -386,7 +386,7 @@ def test_cluster_is_asked_for_what_the_command_line_does_not_say(
     ran = sutler("explain", "quay.io/acme/app", "-n", acme, "-o", "json")
     found = ran.json[0]
     assert found["mappings"][0]["injected"]
-    assert found["pullSecrets"][0]["why"] == "not there yet; as copied from acme-credentials"
+    assert found["pullSecrets"][0]["why"] == "not written yet; copied from acme-credentials"
     assert [each["key"] for each in found["tries"]] == ["quay.io/acme"]
     elsewhere = sutler("explain", "quay.io/acme/app", "-o", "json")
     assert "does not select namespace default" in elsewhere.json[0]["mappings"][0]["why"]

@@ -1,4 +1,4 @@
-"""What `registry import` makes of the files that people have. No cluster is asked."""
+"""How `sutler registry import` parses docker configs of every form. No cluster is read."""
 
 import base64
 import json
@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 
-from sutler.cli.registry.import_config import ImportPlan, as_text, read_import
+from sutler.cli.registry.import_config import ImportPlan, as_text, parse_import
 
 GOOD = {"auth": "VXNlck5hbWU6UGFzc3dvcmQ="}
 
 
 def read(auths: Mapping[str, Any], **others: Any) -> ImportPlan:
-    return read_import(json.dumps({"auths": auths, **others}), "config.json")
+    return parse_import(json.dumps({"auths": auths, **others}), "config.json")
 
 
-def brought(found: ImportPlan) -> dict[str, str]:
-    return {each.entry.key: each.server for each in found.bring}
+def imported(found: ImportPlan) -> dict[str, str]:
+    return {each.entry.key: each.server for each in found.entries}
 
 
-def left(found: ImportPlan) -> dict[str, str]:
-    return {each.key: each.why for each in found.leave}
+def skipped(found: ImportPlan) -> dict[str, str]:
+    return {each.key: each.why for each in found.skipped}
 
 
 def encoded(text: str) -> str:
@@ -63,9 +63,9 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_config_is_found_in_every_form(form: str) -> None:
-    found = read_import(FORMS[form], form)
-    assert (brought(found), left(found)) == ({"quay.io": "quay.io"}, {})
-    assert (found.bring[0].entry.username, found.bring[0].entry.password) == (b"UserName", b"Password")
+    found = parse_import(FORMS[form], form)
+    assert (imported(found), skipped(found)) == ({"quay.io": "quay.io"}, {})
+    assert (found.entries[0].entry.username, found.entries[0].entry.password) == (b"UserName", b"Password")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_config_is_found_in_every_form(form: str) -> None:
         ({}, {"credHelpers": {"gcr.io": "gcloud", "eu.gcr.io": "gcloud"}}, [], ["docker-credential-gcloud"] * 2),
         ({"gcr.io": {}}, {"credhelpers": {"gcr.io": "gcloud"}}, [], ["docker-credential-gcloud"]),
         ({"quay.io": GOOD}, {"CredHelpers": {"a.b": 3}}, ["quay.io"], ["a credential helper"]),
-        ({}, {"credsStore": "desktop"}, [], ["docker-credential-desktop keeps all passwords"]),
+        ({}, {"credsStore": "desktop"}, [], ["docker-credential-desktop has all passwords"]),
         ({}, {}, [], []),
         # helm registry login, crane
         ({"registry-1.docker.io": GOOD, "ghcr.io": GOOD}, {}, ["docker.io", "ghcr.io"], []),
@@ -115,21 +115,21 @@ def test_config_is_found_in_every_form(form: str) -> None:
         ({"": GOOD, "%zz": GOOD, "quay.io": GOOD}, {}, ["quay.io"], ["no registry", "empty"]),
     ],
 )
-def test_what_can_be_brought_is_and_the_rest_has_its_reason(
+def test_entries_are_imported_or_skipped_with_a_reason(
     auths: Mapping[str, Any], others: Mapping[str, Any], servers: list[str], reasons: list[str]
 ) -> None:
     found = read(auths, **others)
-    assert sorted(brought(found).values()) == servers
-    assert len(found.leave) == len(reasons)
+    assert sorted(imported(found).values()) == servers
+    assert len(found.skipped) == len(reasons)
     for reason in reasons:
-        assert any(reason in why for why in left(found).values())
+        assert any(reason in why for why in skipped(found).values())
 
 
 def test_same_registry_twice_with_one_credential_is_no_problem() -> None:
     found = read({"https://index.docker.io/v1/": GOOD, "docker.io": GOOD, "registry-1.docker.io": GOOD})
-    assert brought(found) == {"docker.io": "docker.io"}
-    assert found.leave == ()
-    assert "https://index.docker.io/v1/ is the same registry" in found.bring[0].note
+    assert imported(found) == {"docker.io": "docker.io"}
+    assert found.skipped == ()
+    assert "https://index.docker.io/v1/ is the same registry" in found.entries[0].note
 
 
 @pytest.mark.parametrize(
@@ -141,12 +141,12 @@ def test_same_registry_twice_with_one_credential_is_no_problem() -> None:
         (("quay.io/acme/app", "https://quay.io/acme/app/"), "quay.io/acme/app"),
     ],
 )
-def test_of_two_credentials_for_one_registry_the_kubelets_choice_counts(keys: tuple[str, str], counts: str) -> None:
+def test_of_two_credentials_for_a_registry_the_kubelets_choice_is_imported(keys: tuple[str, str], counts: str) -> None:
     found = read({key: {"username": "u", "password": key} for key in keys})
-    assert list(brought(found)) == [counts]
-    (other,) = found.leave
-    assert f"the credential of {counts} counts" in other.why
-    assert not other.addable, "registry add would only replace the one by the other"
+    assert list(imported(found)) == [counts]
+    (other,) = found.skipped
+    assert f"the credential of {counts} is used" in other.why
+    assert not other.is_addable, "registry add would only replace the one by the other"
 
 
 @pytest.mark.parametrize(
@@ -166,35 +166,35 @@ def test_of_two_credentials_for_one_registry_the_kubelets_choice_counts(keys: tu
         ({"username": "<token>", "password": "eyJ"}, b"eyJ", "the password is a token"),
     ],
 )
-def test_credential_that_may_be_refused_is_brought_with_a_note(
+def test_credential_that_may_be_rejected_is_imported_with_a_note(
     fields: Mapping[str, str], password: bytes, note: str
 ) -> None:
-    (found,) = read({"quay.io": fields}).bring
+    (found,) = read({"quay.io": fields}).entries
     assert (found.entry.password, found.entry.username.strip()) == (password, found.entry.username)
     assert note in found.note
 
 
-def test_key_that_no_registry_is_as_long_as_is_left_at_once() -> None:
+def test_key_longer_than_any_registry_is_skipped_at_once() -> None:
     found = read({"a." * 200_000: {"auth": encoded("robot:pw")}, "quay.io": {"auth": encoded("robot:pw")}})
-    assert [each.server for each in found.bring] == ["quay.io"]
-    assert "longer than any registry" in found.leave[0].why
+    assert [each.server for each in found.entries] == ["quay.io"]
+    assert "longer than any registry" in found.skipped[0].why
 
 
-def test_password_of_ecr_is_said_to_end() -> None:
-    (found,) = read({"https://123456789012.dkr.ecr.eu-west-1.amazonaws.com": {"auth": encoded("AWS:eyJ")}}).bring
+def test_password_of_ecr_has_a_note_on_its_expiry() -> None:
+    (found,) = read({"https://123456789012.dkr.ecr.eu-west-1.amazonaws.com": {"auth": encoded("AWS:eyJ")}}).entries
     assert "12 hours" in found.note
 
 
-def test_password_in_a_key_is_left_out_with_a_note() -> None:
-    (found,) = read({"https://robot:hunter2@quay.io/acme": GOOD}).bring
+def test_password_in_a_key_is_removed_with_a_note() -> None:
+    (found,) = read({"https://robot:hunter2@quay.io/acme": GOOD}).entries
     assert (found.server, found.entry.key) == ("quay.io/acme", "https://quay.io/acme")
-    assert "in front of @" in found.note
+    assert "@, which the kubelet does not use" in found.note
 
 
-def test_notes_stand_below_their_registry() -> None:
+def test_notes_follow_their_registry() -> None:
     found = read({"GHCR.io": GOOD, "quay.io": GOOD, "gcr.io": {}, "hub-tool": GOOD})
     lines = as_text(found, {"quay.io": "quay.io: done"}).splitlines()
-    assert lines[0] == "ghcr.io: can be brought"
+    assert lines[0] == "ghcr.io: can be imported"
     assert lines[1].startswith("  Note: GHCR.io is now ghcr.io")
     assert lines[2] == "quay.io: done"
-    assert lines[-1].startswith("  With a password, for gcr.io: sutler registry add")
+    assert lines[-1].startswith("  To add with a password, for gcr.io: sutler registry add")

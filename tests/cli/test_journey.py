@@ -1,4 +1,4 @@
-"""What a platform team does over the years, with the real webhook and secrets controller beside the command."""
+"""The life of a registry, with the real webhook and secrets controller beside the command."""
 
 import base64
 import json
@@ -73,7 +73,7 @@ def test_registry_is_added_used_rotated_examined_and_taken_away(
     pod = control_plane.kubectl_json("get", "pod", "web", "-n", namespace)
     assert pod["spec"]["imagePullSecrets"] == [{"name": NAME}]
     healthy = platform("doctor")
-    assert (healthy.status, healthy.out) == (0, "All is well.\n")
+    assert (healthy.status, healthy.out) == (0, "No problems found.\n")
 
     # And away with it: mapping, source and copy.
     assert platform("registry", "remove", NAME).status == 0

@@ -144,7 +144,7 @@ _image = st.sampled_from(
 
 @given(st.tuples(_scheme, _host, _port, _path).map("".join), _image)
 def test_advice_always_works(text: str, image: str) -> None:
-    """Whatever is advised matches, and what matches gets no advice."""
+    """Advice always matches, and what matches gets no advice."""
     parsed = parse_image(image)
     of_key, of_registry = near_miss_of_key(text, parsed), near_miss_of_registry(text, parsed)
     if of_key:

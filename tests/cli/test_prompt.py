@@ -15,7 +15,7 @@ LONG = 120.0
 
 
 class Terminal:
-    """The command, and what somebody at its terminal sees and types."""
+    """The command, and what its user sees and types."""
 
     def __init__(self, process: subprocess.Popen[bytes], screen: int) -> None:
         self.process = process

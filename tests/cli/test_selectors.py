@@ -1,4 +1,4 @@
-"""Selectors as they are typed, and names that are made up. Pure."""
+"""Label selectors as typed, and names of mappings. Pure: no I/O."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from sutler.cli.output import UsageError
 from sutler.cli.registry.registry_names import default_name, distinct_name
-from sutler.cli.registry.selectors import parse_selector, show_selector, why_none
+from sutler.cli.registry.selectors import parse_selector, render_selector, why_none
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,14 @@ from sutler.cli.registry.selectors import parse_selector, show_selector, why_non
         ),
     ],
 )
-def test_selector_is_read_and_shown(text: str, selector: dict[str, object], shown: str) -> None:
+def test_selector_is_parsed_and_rendered(text: str, selector: dict[str, object], shown: str) -> None:
     assert parse_selector(text) == selector
-    assert show_selector(selector) == shown
-    assert show_selector(parse_selector(shown if selector else "")) == shown
+    assert render_selector(selector) == shown
+    assert render_selector(parse_selector(shown if selector else "")) == shown
 
 
 @pytest.mark.parametrize("text", [",", "team=a,", "team in a", "a b", "=x", "team=a=b", "-x=y", "a in (b", "!"])
-def test_selector_that_is_none_is_refused(text: str) -> None:
+def test_invalid_selector_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--namespaces"):
         parse_selector(text)
 
@@ -65,7 +65,7 @@ def test_names_are_short_and_distinct() -> None:
         ("[::1]:5000", "1-5000"),
     ],
 )
-def test_names_of_registries_that_look_alike_can_be_told_apart(servers: tuple[str, ...]) -> None:
+def test_similar_registries_get_distinct_names(servers: tuple[str, ...]) -> None:
     names = {name for server in servers for name in (default_name(server), distinct_name(server))}
     assert len({distinct_name(server) for server in servers}) == len(servers)
     assert all(re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", name) and len(name) <= 63 for name in names)
@@ -77,7 +77,7 @@ def test_names_of_registries_that_look_alike_can_be_told_apart(servers: tuple[st
         ("team=a", {"x": {}}, "kubectl label namespace NAME KEY=VALUE"),
         ("kubernetes.io/metadata.name in (x,gone)", {"x": {}}, "label namespace x kubernetes.io/metadata.name=x"),
         ("kubernetes.io/metadata.name=x", {"x": {}, "y": {}}, "label namespace x kubernetes.io/metadata.name=x"),
-        ("kubernetes.io/metadata.name in (gone,away)", {"x": {}}, "There is no namespace away, gone yet"),
+        ("kubernetes.io/metadata.name in (gone,away)", {"x": {}}, "Namespace away, gone does not exist yet"),
         (
             "team=a,kubernetes.io/metadata.name=x",
             {"x": {"kubernetes.io/metadata.name": "x"}},

@@ -1,6 +1,5 @@
 """Every flag, every command and every metric, from the code that has them."""
 
-import importlib
 import json
 import subprocess
 import sys
@@ -115,7 +114,7 @@ def commands() -> str:
     parts = [_NOTE, "# Commands\n", "`sutler`, also `kubectl sutler`. Exit status of all of them:\n"]
     parts.append("\n".join(f"    {line.strip()}" for line in EXIT_CODES.splitlines() if line.startswith("  ")) + "\n")
     for name, group in GROUPS.items():
-        parts += list(_command(f"sutler {name}", typer.main.get_command(importlib.import_module(group.module).app)))
+        parts += list(_command(f"sutler {name}", typer.main.get_command(group.load())))
     return "\n".join(parts)
 
 

@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from aiohttp import web
 
 from sutler.cli import leases
+from sutler.cli.cluster_reader import read_lease
 from sutler.kube.client import Client
 from sutler.kube.resources import LEASES
 from sutler.typedefs import Json
@@ -48,7 +49,7 @@ def lease(renewed: datetime, holder: str | None = "leader") -> Json:
 
 def age(client: Client, found: Json | None) -> timedelta:
     assert found
-    return client.now() - datetime.fromisoformat(leases.renewed(found))
+    return client.now() - datetime.fromisoformat(leases.renew_time(found))
 
 
 @asynccontextmanager
@@ -69,17 +70,17 @@ async def test_holder_whose_clock_is_wrong_is_seen_to_live(client: Client, names
     for behind in (HOUR, -HOUR):
         await client.create(LEASES, lease(datetime.now(UTC) - behind), namespace)
         async with renewed(client, namespace, behind):
-            assert age(client, await leases.look_at(client, "a", namespace)) < leases.OLD
+            assert age(client, await read_lease(client, "a", namespace)) < leases.MAX_AGE
         await client.delete(LEASES, "a", namespace)
 
 
 async def test_holder_that_is_gone_is_seen_to_be(client: Client, namespace: str) -> None:
     await client.create(LEASES, lease(datetime.now(UTC) - HOUR), namespace)
-    assert age(client, await leases.look_at(client, "a", namespace)) > leases.OLD
-    assert await leases.look_at(client, "nothing", namespace) is None
+    assert age(client, await read_lease(client, "a", namespace)) > leases.MAX_AGE
+    assert await read_lease(client, "nothing", namespace) is None
 
 
 async def test_lease_that_nobody_holds_is_not_waited_for(client: Client, namespace: str) -> None:
     await client.create(LEASES, lease(datetime.now(UTC) - HOUR, holder=None), namespace)
     async with asyncio.timeout(5):
-        assert await leases.look_at(client, "a", namespace)
+        assert await read_lease(client, "a", namespace)

@@ -1,4 +1,4 @@
-"""`sutler doctor` and what it says to type, where kubelet and registry themselves say what is wrong."""
+"""`sutler doctor` and its fixes, with messages of a real kubelet and a real registry."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -43,7 +43,7 @@ def pod_of(control_plane: ControlPlane, namespace: str, name: str, image: str) -
     create(control_plane, namespace, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
 
-def test_each_pod_that_cannot_pull_is_mended_by_what_the_doctor_says(
+def test_each_pod_that_cannot_pull_is_fixed_by_the_commands_of_the_doctor(
     control_plane: ControlPlane, installation: Installation, shell: Shell, namespace: str
 ) -> None:
     ours, theirs = f"{HOST}/xxxx/rbd-rest-api:latest", f"{OTHER_HOST}/xxxx/test:latest"
@@ -52,11 +52,11 @@ def test_each_pod_that_cannot_pull_is_mended_by_what_the_doctor_says(
     shell.type(add("unused.example.com", "UserName", "unused"), "Password")
     wait_for(lambda: control_plane.kubectl("get", "secret", "ours", "-n", namespace, "--ignore-not-found"), "the copy")
 
-    # Without the webhook, and an image of which nobody has told it.
+    # Without the webhook, and an image that no mapping matches.
     pod_of(control_plane, namespace, "early", ours)
     pod_of(control_plane, namespace, "unmatched", theirs)
     installation.run("webhook")
-    # With it, a wrong password, and a pull secret that nobody made.
+    # With it, a wrong password, and a pull secret that does not exist.
     bare = {"registries": [f"{OTHER_HOST}/yyyy"], "pullSecret": {"name": "by-hand"}, "namespaceSelector": {}}
     metadata = {"name": "by-hand"}
     create(
@@ -77,9 +77,9 @@ def test_each_pod_that_cannot_pull_is_mended_by_what_the_doctor_says(
 
     found = wait_for(all_told, "the doctor to have seen them all", 60)
     why = {what.rpartition("/")[2]: each["why"] for what, each in found.items()}
-    assert "lacks pull secret ours of mapping ours: created while the webhook was away" in why["early"]
-    assert "no mapping is for it" in why["unmatched"]
-    assert "the registry refuses the credential" in why["refused"]
+    assert "lacks pull secret ours of mapping ours: it was created while the webhook was down" in why["early"]
+    assert "no mapping matches it" in why["unmatched"]
+    assert "the registry rejects the credential" in why["refused"]
     assert "401 Unauthorized" in why["refused"]
     assert "Secret by-hand does not exist, and mapping by-hand copies none" in why["missing"]
     assert found["Mapping unused"]["level"] == "note"
@@ -98,7 +98,7 @@ def test_each_pod_that_cannot_pull_is_mended_by_what_the_doctor_says(
     assert not any(what.startswith("Pod ") for what in shell.doctor())
 
 
-def test_foreign_secret_in_the_way_is_shown_by_what_the_doctor_says(
+def test_foreign_secret_that_conflicts_is_shown_by_the_fix(
     control_plane: ControlPlane, installation: Installation, shell: Shell, namespace: str
 ) -> None:
     make_secret(control_plane, namespace, "taken", server=OTHER_HOST, user="UserName", password="not this")
@@ -111,7 +111,7 @@ def test_foreign_secret_in_the_way_is_shown_by_what_the_doctor_says(
         return found if f"Pod {namespace}/{pod}" in found and f"Secret {namespace}/taken" in found else None
 
     found = wait_for(told, "the doctor to say so", 60)
-    assert "is not Sutler's and in the way of mapping taken" in found[f"Secret {namespace}/taken"]["why"]
+    assert "is not Sutler's and conflicts with mapping taken" in found[f"Secret {namespace}/taken"]["why"]
     assert "Type: " in shell.type(found[f"Secret {namespace}/taken"]["fix"][0]), "it shows whose it is"
     control_plane.kubectl("delete", "secret", "taken", "-n", namespace)
     wait_running(control_plane, namespace, pod, BACK_OFF)

@@ -71,7 +71,7 @@ def test_images_of_a_cluster_that_the_api_does_not_know_are_not_counted(env: Vol
     assert used("--cluster-id", "b") == [None, 0]
 
 
-def test_show_tells_what_happened_and_where_it_is(env: VolumeEnv, sutler: Sutler, alone: Sutler) -> None:
+def test_show_has_the_events_and_the_image(env: VolumeEnv, sutler: Sutler, alone: Sutler) -> None:
     cls = env.storage_class()
     env.apply(claim("data", cls), claim("shared", cls, accessModes=["ReadWriteMany"]))
     env.wait_event("data", "ProvisioningSucceeded", "Provisioned volume")
@@ -80,7 +80,7 @@ def test_show_tells_what_happened_and_where_it_is(env: VolumeEnv, sutler: Sutler
     for text in (
         "State:          Bound",
         "1.5Gi (1610612736 bytes)",
-        "In use at:      nowhere",
+        "Watchers:       none",
         "ProvisioningSucceeded:",
     ):
         assert text in shown, shown
@@ -93,7 +93,7 @@ def test_show_tells_what_happened_and_where_it_is(env: VolumeEnv, sutler: Sutler
     assert (missing.status, "nothing: no such volume" in missing.err) == (1, True)
 
 
-def test_orphans_are_named_with_what_mends_them(env: VolumeEnv, sutler: Sutler, alone: Sutler) -> None:
+def test_orphans_are_listed_with_commands_to_fix_them(env: VolumeEnv, sutler: Sutler, alone: Sutler) -> None:
     cls = env.storage_class()
     env.apply(claim("left", cls), claim("lost", cls), claim("fine", cls))
     env.wait_bound(3)
@@ -104,11 +104,11 @@ def test_orphans_are_named_with_what_mends_them(env: VolumeEnv, sutler: Sutler, 
     wait_for(lambda: env.get("pv", volume)["status"]["phase"] == "Released", "the volume to be Released")
     env.kubectl("delete", "pv", volume)
     env.ceph.rbd("trash", "mv", f"{env.pool}/{lost}")
-    # Another Kubernetes cluster's, and nobody's.
+    # An image of another Kubernetes cluster, and one without an owner.
     env.ceph.rbd("create", f"{env.pool}/theirs", "--size", "1M")
     env.ceph.rbd("image-meta", "set", f"{env.pool}/theirs", "sutler.dev/uid", "u")
     env.ceph.rbd("image-meta", "set", f"{env.pool}/theirs", "sutler.dev/kubernetes", "another")
-    env.ceph.rbd("create", f"{env.pool}/nobodys", "--size", "1M")
+    env.ceph.rbd("create", f"{env.pool}/unowned", "--size", "1M")
     found = sutler("volumes", "orphans", "-o", "json")
     mine = [one for one in found.json if env.pool in one["name"] + one["why"]]
     path = f"{env.pool}/{image}"
@@ -119,14 +119,14 @@ def test_orphans_are_named_with_what_mends_them(env: VolumeEnv, sutler: Sutler, 
     text = sutler("volumes", "orphans").out
     assert f"either: sutler volumes adopt {path} --claim {env.namespace}/left --class {cls}" in text
     assert f"is in the trash\n  either: sutler images trash restore {env.pool} " in text
-    # What is said, done.
+    # Each command works.
     for fix in (mine[0]["fixes"][0], mine[1]["fixes"][0]):
         assert sutler(*fix.split()[1:]).status == 0, fix
     env.wait_bound(3)
     assert not [one for one in sutler("volumes", "orphans", "-o", "json").json if env.pool in str(one)]
     assert {image, lost} <= set(env.images())
     blind = alone("volumes", "orphans")
-    assert (blind.status, "can't be found without the REST API" in blind.err) == (3, True)
+    assert (blind.status, "cannot find orphans without the REST API" in blind.err) == (3, True)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_orphans_are_named_with_what_mends_them(env: VolumeEnv, sutler: Sutler, 
         (["adopt", "rbd/disk", "--claim", "a/b", "--class", "x", "--fstype", "ntfs"], 2, "not one of ext4"),
         (["restore", "a/b", "--class", "nowhere"], 1, "StorageClass nowhere is not Sutler's"),
         (["list", "--kubeconfig", "/nowhere"], 3, "kubeconfig /nowhere does not exist"),
-        (["list", "--token-file", "/nowhere"], 2, "--token-file /nowhere can't be read"),
+        (["list", "--token-file", "/nowhere"], 2, "--token-file /nowhere cannot be read"),
     ],
 )
 def test_failure_has_a_status_and_a_sentence(alone: Sutler, words: list[str], status: int, said: str) -> None:

@@ -1,4 +1,4 @@
-"""What the command makes of claims, volumes and images: pure."""
+"""The inventory of claims, volumes and images, and its rows. Pure: no I/O."""
 
 import shlex
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sutler.cli.volumes import inventory, orphan_report, show
-from sutler.cli.volumes.inventory import VolumeInventory, age, rows, sort_out
+from sutler.cli.volumes.inventory import VolumeInventory, age, build_inventory, rows
 from sutler.cli.volumes.missing_images import OrphanVolume
 from sutler.volumes.adoption_request import AdoptionRequest, render
 from sutler.volumes.locations import PoolLocation
@@ -26,7 +26,7 @@ def image(name: str, uid: str | None, **more: Any) -> dict[str, Any]:
 def known(*volumes: Any, claims: tuple[Any, ...] = (), images: tuple[Any, ...] | None = None) -> VolumeInventory:
     for one in volumes:
         one["metadata"] |= {"creationTimestamp": CREATED}
-    found = sort_out(volumes, claims, [storage_class()], "ours")
+    found = build_inventory(volumes, claims, [storage_class()], "ours")
     if images is not None:
         found.images = {PoolLocation("", "rbd", ""): list(images)}
     return found
@@ -65,13 +65,13 @@ LEAVING = {"deletionTimestamp": CREATED}
         ({"phase": "Released"}, [{"metadata": {"name": "x"}, "spec": {"source": {}}}], "the events of the volume"),
         ({"phase": "Bound", "metadata": {"name": f"pvc-{UID}", "annotations": volume()["metadata"]["annotations"],
                                          "finalizers": ["kubernetes.io/pv-protection"], **LEAVING}},
-         [], "it goes when its claim does"),
+         [], "it will be deleted with its claim"),
         ({"phase": "Released", "metadata": {"name": f"pvc-{UID}", "annotations": volume()["metadata"]["annotations"],
                                             "finalizers": ["external-attacher/rbd-csi-ceph-com"], **LEAVING}},
          [], "external-attacher/rbd-csi-ceph-com"),
     ],
 )  # fmt: skip
-def test_volume_that_is_to_go_says_what_holds_it(changes: dict[str, Any], attachments: Any, says: str) -> None:
+def test_volume_being_deleted_says_what_blocks_it(changes: dict[str, Any], attachments: Any, says: str) -> None:
     found = known(volume(**changes))
     found.attachments = attachments
     (row,) = rows(found)
@@ -82,10 +82,10 @@ def test_volume_that_is_to_go_says_what_holds_it(changes: dict[str, Any], attach
 def test_claim_that_waits_for_its_pods_says_so() -> None:
     leaving = claim(volumeName=f"pvc-{UID}", status=BOUND, metadata=LEAVING)
     (row,) = rows(known(volume(phase="Bound"), claims=(leaving,)))
-    assert (row.state, row.message) == ("Bound", "its claim is to be deleted, when no Pod uses it any more")
+    assert (row.state, row.message) == ("Bound", "its claim will be deleted when no Pod uses it any more")
 
 
-def test_image_is_missed_only_where_somebody_has_looked() -> None:
+def test_image_is_missing_only_if_its_pool_was_read() -> None:
     bound = volume(phase="Bound")
     assert [row.state for row in rows(known(bound))] == ["Bound"]
     assert [row.state for row in rows(known(bound, images=()))] == ["NoImage"]
@@ -103,7 +103,7 @@ def test_request_belongs_to_its_claim_until_it_is_complete() -> None:
 
 
 def test_claims_of_others_are_left_out() -> None:
-    theirs = volume(annotations={"pv.kubernetes.io/provisioned-by": "somebody"})
+    theirs = volume(annotations={"pv.kubernetes.io/provisioned-by": "another"})
     assert rows(known(theirs, claims=(claim(storageClassName="slow"), claim(volumeName="pv-of-theirs")))) == []
 
 
@@ -111,7 +111,7 @@ def orphans(
     before: VolumeInventory, after: VolumeInventory, metadata: dict[str, str] | None = None
 ) -> list[OrphanVolume]:
     mine = {"sutler.dev/kubernetes": "ours"}
-    return orphan_report.find(before, after, lambda *_: {"metadata": mine | (metadata or {})}, lambda _: [])
+    return orphan_report.find_orphans(before, after, lambda *_: {"metadata": mine | (metadata or {})}, lambda _: [])
 
 
 def test_image_without_claim_and_volume_is_an_orphan() -> None:
@@ -126,7 +126,7 @@ def test_image_that_is_being_made_or_was_made_meanwhile_is_none() -> None:
     before = known(images=(image(IMAGE, UID),))
     assert orphans(before, known(claims=(claim(),))) == []
     assert orphans(before, known(volume(phase="Bound"))) == []
-    # A volume that came after the images were listed: nobody can say that it has none.
+    # A volume created after the images were listed may have an image.
     assert orphans(known(images=()), known(volume(phase="Bound"))) == []
 
 
@@ -138,7 +138,7 @@ def test_volume_without_its_image_is_an_orphan_unless_it_is_leaving() -> None:
     assert amiss(volume(phase="Released")) == []
 
 
-def test_what_to_type_is_harmless_whatever_an_image_is_called() -> None:
+def test_commands_quote_names_of_images() -> None:
     name = "x; rm -rf $(HOME)"
     (found,) = orphans(known(images=(image(name, "gone"),)), known())
     assert shlex.split(found.fixes[0])[3] == f"rbd/{name}"
@@ -176,5 +176,5 @@ def test_events_of_an_earlier_claim_of_the_same_name_are_left_out(
     row = next(row for row in rows(found) if row.volume or not volumes)
     assert show.uids(row, found) == known_uids
     said = [{"involvedObject": {"uid": uid}} for uid in (UID, EARLIER)] + [{"involvedObject": {"name": "data"}}]
-    assert show.about(said, known_uids) == [said[0], said[2]]
-    assert show.about(said, set()) == said
+    assert show.events_of(said, known_uids) == [said[0], said[2]]
+    assert show.events_of(said, set()) == said

@@ -6,14 +6,14 @@ import pytest
 
 from sutler.cli.api_client import ApiRefusedError
 from sutler.cli.volumes import fetch
-from sutler.cli.volumes.inventory import VolumeInventory, sort_out
+from sutler.cli.volumes.inventory import VolumeInventory, build_inventory
 from tests.volumes.objects import volume
 
 HERE = "aaaaaaaa-0000-4000-8000-000000000001"
 THERE = "bbbbbbbb-0000-4000-8000-000000000002"
 
 
-class Console:
+class FakeApi:
     def __init__(self, fsid: str | None) -> None:
         self.fsid = fsid
 
@@ -22,7 +22,7 @@ class Console:
             raise ApiRefusedError(403, "no")
         return {"status": {"ceph": {"fsid": self.fsid}}, "pools": {"pools": []}}[path]
 
-    def items(self, *_: str, **__: str) -> list[Any]:
+    def list_all(self, *_: str, **__: str) -> list[Any]:
         return []
 
 
@@ -32,7 +32,7 @@ def made(cluster: str, named: str | None) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("volumes", "fsid", "looked", "unseen"),
+    ("volumes", "fsid", "read", "reason"),
     [
         ([made("", HERE)], HERE, True, ""),
         ([made("", HERE)], THERE, False, f"serves Ceph cluster {THERE}, and the volumes are in {HERE}"),
@@ -44,11 +44,12 @@ def made(cluster: str, named: str | None) -> Any:
         ([made("", None)], "refused", True, ""),
     ],
 )
-def test_images_are_looked_for_only_where_the_volumes_are(
-    volumes: list[Any], fsid: str | None, looked: bool, unseen: str
+def test_images_are_read_only_from_the_cluster_of_the_volumes(
+    volumes: list[Any], fsid: str | None, read: bool, reason: str
 ) -> None:
-    facts: VolumeInventory = sort_out(volumes, [], [], "ours")
+    inventory: VolumeInventory = build_inventory(volumes, [], [], "ours")
     ceph = fetch.CephView.__new__(fetch.CephView)
-    ceph._cluster_id, ceph._console, ceph.unseen = None, Console(fsid), ""  # type: ignore[assignment]
-    ceph.look(facts)
-    assert (bool(facts.images), unseen in facts.unseen, bool(facts.unseen)) == (looked, True, bool(unseen))
+    ceph._cluster_id, ceph._api, ceph.unread_reason = None, FakeApi(fsid), ""  # type: ignore[assignment]
+    ceph.read_into(inventory)
+    result = (bool(inventory.images), reason in inventory.unread_reason, bool(inventory.unread_reason))
+    assert result == (read, True, bool(reason))

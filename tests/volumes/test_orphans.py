@@ -1,4 +1,4 @@
-"""What `sutler volumes orphans` says of images and volumes, and that it advises nothing that could cost data: pure."""
+"""The orphans that `sutler volumes orphans` finds, and that no advice may lose data. Pure: no I/O."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def found(
     facts.served = frozenset({""})
     said = (ITSELF if metadata is None else metadata) | {"sutler.dev/uid": UID}
     later = known(*volumes)
-    return orphan_report.find(
+    return orphan_report.find_orphans(
         facts, later, lambda *_: {"metadata": said} | (details or {}), lambda _: trash or [], failures or {}
     )
 
@@ -43,17 +43,24 @@ def bound(**more: Any) -> Any:
     return volume(phase="Bound", annotations=IDS, **more)
 
 
-def test_image_that_is_proven_to_be_needed_by_nobody_may_be_deleted() -> None:
+def test_image_that_is_proven_to_be_unneeded_may_be_deleted() -> None:
     (one,) = found(images={RBD: [image(IMAGE, UID, id="a1")]})
-    assert (one.kind, one.why) == ("image", "neither its claim nor a volume is there")
+    assert (one.kind, one.why) == ("image", "neither its claim nor a volume exists")
     assert deletes([one])
 
 
 @pytest.mark.parametrize(
     ("case", "listed", "metadata", "details", "kind", "why"),
     [
-        ("a copy", {"id": "b2"}, ITSELF, {}, "copy", "a copy, clone or migration of its claim's image, which is gone"),
-        ("perhaps a copy", {"id": "b2"}, {"sutler.dev/kubernetes": "ours"}, {}, "image", "that it is not a copy"),
+        (
+            "a copy",
+            {"id": "b2"},
+            ITSELF,
+            {},
+            "copy",
+            "a copy, clone or migration of its claim's image, which does not exist",
+        ),
+        ("perhaps a copy", {"id": "b2"}, {"sutler.dev/kubernetes": "ours"}, {}, "image", "it may be a copy"),
         ("in use", {}, ITSELF, {"watchers": ["10.0.0.1:0/1"]}, "image", "it is in use at 10.0.0.1:0/1"),
         (
             "cloned",
@@ -61,9 +68,16 @@ def test_image_that_is_proven_to_be_needed_by_nobody_may_be_deleted() -> None:
             ITSELF,
             {"snapshots": [{"name": "s", "children": ["rbd/c"]}]},
             "image",
-            "depend on it, like rbd/c",
+            "depend on it, such as rbd/c",
         ),
-        ("with a snapshot", {}, ITSELF, {"snapshots": [{"name": "s", "children": []}]}, "image", "snapshots, like s"),
+        (
+            "with a snapshot",
+            {},
+            ITSELF,
+            {"snapshots": [{"name": "s", "children": []}]},
+            "image",
+            "snapshots, such as s",
+        ),
         ("migrating", {"features": ["layering", "migrating"]}, ITSELF, {}, "image", "it is being migrated"),
     ],
 )
@@ -74,13 +88,13 @@ def test_image_that_may_be_needed_is_named_as_what_it_is(
     assert (one.kind, why in one.why, deletes([one])) == (kind, True, False), case
 
 
-def test_image_that_anothers_volume_has_is_no_ones_to_delete() -> None:
+def test_image_used_by_a_foreign_volume_gets_no_advice_to_delete() -> None:
     theirs = {
         "metadata": {"name": "by-hand", "uid": "u"},
         "spec": {"csi": {"driver": "rbd.csi.ceph.com", "volumeHandle": IMAGE, "volumeAttributes": {"pool": "rbd"}}},
     }
     (one,) = found(theirs, images={RBD: [image(IMAGE, UID, id="a1")]})
-    assert (one.why, one.fixes) == ("PersistentVolume by-hand, which is not Sutler's, has it", ())
+    assert (one.why, one.fixes) == ("PersistentVolume by-hand, which is not Sutler's, uses it", ())
 
 
 @pytest.mark.parametrize("made", [bound(), volume(phase="Bound")], ids=["ids known", "by version 0.1.0"])
@@ -88,7 +102,7 @@ def test_renamed_image_gets_its_name_back(made: Any) -> None:
     identifier = "a1" if "sutler.dev/image-id" in made["metadata"]["annotations"] else image_id("ours", IMAGE)
     (one,) = found(made, images={RBD: [image("renamed", UID, id=identifier)]})
     assert one.kind == "volume"
-    assert "was renamed to renamed: nodes do not find it" in one.why
+    assert "was renamed to renamed, so nodes do not find it" in one.why
     assert one.fixes == (f"sutler images rename rbd/renamed {IMAGE} --force",)
 
 
@@ -106,14 +120,14 @@ def test_volume_bound_again_has_its_image_still() -> None:
 def test_migrated_image_is_the_volumes_and_a_copy_beside_it_is_a_copy() -> None:
     assert found(bound(), images={RBD: [image(IMAGE, UID, id="new")]}) == []
     (one,) = found(bound(), images={RBD: [image(IMAGE, UID, id="a1"), image("backup", UID, id="b2")]})
-    assert (one.kind, one.why) == ("copy", f"a copy of rbd/{IMAGE}, which volume pvc-{UID} has")
+    assert (one.kind, one.why) == ("copy", f"a copy of rbd/{IMAGE}, which volume pvc-{UID} uses")
     assert one.fixes == ()
 
 
 def test_missing_image_may_be_what_names_the_claim() -> None:
     one, two = sorted(found(bound(), images={RBD: [image("backup", UID, id="b2")]}), key=lambda orphan: orphan.kind)
-    assert "misses its image" in one.why
-    assert "rbd/backup is it under another name, or a copy" in two.why
+    assert "has no image" in one.why
+    assert "rbd/backup is the same image renamed, or a copy" in two.why
     assert not deletes([one, two])
     assert two.fixes == ()
 
@@ -142,12 +156,12 @@ def test_volume_may_be_deleted_only_when_its_image_is_proven_to_be_gone() -> Non
     (one,) = found(volume(phase="Bound"))
     assert one.fixes == ()
     (one,) = found(volume(phase="Bound", annotations={"sutler.dev/pool-id": "9", "sutler.dev/image-id": "a1"}))
-    assert one.why == "its pool rbd, number 9, is gone"
+    assert one.why == "its pool rbd, id 9, does not exist"
 
 
 def test_volume_that_can_not_be_deleted_is_named_with_the_reason() -> None:
     (one,) = found(volume(annotations=IDS), failures={f"pvc-{UID}": "it has snapshots: a"})
-    assert one.why == "it is to be deleted, and can't be: it has snapshots: a"
+    assert one.why == "it cannot be deleted: it has snapshots: a"
     assert found(volume(annotations=IDS)) == []
 
 
@@ -156,5 +170,5 @@ def test_one_cluster_of_two_names_has_each_image_once() -> None:
     facts, later = known(named), known(named)
     facts.served, facts.pools = frozenset({"", "fsid"}), {2: "rbd"}
     facts.images = {RBD: [image(IMAGE, UID, id="a1")]}
-    assert facts.wheres() == {RBD}
-    assert orphan_report.find(facts, later, lambda *_: None, lambda _: []) == []
+    assert facts.locations() == {RBD}
+    assert orphan_report.find_orphans(facts, later, lambda *_: None, lambda _: []) == []

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from certs import pki
 from certs.rotation import CA_KEY, LEAF_CERTIFICATE, LEAF_KEY
-from sutler.cli.certs.fetch import CertificateReport, gather
+from sutler.cli.certs.certificate_report import CertificateReport
+from sutler.cli.certs.fetch import read_certificate
 from sutler.kube.client import Client
 from sutler.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS
 from tests.certs.cluster_objects import Stored
@@ -91,7 +92,7 @@ async def _changed(stored: Stored, client: Client, damage: Damage, *, authority:
 
 
 async def _seen(client: Client) -> CertificateReport:
-    return await gather(client, NAMESPACE, SECRET, "sutler-webhook")
+    return await read_certificate(client, NAMESPACE, SECRET, "sutler-webhook")
 
 
 def _damages(stored: Stored) -> Iterator[Damage]:

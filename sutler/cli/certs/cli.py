@@ -1,15 +1,16 @@
-"""`sutler certs`: the webhook's CA and certificate, and who trusts them."""
+"""`sutler certs`: the webhook's CA and certificate, and which webhooks trust them."""
+
+# ruff: noqa: PLC0415 - the Kubernetes client comes with these imports, and --help does without it
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sutler.cli.options import OWN_NAMESPACE, ClusterOptions, Context, Kubeconfig, Output, OwnNamespace
-from sutler.cli.output import EXIT_CODES, ExitCode, Format, complain, emit
+from sutler.cli.options import ClusterOptions, Output, with_cluster
+from sutler.cli.output import EXIT_CODES, ExitCode, Format, print_error, print_result
 
 if TYPE_CHECKING:
-    from sutler.cli.certs.fetch import CertificateReport
     from sutler.kube.client import Client
 
 app = typer.Typer(
@@ -20,60 +21,63 @@ app = typer.Typer(
     help="Show and rotate the webhook's CA and certificate. Keys are never printed, and never leave the cluster.",
 )
 
-Secret = Annotated[str, typer.Option(metavar="NAME", help="The Secret in Sutler's namespace that holds them.")]
-Configuration = Annotated[
-    str, typer.Option(metavar="NAME", help="The MutatingWebhookConfiguration that the CA is published in.")
-]
+Secret = Annotated[str, typer.Option(metavar="NAME", help="Secret in Sutler's namespace that stores them.")]
+Configuration = Annotated[str, typer.Option(metavar="NAME", help="MutatingWebhookConfiguration that publishes the CA.")]
 SECRET = "sutler-webhook-certificate"  # noqa: S105 - a name
 CONFIGURATION = "sutler-webhook"
 
 
 @app.command(epilog=EXIT_CODES)
+@with_cluster
 def show(
+    cluster: ClusterOptions,
     *,
     secret: Secret = SECRET,
     configuration: Configuration = CONFIGURATION,
     output: Output = Format.TABLE,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-    own_namespace: OwnNamespace = OWN_NAMESPACE,
 ) -> None:
-    """Show CA, certificate, when they expire, and whether the API server has been told to trust them.
+    """Show the CA, the certificate, their expiry, and whether the API server trusts them.
 
-    A webhook that is registered by URL is connected to as well, to see what it serves. One behind a Service can't be
-    reached from here: `sutler check-install` has the API server call it.
+    If the webhook is registered by URL, this command also connects to it and checks what it serves. A webhook behind a
+    Service is not reachable from here: `sutler check-install` lets the API server call it.
     """
-    from sutler.cli.certs import render  # noqa: PLC0415 - brings the Kubernetes client, which --help can do without
+    from sutler.cli.certs import render
+    from sutler.cli.certs.fetch import read_certificate
+    from sutler.cli.check.cluster_state import ClusterState
+    from sutler.cli.check.engine import CERTIFICATE, run_checks
+    from sutler.cli.check.findings import exit_code
+    from sutler.cli.cluster_view import ClusterView
 
-    cluster = ClusterOptions(kubeconfig, context, own_namespace)
-    seen = cluster.run(lambda client: _gather(client, own_namespace, secret, configuration))
-    emit(render.as_json(seen), output, render.as_text(seen))
-    if any(each.harmful for each in render.findings(seen)):
-        raise typer.Exit(ExitCode.PROBLEM)
+    report = cluster.run(lambda client: read_certificate(client, cluster.own_namespace, secret, configuration))
+    found = run_checks(CERTIFICATE, ClusterState(ClusterView(cluster.own_namespace), certificate=report))
+    print_result(render.as_json(report, found), output, render.as_text(report, found))
+    if status := exit_code(found):
+        raise typer.Exit(status)
 
 
 @app.command(epilog=EXIT_CODES)
+@with_cluster
 def rotate(
+    cluster: ClusterOptions,
     *,
     authority: Annotated[
-        bool, typer.Option("--ca", help="The CA, too: where somebody may have had its key, or the certificate's.")
+        bool,
+        typer.Option("--ca", help="Also renew the CA, for example after its key or the certificate's may have leaked."),
     ] = False,
-    wait: Annotated[float, typer.Option(metavar="SECONDS", help="How long to watch it happen; 0: not at all.")] = 120,
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Time to wait for the rotation; 0: do not wait.")
+    ] = 120,
     secret: Secret = SECRET,
     configuration: Configuration = CONFIGURATION,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-    own_namespace: OwnNamespace = OWN_NAMESPACE,
 ) -> None:
-    """Have the webhook make a new certificate, or with --ca a new CA and then a new certificate. No call is lost.
+    """Make the webhook issue a new certificate, or with --ca a new CA and then a new certificate. No call is lost.
 
-    What is to be renewed is taken out of the Secret; the webhook, which goes on serving what it has, makes a new one
-    within seconds. With --ca the old CA stays trusted beside the new one for another hour.
+    This command deletes what is to be renewed from the Secret. The webhook keeps serving its current certificate, and
+    issues a new one within seconds. With --ca, the old CA stays trusted beside the new one for another hour.
     """
-    from sutler.cli.certs.rotate import Rotation  # noqa: PLC0415 - as above
+    from sutler.cli.certs.rotate import Rotation
 
-    cluster = ClusterOptions(kubeconfig, context, own_namespace)
-    rotation = Rotation(own_namespace, secret, configuration, authority=authority)
+    rotation = Rotation(cluster.own_namespace, secret, configuration, authority=authority)
 
     async def work(client: "Client") -> bool:
         await rotation.begin(client)
@@ -85,14 +89,8 @@ def rotate(
         return True
 
     if not cluster.run(work):
-        complain(
-            f"sutler: nothing more happened within {wait:g} s. Does the webhook run? "
-            f"kubectl -n {own_namespace} get pods -l app.kubernetes.io/component=webhook"
+        print_error(
+            f"sutler: the rotation did not complete within {wait:g} s. Check that the webhook runs: "
+            f"kubectl -n {cluster.own_namespace} get pods -l app.kubernetes.io/component=webhook"
         )
         raise typer.Exit(ExitCode.PROBLEM)
-
-
-async def _gather(client: "Client", namespace: str, secret: str, configuration: str) -> "CertificateReport":
-    from sutler.cli.certs.fetch import gather  # noqa: PLC0415 - as above
-
-    return await gather(client, namespace, secret, configuration)

@@ -1,4 +1,4 @@
-"""Looks at the certificate's Secret, at the webhook configuration, and at what is served where that can be reached."""
+"""Reads the certificate's Secret, the webhook registration, and what the webhook serves if it is reachable."""
 
 import asyncio
 import base64
@@ -7,12 +7,12 @@ import datetime as dt
 import ipaddress
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from certs.describe import StoredCertificates, summarize, trust_problem
+from certs.describe import summarize, trust_problem
 from certs.pki import ServerNames
 from certs.rotation import CertificateSecret
+from sutler.cli.certs.certificate_report import BundleState, CertificateReport
 from sutler.cli.output import RefusedError
 from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
@@ -22,36 +22,8 @@ from sutler.typedefs import Json
 _CONNECT_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class BundleState:
-    """The CAs that the API server trusts for one webhook of the configuration."""
-
-    webhook: str
-    empty: bool
-    same: bool
-    """It is the very bundle of the Secret."""
-    untrusted: str
-    """Why the API server would refuse the stored certificate; empty if it would not."""
-    unserved: str | None
-    """Why what is served there is refused, empty if it is not; None where it can't be reached from here."""
-
-
-@dataclass(frozen=True)
-class CertificateReport:
-    now: dt.datetime
-    namespace: str
-    secret: str
-    configuration: str
-    version: str
-    """Of the Secret."""
-    keeper: str
-    """The name of cert-manager's Certificate that keeps the Secret; empty when the webhook does."""
-    stored: StoredCertificates
-    published: tuple[BundleState, ...] | None
-    """None: there is no such configuration."""
-
-
-async def gather(client: Client, namespace: str, secret: str, configuration: str) -> CertificateReport:
+async def read_certificate(client: Client, namespace: str, secret: str, configuration: str) -> CertificateReport:
+    """Raises RefusedError if there is no such Secret."""
     found, registered = await _secret(client, namespace, secret), await _configuration(client, configuration)
     contents = CertificateSecret.from_data(_decoded(found.get("data") or {}))
     webhooks = registered.get("webhooks") or [] if registered else []
@@ -63,14 +35,14 @@ async def gather(client: Client, namespace: str, secret: str, configuration: str
         secret=secret,
         configuration=configuration,
         version=metadata["resourceVersion"],
-        keeper=(metadata.get("annotations") or {}).get("cert-manager.io/certificate-name", ""),
-        stored=summarize(contents, names_for(webhooks), now),
-        published=None if registered is None else tuple([await _published(each, contents) for each in webhooks]),
+        cert_manager=(metadata.get("annotations") or {}).get("cert-manager.io/certificate-name", ""),
+        stored=summarize(contents, server_names(webhooks), now),
+        published=None if registered is None else tuple([await _bundle_state(each, contents) for each in webhooks]),
     )
 
 
-def names_for(webhooks: list[Json]) -> ServerNames:
-    """What the API server calls these webhooks by."""
+def server_names(webhooks: list[Json]) -> ServerNames:
+    """The names and addresses by which the API server calls these webhooks."""
     hosts = dict.fromkeys(_host(each["clientConfig"]) for each in webhooks)
     addresses = tuple(host for host in hosts if _is_address(host))
     return ServerNames(tuple(host for host in hosts if host not in addresses), addresses)
@@ -95,8 +67,8 @@ async def _secret(client: Client, namespace: str, name: str) -> Json:
         return await client.get(SECRETS, name, namespace)
     except NotFound:
         raise RefusedError(
-            f"there is no Secret {namespace}/{name}: the manifests bring an empty one, which the webhook fills "
-            "(kubectl apply -k manifests/base), or Sutler is elsewhere (--sutler-namespace)"
+            f"there is no Secret {namespace}/{name}: create the empty one that the webhook fills "
+            "(kubectl apply -k manifests/base), or name the namespace of Sutler with --sutler-namespace"
         ) from None
 
 
@@ -107,7 +79,7 @@ async def _configuration(client: Client, name: str) -> Json | None:
         return None
 
 
-async def _published(webhook: Json, contents: CertificateSecret) -> BundleState:
+async def _bundle_state(webhook: Json, contents: CertificateSecret) -> BundleState:
     config = webhook["clientConfig"]
     bundle = _base64(config.get("caBundle") or "")
     untrusted = trust_problem(contents.leaf.certificate, bundle)
@@ -121,7 +93,7 @@ async def _published(webhook: Json, contents: CertificateSecret) -> BundleState:
 
 
 async def _why_refused(url: str, bundle: bytes) -> str:
-    """Connects as the API server would."""
+    """Connects as the API server would; empty if the served certificate is trusted."""
     parts = urlsplit(url)
     where = f"{parts.hostname}:{parts.port or 443}"
     try:
@@ -129,11 +101,11 @@ async def _why_refused(url: str, bundle: bytes) -> str:
         async with asyncio.timeout(_CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443, ssl=context)
     except ssl.SSLCertVerificationError as error:
-        return f"{where} serves a certificate that the published CA does not vouch for: {error.verify_message}"
+        return f"{where} serves a certificate that the published CA has not signed: {error.verify_message}"
     except TimeoutError:
         return f"{where} does not answer"
     except OSError as error:
-        return f"{where} can't be connected to: {error.strerror or type(error).__name__}"
+        return f"{where} cannot be connected to: {error.strerror or type(error).__name__}"
     writer.close()
     return ""
 

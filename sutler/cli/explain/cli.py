@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from sutler.cli.explain.explanation import Explanation, explain
-from sutler.cli.explain.object_files import UNDERSTOOD, read_files
+from sutler.cli.explain.object_files import SUPPORTED, read_files
 from sutler.cli.explain.render import as_json, as_text
-from sutler.cli.options import OWN_NAMESPACE, ClusterOptions, Context, Kubeconfig, Output, OwnNamespace
-from sutler.cli.output import EXIT_CODES, ExitCode, Format, UsageError, emit
+from sutler.cli.options import ClusterOptions, Output, with_cluster
+from sutler.cli.output import EXIT_CODES, ExitCode, Format, UsageError, print_result
 from sutler.cli.pods import ImageUse, PodReport
 
 EXAMPLES = """\b
@@ -23,11 +23,13 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(epilog=f"{EXAMPLES}\n\n{EXIT_CODES}")
+@with_cluster
 def command(
+    cluster: ClusterOptions,
     *,
     images: Annotated[
         list[str] | None,
-        typer.Argument(metavar="IMAGE", help="Images, as a Pod would name them.", show_default=False),
+        typer.Argument(metavar="IMAGE", help="Images, as in a Pod's spec.", show_default=False),
     ] = None,
     namespace: Annotated[
         str | None,
@@ -35,7 +37,7 @@ def command(
             "--namespace",
             "-n",
             metavar="NAME",
-            help="The Pod's namespace, where a file does not say.  [default: the kubeconfig's, else default]",
+            help="Namespace of Pods without one.  [default: the kubeconfig's, else default]",
         ),
     ] = None,
     files: Annotated[
@@ -44,51 +46,47 @@ def command(
             "--file",
             "-f",
             metavar="FILE",
-            help=f"{UNDERSTOOD}, in YAML or JSON; - is standard input.",
+            help=f"{SUPPORTED}, in YAML or JSON; - is standard input.",
             show_default=False,
         ),
     ] = None,
     output: Output = Format.TABLE,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-    own_namespace: OwnNamespace = OWN_NAMESPACE,
 ) -> None:
-    """Say which pull secrets images get, which key of which Secret the kubelet tries, in which order, and why.
+    """Show which pull secrets images get, which key of which Secret the kubelet tries, in which order, and why.
 
-    What is not tried though it nearly matches is shown with what to write instead: a slash at the end, :443, an
-    upper-case host, index.docker.io/ORGANISATION, a tag, a glob in a path, another path of the same registry.
+    A key or registry that nearly matches is shown with what to write instead. Examples are a trailing slash, :443, an
+    upper-case host, index.docker.io/ORGANISATION, a tag, a glob in a path, and another path of the same registry.
 
-    The images are those of the Pods (Deployments, Jobs, CronJobs, …) in the files, and those named on the command line.
+    The images are those named on the command line, and those of the Pods, Deployments, Jobs and CronJobs in the files.
 
-    Mappings and Secrets come from the files if there are any in them: then no cluster is asked. Secrets and docker
-    configs that no mapping in the files uses count as pull secrets that the Pod names itself. With files that hold
-    Pods only, or without files, mappings and Secrets are the cluster's.
+    If the files contain a mapping or a Secret, all mappings and Secrets come from the files, and no cluster is read.
+    Secrets and docker configs that no mapping in the files uses count as pull secrets of the Pod. Without files, or if
+    the files contain only Pods, mappings and Secrets come from the cluster.
     """
-    found = list_explanations(images or [], files or [], namespace, ClusterOptions(kubeconfig, context, own_namespace))
-    emit([as_json(each) for each in found], output, "\n\n".join(map(as_text, found)))
+    found = explain_all(images or [], files or [], namespace, cluster)
+    print_result([as_json(each) for each in found], output, "\n\n".join(map(as_text, found)))
     if any(each.problems for each in found):
         raise typer.Exit(ExitCode.PROBLEM)
 
 
-def list_explanations(
+def explain_all(
     images: list[str], files: list[str], namespace: str | None, cluster: ClusterOptions
 ) -> list[Explanation]:
-    documents = read_files(files, cluster.own_namespace)
-    pods = [*documents.pods, *(PodReport("", "", (ImageUse(image, ""),), tuple(documents.loose)) for image in images)]
+    """Explanations of all images of the files, then of those named on the command line."""
+    read = read_files(files, cluster.own_namespace)
+    pods = [*read.pods, *(PodReport("", "", (ImageUse(image, ""),), tuple(read.unmapped)) for image in images)]
     if not any(pod.images for pod in pods):
-        raise UsageError("there is no image to explain: name one, or a file with a Pod by -f (--help shows how)")
-    if not documents.pods_only:
-        placed = [_placed(pod, namespace or "default") for pod in pods]
-        return [each for pod in placed for each in explain(pod, documents.world)]
-    # With these comes the Kubernetes client, which explaining files does not need.
-    from sutler.cli.explain.fetch import gather  # noqa: PLC0415
-    from sutler.cli.kubeconfig import current_namespace  # noqa: PLC0415
+        raise UsageError("there is no image to explain: name an image, or a file with a Pod by -f (see --help)")
+    if not read.has_only_pods:
+        pods = [_in_namespace(pod, namespace or "default") for pod in pods]
+        return [each for pod in pods for each in explain(pod, read.view)]
+    # This import brings the Kubernetes client, which explaining files does without.
+    from sutler.cli.explain.fetch import read_view  # noqa: PLC0415
 
-    where = namespace or current_namespace(cluster.kubeconfig, cluster.context)
-    placed = [_placed(pod, where) for pod in pods]
-    world = cluster.run(lambda client: gather(client, cluster.own_namespace, placed))
-    return [each for pod in placed for each in explain(pod, world)]
+    pods = [_in_namespace(pod, namespace or cluster.current_namespace()) for pod in pods]
+    view = cluster.run(lambda client: read_view(client, cluster.own_namespace, pods))
+    return [each for pod in pods for each in explain(pod, view)]
 
 
-def _placed(pod: PodReport, namespace: str) -> PodReport:
+def _in_namespace(pod: PodReport, namespace: str) -> PodReport:
     return pod if pod.namespace else replace(pod, namespace=namespace)

@@ -1,4 +1,4 @@
-"""From Pods and what is known to which keys the kubelet tries, and why not others. Pure."""
+"""Explains the images of a Pod: the pull secrets, the keys that the kubelet tries, and why not others. Pure: no I/O."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -24,96 +24,105 @@ from sutler.text import quoted
 
 @dataclass(frozen=True)
 class MappingMatch:
-    """A mapping that is for the image."""
+    """A mapping that matches the image."""
 
     mapping: Mapping
     registry: str
-    """The entry by which it matches."""
+    """The entry of spec.registries that matches."""
     withheld: str = ""
-    """Why its Secret is not injected all the same; empty: it is."""
+    """Why its Secret is not injected, as text; empty if it is injected."""
     reason: WithholdReason | None = None
-    """The same for programs, where it is for the mapping and not for the Pod as a whole."""
+    """The same for programs; None if the reason applies to the Pod and not to the mapping."""
 
 
 @dataclass(frozen=True)
 class ExplainedSecret:
-    """One of the Pod's pull secrets, as it will be when it runs."""
+    """A pull secret that the Pod has when it runs."""
 
     name: str
     origin: str
-    held: SecretInfo
+    """What adds it: the Pod, its ServiceAccount, or a mapping."""
+    info: SecretInfo
 
 
 @dataclass(frozen=True)
 class SecretMiss:
+    """A key or a registry that nearly matches the image."""
+
     owner: str
-    """Whose key or registry it is."""
+    """What has it, such as `key of Secret pull`."""
     near: NearMiss
     mapping: str = ""
-    """The name of the mapping whose registry it is."""
+    """The mapping whose registry it is; empty for a key."""
 
 
 @dataclass
 class Explanation:
+    """What is known about one image of a Pod."""
+
     pod: PodReport
     use: ImageUse
     image: ImageReference | None = None
+    """None if the reference is invalid."""
     matches: list[MappingMatch] = field(default_factory=list)
     secrets: list[ExplainedSecret] = field(default_factory=list)
     tries: list[CredentialTry] = field(default_factory=list)
-    misses: list[SecretMiss] = field(default_factory=list)
+    """Credentials that the kubelet sends, in order."""
+    near_misses: list[SecretMiss] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
-def explain(pod: PodReport, world: ClusterView) -> list[Explanation]:
-    """One for each image. All of the Pod's pull secrets may serve any of them."""
-    index = MappingIndex(world.mappings)
+def explain(pod: PodReport, view: ClusterView) -> list[Explanation]:
+    """One explanation for each image. Each image may use any pull secret of the Pod."""
+    index = MappingIndex(view.mappings)
     if pod.exists:
-        return [_too_late(each) for each in explain_as_it_is(pod, world, index)]
-    found = _matches(pod, world, index)
-    own, origin = _own(pod, world)
-    secrets = [ExplainedSecret(name, origin, world.secret(pod.namespace, name)) for name in own]
+        return [_explain_created(each) for each in explain_existing(pod, view, index)]
+    found = _matches(pod, view, index)
+    own, origin = _initial_secrets(pod, view)
+    secrets = [ExplainedSecret(name, origin, view.secret(pod.namespace, name)) for name in own]
     for match in (match for each in found for match in each.matches if not match.withheld):
         mapping = match.mapping
         if mapping.secret not in {secret.name for secret in secrets}:
-            there = world.copy(mapping, pod.namespace)
+            there = view.copy(mapping, pod.namespace)
             secrets.append(ExplainedSecret(mapping.secret, f"mapping {mapping.name}", there))
-    return _judged(found, secrets, world)
+    return _with_tries(found, secrets, view)
 
 
-def explain_as_it_is(pod: PodReport, world: ClusterView, index: MappingIndex) -> list[Explanation]:
-    """For a Pod that exists: its pull secrets can't change any more."""
-    secrets = [ExplainedSecret(name, "the Pod", world.secret(pod.namespace, name)) for name in pod.pull_secrets]
-    return _judged(_matches(pod, world, index), secrets, world)
+def explain_existing(pod: PodReport, view: ClusterView, index: MappingIndex) -> list[Explanation]:
+    """For a Pod that exists, with the pull secrets that it has: they cannot change."""
+    secrets = [ExplainedSecret(name, "the Pod", view.secret(pod.namespace, name)) for name in pod.pull_secrets]
+    return _with_tries(_matches(pod, view, index), secrets, view)
 
 
-def _too_late(found: Explanation) -> Explanation:
-    """The Pod is there: what its images match would go into a new one only."""
+def _explain_created(found: Explanation) -> Explanation:
+    """Marks pull secrets that the existing Pod lacks: only a new Pod would get them."""
     has = {secret.name for secret in found.secrets}
     for n, match in enumerate(found.matches):
         if not match.withheld and match.mapping.secret not in has:
-            withheld = f"this Pod was created without Secret {match.mapping.secret}, a new one gets it"
+            withheld = f"this Pod was created without Secret {match.mapping.secret}; a new Pod gets it"
             found.matches[n] = replace(match, withheld=withheld)
-            found.problems.append(f"the Pod lacks pull secret {match.mapping.secret}: delete it and create it again")
+            found.problems.append(
+                f"the Pod lacks pull secret {match.mapping.secret}: delete the Pod and create it again"
+            )
     return found
 
 
-def _matches(pod: PodReport, world: ClusterView, index: MappingIndex) -> list[Explanation]:
-    left_alone = _left_alone(pod, world)
-    return [_matched(pod, use, world, index, left_alone) for use in pod.images]
+def _matches(pod: PodReport, view: ClusterView, index: MappingIndex) -> list[Explanation]:
+    skipped = _skip_reason(pod, view)
+    return [_explanation(pod, use, view, index, skipped) for use in pod.images]
 
 
-def _judged(found: list[Explanation], secrets: list[ExplainedSecret], world: ClusterView) -> list[Explanation]:
+def _with_tries(found: list[Explanation], secrets: list[ExplainedSecret], view: ClusterView) -> list[Explanation]:
     for each in found:
         if each.image:
             each.secrets = secrets
-            _judge(each, each.image, world)
-        if each.pod.namespace in world.absent:
+            _add_tries(each, each.image, view)
+        if each.pod.namespace in view.missing_namespaces:
             each.problems.append(f"there is no namespace {each.pod.namespace}")
     return found
 
 
-def _matched(pod: PodReport, use: ImageUse, world: ClusterView, index: MappingIndex, left_alone: str) -> Explanation:
+def _explanation(pod: PodReport, use: ImageUse, view: ClusterView, index: MappingIndex, skipped: str) -> Explanation:
     try:
         image = parse_image(use.image)
     except ImageError as error:
@@ -121,121 +130,118 @@ def _matched(pod: PodReport, use: ImageUse, world: ClusterView, index: MappingIn
     matches = []
     for mapping in index.lookup(image):
         pattern = matching_pattern(mapping, image)
-        why = None if left_alone else _withheld(mapping, pod, world)
-        words = _in_words(why, pod) if why else left_alone
-        matches.append(MappingMatch(mapping, pattern.text if pattern else "", words, why))
+        why = None if skipped else _withhold_reason(mapping, pod, view)
+        text = _withhold_text(why, pod) if why else skipped
+        matches.append(MappingMatch(mapping, pattern.text if pattern else "", text, why))
     return Explanation(pod, use, image, matches)
 
 
-def _left_alone(pod: PodReport, world: ClusterView) -> str:
-    if pod.left_alone:
-        return pod.left_alone
-    if not world.registered:
-        return "Sutler's webhook is not registered in this cluster (sutler doctor says more)"
-    if world.excluded(pod.namespace):
-        return f"Pods of namespace {pod.namespace} are not sent to Sutler"
+def _skip_reason(pod: PodReport, view: ClusterView) -> str:
+    """Why the webhook changes nothing in the Pod; empty if it does."""
+    if pod.skip_reason:
+        return pod.skip_reason
+    if not view.registered:
+        return "Sutler's webhook is not registered in this cluster (see sutler doctor)"
+    if view.is_excluded(pod.namespace):
+        return f"namespace {pod.namespace} is excluded from the webhook"
     return ""
 
 
-def _withheld(mapping: Mapping, pod: PodReport, world: ClusterView) -> WithholdReason | None:
-    why = world.withheld(mapping, pod.namespace)
-    if why is None and world.account(pod.namespace, pod.account).refuses(mapping.secret):
+def _withhold_reason(mapping: Mapping, pod: PodReport, view: ClusterView) -> WithholdReason | None:
+    why = view.withhold_reason(mapping, pod.namespace)
+    if why is None and view.account(pod.namespace, pod.account).refuses(mapping.secret):
         return WithholdReason.RESTRICTED
     return why
 
 
-def _in_words(why: WithholdReason, pod: PodReport) -> str:
+def _withhold_text(why: WithholdReason, pod: PodReport) -> str:
     namespace = pod.namespace
     match why:
         case WithholdReason.UNKNOWN:
-            return (
-                f"it selects namespaces by labels, and the labels of {namespace} are not known (give its Namespace too)"
-            )
+            return f"it selects namespaces by labels, and those of {namespace} are unknown (add its Namespace with -f)"
         case WithholdReason.UNSELECTED:
             return f"it does not select namespace {namespace}"
         case WithholdReason.OBSERVED:
             return "its mode is Observe"
         case WithholdReason.RESTRICTED:
-            return f"ServiceAccount {pod.account} refuses Pods with pull secrets that it does not list"
+            return f"ServiceAccount {pod.account} rejects Pods with pull secrets that it does not list"
 
 
-def _own(pod: PodReport, world: ClusterView) -> tuple[tuple[str, ...], str]:
-    """Those that a Pod has before Sutler sees it: its own, or if it has none its ServiceAccount's."""
+def _initial_secrets(pod: PodReport, view: ClusterView) -> tuple[tuple[str, ...], str]:
+    """The pull secrets that a Pod has before Sutler sees it, and their origin: its own, else its ServiceAccount's."""
     if pod.pull_secrets:
         return tuple(dict.fromkeys(pod.pull_secrets)), "the Pod itself"
-    return world.account(pod.namespace, pod.account).pull_secrets, f"ServiceAccount {pod.account}"
+    return view.account(pod.namespace, pod.account).pull_secrets, f"ServiceAccount {pod.account}"
 
 
-def _judge(found: Explanation, image: ImageReference, world: ClusterView) -> None:
-    found.tries = tries(image, [(secret.name, secret.held.keys) for secret in found.secrets])
-    found.misses = [
-        *_missed_keys(found, image),
-        *_missed_sources(found, image, world),
-        *_missed_registries(found, image, world),
+def _add_tries(found: Explanation, image: ImageReference, view: ClusterView) -> None:
+    found.tries = tries(image, [(secret.name, secret.info.keys) for secret in found.secrets])
+    found.near_misses = [
+        *_near_keys(found, image),
+        *_near_source_keys(found, image, view),
+        *_near_registries(found, image, view),
     ]
     found.problems = [
-        f"Secret {secret.name} in namespace {found.pod.namespace} ({secret.origin}): {secret.held.problem}"
+        f"Secret {secret.name} in namespace {found.pod.namespace} ({secret.origin}): {secret.info.problem}"
         for secret in found.secrets
-        if secret.held.config is None and not secret.held.unknown
+        if secret.info.config is None and not secret.info.unknown
     ]
-    if found.tries or any(secret.held.unknown for secret in found.secrets):
+    if found.tries or any(secret.info.unknown for secret in found.secrets):
         return
-    barred = next(
+    withheld = next(
         (match for match in found.matches if match.withheld and match.reason is not WithholdReason.UNKNOWN), None
     )
-    found.problems += _useless(found, image)
+    found.problems += _unusable_entries(found, image)
     if any(not match.withheld for match in found.matches) and not found.problems:
-        found.problems.append(
-            "none of the keys in the Pod's pull secrets is for this image: it is pulled without credentials"
-        )
-    elif any(not miss.near.elsewhere for miss in found.misses):
-        found.problems.append("nothing matches, though something nearly does: it is pulled without credentials")
-    elif barred and not found.pod.left_alone and not found.problems:
-        why = f"mapping {barred.mapping.name} matches and is not injected, {barred.withheld}"
-        found.problems.append(f"{why}: it is pulled without credentials")
+        found.problems.append("no key in the Pod's pull secrets matches this image: it is pulled without credentials")
+    elif any(not miss.near.elsewhere for miss in found.near_misses):
+        found.problems.append("only near misses, no match: the image is pulled without credentials")
+    elif withheld and not found.pod.skip_reason and not found.problems:
+        why = f"mapping {withheld.mapping.name} matches but is not injected: {withheld.withheld}"
+        found.problems.append(f"{why}; the image is pulled without credentials")
 
 
-def _useless(found: Explanation, image: ImageReference) -> Iterator[str]:
-    """The entries that are for the image, and that the kubelet can't use."""
+def _unusable_entries(found: Explanation, image: ImageReference) -> Iterator[str]:
+    """Entries that match the image and that the kubelet cannot use."""
     for secret in found.secrets:
-        for left in secret.held.config.left if secret.held.config else ():
+        for left in secret.info.config.left if secret.info.config else ():
             if Keyring([left.key]).lookup(image.name):
-                yield f"the entry {quoted(left.key)} of Secret {secret.name} is of no use: {left.why}"
+                yield f"the entry {quoted(left.key)} of Secret {secret.name} is unusable: {left.why}"
 
 
-def _missed_keys(found: Explanation, image: ImageReference) -> Iterator[SecretMiss]:
+def _near_keys(found: Explanation, image: ImageReference) -> Iterator[SecretMiss]:
     tried = {each.key for each in found.tries}
     for secret in found.secrets:
-        for key in secret.held.keys:
+        for key in secret.info.keys:
             near = None if key in tried else near_miss_of_key(key, image)
             if near:
                 yield SecretMiss(f"key of Secret {secret.name}", near)
 
 
-def _missed_sources(found: Explanation, image: ImageReference, world: ClusterView) -> Iterator[SecretMiss]:
-    """Keys of sources that are copied for no registry of their mapping."""
-    seen = {key for secret in found.secrets for key in secret.held.keys}
+def _near_source_keys(found: Explanation, image: ImageReference, view: ClusterView) -> Iterator[SecretMiss]:
+    """Keys of source Secrets that are not copied, because they serve no registry of the mapping."""
+    seen = {key for secret in found.secrets for key in secret.info.keys}
     sources = {match.mapping.copy_from for match in found.matches if match.mapping.copy_from and not match.withheld}
     for name in sorted(sources):
-        source = world.secret(world.own_namespace, name).source
+        source = view.secret(view.own_namespace, name).source
         for entry in source.entries if source else ():
             near = None if entry.key in seen else near_miss_of_key(entry.key, image)
             if near:
                 yield SecretMiss(f"key of source {name}", near)
 
 
-def _missed_registries(found: Explanation, image: ImageReference, world: ClusterView) -> Iterator[SecretMiss]:
+def _near_registries(found: Explanation, image: ImageReference, view: ClusterView) -> Iterator[SecretMiss]:
     matched = {match.mapping.name for match in found.matches}
-    for mapping in world.mappings:
+    for mapping in view.mappings:
         for text in () if mapping.name in matched else mapping.registries:
             near = near_miss_of_registry(text, image)
             if near:
                 yield SecretMiss(f"registry of mapping {mapping.name}", near, mapping.name)
-    for broken in world.broken:
-        for text in broken.registries:
+    for invalid in view.invalid:
+        for text in invalid.registries:
             near = near_miss_of_registry(text, image)
             if registry_matches(text, image):
-                near = NearMiss(text, "it matches, but something else in its mapping is wrong", "")
+                near = NearMiss(text, "it matches, but its mapping is invalid", "")
             if near:
-                owner = f"registry of mapping {broken.name}, which can't be used ({'; '.join(broken.problems)})"
-                yield SecretMiss(owner, near, broken.name)
+                owner = f"registry of mapping {invalid.name}, which is invalid ({'; '.join(invalid.problems)})"
+                yield SecretMiss(owner, near, invalid.name)

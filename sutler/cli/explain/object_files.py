@@ -1,4 +1,4 @@
-"""Files of Kubernetes objects and docker configs, read into what is known. Pure, but for opening the files.
+"""Reads files of Kubernetes objects and docker configs into a ClusterView.
 
 Error texts quote nothing of a file: it may hold credentials.
 """
@@ -8,69 +8,70 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sutler.cli.cluster_view import ClusterView, SecretInfo
-from sutler.cli.config_forms import kind_of
-from sutler.cli.files import called, objects, read_text
+from sutler.cli.config_forms import config_type
+from sutler.cli.files import display_name, objects, read_text
 from sutler.cli.output import UsageError
-from sutler.cli.pods import KINDS, PodReport, read_pod
+from sutler.cli.pods import KINDS, PodReport, parse_pod
 from sutler.registry.dockerconfig import DOCKERCONFIGJSON, SourceError, parse_config
 from sutler.typedefs import JsonMapping
 
-UNDERSTOOD = "RegistryMappings, Secrets, docker configs, Namespaces, ServiceAccounts, Pods and what makes Pods"
+SUPPORTED = "RegistryMappings, Secrets, docker configs, Namespaces, ServiceAccounts, Pods and Pod templates"
 
 
 @dataclass
 class ObjectFiles:
-    """What the files hold."""
+    """The objects of all files."""
 
-    world: ClusterView
+    view: ClusterView
     pods: list[PodReport] = field(default_factory=list)
-    loose: list[str] = field(default_factory=list)
+    unmapped: list[str] = field(default_factory=list)
     """Names of docker configs, and of Secrets that no mapping in the files uses."""
 
     @property
-    def pods_only(self) -> bool:
-        return not (self.world.mappings or self.world.broken or self.world.secrets)
+    def has_only_pods(self) -> bool:
+        """Whether the files hold neither mappings nor Secrets."""
+        return not (self.view.mappings or self.view.invalid or self.view.secrets)
 
 
 def read_files(names: Iterable[str], own_namespace: str) -> ObjectFiles:
-    """Raises UsageError for a file that can't be read or holds nothing of use."""
-    documents = ObjectFiles(ClusterView(own_namespace))
+    """Raises UsageError for a file that cannot be read or holds no supported object."""
+    read = ObjectFiles(ClusterView(own_namespace))
     for name in names:
         text = read_text(name)
-        if kind := kind_of(text):
-            documents.world.secrets["", name] = _held_config(kind, text.encode())
+        if kind := config_type(text):
+            read.view.secrets["", name] = _config_info(kind, text.encode())
             continue
-        found = [_add(documents, obj, name) for obj in objects(text, name)]
+        found = [_add(read, obj, name) for obj in objects(text, name)]
         if not any(found):
-            raise UsageError(f"{called(name)}: there is nothing in it that this command reads ({UNDERSTOOD})")
-    used = {name for mapping in documents.world.mappings for name in (mapping.secret, mapping.copy_from) if name}
-    documents.loose = [name for _, name in documents.world.secrets if name not in used]
-    return documents
+            raise UsageError(f"{display_name(name)}: no supported object in it ({SUPPORTED})")
+    used = {name for mapping in read.view.mappings for name in (mapping.secret, mapping.copy_from) if name}
+    read.unmapped = [name for _, name in read.view.secrets if name not in used]
+    return read
 
 
-def _add(documents: ObjectFiles, obj: JsonMapping, name: str) -> bool:
-    """Whether it is of use."""
-    world, kind = documents.world, obj.get("kind")
+def _add(read: ObjectFiles, obj: JsonMapping, name: str) -> bool:
+    """Adds an object; False if its kind is not supported."""
+    view, kind = read.view, obj.get("kind")
     if not isinstance(obj.get("metadata", {}), Mapping):
-        raise UsageError(f"{called(name)}: the metadata of its {kind} is not an object")
+        raise UsageError(f"{display_name(name)}: the metadata of its {kind} is not an object")
     if kind == "RegistryMapping":
-        world.add_mapping(obj)
+        view.add_mapping(obj)
     elif kind == "Secret":
-        world.add_secret(obj)
+        view.add_secret(obj)
     elif kind == "ServiceAccount":
-        world.add_account(obj)
+        view.add_account(obj)
     elif kind == "Namespace":
-        world.add_namespace(obj)
+        view.add_namespace(obj)
     elif kind in KINDS:
-        documents.pods.append(read_pod(obj))
+        read.pods.append(parse_pod(obj))
     elif kind is None and "auths" in obj:  # in YAML
-        world.secrets["", name] = _held_config(DOCKERCONFIGJSON, json.dumps(obj, default=str).encode())
+        view.secrets["", name] = _config_info(DOCKERCONFIGJSON, json.dumps(obj, default=str).encode())
     else:
         return False
     return True
 
 
-def _held_config(secret_type: str, content: bytes) -> SecretInfo:
+def _config_info(secret_type: str, content: bytes) -> SecretInfo:
     try:
         return SecretInfo(parse_config(secret_type, content))
     except SourceError as error:

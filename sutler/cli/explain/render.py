@@ -1,4 +1,4 @@
-"""How an explanation is shown. Keys and names only: even a user name may be a credential (tokens often are)."""
+"""The output of `sutler explain`. It shows keys and names only: even a user name may be a credential. Pure: no I/O."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ from sutler.cli.output import one_line
 from sutler.registry.explain import CredentialTry
 
 _INDENT = 14
-_ELSEWHERE = 5
+_MAX_ELSEWHERE = 5
+"""Near misses shown for other paths of the registry, of which there may be hundreds."""
 
 
 def as_json(found: Explanation) -> dict[str, Any]:
@@ -32,10 +33,10 @@ def as_json(found: Explanation) -> dict[str, Any]:
                 "name": secret.name,
                 "origin": secret.origin,
                 "state": _state(secret),
-                "why": secret.held.problem or secret.held.note or None,
-                "keys": list(secret.held.keys),
-                "ignored": list(secret.held.ignored),
-                "doubts": list(secret.held.doubts),
+                "why": secret.info.problem or secret.info.note or None,
+                "keys": list(secret.info.keys),
+                "ignored": list(secret.info.ignored),
+                "doubts": list(secret.info.doubts),
             }
             for secret in found.secrets
         ],
@@ -45,7 +46,7 @@ def as_json(found: Explanation) -> dict[str, Any]:
         ],
         "nearMisses": [
             {"of": miss.owner, "text": miss.near.text, "why": miss.near.why, "write": miss.near.write or None}
-            for miss in found.misses
+            for miss in found.near_misses
         ],
         "problems": found.problems,
     }
@@ -58,13 +59,13 @@ def as_text(found: Explanation) -> str:
         "for", [f"{found.use.where} of {found.pod.what}, {place}" if found.pod.what else f"a Pod in {place}"]
     )
     if found.image:
-        lines += _section("read as", [found.image.name])
-        lines += _section("mappings", [_match(match) for match in found.matches] or ["none matches"])
+        lines += _section("parsed as", [found.image.name])
+        lines += _section("mappings", [_match(match) for match in found.matches] or ["no mapping matches"])
         lines += _section("pull secrets", [_secret(secret) for secret in found.secrets] or ["none"])
         lines += _section(
             "tried", [f"{n}. {_try(each)}" for n, each in enumerate(found.tries, 1)] or [_nothing_tried(found)]
         )
-        lines += _section("near misses", _misses(found.misses))
+        lines += _section("near misses", _misses(found.near_misses))
     lines += _section("problem", found.problems)
     return "\n".join(lines)
 
@@ -74,49 +75,50 @@ def _section(name: str, items: list[str]) -> list[str]:
 
 
 def _match(match: MappingMatch) -> str:
-    what = f"{match.mapping.name}, by {match.registry}"
+    what = f"{match.mapping.name}, matches by {match.registry}"
     if match.withheld:
-        return f"{what}: not injected, {match.withheld}"
+        return f"{what}: not injected: {match.withheld}"
     return f"{what}: Secret {match.mapping.secret} is injected"
 
 
 def _secret(secret: ExplainedSecret) -> str:
-    state = {"ok": "", "missing": " is missing", "unusable": " can't be used", "unknown": " is not known"}[
-        _state(secret)
-    ]
-    why = f": {secret.held.problem}" if secret.held.problem else ""
-    note = f" ({secret.held.note})" if secret.held.note else ""
-    ignored = f"; of no use in it: {'; '.join(secret.held.ignored)}" if secret.held.ignored else ""
-    doubts = f"; doubtful: {'; '.join(secret.held.doubts)}" if secret.held.doubts else ""
+    state = {"ok": "", "missing": " is missing", "unusable": " is unusable", "unknown": " is unknown"}[_state(secret)]
+    why = f": {secret.info.problem}" if secret.info.problem else ""
+    note = f" ({secret.info.note})" if secret.info.note else ""
+    ignored = f"; ignored entries: {'; '.join(secret.info.ignored)}" if secret.info.ignored else ""
+    doubts = f"; doubtful entries: {'; '.join(secret.info.doubts)}" if secret.info.doubts else ""
     return f"{secret.name}, from {secret.origin}{state}{why}{note}{ignored}{doubts}"
 
 
 def _state(secret: ExplainedSecret) -> str:
-    if secret.held.config:
+    if secret.info.config:
         return "ok"
-    if secret.held.unknown:
+    if secret.info.unknown:
         return "unknown"
-    return "missing" if secret.held.missing else "unusable"
+    return "missing" if secret.info.missing else "unusable"
 
 
 def _try(each: CredentialTry) -> str:
-    fallback = " (Docker Hub's own key, since nothing else matches)" if each.fallback else ""
+    fallback = " (Docker Hub's default key, because no other key matches)" if each.fallback else ""
     note = f": {each.note}" if each.note else ""
     return f"{each.key} of {each.secret}{fallback}{note}"
 
 
 def _nothing_tried(found: Explanation) -> str:
-    if any(secret.held.unknown for secret in found.secrets):
-        return "not known, without the Secrets' keys"
-    return "nothing: it is pulled without credentials, which does for public images only"
+    if any(secret.info.unknown for secret in found.secrets):
+        return "unknown, because the Secrets could not be read"
+    return "no credentials: the image is pulled anonymously, which works only for public images"
 
 
 def _misses(misses: list[SecretMiss]) -> list[str]:
-    """Of other paths of the registry, which there may be hundreds of, a few are enough."""
     near = [_miss(miss) for miss in misses if not miss.near.elsewhere]
     elsewhere = [_miss(miss) for miss in misses if miss.near.elsewhere]
-    more = len(elsewhere) - _ELSEWHERE
-    return [*near, *elsewhere[:_ELSEWHERE], *([f"and {more} more for other paths of the registry"] if more > 0 else [])]
+    more = len(elsewhere) - _MAX_ELSEWHERE
+    return [
+        *near,
+        *elsewhere[:_MAX_ELSEWHERE],
+        *([f"and {more} more for other paths of the registry"] if more > 0 else []),
+    ]
 
 
 def _miss(miss: SecretMiss) -> str:

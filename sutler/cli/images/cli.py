@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from sutler.cli.api_client import ApiClient, with_console
+from sutler.cli.api_client import ApiClient, with_api_client
 from sutler.cli.images import operations, refs, snapshots, trash
-from sutler.cli.images.refs import Force, Image, Where
+from sutler.cli.images.refs import Force, Image, Pool
 from sutler.cli.options import Output
-from sutler.cli.output import EXIT_CODES, Format, columns, emit
+from sutler.cli.output import EXIT_CODES, Format, columns, print_result
 from sutler.text import format_size
 from sutler.typedefs import Json
 
@@ -16,7 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
-    help="List, create, resize, rename and delete images; their snapshots, and the trash.",
+    help="List, create, resize, rename and delete RBD images, their snapshots, and images in the trash.",
     epilog=EXIT_CODES,
 )
 app.add_typer(snapshots.app, name="snapshots")
@@ -27,115 +27,121 @@ HEADINGS = ("NAME", "SIZE", "USED", "SNAPSHOTS", "CLAIM", "FEATURES")
 
 
 @app.command("list", epilog=EXIT_CODES)
-@with_console
+@with_api_client
 def list_images(
-    console: ApiClient,
-    where: Where,
+    api: ApiClient,
+    pool: Pool,
     *,
-    prefix: Annotated[str | None, typer.Option(metavar="TEXT", help="Only names that begin with this.")] = None,
+    prefix: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="List only images whose name starts with this text.")
+    ] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """List the images of a pool, with the claims that they belong to."""
-    pool, namespace = refs.place(where)
-    found = list(console.items("images", "pools", pool, "images", namespace=namespace, prefix=prefix))
-    text = columns(HEADINGS, [_row(image) for image in found]) if found else f"No images in {where}."
-    broken = [f"{image['name']} is not whole: {image['unfinished']}" for image in found if image["unfinished"]]
-    emit(found, output, "\n".join([text, *broken]))
+    """List the images of a pool, and the claims that they belong to."""
+    name, namespace = refs.parse_pool(pool)
+    found = list(api.list_all("images", "pools", name, "images", namespace=namespace, prefix=prefix))
+    text = columns(HEADINGS, [_row(image) for image in found]) if found else f"No images in {pool}."
+    broken = [f"{image['name']} is incomplete: {image['unfinished']}" for image in found if image["unfinished"]]
+    print_result(found, output, "\n".join([text, *broken]))
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
-def show(console: ApiClient, image: Image, *, output: Output = Format.YAML) -> None:
-    """Show all of one image: watchers, snapshots, parent, metadata."""
-    name = refs.image(image)
-    found = console.get(*name.path, namespace=name.namespace)
-    emit(found, output, columns(HEADINGS, [_row(found)]))
+@with_api_client
+def show(api: ApiClient, image: Image, *, output: Output = Format.YAML) -> None:
+    """Show all fields of an image, with its watchers, snapshots, parent and metadata."""
+    name = refs.parse_image(image)
+    found = api.get(*name.path, namespace=name.namespace)
+    print_result(found, output, columns(HEADINGS, [_row(found)]))
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
+@with_api_client
 def create(
-    console: ApiClient,
+    api: ApiClient,
     image: Image,
-    size: Annotated[str, typer.Argument(metavar="SIZE", help="Like 10Gi, 1.5Gi, 500M, or bytes.")],
+    size: Annotated[str, typer.Argument(metavar="SIZE", help="Size, such as 10Gi, 1.5Gi, 500M, or a number of bytes.")],
     *,
-    order: Annotated[int | None, typer.Option(help="Objects of 2^ORDER bytes, 12 to 25.  [default: 22]")] = None,
-    feature: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only these features; once for each.")
+    order: Annotated[
+        int | None, typer.Option(help="Object size as a power of 2, from 12 to 25.  [default: 22]")
     ] = None,
-    data_pool: Annotated[str | None, typer.Option(metavar="POOL", help="Where its data goes.")] = None,
+    feature: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Enable only this feature; repeat for more.")
+    ] = None,
+    data_pool: Annotated[str | None, typer.Option(metavar="POOL", help="Pool for the image's data.")] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Create an image."""
-    pool, namespace, name = refs.image(image)
-    wanted: Json = {"name": name, "size": refs.size(size), "order": order}
+    pool, namespace, name = refs.parse_image(image)
+    wanted: Json = {"name": name, "size": refs.parse_size(size), "order": order}
     wanted |= {"data_pool": data_pool} | ({"features": feature} if feature else {})
-    made = console.ask("POST", "pools", pool, "images", body=wanted, namespace=namespace).body
-    emit(
+    made = api.request("POST", "pools", pool, "images", body=wanted, namespace=namespace).body
+    print_result(
         made, output, f"Created image {image}: {made['size_quantity']}, objects of {format_size(made['object_size'])}."
     )
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
+@with_api_client
 def resize(
-    console: ApiClient,
+    api: ApiClient,
     image: Image,
     size: Annotated[str, typer.Argument(metavar="SIZE", help="The new size, like 20Gi.")],
     *,
-    shrink: Annotated[bool, typer.Option("--shrink", help="Make it smaller; what lies behind is gone.")] = False,
+    shrink: Annotated[bool, typer.Option("--shrink", help="Allow a smaller size; data beyond it is lost.")] = False,
     force: Force = False,
 ) -> None:
-    """Grow an image; with --shrink, make it smaller."""
-    body = {"size": refs.size(size), "shrink": shrink}
-    _change(console, image, body, force=force)
-    emit({}, Format.TABLE, f"Resized image {image} to {size}.")
+    """Grow an image, or shrink it with --shrink."""
+    body = {"size": refs.parse_size(size), "shrink": shrink}
+    _update(api, image, body, force=force)
+    print_result({}, Format.TABLE, f"Resized image {image} to {size}.")
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
+@with_api_client
 def rename(
-    console: ApiClient,
+    api: ApiClient,
     image: Image,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new name, in the same pool.")],
     *,
     force: Force = False,
 ) -> None:
-    """Give an image another name."""
-    _change(console, image, {"name": name}, force=force)
-    emit({}, Format.TABLE, f"Renamed image {image} to {name}.")
+    """Rename an image within its pool."""
+    _update(api, image, {"name": name}, force=force)
+    print_result({}, Format.TABLE, f"Renamed image {image} to {name}.")
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
+@with_api_client
 def delete(
-    console: ApiClient,
+    api: ApiClient,
     image: Image,
     *,
-    to_trash: Annotated[bool, typer.Option("--trash", help="Move it to the trash; it can be restored.")] = False,
-    keep: Annotated[int, typer.Option(metavar="SECONDS", help="How long the trash keeps it at least.")] = 0,
+    to_trash: Annotated[
+        bool, typer.Option("--trash", help="Move it to the trash, from which it can be restored.")
+    ] = False,
+    keep: Annotated[int, typer.Option(metavar="SECONDS", help="Minimum time in the trash.")] = 0,
     force: Force = False,
 ) -> None:
-    """Delete an image. One that is in use, or has snapshots or clones, is kept."""
-    name = refs.image(image)
+    """Delete an image. An image that is in use, or has snapshots or clones, is not deleted."""
+    name = refs.parse_image(image)
     query: Json = {"namespace": name.namespace, "trash": to_trash, "delay": keep, "force": force}
-    console.finished(console.ask("DELETE", *name.path, **query))
-    emit({}, Format.TABLE, f"Moved image {image} to the trash." if to_trash else f"Deleted image {image}.")
+    api.wait(api.request("DELETE", *name.path, **query))
+    print_result({}, Format.TABLE, f"Moved image {image} to the trash." if to_trash else f"Deleted image {image}.")
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
-def flatten(console: ApiClient, image: Image) -> None:
-    """Part a clone from its parent, by copying what they share."""
-    name = refs.image(image)
-    console.finished(console.ask("POST", *name.path, "flatten", namespace=name.namespace))
-    emit({}, Format.TABLE, f"Image {image} is a clone no more.")
+@with_api_client
+def flatten(api: ApiClient, image: Image) -> None:
+    """Make a clone independent of its parent, by copying the shared data."""
+    name = refs.parse_image(image)
+    api.wait(api.request("POST", *name.path, "flatten", namespace=name.namespace))
+    print_result({}, Format.TABLE, f"Flattened image {image}: it no longer depends on a parent.")
 
 
-def _change(console: ApiClient, image: str, body: Json, *, force: bool) -> None:
-    name = refs.image(image)
-    answer = console.ask("PATCH", *name.path, body=body, namespace=name.namespace, force=force)
-    console.finished(answer)
+def _update(api: ApiClient, image: str, body: Json, *, force: bool) -> None:
+    name = refs.parse_image(image)
+    response = api.request("PATCH", *name.path, body=body, namespace=name.namespace, force=force)
+    api.wait(response)
 
 
 def _row(image: Json) -> list[str]:
@@ -144,6 +150,6 @@ def _row(image: Json) -> list[str]:
         format_size(image["size"]),
         format_size(image["used"]),
         str(image["snapshot_count"]),
-        refs.claim(image["claim"]),
+        refs.render_claim(image["claim"]),
         ",".join(image["features"]),
     ]

@@ -1,61 +1,63 @@
-"""`sutler images operations`."""
+"""`sutler images operations`: long-running work of the REST API."""
 
 from typing import Annotated
 
 import typer
 
-from sutler.cli.api_client import ApiClient, with_console
+from sutler.cli.api_client import ApiClient, with_api_client
 from sutler.cli.options import Output
-from sutler.cli.output import EXIT_CODES, Format, UsageError, columns, emit
+from sutler.cli.output import EXIT_CODES, Format, UsageError, columns, print_result
 from sutler.typedefs import Json
 
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Work that takes long: list it, cancel it.",
+    help="List and cancel long-running operations.",
     epilog=EXIT_CODES,
 )
 
-_SHOWN = 12
-"""Characters of an identifier in the table, its end: the whole says what was done to which image, and is long."""
+_SHORT_ID = 12
+"""Characters of an identifier in the table, its end: the whole contains the kind and the image, and is long."""
 HEADINGS = ("WHAT", "IMAGE", "STATE", "PROGRESS", "BY", "STARTED", "ID")
 
 
 @app.command("list", epilog=EXIT_CODES)
-@with_console
-def list_operations(console: ApiClient, *, output: Output = Format.TABLE) -> None:
-    """List the operations of the last hour, the newest first."""
-    found = console.get("operations")["operations"]
-    emit(found, output, columns(HEADINGS, map(_row, found)) if found else "No operations in the last hour.")
+@with_api_client
+def list_operations(api: ApiClient, *, output: Output = Format.TABLE) -> None:
+    """List the operations of the last hour, newest first."""
+    found = api.get("operations")["operations"]
+    print_result(found, output, columns(HEADINGS, map(_row, found)) if found else "No operations in the last hour.")
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
+@with_api_client
 def cancel(
-    console: ApiClient,
+    api: ApiClient,
     identifier: Annotated[str, typer.Argument(metavar="ID", help="From `sutler images operations list`.")],
 ) -> None:
-    """Cancel an operation. What is left of an image that was being deleted lies in the trash, to be purged."""
-    asked = console.ask("DELETE", "operations", _whole(console, identifier)).body
-    emit({}, Format.TABLE, f"The {asked['kind']} of {asked['pool']}/{asked['image']} will stop soon.")
+    """Cancel an operation. An image whose deletion is cancelled stays in the trash, incomplete, and can be purged."""
+    operation = api.request("DELETE", "operations", _full_id(api, identifier)).body
+    print_result(
+        {}, Format.TABLE, f"The {operation['kind']} of {operation['pool']}/{operation['image']} will stop soon."
+    )
 
 
-def _whole(console: ApiClient, identifier: str) -> str:
-    """The identifier whose end was typed, as the table shows it."""
-    if len(identifier) > _SHOWN:
+def _full_id(api: ApiClient, identifier: str) -> str:
+    """The identifier that ends with the text, as in the table."""
+    if len(identifier) > _SHORT_ID:
         return identifier
-    found = [one["id"] for one in console.get("operations")["operations"] if one["id"].endswith(identifier)]
+    found = [one["id"] for one in api.get("operations")["operations"] if one["id"].endswith(identifier)]
     if len(found) > 1:
-        raise UsageError(f"{identifier} is the end of {len(found)} operations: type more of it, from -o json")
+        raise UsageError(f"{identifier} matches {len(found)} operations: use the full ID from -o json")
     return str(found[0]) if found else identifier
 
 
 def _short(identifier: str) -> str:
-    return identifier[-_SHOWN:].lstrip("-")  # which would be taken for an option
+    return identifier[-_SHORT_ID:].lstrip("-")  # which would look like an option
 
 
 def _row(operation: Json) -> list[str]:
     progress = "-" if operation["progress"] is None else f"{operation['progress']:.0%}"
     image = "/".join(part for part in (operation["pool"], operation["namespace"], operation["image"]) if part)
-    said = (operation["kind"], image, operation["state"], progress, operation["by"] or "-")
-    return [*said, operation["started"], _short(operation["id"])]
+    cells = (operation["kind"], image, operation["state"], progress, operation["by"] or "-")
+    return [*cells, operation["started"], _short(operation["id"])]

@@ -1,22 +1,22 @@
-"""`sutler images trash`."""
+"""`sutler images trash`: images in the trash of a pool."""
 
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
-from sutler.cli.api_client import ApiClient, with_console
+from sutler.cli.api_client import ApiClient, with_api_client
 from sutler.cli.images import refs
-from sutler.cli.images.refs import Where
+from sutler.cli.images.refs import Pool
 from sutler.cli.options import Output
-from sutler.cli.output import EXIT_CODES, Format, columns, emit
+from sutler.cli.output import EXIT_CODES, Format, columns, print_result
 from sutler.text import format_size
 from sutler.typedefs import Json
 
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="List what is in the trash of a pool, bring it back, or purge it.",
+    help="List, restore and purge images in the trash of a pool.",
     epilog=EXIT_CODES,
 )
 
@@ -25,50 +25,58 @@ HEADINGS = ("ID", "NAME", "SIZE", "KEPT UNTIL", "CLAIM")
 
 
 @app.command("list", epilog=EXIT_CODES)
-@with_console
-def list_trash(console: ApiClient, where: Where, *, output: Output = Format.TABLE) -> None:
-    """List what is in the trash; also what a removal left that was stopped half-way."""
-    pool, namespace = refs.place(where)
-    found = list(console.items("entries", "pools", pool, "trash", namespace=namespace))
-    rows = [[one["id"], one["name"], format_size(one["size"]), one["until"], refs.claim(one["claim"])] for one in found]
-    text = columns(HEADINGS, rows) if found else f"Nothing in the trash of {where}."
-    emit(found, output, "\n".join([text, *(state(one) for one in found if one["unfinished"])]))
+@with_api_client
+def list_trash(api: ApiClient, pool: Pool, *, output: Output = Format.TABLE) -> None:
+    """List the images in the trash, including the rest of removals that were interrupted."""
+    name, namespace = refs.parse_pool(pool)
+    found = list(api.list_all("entries", "pools", name, "trash", namespace=namespace))
+    rows = [
+        [one["id"], one["name"], format_size(one["size"]), one["until"], refs.render_claim(one["claim"])]
+        for one in found
+    ]
+    text = columns(HEADINGS, rows) if found else f"No images in the trash of {pool}."
+    print_result(found, output, "\n".join([text, *(removal_state(one) for one in found if one["unfinished"])]))
 
 
-def state(one: Json) -> str:
-    # A service of version 0.1 tells no progress.
+def removal_state(one: Json) -> str:
+    """The state of an incomplete entry, as a sentence."""
+    # The REST API of version 0.1 reports no progress.
     if one.get("left_seconds") is None:
-        return f"{one['id']} is not whole: {one['unfinished']}"
+        return f"{one['id']} is incomplete: {one['unfinished']}"
     left = timedelta(seconds=one["left_seconds"])
-    return f"{one['id']} is being removed: {one['progress']:.1%} is done, about {left} is left"
+    return f"{one['id']} is being removed: {one['progress']:.1%} done, about {left} left"
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
+@with_api_client
 def restore(
-    console: ApiClient,
-    where: Where,
+    api: ApiClient,
+    pool: Pool,
     identifier: Identifier,
     *,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Another name than it had.")] = None,
+    new_name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="New name.  [default: its former name]")
+    ] = None,
 ) -> None:
-    """Bring an image back."""
-    pool, namespace = refs.place(where)
-    body = {"name": name}
-    found = console.ask("POST", "pools", pool, "trash", identifier, "restore", body=body, namespace=namespace).body
-    emit({}, Format.TABLE, f"Restored image {where}/{found['name']}.")
+    """Restore an image from the trash."""
+    name, namespace = refs.parse_pool(pool)
+    body = {"name": new_name}
+    found = api.request("POST", "pools", name, "trash", identifier, "restore", body=body, namespace=namespace).body
+    print_result({}, Format.TABLE, f"Restored image {pool}/{found['name']}.")
 
 
 @app.command(epilog=EXIT_CODES)
-@with_console
+@with_api_client
 def purge(
-    console: ApiClient,
-    where: Where,
+    api: ApiClient,
+    pool: Pool,
     identifier: Identifier,
     *,
-    force: Annotated[bool, typer.Option("--force", help="Although it is to be kept for longer.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even before the end of its minimum time in the trash.")
+    ] = False,
 ) -> None:
-    """Remove an image with its data, for ever."""
-    pool, namespace = refs.place(where)
-    console.finished(console.ask("DELETE", "pools", pool, "trash", identifier, namespace=namespace, force=force))
-    emit({}, Format.TABLE, f"Purged {identifier} from the trash of {where}.")
+    """Delete an image in the trash permanently, with its data."""
+    name, namespace = refs.parse_pool(pool)
+    api.wait(api.request("DELETE", "pools", name, "trash", identifier, namespace=namespace, force=force))
+    print_result({}, Format.TABLE, f"Purged {identifier} from the trash of {pool}.")

@@ -1,22 +1,22 @@
-"""Writes a registry's source Secret and its mapping, or puts a new password into them."""
+"""Creates a registry's source Secret and its mapping, or updates the password in them."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sutler.cli.explain.fetch import mappings
+from sutler.cli.cluster_reader import list_mappings
 from sutler.cli.output import RefusedError
 from sutler.cli.registry.plan import (
     RegistryRequest,
     RegistryTarget,
+    find_target,
     mapping_body,
     secret_body,
     secret_patch,
     selector_patch,
-    target_of,
 )
-from sutler.cli.registry.selectors import show_selector, why_none
+from sutler.cli.registry.selectors import render_selector, why_none
 from sutler.kube.client import Client
 from sutler.kube.errors import Forbidden, NotFound
 from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SECRETS
@@ -26,19 +26,20 @@ from sutler.typedefs import Json
 
 @dataclass(frozen=True)
 class AddResult:
-    """What was done for one registry."""
+    """What was changed for one registry."""
 
     server: str
     target: RegistryTarget
     namespace: str
     selector: Json
-    secret_was: str
+    secret_change: str
     """created, changed or unchanged."""
-    mapping_was: str
+    mapping_change: str
+    """The same of the mapping."""
     selected: int | None
-    """Namespaces that are selected now; None: not for us to know."""
+    """Number of namespaces that are selected now; None if the user may not list them."""
     none_because: str = ""
-    """Why none is selected, and what to type."""
+    """Why none is selected, and what to do."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -48,7 +49,7 @@ class AddResult:
             "source": {"namespace": self.namespace, "name": self.target.secret},
             "namespaceSelector": self.selector,
             "selectedNamespaces": self.selected,
-            "changes": {"secret": self.secret_was, "mapping": self.mapping_was},
+            "changes": {"secret": self.secret_change, "mapping": self.mapping_change},
         }
 
     @property
@@ -62,11 +63,11 @@ class AddResult:
 
     def as_text(self) -> str:
         count = "" if self.selected is None else f" ({self.selected} now)"
-        done = f"mapping {self.target.name} {self.mapping_was}, Secret {self.source} {self.secret_was}"
-        where = f"{show_selector(self.selector)}{count}"
+        changes = f"mapping {self.target.name} {self.mapping_change}, Secret {self.source} {self.secret_change}"
+        where = f"{render_selector(self.selector)}{count}"
         lines = [
-            f"{self.server}: {done}.",
-            f"  Pods with its images get the pull secret {self.pull_secret}, in {where}.",
+            f"{self.server}: {changes}.",
+            f"  New Pods with its images get the pull secret {self.pull_secret}, in {where}.",
         ]
         if self.selected == 0 and self.selector:
             lines.append(f"  {self.none_because}")
@@ -74,11 +75,11 @@ class AddResult:
 
 
 async def add_all(
-    client: Client, wanted: Sequence[RegistryRequest], own_namespace: str
+    client: Client, requests: Sequence[RegistryRequest], own_namespace: str
 ) -> tuple[list[AddResult], dict[str, RefusedError]]:
-    """What was done, and by server why nothing was done for it: that does not keep the others out."""
-    known, added, refused = [*await mappings(client)], [], {}
-    for each in wanted:
+    """The results, and by server the errors of those that were refused, which do not stop the others."""
+    known, added, refused = [*await list_mappings(client)], [], {}
+    for each in requests:
         try:
             done = await add(client, each, known, own_namespace)
         except RefusedError as error:
@@ -90,46 +91,48 @@ async def add_all(
     return added, refused
 
 
-async def add(client: Client, wanted: RegistryRequest, known: Sequence[Json], own_namespace: str) -> AddResult:
-    """Every step can be repeated: the Secret comes first, since a mapping without it would complain."""
-    target = target_of(wanted, known)
-    secret_was = await _put_secret(client, wanted, target, own_namespace)
-    mapping_was = await _put_mapping(client, wanted, target)
-    selector = wanted.selector
+async def add(client: Client, request: RegistryRequest, known: Sequence[Json], own_namespace: str) -> AddResult:
+    """Every step can be repeated. The Secret comes first, because a mapping without it would not be ready."""
+    target = find_target(request, known)
+    secret_change = await _put_secret(client, request, target, own_namespace)
+    mapping_change = await _put_mapping(client, request, target)
+    selector = request.selector
     if selector is None:
         selector = target.mapping["spec"].get("namespaceSelector") or {} if target.mapping else {}
-    labels = await _labels(client)
+    labels = await _namespace_labels(client)
     selected = None if labels is None else sum(LabelSelector.parse(selector).matches(each) for each in labels.values())
     none_because = "" if labels is None else why_none(selector, labels)
-    return AddResult(wanted.server, target, own_namespace, selector, secret_was, mapping_was, selected, none_because)
+    return AddResult(
+        request.server, target, own_namespace, selector, secret_change, mapping_change, selected, none_because
+    )
 
 
-async def _put_secret(client: Client, wanted: RegistryRequest, target: RegistryTarget, namespace: str) -> str:
+async def _put_secret(client: Client, request: RegistryRequest, target: RegistryTarget, namespace: str) -> str:
     try:
         secret = await client.get(SECRETS, target.secret, namespace)
     except NotFound:
-        await client.create(SECRETS, secret_body(wanted, target, namespace))
+        await client.create(SECRETS, secret_body(request, target, namespace))
         return "created"
-    patch = secret_patch(wanted, target, secret)
+    patch = secret_patch(request, target, secret)
     if patch is None:
         return "unchanged"
     await client.merge_patch(SECRETS, target.secret, patch, namespace)
     return "changed"
 
 
-async def _put_mapping(client: Client, wanted: RegistryRequest, target: RegistryTarget) -> str:
+async def _put_mapping(client: Client, request: RegistryRequest, target: RegistryTarget) -> str:
     if target.mapping is None:
-        await client.create(REGISTRY_MAPPINGS, mapping_body(wanted, target))
+        await client.create(REGISTRY_MAPPINGS, mapping_body(request, target))
         return "created"
-    patch = selector_patch(wanted, target)
+    patch = selector_patch(request, target)
     if not patch:
         return "unchanged"
     await client.json_patch(REGISTRY_MAPPINGS, target.name, patch)
     return "changed"
 
 
-async def _labels(client: Client) -> dict[str, dict[str, str]] | None:
-    """Of all namespaces; None: not for us to know."""
+async def _namespace_labels(client: Client) -> dict[str, dict[str, str]] | None:
+    """Labels by namespace; None if the user may not list namespaces, or that takes too long."""
     try:
         async with asyncio.timeout(10):
             namespaces = await client.list(NAMESPACES)

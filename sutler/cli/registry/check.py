@@ -1,12 +1,12 @@
-"""Whether stored credentials let anybody in: which ones are to be tried, and trying them."""
+"""Checks stored credentials by logging in to their registries."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sutler.cli.cluster_view import SecretInfo, held
-from sutler.cli.explain.fetch import mappings
+from sutler.cli.cluster_reader import list_mappings
+from sutler.cli.cluster_view import SecretInfo, parse_secret_info
 from sutler.cli.output import RefusedError, columns
 from sutler.cli.registry import login
 from sutler.cli.registry.list_rows import no_such_mapping
@@ -22,19 +22,23 @@ from sutler.registry.keyring import parse_key
 from sutler.registry.mapping import Mapping, MappingError, parse_mapping
 from sutler.registry.pattern import Pattern
 
-_AT_ONCE = 8
+_CONCURRENCY = 8
+"""Logins at the same time."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
+    """The result for one credential at one registry, or why there is none."""
+
     mapping: str
     registry: str
     key: str
     works: bool | None
-    """None: it could not be tried."""
+    """None if the credential was not tried."""
     what: str
-    unreached: bool = False
-    """It was to be tried, and the registry could not be reached."""
+    """The result as text."""
+    is_unreachable: bool = False
+    """The credential was not tried because the registry is unreachable."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -48,12 +52,14 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """What to check, and how."""
+    """Options of `sutler registry check`."""
 
     names: Sequence[str]
+    """Mappings to check; empty for all."""
     image: str | None
+    """Also check that this image can be pulled."""
     namespace: str | None
-    """Check the Secret of this namespace, not the source."""
+    """Check the pull secret in this namespace; None: the source Secret."""
     plain_http: bool
     ca_file: str | None
 
@@ -64,62 +70,68 @@ def as_text(found: Sequence[CheckResult]) -> str:
     return columns(("MAPPING", "REGISTRY", "KEY", "RESULT", "WHY"), rows) if rows else "No registries yet."
 
 
-async def check(client: Client, wish: CheckOptions, own_namespace: str) -> list[CheckResult]:
-    image = parse_image(wish.image) if wish.image else None
-    chosen = _choose(await mappings(client), wish, image)
-    limit = asyncio.Semaphore(_AT_ONCE)
-    async with login.registries(plain_http=wish.plain_http, ca_file=wish.ca_file) as registries:
+async def check(client: Client, options: CheckOptions, own_namespace: str) -> list[CheckResult]:
+    image = parse_image(options.image) if options.image else None
+    selected = _select_mappings(await list_mappings(client), options, image)
+    limit = asyncio.Semaphore(_CONCURRENCY)
+    async with login.registries(plain_http=options.plain_http, ca_file=options.ca_file) as registries:
 
-        async def settle(mapping: Mapping, found: "_Attempt | CheckResult") -> CheckResult:
+        async def run(mapping: Mapping, found: "_Attempt | CheckResult") -> CheckResult:
             if isinstance(found, CheckResult):
                 return found
             async with limit:
                 credential = login.Credential(found.entry.username, found.entry.password)
-                outcome = await registries.try_out(found.host, credential, image)
+                outcome = await registries.log_in(found.host, credential, image)
             key = found.entry.key
-            return CheckResult(mapping.name, found.registry, key, outcome.works, outcome.what, outcome.unreached)
+            return CheckResult(mapping.name, found.registry, key, outcome.works, outcome.what, outcome.is_unreachable)
 
         checks = []
-        for mapping in chosen:
-            secret = await _secret(client, mapping, wish.namespace, own_namespace)
-            checks += [settle(mapping, found) for found in _attempts(mapping, secret, image)]
+        for mapping in selected:
+            secret = await _secret(client, mapping, options.namespace, own_namespace)
+            checks += [run(mapping, found) for found in _attempts(mapping, secret, image)]
         return list(await asyncio.gather(*checks))
 
 
-def _choose(objects: Iterable[dict[str, Any]], wish: CheckOptions, image: ImageReference | None) -> list[Mapping]:
+def _select_mappings(
+    objects: Iterable[dict[str, Any]], options: CheckOptions, image: ImageReference | None
+) -> list[Mapping]:
     found: dict[str, Mapping | MappingError] = {}
     for obj in objects:
         try:
             found[obj["metadata"]["name"]] = parse_mapping(obj)
         except MappingError as error:
             found[obj["metadata"]["name"]] = error
-    unknown = [name for name in wish.names if name not in found]
+    unknown = [name for name in options.names if name not in found]
     if unknown:
         raise RefusedError(no_such_mapping(unknown, found))
-    chosen = []
-    for mapping in (found[name] for name in wish.names or sorted(found)):
+    selected = []
+    for mapping in (found[name] for name in options.names or sorted(found)):
         if isinstance(mapping, MappingError):
-            raise RefusedError(f"{mapping}: mend it with kubectl edit registrymapping {mapping.name}")
-        if image is None or wish.names or any(pattern.matches(image) for pattern in mapping.patterns):
-            chosen.append(mapping)
-    if image and not chosen:
-        raise RefusedError(f"no mapping is for {image.name}: sutler explain {image.name} says why")
-    return chosen
+            raise RefusedError(f"{mapping}: correct it with kubectl edit registrymapping {mapping.name}")
+        if image is None or options.names or any(pattern.matches(image) for pattern in mapping.patterns):
+            selected.append(mapping)
+    if image and not selected:
+        raise RefusedError(f"no mapping matches {image.name}; see why: sutler explain {image.name}")
+    return selected
 
 
 async def _secret(client: Client, mapping: Mapping, namespace: str | None, own_namespace: str) -> SecretInfo:
-    """The source, or what is in the namespace that was asked for."""
+    """The source Secret, or the pull secret in `namespace`."""
     name, where = (mapping.secret, namespace) if namespace else (mapping.copy_from, own_namespace)
     if name is None or where is None:
-        return SecretInfo(None, "it copies no Secret; name a namespace that has one with -n", unknown=True)
+        return SecretInfo(
+            None, "the mapping copies no Secret; select a namespace that has the pull secret with -n", unknown=True
+        )
     try:
-        return held(await client.get(SECRETS, name, where))
+        return parse_secret_info(await client.get(SECRETS, name, where))
     except NotFound:
         return SecretInfo(None, f"Secret {where}/{name} does not exist", missing=True)
 
 
 @dataclass(frozen=True)
 class _Attempt:
+    """A login to try."""
+
     registry: str
     host: str
     entry: AuthEntry
@@ -136,7 +148,11 @@ def _attempts(mapping: Mapping, secret: SecretInfo, image: ImageReference | None
         yield from (_Attempt(image.name, image.domain, by_key[key]) for key in keys)
         if not keys:
             yield CheckResult(
-                mapping.name, image.name, "", False, f"none of its keys is for this image: sutler explain {image.name}"
+                mapping.name,
+                image.name,
+                "",
+                False,
+                f"no key of its Secret matches this image; see sutler explain {image.name}",
             )
         return
     for pattern in mapping.patterns:
@@ -151,7 +167,7 @@ def _attempts_at(mapping: Mapping, pattern: Pattern, by_key: dict[str, AuthEntry
         yield CheckResult(mapping.name, pattern.text, "", False, "its Secret has no credential for this registry")
     for entry in serving:
         if any(map(is_glob, pattern.host.labels)):
-            what = "a pattern is no address: name one of its images with --image"
+            what = "a pattern is not an address; name one of its images with --image"
             yield CheckResult(mapping.name, pattern.text, entry.key, None, what)
         else:
             yield _Attempt(pattern.text, host, entry)

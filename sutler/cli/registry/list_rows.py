@@ -1,25 +1,25 @@
-"""The registries of a cluster, as rows. Pure."""
+"""The output of `sutler registry list`. Pure: no I/O."""
 
 from collections.abc import Iterable, Sequence
 
 from sutler.cli.output import columns
-from sutler.cli.registry.selectors import show_selector
+from sutler.cli.registry.selectors import render_selector
 from sutler.typedefs import Json
 
 HEADINGS = ("NAME", "REGISTRIES", "PULL SECRET", "SOURCE", "NAMESPACES", "MODE", "READY", "SYNCED")
-_NAMED = 10
-"""Mappings that an error names at most."""
+_MAX_NAMES = 10
+"""Mappings that an error names."""
 
 
-def ready(mapping: Json) -> Json:
-    """The Ready condition, empty where nobody has looked at the mapping yet."""
+def ready_condition(mapping: Json) -> Json:
+    """The Ready condition of a RegistryMapping; empty if no controller has processed it yet."""
     conditions = (mapping.get("status") or {}).get("conditions") or []
     found: Json = next((condition for condition in conditions if condition.get("type") == "Ready"), {})
     return found
 
 
 def as_json(mapping: Json) -> Json:
-    spec, status, condition = mapping["spec"], mapping.get("status") or {}, ready(mapping)
+    spec, status, condition = mapping["spec"], mapping.get("status") or {}, ready_condition(mapping)
     return {
         "name": mapping["metadata"]["name"],
         "registries": spec.get("registries") or [],
@@ -44,7 +44,7 @@ def _row(row: Json) -> list[str]:
     counts = row["namespaces"]
     synced = f"{counts.get('synced', '-')}/{counts['selected']}" if "selected" in counts else "-"
     state = row["ready"] if row["ready"] == "True" or not row["reason"] else f"{row['ready']} ({row['reason']})"
-    selector = show_selector(row["namespaceSelector"] or {})
+    selector = render_selector(row["namespaceSelector"] or {})
     registries = ",".join(row["registries"])
     return [
         row["name"],
@@ -59,10 +59,10 @@ def _row(row: Json) -> list[str]:
 
 
 def no_such_mapping(unknown: Iterable[str], known: Iterable[str]) -> str:
-    """For an error: what was asked for, and what there is instead."""
+    """The text of an error that names the unknown mappings and those that exist."""
     have = sorted(known)
     missing = f"there is no mapping {', '.join(unknown)}"
     if not have:
-        return f"{missing}; there are none at all"
-    more = f" and {len(have) - _NAMED} more (sutler registry list)" if len(have) > _NAMED else ""
-    return f"{missing}; there is: {', '.join(have[:_NAMED])}{more}"
+        return f"{missing}; no mappings exist"
+    more = f" and {len(have) - _MAX_NAMES} more (sutler registry list)" if len(have) > _MAX_NAMES else ""
+    return f"{missing}; existing mappings: {', '.join(have[:_MAX_NAMES])}{more}"

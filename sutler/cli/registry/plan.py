@@ -1,4 +1,4 @@
-"""What `add` has to write for one registry: a source Secret and a mapping. Pure."""
+"""What `sutler registry add` writes for a registry: a source Secret and a mapping. Pure: no I/O."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -8,131 +8,132 @@ from typing import Any
 
 from sutler.cli.output import RefusedError
 from sutler.cli.registry.registry_names import default_name, distinct_name
-from sutler.cli.registry.selectors import show_selector
+from sutler.cli.registry.selectors import render_selector
 from sutler.registry.auth_entry import AuthEntry
 from sutler.registry.dockerconfig import DATA_KEYS, DOCKERCONFIGJSON, SourceError, render, with_entry
 from sutler.typedefs import Json
 
 SOURCE_OF = "sutler.dev/source-of"
-"""Label of the Secrets that this command made: with the mapping they may go."""
+"""Label of source Secrets that `sutler registry add` created; its value is the mapping that they are deleted with."""
 
-_LARGEST = 1 << 20  # of all data of one Secret, says the API server
+_MAX_BYTES = 1 << 20  # of all data of one Secret, a limit of the API server
 
 PART_OF = {"app.kubernetes.io/part-of": "sutler"}
 
 
 @dataclass(frozen=True)
 class RegistryRequest:
-    """A registry, and who may use it where."""
+    """A registry to add, its credential, and the namespaces that get it."""
 
     server: str
     username: bytes
     password: bytes = field(repr=False)
     name: str | None = None
+    """Name of the mapping; None for the existing one, else one derived from the server."""
     selector: Json | None = None
-    """None: as it is, and for a new mapping every namespace."""
+    """The namespaceSelector; None keeps the mapping's, and selects every namespace for a new one."""
 
 
 @dataclass(frozen=True)
 class RegistryTarget:
-    """Which mapping, and which Secret it copies from."""
+    """The mapping of a registry, and its source Secret."""
 
     name: str
     secret: str
     mapping: Json | None
-    """As it is; None: it is to be made."""
+    """The existing mapping; None if it must be created."""
 
 
-def target_of(wanted: RegistryRequest, mappings: Sequence[Json]) -> RegistryTarget:
-    """The mapping that is for the registry already, or a new one. Raises RefusedError."""
-    for_it = [mapping for mapping in mappings if wanted.server in _registries(mapping)]
-    if wanted.name:
-        for_it = [mapping for mapping in for_it if _name(mapping) == wanted.name]
-    if len(for_it) > 1:
-        several = ", ".join(sorted(map(_name, for_it)))
-        raise RefusedError(f"several mappings are for {wanted.server}: {several}; name one: {_again(wanted, 'NAME')}")
-    if for_it:
-        return _existing(wanted, for_it[0])
+def find_target(request: RegistryRequest, mappings: Sequence[Json]) -> RegistryTarget:
+    """The mapping that already has the registry, or a new one. Raises RefusedError."""
+    matching = [mapping for mapping in mappings if request.server in _registries(mapping)]
+    if request.name:
+        matching = [mapping for mapping in matching if _name(mapping) == request.name]
+    if len(matching) > 1:
+        several = ", ".join(sorted(map(_name, matching)))
+        raise RefusedError(f"several mappings match {request.server}: {several}; select one: {_again(request, 'NAME')}")
+    if matching:
+        return _existing(request, matching[0])
     taken = {_name(mapping): mapping for mapping in mappings}
-    names = [wanted.name] if wanted.name else [default_name(wanted.server), distinct_name(wanted.server)]
+    names = [request.name] if request.name else [default_name(request.server), distinct_name(request.server)]
     named = next((name for name in names if name not in taken), None)
     if named is None:
         registries = ", ".join(_registries(taken[names[0]]))
         raise RefusedError(
-            f"mapping {names[0]} is for {registries}, not for {wanted.server}: choose another name, "
-            f"{_again(wanted, 'ANOTHER')}"
+            f"mapping {names[0]} matches {registries}, not {request.server}; choose another name: "
+            f"{_again(request, 'ANOTHER')}"
         )
     return RegistryTarget(named, f"{named}-credentials", None)
 
 
-def _existing(wanted: RegistryRequest, mapping: Json) -> RegistryTarget:
+def _existing(request: RegistryRequest, mapping: Json) -> RegistryTarget:
     name, spec = _name(mapping), mapping["spec"]
     source = (spec.get("pullSecret") or {}).get("copyFrom")
     if not source:
         raise RefusedError(
-            f"mapping {name} is for {wanted.server} and copies no Secret (no spec.pullSecret.copyFrom): its Secrets "
-            f"come from elsewhere. To have Sutler copy one, make a second mapping: {_again(wanted, 'ANOTHER')}"
+            f"mapping {name} matches {request.server} but copies no Secret (no spec.pullSecret.copyFrom): its Secrets "
+            f"are managed elsewhere. To let Sutler copy one, create a second mapping: {_again(request, 'ANOTHER')}"
         )
-    if wanted.selector is not None and not wanted.name and wanted.selector != spec.get("namespaceSelector"):
+    if request.selector is not None and not request.name and request.selector != spec.get("namespaceSelector"):
         raise RefusedError(
-            f"mapping {name} is for {wanted.server} in {show_selector(spec.get('namespaceSelector') or {})}. To change "
-            f"that: {_again(wanted, name)}. To make a second mapping: {_again(wanted, 'ANOTHER')}"
+            f"mapping {name} matches {request.server} in {render_selector(spec.get('namespaceSelector') or {})}. To "
+            f"change that: {_again(request, name)}. To create a second mapping: {_again(request, 'ANOTHER')}"
         )
     return RegistryTarget(name, source, mapping)
 
 
-def _again(wanted: RegistryRequest, name: str) -> str:
-    """What to type so that the mapping is this one."""
+def _again(request: RegistryRequest, name: str) -> str:
+    """The same command with --name."""
     selector = (
-        "" if wanted.selector is None else f" --namespaces {quote(show_selector(wanted.selector, everywhere=''))}"
+        "" if request.selector is None else f" --namespaces {quote(render_selector(request.selector, everywhere=''))}"
     )
-    return f"sutler registry add {quote(wanted.server)} --name {name} --username NAME --password-stdin{selector}"
+    return f"sutler registry add {quote(request.server)} --name {name} --username NAME --password-stdin{selector}"
 
 
-def mapping_body(wanted: RegistryRequest, target: RegistryTarget) -> Json:
+def mapping_body(request: RegistryRequest, target: RegistryTarget) -> Json:
     return {
         "apiVersion": "sutler.dev/v1alpha1",
         "kind": "RegistryMapping",
         "metadata": {"name": target.name},
         "spec": {
-            "registries": [wanted.server],
+            "registries": [request.server],
             "pullSecret": {"name": target.name, "copyFrom": target.secret},
-            "namespaceSelector": wanted.selector or {},
+            "namespaceSelector": request.selector or {},
         },
     }
 
 
-def secret_body(wanted: RegistryRequest, target: RegistryTarget, namespace: str) -> Json:
+def secret_body(request: RegistryRequest, target: RegistryTarget, namespace: str) -> Json:
     metadata = {"name": target.secret, "namespace": namespace, "labels": {**PART_OF, SOURCE_OF: target.name}}
-    data = _data(DOCKERCONFIGJSON, render([_entry(wanted)], DOCKERCONFIGJSON), f"Secret {namespace}/{target.secret}")
+    data = _data(DOCKERCONFIGJSON, render([_entry(request)], DOCKERCONFIGJSON), f"Secret {namespace}/{target.secret}")
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": DOCKERCONFIGJSON, "data": data}
 
 
-def secret_patch(wanted: RegistryRequest, target: RegistryTarget, secret: Json) -> Json | None:
-    """Puts the credential into a Secret that is there; all else in it stays. None: it is as it should be.
+def secret_patch(request: RegistryRequest, target: RegistryTarget, secret: Json) -> Json | None:
+    """The patch that sets the credential in an existing Secret, and keeps all else; None if it is set already.
 
     Raises:
-        RefusedError: when it is not ours to write, or can't be written.
+        RefusedError: if Sutler may not or cannot write the Secret.
     """
     metadata, kind = secret["metadata"], secret.get("type", "")
     namespace, name = metadata["namespace"], metadata["name"]
     where = f"Secret {name} in namespace {namespace}"
-    ours = (metadata.get("labels") or {}).get(SOURCE_OF) == target.name
-    if kind not in DATA_KEYS or not (ours or target.mapping):
-        why = f"has the type {kind}" if kind not in DATA_KEYS else "was not made by this command"
+    is_own = (metadata.get("labels") or {}).get(SOURCE_OF) == target.name
+    if kind not in DATA_KEYS or not (is_own or target.mapping):
+        why = f"has type {kind}" if kind not in DATA_KEYS else "was not created by this command"
         raise RefusedError(
-            f"{where} is in the way: it {why} and stays. Choose another name: {_again(wanted, 'ANOTHER')}"
+            f"{where} conflicts: it {why}, so it is kept. Choose another name: {_again(request, 'ANOTHER')}"
         )
     content = base64.b64decode((secret.get("data") or {}).get(DATA_KEYS[kind]) or "")
     try:
-        changed = with_entry(kind, content, _entry(wanted))
+        changed = with_entry(kind, content, _entry(request))
     except SourceError as error:
-        if not ours:
+        if not is_own:
             raise RefusedError(
-                f"{where} can't be read: {error}. Mend it (kubectl -n {namespace} edit secret {name}), or choose "
-                f"another name: {_again(wanted, 'ANOTHER')}"
+                f"{where} is malformed: {error}. Correct it (kubectl -n {namespace} edit secret {name}), or choose "
+                f"another name: {_again(request, 'ANOTHER')}"
             ) from error
-        changed = render([_entry(wanted)], kind)
+        changed = render([_entry(request)], kind)
     if changed is None:
         return None
     if secret.get("immutable"):
@@ -140,31 +141,31 @@ def secret_patch(wanted: RegistryRequest, target: RegistryTarget, secret: Json) 
             f"kubectl -n {namespace} get secret {name} -o yaml | sed '/^immutable:/d' | kubectl replace --force -f -"
         )
         raise RefusedError(
-            f"{where} is immutable. Make it mutable, which keeps what it holds, and try again: {replace}"
+            f"{where} is immutable. Replace it with a mutable one of the same content, and try again: {replace}"
         )
     data = {**(secret.get("data") or {}), **_data(kind, changed, where)}
     return {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "data": data}
 
 
-def selector_patch(wanted: RegistryRequest, target: RegistryTarget) -> list[Json]:
-    """RFC 6902, for a mapping whose namespaces are to be others now; empty if it has them."""
-    if target.mapping is None or wanted.selector in (None, target.mapping["spec"].get("namespaceSelector")):
+def selector_patch(request: RegistryRequest, target: RegistryTarget) -> list[Json]:
+    """The JSON Patch that changes the mapping's namespaceSelector; empty if it has that already."""
+    if target.mapping is None or request.selector in (None, target.mapping["spec"].get("namespaceSelector")):
         return []
     return [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": target.mapping["metadata"]["resourceVersion"]},
-        {"op": "replace", "path": "/spec/namespaceSelector", "value": wanted.selector},
+        {"op": "replace", "path": "/spec/namespaceSelector", "value": request.selector},
     ]
 
 
-def _entry(wanted: RegistryRequest) -> AuthEntry:
-    return AuthEntry(wanted.server, wanted.username, wanted.password)
+def _entry(request: RegistryRequest) -> AuthEntry:
+    return AuthEntry(request.server, request.username, request.password)
 
 
 def _data(secret_type: str, content: bytes, where: str) -> dict[str, str]:
-    """Raises RefusedError for what the API server would refuse, too."""
-    if len(content) > _LARGEST:
+    """The data of a Secret. Raises RefusedError if it is larger than the API server accepts."""
+    if len(content) > _MAX_BYTES:
         raise RefusedError(
-            f"{where} would hold {len(content)} bytes, and a Secret holds at most {_LARGEST}: is that the password?"
+            f"{where} would have {len(content)} bytes, and a Secret has at most {_MAX_BYTES}: check the password"
         )
     return {DATA_KEYS[secret_type]: base64.b64encode(content).decode()}
 

@@ -1,9 +1,9 @@
-"""Takes registries away: their mappings, and the source Secrets that `add` made for them."""
+"""Removes registries: their mappings, and the source Secrets that `sutler registry add` created for them."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from sutler.cli.explain.fetch import mappings
+from sutler.cli.cluster_reader import list_mappings
 from sutler.cli.output import RefusedError
 from sutler.cli.registry.list_rows import no_such_mapping
 from sutler.cli.registry.plan import SOURCE_OF
@@ -15,23 +15,26 @@ from sutler.typedefs import Json
 
 @dataclass(frozen=True)
 class RemoveResult:
+    """A removed mapping."""
+
     name: str
     secret: str
-    """What became of the source Secret, in words."""
+    """What happened to the source Secret, as text."""
 
     def as_json(self) -> dict[str, Any]:
         return {"mapping": self.name, "source": self.secret}
 
     def as_text(self) -> str:
         return (
-            f"mapping {self.name} deleted; its copies go within moments. {self.secret[:1].upper()}{self.secret[1:]}.\n"
-            f"  Pods that run keep running; what pulls its images from now on does so without credentials."
+            f"mapping {self.name} deleted; its copies will be deleted shortly. "
+            f"{self.secret[:1].upper()}{self.secret[1:]}.\n"
+            "  Running Pods are unaffected; new pulls of its images are anonymous."
         )
 
 
 async def remove(client: Client, names: list[str], own_namespace: str) -> list[RemoveResult]:
-    """All or none: names are looked at before anything is deleted."""
-    known = {mapping["metadata"]["name"]: mapping for mapping in await mappings(client)}
+    """Removes all or none: an unknown name is refused before anything is deleted."""
+    known = {mapping["metadata"]["name"]: mapping for mapping in await list_mappings(client)}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise RefusedError(f"{no_such_mapping(unknown, known)}. Nothing was removed")
@@ -48,7 +51,7 @@ async def _delete_mapping(client: Client, mapping: Json) -> None:
     try:
         await client.delete(REGISTRY_MAPPINGS, metadata["name"], uid=metadata["uid"])
     except NotFound:
-        return  # somebody was faster
+        return  # already deleted
 
 
 async def _delete_source(client: Client, mapping: Json, others: list[Json], own_namespace: str) -> str:
@@ -58,13 +61,13 @@ async def _delete_source(client: Client, mapping: Json, others: list[Json], own_
     where = f"Secret {own_namespace}/{source}"
     users = [other["metadata"]["name"] for other in others if _source(other) == source]
     if users:
-        return f"{where} stays: mapping {', '.join(users)} copies it too"
+        return f"{where} is kept: mapping {', '.join(users)} copies it too"
     try:
         secret = await client.get(SECRETS, source, own_namespace)
     except NotFound:
-        return f"{where} was not there"
+        return f"{where} did not exist"
     if (secret["metadata"].get("labels") or {}).get(SOURCE_OF) != mapping["metadata"]["name"]:
-        return f"{where} stays: this command did not make it"
+        return f"{where} is kept: sutler registry add did not create it for this mapping"
     await client.delete(SECRETS, source, own_namespace, uid=secret["metadata"]["uid"])
     return f"{where} deleted"
 

@@ -1,4 +1,4 @@
-"""Label selectors as kubectl takes them on the command line, to and from the API's form. Pure.
+"""Converts label selectors between the form of kubectl's command line and that of the API. Pure: no I/O.
 
 team=a    team==a    team!=a    team in (a,b)    team notin (a,b)    team    !team
 """
@@ -24,7 +24,7 @@ NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 def parse_selector(text: str) -> dict[str, Any]:
-    """The API's form; no text selects everything. Raises UsageError."""
+    """The API's form of a selector; empty text selects everything. Raises UsageError."""
     labels: dict[str, str] = {}
     expressions = []
     position, again = 0, bool(text.strip())
@@ -32,8 +32,8 @@ def parse_selector(text: str) -> dict[str, Any]:
         found = _term(text, position)
         if not found:
             raise UsageError(
-                f"--namespaces {text!r} is no label selector (at {text[position:]!r}): write it as for kubectl, such "
-                f"as team=a or 'team in (a,b)'"
+                f"--namespaces {text!r} is not a label selector (at {text[position:]!r}): write it as for kubectl, "
+                f"such as team=a or 'team in (a,b)'"
             )
         position, again = found.end(), found["end"] == ","
         if found["equals"] in {"=", "=="} and found["key"] not in labels:
@@ -52,24 +52,25 @@ def parse_selector(text: str) -> dict[str, Any]:
     return selector
 
 
-def show_selector(selector: Mapping[str, Any], everywhere: str = EVERYWHERE) -> str:
+def render_selector(selector: Mapping[str, Any], everywhere: str = EVERYWHERE) -> str:
+    """The command line's form of a selector; `everywhere` for one that selects all namespaces."""
     return ",".join(_terms(selector)) or everywhere
 
 
 def why_none(selector: Mapping[str, Any], namespaces: Mapping[str, Mapping[str, str]]) -> str:
-    """Why a selector selects no namespace, and what to type. `namespaces` are the labels of all."""
+    """Why a selector selects no namespace, and what to do. `namespaces` are the labels by name, of all."""
     requirements = LabelSelector.parse(dict(selector)).requirements
     by_name = next((each for each in requirements if each.key == NAMESPACE_NAME and each.values), None)
     if by_name is None:
-        return "No namespace has such labels yet. To give one of them: kubectl label namespace NAME KEY=VALUE"
+        return "No namespace has these labels yet. Set them: kubectl label namespace NAME KEY=VALUE"
     there = sorted(by_name.values & namespaces.keys())
     if not there:
-        return f"There is no namespace {', '.join(sorted(by_name.values))} yet."
+        return f"Namespace {', '.join(sorted(by_name.values))} does not exist yet."
     unlabelled = [name for name in there if NAMESPACE_NAME not in namespaces[name]]
     if not unlabelled:
         return "No namespace has all of these labels yet."
     lines = "; ".join(f"kubectl label namespace {name} {NAMESPACE_NAME}={name}" for name in unlabelled)
-    return f"Kubernetes before 1.21 does not give namespaces the label {NAMESPACE_NAME}. Give it: {lines}"
+    return f"Kubernetes before 1.21 does not set the label {NAMESPACE_NAME}. Set it: {lines}"
 
 
 def _expression(found: re.Match[str]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Asks the controller to adopt an image, and waits until it has."""
+"""Requests the adoption of an image from the volumes controller, and waits for it."""
 
 import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
 
-from sutler.cli.output import RefusedError, UsageError, complain
+from sutler.cli.output import RefusedError, UsageError, print_error
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, NotFound
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
@@ -16,23 +16,30 @@ from sutler.volumes.adoption_request import AdoptionRequest, AdoptionState, pars
 from sutler.volumes.locations import location_of, parse_location
 from sutler.volumes.storage_class import FILESYSTEMS, class_of, is_sutler_class, pool_location
 
-_PAUSE = 0.5
-_PATIENCE = 15.0
-"""Seconds in which the controller takes a volume back that it has just made."""
+_POLL_SECONDS = 0.5
+_WITHDRAW_SECONDS = 15.0
+"""Time in which the controller deletes a volume that it has just created."""
 _ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadOnlyMany", "ReadWriteMany")
 
 
 @dataclass(frozen=True)
 class AdoptOptions:
-    wanted: AdoptionRequest
+    """Options of `sutler volumes adopt`."""
+
+    request: AdoptionRequest
     create_claim: bool
     access_mode: str
+    """Access mode of a created claim."""
     block: bool
+    """A created claim has volumeMode Block."""
     timeout: float
+    """Seconds."""
 
 
 @dataclass(frozen=True)
 class AdoptResult:
+    """An adopted image and its volume and claim."""
+
     claim: str
     volume: str
     image: str
@@ -45,7 +52,8 @@ class AdoptResult:
         return f"Claim {self.claim} has volume {self.volume}: image {self.image}, {self.size}."
 
 
-def adoption(claim: str, storage_class: str, **more: str) -> AdoptionRequest:
+def adoption_request(claim: str, storage_class: str, **more: str) -> AdoptionRequest:
+    """A request by a claim's NAMESPACE/NAME and fields of AdoptionRequest. Raises UsageError."""
     namespace, _, name = claim.partition("/")
     if not namespace or not name or "/" in name:
         raise UsageError(f"claim {claim!r} is not NAMESPACE/NAME")
@@ -57,11 +65,12 @@ def adoption(claim: str, storage_class: str, **more: str) -> AdoptionRequest:
     return AdoptionRequest(namespace=namespace, claim=name, storage_class=storage_class, **more)
 
 
-async def restoration(
+async def restore_request(
     client: Client, claim: str, storage_class: str | None, *, identifier: str, source: str, filesystem: str
 ) -> AdoptionRequest:
-    cls = await _class(client, claim, storage_class)
-    return adoption(
+    """A request to restore an image from the trash. Raises UsageError and RefusedError."""
+    cls = await _get_class(client, claim, storage_class)
+    return adoption_request(
         claim,
         cls["metadata"]["name"],
         restore_from=source or pool_location(cls).path,
@@ -70,145 +79,148 @@ async def restoration(
     )
 
 
-async def _class(client: Client, claim: str, name: str | None) -> Json:
-    ours = {cls["metadata"]["name"]: cls for cls in await client.list(STORAGE_CLASSES) if is_sutler_class(cls)}
-    known = ", ".join(sorted(ours)) or "none"
+async def _get_class(client: Client, claim: str, name: str | None) -> Json:
+    own = {cls["metadata"]["name"]: cls for cls in await client.list(STORAGE_CLASSES) if is_sutler_class(cls)}
+    known = ", ".join(sorted(own)) or "none"
     if name is None:
-        there = await _claim(client, *claim.partition("/")[::2])
-        name = class_of(there) if there else next(iter(ours)) if len(ours) == 1 else None
+        existing = await _get_claim(client, *claim.partition("/")[::2])
+        name = class_of(existing) if existing else next(iter(own)) if len(own) == 1 else None
     if name is None:
-        raise UsageError(f"say with --class which StorageClass it shall have: Sutler's are {known}")
-    if name not in ours:
-        raise RefusedError(f"StorageClass {name} is not Sutler's: its are {known}")
-    return ours[name]
+        raise UsageError(f"select a StorageClass with --class; Sutler's classes are {known}")
+    if name not in own:
+        raise RefusedError(f"StorageClass {name} is not Sutler's; Sutler's classes are {known}")
+    return own[name]
 
 
-async def adopt(client: Client, wish: AdoptOptions) -> AdoptResult:
-    wanted = wish.wanted
-    if wish.access_mode not in _ACCESS_MODES:
-        raise UsageError(f"--access-mode {wish.access_mode!r} is not one of {', '.join(_ACCESS_MODES)}")
-    if wish.access_mode == "ReadWriteMany" and not wish.block:
-        raise UsageError("--access-mode ReadWriteMany would destroy the filesystem of an RBD image: add --block")
-    await _class(client, wanted.key, wanted.storage_class)
-    claim = await _claim(client, wanted.namespace, wanted.claim)
-    if claim is not None and class_of(claim) != wanted.storage_class:
+async def adopt(client: Client, options: AdoptOptions) -> AdoptResult:
+    """Raises UsageError and RefusedError. If it fails or is cancelled, it withdraws the request."""
+    request = options.request
+    if options.access_mode not in _ACCESS_MODES:
+        raise UsageError(f"--access-mode {options.access_mode!r} is not one of {', '.join(_ACCESS_MODES)}")
+    if options.access_mode == "ReadWriteMany" and not options.block:
+        raise UsageError("--access-mode ReadWriteMany would destroy the filesystem of an RBD image; add --block")
+    await _get_class(client, request.key, request.storage_class)
+    claim = await _get_claim(client, request.namespace, request.claim)
+    if claim is not None and class_of(claim) != request.storage_class:
         raise RefusedError(
-            f"claim {wanted.key} is of class {class_of(claim) or '(none)'}, not {wanted.storage_class}: delete it first"
+            f"claim {request.key} has class {class_of(claim) or '(none)'}, not {request.storage_class}: "
+            "delete the claim first"
         )
-    body = render(wanted)
+    body = render(request)
     try:
-        request = await client.create(PERSISTENT_VOLUMES, body)
+        volume = await client.create(PERSISTENT_VOLUMES, body)
     except AlreadyExists:
         name = body["metadata"]["name"]
         raise RefusedError(
-            f"an image is being adopted for claim {wanted.key} already; to stop that: kubectl delete pv {name}"
+            f"an image is already being adopted for claim {request.key}; to cancel that: kubectl delete pv {name}"
         ) from None
-    made: list[Json] = []
+    created: list[Json] = []
     try:
-        return await _follow(client, wish, request, made)
+        return await _follow(client, options, volume, created)
     except BaseException:
-        await _take_back(client, request, made)
+        await _withdraw(client, volume, created)
         raise
 
 
-async def _follow(client: Client, wish: AdoptOptions, request: Json, made: list[Json]) -> AdoptResult:
-    """`made`: gets the claim, if it has to be made."""
-    wanted, said = wish.wanted, ""
-    ends = time.monotonic() + wish.timeout
+async def _follow(client: Client, options: AdoptOptions, volume: Json, created: list[Json]) -> AdoptResult:
+    """Waits until the request is done. Appends the claim to `created` if this creates it."""
+    request, shown = options.request, ""
+    ends = time.monotonic() + options.timeout
     while True:
-        found = await _get(client, request)
+        found = await _get_request(client, volume)
         if found is None:
-            return await _done(client, wanted)
+            return await _result(client, request)
         state, message = parse_outcome(found)
         if state is AdoptionState.REFUSED:
             raise RefusedError(message)
-        if state is AdoptionState.CHECKED and wish.create_claim:
-            made += await _create_claim(client, wish, found)
-        elif message and message != said:
-            complain(f"{state}: {message}")
-            said = message
+        if state is AdoptionState.CHECKED and options.create_claim:
+            created += await _create_claim(client, options, found)
+        elif message and message != shown:
+            print_error(f"{state}: {message}")
+            shown = message
         if time.monotonic() > ends:
-            what = message or "nobody has looked at the request: does sutler-volumes run?"
-            raise RefusedError(f"given up after {wish.timeout:g} s: {what}")
-        await asyncio.sleep(_PAUSE)
+            why = message or "the volumes controller has not processed the request: check that sutler-volumes runs"
+            raise RefusedError(f"timed out after {options.timeout:g} s: {why}")
+        await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _create_claim(client: Client, wish: AdoptOptions, request: Json) -> list[Json]:
-    """The claim, if it was not there."""
-    wanted = wish.wanted
-    if await _claim(client, wanted.namespace, wanted.claim) is not None:
+async def _create_claim(client: Client, options: AdoptOptions, volume: Json) -> list[Json]:
+    """The claim if this creates it, else nothing."""
+    request = options.request
+    if await _get_claim(client, request.namespace, request.claim) is not None:
         return []
-    size = int(request["metadata"]["annotations"][well_known.ADOPTED_SIZE])
+    size = int(volume["metadata"]["annotations"][well_known.ADOPTED_SIZE])
     body = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": wanted.claim, "namespace": wanted.namespace},
+        "metadata": {"name": request.claim, "namespace": request.namespace},
         "spec": {
-            "accessModes": [wish.access_mode],
-            "volumeMode": "Block" if wish.block else "Filesystem",
+            "accessModes": [options.access_mode],
+            "volumeMode": "Block" if options.block else "Filesystem",
             "resources": {"requests": {"storage": str(of_bytes(size))}},
-            "storageClassName": wanted.storage_class,
+            "storageClassName": request.storage_class,
         },
     }
     try:
-        made = await client.create(PERSISTENT_VOLUME_CLAIMS, body)
+        claim = await client.create(PERSISTENT_VOLUME_CLAIMS, body)
     except AlreadyExists:
         return []
-    complain(f"Claim {wanted.key} did not exist: made, {of_bytes(size)}")
-    return [made]
+    print_error(f"Created claim {request.key}, {of_bytes(size)}")
+    return [claim]
 
 
-async def _done(client: Client, wanted: AdoptionRequest) -> AdoptResult:
-    claim = await _claim(client, wanted.namespace, wanted.claim)
+async def _result(client: Client, request: AdoptionRequest) -> AdoptResult:
+    claim = await _get_claim(client, request.namespace, request.claim)
     volume_name = (claim or {}).get("spec", {}).get("volumeName")
     try:
         volume = await client.get(PERSISTENT_VOLUMES, volume_name) if volume_name else None
     except NotFound:
         volume = None
     place = location_of(volume) if volume else None
-    if volume is None or place is None or (wanted.image and place.path != wanted.image):
-        raise RefusedError(f"the request was taken back before claim {wanted.key} had its volume")
-    return AdoptResult(wanted.key, volume_name, place.path, volume["spec"]["capacity"]["storage"])
+    if volume is None or place is None or (request.image and place.path != request.image):
+        raise RefusedError(f"the request was withdrawn before claim {request.key} had its volume")
+    return AdoptResult(request.key, volume_name, place.path, volume["spec"]["capacity"]["storage"])
 
 
-async def _take_back(client: Client, request: Json, made: list[Json]) -> None:
-    """Unless the volume is made already: then the controller ends what it has begun.
+async def _withdraw(client: Client, volume: Json, created: list[Json]) -> None:
+    """Deletes the request, unless its volume exists: the controller then completes the adoption.
 
-    The claim that was made goes first: without the request it would get a new, empty volume.
+    The created claim is deleted first: without the request it would get a new, empty volume.
     """
-    found = await _get(client, request)
+    found = await _get_request(client, volume)
     if found is None or parse_outcome(found)[0] is AdoptionState.BINDING:
         return
-    for claim in made:
-        await _take_claim_back(client, claim)
-    ends = time.monotonic() + _PATIENCE
-    while (found := await _get(client, request)) is not None and time.monotonic() < ends:
+    for claim in created:
+        await _delete_claim(client, claim)
+    ends = time.monotonic() + _WITHDRAW_SECONDS
+    while (found := await _get_request(client, volume)) is not None and time.monotonic() < ends:
         if parse_outcome(found)[0] is not AdoptionState.BINDING:
             await client.delete(PERSISTENT_VOLUMES, found["metadata"]["name"], uid=found["metadata"]["uid"])
             return
-        # The volume was made at this very moment. Its claim is gone: the controller takes it back.
-        await asyncio.sleep(_PAUSE)
+        # The volume was created just now. Its claim is deleted, so the controller deletes it.
+        await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _take_claim_back(client: Client, claim: Json) -> None:
+async def _delete_claim(client: Client, claim: Json) -> None:
     name, namespace, uid = (claim["metadata"][key] for key in ("name", "namespace", "uid"))
-    found = await _claim(client, namespace, name)
+    found = await _get_claim(client, namespace, name)
     if found is None or found["metadata"]["uid"] != uid or found["spec"].get("volumeName"):
         return
     with contextlib.suppress(NotFound):
         await client.delete(PERSISTENT_VOLUME_CLAIMS, name, namespace, uid=uid)
-        complain(f"Claim {namespace}/{name} was made for the image: deleted again")
+        print_error(f"Deleted claim {namespace}/{name}, which was created for the image")
 
 
-async def _get(client: Client, request: Json) -> Json | None:
+async def _get_request(client: Client, volume: Json) -> Json | None:
+    """The request, or None if it is done or deleted."""
     try:
-        found = await client.get(PERSISTENT_VOLUMES, request["metadata"]["name"])
+        found = await client.get(PERSISTENT_VOLUMES, volume["metadata"]["name"])
     except NotFound:
         return None
-    return found if found["metadata"]["uid"] == request["metadata"]["uid"] else None
+    return found if found["metadata"]["uid"] == volume["metadata"]["uid"] else None
 
 
-async def _claim(client: Client, namespace: str, name: str) -> Json | None:
+async def _get_claim(client: Client, namespace: str, name: str) -> Json | None:
     try:
         return await client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
     except NotFound:

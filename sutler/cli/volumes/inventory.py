@@ -1,4 +1,4 @@
-"""Claims, volumes and images side by side: pure."""
+"""The inventory of claims, volumes and images, and rows of it. Pure: no I/O."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,47 +14,48 @@ from sutler.volumes.locations import ImageLocation, PoolLocation, ids_of, is_sut
 from sutler.volumes.storage_class import class_of, is_sutler_class, pool_location
 
 _FINALIZERS = ("external-provisioner.volume.kubernetes.io/finalizer", "kubernetes.io/pv-protection")
-"""Ours, and the one that every volume has while it is bound."""
+"""Sutler's, and the one that every bound volume has."""
 
 
 @dataclass
 class VolumeInventory:
-    """What is known of the volumes; all of Kubernetes, and of Ceph what the REST API tells."""
+    """Sutler's volumes, as Kubernetes and the REST API have them."""
 
     volumes: list[Json]
-    """Ours alone."""
+    """PersistentVolumes that Sutler provisioned."""
     requests: list[Json]
-    """For adoptions that are not complete."""
+    """PersistentVolumes that request an adoption that is not complete."""
     claims: list[Json]
-    """Those of our classes, and those that have a volume of ours."""
+    """Claims of Sutler's classes, and claims that have a volume of Sutler's."""
     classes: list[Json]
-    """Ours alone."""
+    """StorageClasses that Sutler provisions for."""
     attachments: list[Json] = field(default_factory=list)
-    """VolumeAttachments; none where they may not be read."""
+    """VolumeAttachments; none if the user may not read them."""
     kubernetes: str = ""
-    """The identity of the Kubernetes cluster; empty where it may not be asked for."""
+    """The identity of the Kubernetes cluster, the UID of kube-system; empty if the user may not read it."""
     others: list[Json] = field(default_factory=list)
-    """Volumes of others, by hand or by another provisioner: they may have an image of ours."""
+    """PersistentVolumes that Sutler did not provision; they may use an image of Sutler's."""
     images: dict[PoolLocation, list[Json]] = field(default_factory=dict)
-    """As the REST API lists them; none for a place that could not be asked about."""
+    """Images as the REST API lists them; a location that could not be read has no key."""
     pools: dict[int, str] = field(default_factory=dict)
-    """What the pools of the REST API's cluster are called now, by their numbers; empty: not known."""
+    """Current names of the pools that the REST API lists, by pool id; empty if they are unknown."""
     served: frozenset[str] = frozenset()
-    """The clusterIDs that mean the REST API's cluster; all images in it are listed under the first of them."""
-    unseen: str = ""
-    """Why nothing of Ceph is known."""
+    """clusterIDs of the Ceph cluster that the REST API serves; `images` has its images under the first of them."""
+    unread_reason: str = ""
+    """Why images were not read; empty if they were."""
 
-    def wheres(self) -> set[PoolLocation]:
-        """Where our images are, or would be."""
+    def locations(self) -> set[PoolLocation]:
+        """Where images of Sutler's classes and volumes are."""
         found = {self.canonical(pool_location(cls)) for cls in self.classes}
-        found |= {where for volume in self.volumes if (where := self.where(volume)) is not None}
+        found |= {where for volume in self.volumes if (where := self.location(volume)) is not None}
         return {where for where in found if where.pool}
 
     def canonical(self, where: PoolLocation) -> PoolLocation:
+        """The same location, with the clusterID that `images` uses."""
         return replace(where, cluster=min(self.served)) if where.cluster in self.served else where
 
-    def where(self, volume: Json) -> PoolLocation | None:
-        """Where the volume's image is, by the pool's name of today."""
+    def location(self, volume: Json) -> PoolLocation | None:
+        """Where the volume's image is, by the current name of the pool."""
         place = location_of(volume)
         if place is None:
             return None
@@ -64,15 +65,15 @@ class VolumeInventory:
         return self.canonical(PoolLocation(place.cluster, pool, place.namespace))
 
     def image(self, volume: Json) -> tuple[PoolLocation, Json] | None:
-        """The volume's image by its id, or one of that name that names the volume's owner; with where it is."""
-        place, where = location_of(volume), self.where(volume)
+        """The volume's image and its location: the image with its id, else one of its name that names its owner."""
+        place, where = location_of(volume), self.location(volume)
         if place is None or where is None:
             return None
-        # By the id that follows from the name, if the volume does not know it yet.
+        # A volume without an image id has an image whose id is derived from its name.
         found = self._listed(where).get(("id", ids_of(volume)[1] or image_id(self.kubernetes, place.image)))
         if found is not None:
             return where, found
-        # librbd has drawn another, or a migration has given it another.
+        # librbd chose another id, or a migration changed it.
         for there in (where, self.canonical(PoolLocation(place.cluster, place.pool, place.namespace))):
             found = self._listed(there).get(("name", place.image))
             if found is not None and (found.get("claim") or {}).get("uid") == owner_of(volume):
@@ -90,13 +91,14 @@ class VolumeInventory:
 
     _index: dict[PoolLocation, tuple[list[Json] | None, dict[tuple[str, str], Json]]] = field(default_factory=dict)
 
-    def looked_at(self, volume: Json) -> bool:
-        return self.where(volume) in self.images
+    def has_read_images(self, volume: Json) -> bool:
+        """Whether the images at the volume's location were read."""
+        return self.location(volume) in self.images
 
 
 @dataclass(frozen=True)
 class VolumeRow:
-    """A claim with its volume and image, as far as there are such."""
+    """A claim with its volume and image; empty or None if there is none."""
 
     claim: str
     volume: str
@@ -104,8 +106,11 @@ class VolumeRow:
     place: ImageLocation | None
     size: int | None
     used: int | None
+    """Size and used space in bytes."""
     state: str
+    """The volume's phase, or Growing, Deleting, Adopting, Kept or NoImage."""
     message: str = ""
+    """Why the state is not Bound."""
 
     def as_json(self) -> Json:
         return {
@@ -121,51 +126,51 @@ class VolumeRow:
         }
 
 
-def sort_out(
+def build_inventory(
     volumes: Iterable[Json], claims: Iterable[Json], classes: Iterable[Json], kubernetes: str = ""
 ) -> VolumeInventory:
-    """Leaves out what is not ours."""
+    """The inventory of what belongs to Sutler. `kubernetes` is the identity of the cluster."""
     found = list(volumes)
-    ours = [volume for volume in found if is_sutler_volume(volume)]
+    own = [volume for volume in found if is_sutler_volume(volume)]
     requests = [volume for volume in found if claim_key(volume)]
     served = [cls for cls in classes if is_sutler_class(cls)]
-    known = {volume["metadata"]["name"] for volume in ours}
+    known = {volume["metadata"]["name"] for volume in own}
     of_class = {cls["metadata"]["name"] for cls in served}
     awaited = {claim_key(request) for request in requests}
     kept = [
         claim
         for claim in claims
         if claim["spec"].get("volumeName", "") in known
-        or key_of(claim) in awaited
+        or claim_name(claim) in awaited
         or (not claim["spec"].get("volumeName") and class_of(claim) in of_class)
     ]
-    asked = {id(volume) for volume in (*ours, *requests)}
-    others = [volume for volume in found if id(volume) not in asked]
-    return VolumeInventory(ours, requests, kept, served, kubernetes=kubernetes, others=others)
+    known_volumes = {id(volume) for volume in (*own, *requests)}
+    others = [volume for volume in found if id(volume) not in known_volumes]
+    return VolumeInventory(own, requests, kept, served, kubernetes=kubernetes, others=others)
 
 
-def key_of(claim: Json) -> str:
+def claim_name(claim: Json) -> str:
     return f"{claim['metadata']['namespace']}/{claim['metadata']['name']}"
 
 
-def rows(facts: VolumeInventory) -> list[VolumeRow]:
-    """By claim; volumes without one at the end."""
-    claims = {claim["metadata"]["uid"]: claim for claim in facts.claims}
-    found = [_of_volume(facts, volume, claims) for volume in facts.volumes]
-    found += _without_volume(facts)
+def rows(inventory: VolumeInventory) -> list[VolumeRow]:
+    """Sorted by claim, volumes without one last."""
+    claims = {claim["metadata"]["uid"]: claim for claim in inventory.claims}
+    found = [_volume_row(inventory, volume, claims) for volume in inventory.volumes]
+    found += _rows_without_volume(inventory)
     return sorted(found, key=lambda row: (not row.claim, row.claim, row.volume))
 
 
-def _of_volume(facts: VolumeInventory, volume: Json, claims: Mapping[str, Json]) -> VolumeRow:
+def _volume_row(inventory: VolumeInventory, volume: Json, claims: Mapping[str, Json]) -> VolumeRow:
     spec = volume["spec"]
     reference = spec.get("claimRef") or {}
     place = location_of(volume)
-    found = facts.image(volume)
+    found = inventory.image(volume)
     image = found[1] if found else None
-    gone = place is not None and facts.looked_at(volume) and image is None
+    gone = place is not None and inventory.has_read_images(volume) and image is None
     state, message = _state(volume, claims.get(reference.get("uid", "")), gone=gone)
     if state == "Deleting":
-        message = _what_holds(facts, volume) or message
+        message = _deletion_blocker(inventory, volume) or message
     return VolumeRow(
         claim=f"{reference['namespace']}/{reference['name']}" if reference else "",
         volume=volume["metadata"]["name"],
@@ -183,39 +188,39 @@ def _state(volume: Json, claim: Json | None, *, gone: bool) -> tuple[str, str]:
     phase = (volume.get("status") or {}).get("phase", "Pending")
     deletes = spec.get("persistentVolumeReclaimPolicy") == "Delete"
     if "deletionTimestamp" in metadata or (phase == "Released" and deletes):
-        return "Deleting", "the events of the volume say what it waits for"
+        return "Deleting", "see the events of the volume for what it waits for"
     if gone:
-        return "NoImage", "its image does not exist: sutler volumes orphans"
+        return "NoImage", "its image does not exist; see sutler volumes orphans"
     if well_known.ADOPTING in (metadata.get("annotations") or {}):
         return "Adopting", "its adoption is not complete"
     if phase == "Bound" and claim is not None:
         return _bound(claim)
     if phase == "Released":
-        return "Kept", "its claim is gone, and the reclaim policy keeps the image"
+        return "Kept", "its claim is deleted, and the reclaim policy keeps the image"
     return phase, ""
 
 
 def _bound(claim: Json) -> tuple[str, str]:
     if "deletionTimestamp" in claim["metadata"]:
-        return "Bound", "its claim is to be deleted, when no Pod uses it any more"
-    return ("Growing", "the claim asks for more than it has yet") if _grows(claim) else ("Bound", "")
+        return "Bound", "its claim will be deleted when no Pod uses it any more"
+    return ("Growing", "the claim requests more than it has") if _grows(claim) else ("Bound", "")
 
 
-def _what_holds(facts: VolumeInventory, volume: Json) -> str:
-    """What keeps a volume that is to go, as far as Kubernetes shows it."""
+def _deletion_blocker(inventory: VolumeInventory, volume: Json) -> str:
+    """What blocks the deletion of a volume, as far as Kubernetes shows it."""
     metadata = volume["metadata"]
     holding = [
         (one["metadata"]["name"], str(one["spec"].get("nodeName", "")))
-        for one in facts.attachments
+        for one in inventory.attachments
         if (one["spec"].get("source") or {}).get("persistentVolumeName") == metadata["name"]
     ]
     if holding:
         return attachment_message(holding)
     if (volume.get("status") or {}).get("phase") == "Bound":
-        return "it goes when its claim does"
+        return "it will be deleted with its claim"
     others = [one for one in metadata.get("finalizers") or [] if one not in _FINALIZERS]
     if others and "deletionTimestamp" in metadata:
-        return f"others hold it by their finalizers, until they take them off: {', '.join(others)}"
+        return f"it has finalizers of other controllers, which have not removed them: {', '.join(others)}"
     return ""
 
 
@@ -225,11 +230,11 @@ def _grows(claim: Json) -> bool:
     return _bytes(wanted) > _bytes(has)
 
 
-def _without_volume(facts: VolumeInventory) -> Iterator[VolumeRow]:
-    requests = {claim_key(request): request for request in facts.requests}
+def _rows_without_volume(inventory: VolumeInventory) -> Iterator[VolumeRow]:
+    requests = {claim_key(request): request for request in inventory.requests}
     sizes = {}
-    for claim in facts.claims:
-        key = key_of(claim)
+    for claim in inventory.claims:
+        key = claim_name(claim)
         wanted = ((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", "0")
         sizes[key] = _bytes(wanted)
         if not claim["spec"].get("volumeName") and key not in requests:
@@ -238,26 +243,31 @@ def _without_volume(facts: VolumeInventory) -> Iterator[VolumeRow]:
             yield VolumeRow(key, "", class_of(claim), None, sizes[key], None, state)
     for key, request in requests.items():
         annotations = request["metadata"].get("annotations") or {}
-        state, message = parse_outcome(request)
-        said = f"{state}: {message}" if state else "nobody has looked at it yet: does sutler-volumes run?"
-        asked = annotations.get(well_known.ADOPTED_SIZE, "")
-        size = int(asked) if asked.isdecimal() else None
-        place = _requested(request)
+        state, text = parse_outcome(request)
+        message = (
+            f"{state}: {text}"
+            if state
+            else "the volumes controller has not processed it yet: check that sutler-volumes runs"
+        )
+        adopted_size = annotations.get(well_known.ADOPTED_SIZE, "")
+        size = int(adopted_size) if adopted_size.isdecimal() else None
+        place = _requested_image(request)
         yield VolumeRow(key, request["metadata"]["name"], request["spec"]["storageClassName"], place, size, None,
-                        "Adopting", said)  # fmt: skip
+                        "Adopting", message)  # fmt: skip
 
 
-def _requested(request: Json) -> ImageLocation | None:
+def _requested_image(request: Json) -> ImageLocation | None:
     annotations = request["metadata"].get("annotations") or {}
     return location_of({"metadata": {"annotations": {well_known.IMAGE: annotations.get(well_known.ADOPT, "")}}})
 
 
 def size_of(volume: Json) -> int | None:
+    """The capacity in bytes."""
     return _bytes((volume["spec"].get("capacity") or {}).get("storage", "")) or None
 
 
 def age(created: str, now: datetime) -> str:
-    """As kubectl: in the largest unit of which there are at least two."""
+    """The age as kubectl shows it: in the largest unit of which there are at least two."""
     try:
         seconds = int((now - datetime.fromisoformat(created)).total_seconds())
     except ValueError:

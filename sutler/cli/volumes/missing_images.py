@@ -1,4 +1,4 @@
-"""Volumes whose image is gone, or not where nodes look for it, and those that can't be deleted: pure."""
+"""Volumes whose image is missing or renamed, and volumes that cannot be deleted. Pure: no I/O."""
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -13,15 +13,17 @@ Trash = Callable[[PoolLocation], list[Json]]
 
 @dataclass(frozen=True)
 class OrphanVolume:
+    """An orphan: a volume without its image, an image without a volume, or a copy of an image."""
+
     kind: str
-    """image, volume, or copy: of an image, and nothing that has to be mended"""
+    """`image`, `volume` or `copy`. A copy needs no fix."""
     name: str
     cluster: str
     claim: str
     created: str
     why: str
     fixes: tuple[str, ...]
-    """Commands; each is one way of several."""
+    """Commands, each of which is one way to fix it."""
 
     def as_json(self) -> Json:
         return {
@@ -35,26 +37,29 @@ class OrphanVolume:
         }
 
 
-def missing(
-    facts: VolumeInventory, volumes: list[Json], trash: Trash, failures: Mapping[str, str]
+def missing_images(
+    inventory: VolumeInventory, volumes: list[Json], trash: Trash, failures: Mapping[str, str]
 ) -> Iterator[OrphanVolume]:
+    """Findings about `volumes`. `failures` are messages of volumes that could not be deleted, by name."""
     for volume in volumes:
         name, place = volume["metadata"]["name"], location_of(volume)
         if "deletionTimestamp" in volume["metadata"] or _deletes(volume):
             if name in failures:
-                yield _volume(volume, f"it is to be deleted, and can't be: {failures[name]}")
+                yield _volume(volume, f"it cannot be deleted: {failures[name]}")
             continue
-        where = facts.where(volume)
+        where = inventory.location(volume)
         if place is None or where is None:
             continue
-        found = facts.image(volume)
+        found = inventory.image(volume)
         if found is not None:
             if (found[0].pool, found[1]["name"]) != (place.pool, place.image):
                 yield _moved(volume, place, *found)
-        elif facts.pools and ids_of(volume)[0] not in {None, *facts.pools} and place.cluster in facts.served:
-            yield _volume(volume, f"its pool {place.pool}, number {ids_of(volume)[0]}, is gone", *_end(volume))
-        elif facts.looked_at(volume):
-            yield _gone(facts, volume, place, where, trash(where))
+        elif (
+            inventory.pools and ids_of(volume)[0] not in {None, *inventory.pools} and place.cluster in inventory.served
+        ):
+            yield _volume(volume, f"its pool {place.pool}, id {ids_of(volume)[0]}, does not exist", *_deletion(volume))
+        elif inventory.has_read_images(volume):
+            yield _missing_image(inventory, volume, place, where, trash(where))
 
 
 def _deletes(volume: Json) -> bool:
@@ -63,44 +68,44 @@ def _deletes(volume: Json) -> bool:
 
 
 def _moved(volume: Json, place: ImageLocation, where: PoolLocation, image: Json) -> OrphanVolume:
-    """Nodes go by the names that the volume was made with."""
+    """Nodes use the names that the volume was created with."""
     if where.pool != place.pool:
         fix = f"ceph osd pool rename {shlex.quote(where.pool)} {shlex.quote(place.pool)}"
-        return _volume(volume, f"its pool {place.pool} was renamed to {where.pool}: nodes do not find it", fix)
+        return _volume(volume, f"its pool {place.pool} was renamed to {where.pool}, so nodes do not find it", fix)
     now = f"{where.path}/{image['name']}"
     fix = f"sutler images rename {shlex.quote(now)} {shlex.quote(place.image)} --force"
-    return _volume(volume, f"its image {place.path} was renamed to {image['name']}: nodes do not find it", fix)
+    return _volume(volume, f"its image {place.path} was renamed to {image['name']}, so nodes do not find it", fix)
 
 
-def _gone(
-    facts: VolumeInventory, volume: Json, place: ImageLocation, where: PoolLocation, entries: list[Json]
+def _missing_image(
+    inventory: VolumeInventory, volume: Json, place: ImageLocation, where: PoolLocation, entries: list[Json]
 ) -> OrphanVolume:
     number, identifier = ids_of(volume)
-    thrown = next((one for one in entries if (one["id"] == identifier if identifier else one["name"] == place.image)),
+    entry = next((one for one in entries if (one["id"] == identifier if identifier else one["name"] == place.image)),
                   None)  # fmt: skip
-    if thrown is not None and thrown.get("source", "USER") == "MIGRATION":
+    if entry is not None and entry.get("source", "USER") == "MIGRATION":
         return _volume(volume, f"its image {place.path} is being migrated")
-    if thrown is not None:
-        restore = f"sutler images trash restore {shlex.quote(where.path)} {thrown['id']}"
-        if thrown["name"] != place.image:
+    if entry is not None:
+        restore = f"sutler images trash restore {shlex.quote(where.path)} {entry['id']}"
+        if entry["name"] != place.image:
             restore += f" --name {shlex.quote(place.image)}"
-        return _volume(volume, f"its image {place.path} is in the trash", restore, *_end(volume))
+        return _volume(volume, f"its image {place.path} is in the trash", restore, *_deletion(volume))
     others = sorted(
         f"{there.path}/{image['name']}"
-        for there, images in facts.images.items()
+        for there, images in inventory.images.items()
         for image in images
         if (image["claim"] or {}).get("uid") == owner_of(volume)
     )
     if others:
         return _volume(
-            volume, f"its image {place.path} does not exist; {others[0]} is it under another name, or a copy"
+            volume, f"its image {place.path} does not exist; {others[0]} is the same image renamed, or a copy"
         )
-    proven = number is not None and identifier and facts.pools
-    return _volume(volume, f"its image {place.path} does not exist", *(_end(volume) if proven else ()))
+    proven = number is not None and identifier and inventory.pools
+    return _volume(volume, f"its image {place.path} does not exist", *(_deletion(volume) if proven else ()))
 
 
-def _end(volume: Json) -> tuple[str, ...]:
-    """What deletes a volume that has no image any more."""
+def _deletion(volume: Json) -> tuple[str, ...]:
+    """The command that deletes a volume without an image."""
     reference = volume["spec"].get("claimRef") or {}
     if not reference:
         return (f"kubectl delete pv {shlex.quote(volume['metadata']['name'])}",)

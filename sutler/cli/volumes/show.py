@@ -1,62 +1,64 @@
-"""One volume with all that is known of it: pure but for `look`."""
+"""The output of `sutler volumes show`: one volume with its image and its events."""
 
 from sutler.cli.output import RefusedError, one_line
-from sutler.cli.volumes.fetch import CephView, events, when
-from sutler.cli.volumes.inventory import VolumeInventory, VolumeRow, key_of, rows
+from sutler.cli.volumes.fetch import CephView, event_time
+from sutler.cli.volumes.fetch import list_events as list_object_events
+from sutler.cli.volumes.inventory import VolumeInventory, VolumeRow, claim_name, rows
 from sutler.kube.client import Client
 from sutler.text import format_size
 from sutler.typedefs import Json
 from sutler.volumes.adoption_request import UNBOUND_UID
 from sutler.volumes.locations import PoolLocation
 
-_SHOWN_EVENTS = 10
+_MAX_EVENTS = 10
 
 
-def pick(facts: VolumeInventory, name: str) -> VolumeRow:
-    """By the volume's name, or the claim's namespace/name."""
-    found = [row for row in rows(facts) if name in {row.volume, row.claim}]
-    # A claim may have left several volumes behind; the one that it has is what is meant.
+def find_row(inventory: VolumeInventory, name: str) -> VolumeRow:
+    """The row of a volume's name, or of a claim's namespace/name. Raises RefusedError."""
+    found = [row for row in rows(inventory) if name in {row.volume, row.claim}]
+    # A claim may have several former volumes; its current one comes first.
     found.sort(key=lambda row: row.state not in {"Bound", "Growing", "Adopting"})
     if not found:
         raise RefusedError(
-            f"{name}: no such volume of Sutler's, nor a claim that has or waits for one; see sutler volumes list"
+            f"{name}: no such volume of Sutler's, and no claim of this name with one; see sutler volumes list"
         )
     return found[0]
 
 
-async def happened(client: Client, row: VolumeRow, facts: VolumeInventory) -> list[Json]:
+async def list_events(client: Client, row: VolumeRow, inventory: VolumeInventory) -> list[Json]:
+    """Events of the row's claim and volume, oldest first."""
     namespace, _, claim = row.claim.partition("/")
-    found = await events(client, claim, namespace) if claim else []
-    found += await events(client, row.volume, "default") if row.volume else []
-    return sorted(about(found, uids(row, facts)), key=when)
+    found = await list_object_events(client, claim, namespace) if claim else []
+    found += await list_object_events(client, row.volume, "default") if row.volume else []
+    return sorted(events_of(found, uids(row, inventory)), key=event_time)
 
 
-def uids(row: VolumeRow, facts: VolumeInventory) -> set[str]:
-    """Of the row's claim and volume; empty: not known."""
-    volumes = [one for one in (*facts.volumes, *facts.requests) if one["metadata"]["name"] == row.volume]
+def uids(row: VolumeRow, inventory: VolumeInventory) -> set[str]:
+    """UIDs of the row's claim and volume; empty if they are unknown."""
+    volumes = [one for one in (*inventory.volumes, *inventory.requests) if one["metadata"]["name"] == row.volume]
     bound = {(one["spec"].get("claimRef") or {}).get("uid") for one in volumes} - {None, UNBOUND_UID}
-    named = {one["metadata"]["uid"] for one in facts.claims if key_of(one) == row.claim}
-    # A volume that is kept knows which claim was its own; one of the same name that came later is another.
+    named = {one["metadata"]["uid"] for one in inventory.claims if claim_name(one) == row.claim}
+    # A kept volume names its former claim by UID; a later claim of the same name is another one.
     return {one["metadata"]["uid"] for one in volumes} | (bound or named)
 
 
-def about(found: list[Json], known: set[str]) -> list[Json]:
-    """The events of these objects: an earlier claim of the same name may have left some, too."""
-    said = ((one, (one.get("involvedObject") or {}).get("uid")) for one in found)
-    return [one for one, uid in said if not uid or not known or uid in known]
+def events_of(found: list[Json], known: set[str]) -> list[Json]:
+    """The events of objects with these UIDs: a former claim of the same name may have events, too."""
+    uids_of = ((one, (one.get("involvedObject") or {}).get("uid")) for one in found)
+    return [one for one, uid in uids_of if not uid or not known or uid in known]
 
 
-def as_json(row: VolumeRow, facts: VolumeInventory, ceph: CephView, said: list[Json]) -> Json:
-    volume = next((one for one in facts.volumes if one["metadata"]["name"] == row.volume), None)
+def as_json(row: VolumeRow, inventory: VolumeInventory, ceph: CephView, events: list[Json]) -> Json:
+    volume = next((one for one in inventory.volumes if one["metadata"]["name"] == row.volume), None)
     spec = volume["spec"] if volume else {}
-    place, there = row.place, facts.image(volume) if volume else None
+    place, there = row.place, inventory.image(volume) if volume else None
     where, name = (there[0], there[1]["name"]) if there else (None, "")
-    if place and not there and not (volume and facts.looked_at(volume)):
+    if place and not there and not (volume and inventory.has_read_images(volume)):
         where, name = PoolLocation(place.cluster, place.pool, place.namespace), place.image
     image = ceph.image(where, name) if where else None
-    failed = next((one["message"] for one in reversed(said) if one["reason"] == "VolumeFailedDelete"), None)
-    hindered = {"message": failed} if row.state == "Deleting" and failed else {}
-    return row.as_json() | hindered | {
+    failed = next((one["message"] for one in reversed(events) if one["reason"] == "VolumeFailedDelete"), None)
+    blocked = {"message": failed} if row.state == "Deleting" and failed else {}
+    return row.as_json() | blocked | {
         "reclaimPolicy": spec.get("persistentVolumeReclaimPolicy"),
         "accessModes": spec.get("accessModes") or [],
         "volumeMode": spec.get("volumeMode"),
@@ -67,7 +69,7 @@ def as_json(row: VolumeRow, facts: VolumeInventory, ceph: CephView, said: list[J
         } | {"snapshots": [one["name"] for one in image["snapshots"]]},
         "events": [
             {"type": one["type"], "reason": one["reason"], "message": one["message"], "count": one.get("count") or 1}
-            for one in said[-_SHOWN_EVENTS:]
+            for one in events[-_MAX_EVENTS:]
         ],
     }  # fmt: skip
 
@@ -92,7 +94,7 @@ def as_text(found: Json) -> str:
             ("Features", ", ".join(details["features"])),
             ("Data pool", details["data_pool"]),
             ("Clone of", details["parent"]),
-            ("In use at", ", ".join(details["watchers"]) or "nowhere"),
+            ("Watchers", ", ".join(details["watchers"]) or "none"),
             ("Snapshots", ", ".join(details["snapshots"]) or "none"),
         ]
     text = [f"{label + ':':<16}{value}" for label, value in lines if value]

@@ -1,4 +1,4 @@
-"""What the command says of a Pod is what the webhook does to it: the same objects, shown to both."""
+"""`sutler explain` predicts what the webhook does to a Pod: both get the same objects."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sutler.cli.cluster_view import ClusterView
 from sutler.cli.explain.explanation import explain
-from sutler.cli.pods import read_pod
+from sutler.cli.pods import parse_pod
 from sutler.registry.injection import SYSTEM_NAMESPACES, Labels
 from tests.webhook.pods import body
 from webhook.decision_cache import AdmissionOutcome, DecisionCache
@@ -78,21 +78,21 @@ ACCOUNTS = st.builds(
 
 @settings(max_examples=400)
 @given(PODS, ACCOUNTS, st.sampled_from(sorted(NAMESPACES)))
-def test_command_tells_what_the_webhook_does(pod: Json, account: Json, namespace: str) -> None:
-    told, left_alone = _told(pod, account, namespace)
+def test_explanation_is_what_the_webhook_does(pod: Json, account: Json, namespace: str) -> None:
+    explained, skipped = _explained(pod, account, namespace)
     done, outcome = _done(pod, account, namespace)
-    assert told == done
-    if left_alone:
+    assert explained == done
+    if skipped:
         assert outcome in {AdmissionOutcome.MIRROR, AdmissionOutcome.OPTED_OUT, AdmissionOutcome.EXCLUDED}
 
 
 def _done(pod: Json, account: Json, namespace: str) -> tuple[list[str], AdmissionOutcome]:
     """The pull secrets that the webhook adds."""
-    world = ClusterView(OWN)
+    view = ClusterView(OWN)
     for obj in OBJECTS:
-        world.add_mapping(obj)
+        view.add_mapping(obj)
     state = WebhookState.fixed(
-        world.mappings, {name: labels for name, labels in NAMESPACES.items() if labels is not None}
+        view.mappings, {name: labels for name, labels in NAMESPACES.items() if labels is not None}
     )
     state.excluded = frozenset((OWN, *SYSTEM_NAMESPACES))
     state.accounts = {"plain/strict": account_entry(account)}
@@ -109,16 +109,16 @@ def _done(pod: Json, account: Json, namespace: str) -> tuple[list[str], Admissio
     return [value["name"] for value in values], decision.outcome
 
 
-def _told(pod: Json, account: Json, namespace: str) -> tuple[list[str], bool]:
-    """The pull secrets that the command says a Pod gets from mappings, and whether it says that it is left alone."""
-    world = ClusterView(OWN)
+def _explained(pod: Json, account: Json, namespace: str) -> tuple[list[str], bool]:
+    """The pull secrets that the explanation adds from mappings, and whether it says that the webhook skips the Pod."""
+    view = ClusterView(OWN)
     for obj in OBJECTS:
-        world.add_mapping(obj)
+        view.add_mapping(obj)
     for name, labels in NAMESPACES.items():
         if labels is not None:
-            world.add_namespace({"metadata": {"name": name, "labels": labels}})
-    world.add_account(account)
-    read = read_pod({**pod, "metadata": {**pod["metadata"], "namespace": namespace}})
-    found = explain(read, world)
+            view.add_namespace({"metadata": {"name": name, "labels": labels}})
+    view.add_account(account)
+    read = parse_pod({**pod, "metadata": {**pod["metadata"], "namespace": namespace}})
+    found = explain(read, view)
     secrets = {secret.name: None for each in found for secret in each.secrets if secret.origin.startswith("mapping ")}
     return list(secrets), any(match.withheld and not match.reason for each in found for match in each.matches)

@@ -1,8 +1,8 @@
-"""What people write for a registry, and what becomes of it. Pure."""
+"""How names of registries, as users write them, are parsed. Pure: no I/O."""
 
 import pytest
 
-from sutler.cli.registry.registry_names import UnusableServerError, server_of_key
+from sutler.cli.registry.registry_names import UnusableServerError, parse_server
 from sutler.registry.image import parse_image
 from sutler.registry.pattern import parse_pattern
 
@@ -43,7 +43,7 @@ from sutler.registry.pattern import parse_pattern
         ("docker.io:443", "docker.io", "docker.io"),
         ("oci://registry-1.docker.io/acme", "docker.io/acme", "oci://"),
         # what has to be changed
-        ("GHCR.io", "ghcr.io", "compares hosts as they are written"),
+        ("GHCR.io", "ghcr.io", "compares hosts literally"),
         ("ghcr.io/Acme", "ghcr.io/acme", "upper case"),
         ("https://reg.example.com/v2", "reg.example.com", "version of the registry's API"),
         ("https://reg.example.com:5000/v1/", "reg.example.com:5000", ""),
@@ -52,7 +52,7 @@ from sutler.registry.pattern import parse_pattern
         ("HTTPS://quay.io", "quay.io", ""),
         ("//quay.io/acme", "quay.io/acme", "//"),
         ("https://oci://quay.io", "quay.io", "oci://"),
-        ("https://robot:hunter2@quay.io/acme", "quay.io/acme", "in front of @"),
+        ("https://robot:hunter2@quay.io/acme", "quay.io/acme", "before @"),
         ("https://quay.io/acme?tab=tags", "quay.io/acme", "after ?"),
         ("quay.io/acme#x", "quay.io/acme", "after #"),
         ("registry.bücher.example", "registry.xn--bcher-kva.example", "as images have it"),
@@ -63,7 +63,7 @@ from sutler.registry.pattern import parse_pattern
     ],
 )
 def test_key_becomes_the_registry_that_was_meant(key: str, server: str, noted: str) -> None:
-    found = server_of_key(key)
+    found = parse_server(key)
     assert found.text == server
     assert noted in found.note
     assert bool(found.note) == bool(noted)
@@ -111,5 +111,5 @@ def test_key_becomes_the_registry_that_was_meant(key: str, server: str, noted: s
 )
 def test_key_that_no_image_can_match_is_refused_with_the_reason(key: str, why: str) -> None:
     with pytest.raises(UnusableServerError) as error:
-        server_of_key(key)
+        parse_server(key)
     assert why in str(error.value)

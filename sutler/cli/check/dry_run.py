@@ -1,6 +1,6 @@
-"""The Pod whose creation is tried, without keeping it. Pure."""
+"""The Pod that `sutler check-install` creates as a dry run, which stores nothing. Pure: no I/O."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from sutler.cli.cluster_view import ClusterView
@@ -11,18 +11,28 @@ from sutler.registry.mapping import Mapping
 _NAME = "sutler-check-install"
 
 
-def choices(world: ClusterView, namespace: str | None) -> Iterator[tuple[Mapping, str, str]]:
-    """Mappings with a namespace that they are for and an image that they match. `namespace`: this one only."""
-    names = [namespace] if namespace else sorted(world.namespaces, key=_unimportant)
-    for mapping in world.mappings:
+def candidates(
+    view: ClusterView, namespace: str | None, terminating: Collection[str] = ()
+) -> Iterator[tuple[Mapping, str, str]]:
+    """Mappings, each with a namespace that it injects into and an image that it matches.
+
+    Args:
+        view: mappings and namespaces of the cluster.
+        namespace: the only one to use; None for any.
+        terminating: namespaces in which nothing can be created.
+    """
+    names = [namespace] if namespace else sorted(view.namespaces.keys() - terminating, key=_default_first)
+    for mapping in view.mappings:
         image = next(_images(mapping), None)
-        where = next((name for name in names if not world.excluded(name) and not world.withheld(mapping, name)), None)
+        where = next(
+            (name for name in names if not view.is_excluded(name) and not view.withhold_reason(mapping, name)), None
+        )
         if image and where:
             yield mapping, where, image
 
 
 def pod(image: str) -> dict[str, Any]:
-    """As undemanding as a Pod can be, so that no policy is in its way."""
+    """A Pod with the fewest privileges and requests, so that no policy rejects it."""
     small = {"cpu": "1m", "memory": "1Mi"}
     return {
         "apiVersion": "v1",
@@ -43,7 +53,7 @@ def pod(image: str) -> dict[str, Any]:
     }
 
 
-def secrets_of(created: dict[str, Any]) -> list[str]:
+def pull_secrets(created: dict[str, Any]) -> list[str]:
     return [reference.get("name", "") for reference in created["spec"].get("imagePullSecrets") or ()]
 
 
@@ -53,12 +63,12 @@ def _images(mapping: Mapping) -> Iterator[str]:
         for image in (f"{text}/{_NAME}", text):
             try:
                 parsed = parse_image(image)
-            except ImageError:  # a glob that this does not fill in
+            except ImageError:  # a glob that x does not match
                 continue
             if mapping in MappingIndex([mapping]).lookup(parsed):
                 yield image
 
 
-def _unimportant(name: str) -> tuple[bool, str]:
-    """The namespace `default` has the fewest surprises."""
+def _default_first(name: str) -> tuple[bool, str]:
+    """The namespace `default` is the least likely to have policies."""
     return name != "default", name

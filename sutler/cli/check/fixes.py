@@ -1,4 +1,7 @@
-"""What to type so that a mapping's pull secret reaches the Pods of a namespace. Pure; foreign text is quoted."""
+"""Commands that make a mapping's pull secret reach the Pods of a namespace. Pure: no I/O.
+
+Foreign text in them is quoted for the shell.
+"""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -13,8 +16,8 @@ from sutler.typedefs import JsonMapping
 Labels = Mapping[str, str]
 
 
-def let_select(mapping: JsonMapping, namespace: str, labels: Labels) -> Iterator[str]:
-    """For a mapping that does not select the namespace. `mapping` is as the API shows it."""
+def fix_unselected_namespace(mapping: JsonMapping, namespace: str, labels: Labels) -> Iterator[str]:
+    """Makes a mapping select a namespace. `mapping` is as the API has it, `labels` are the namespace's."""
     name, selector = mapping["metadata"]["name"], mapping["spec"]["namespaceSelector"]
     lacking = [each for each in LabelSelector.parse(selector).requirements if not each.holds(labels)]
     changes = [_label(each) for each in lacking if each.key != NAMESPACE_NAME]
@@ -23,31 +26,31 @@ def let_select(mapping: JsonMapping, namespace: str, labels: Labels) -> Iterator
         changes.append(f"{NAMESPACE_NAME}={namespace}")
     if changes:
         overwrite = " --overwrite" if any(each.key in labels and each.values for each in lacking) else ""
-        or_else = f"# or let it select others: kubectl edit registrymapping {name}"
+        or_else = f"# or change its selector: kubectl edit registrymapping {name}"
         yield f"kubectl label namespace {namespace} {' '.join(map(quote, changes))}{overwrite}  {or_else}"
     if not all(each.holds({NAMESPACE_NAME: namespace}) for each in of_name):
         yield _patch(name, {"namespaceSelector": _with_name(selector, namespace)})
 
 
-def let_inject(mapping: str) -> str:
-    """For a mapping that only observes."""
+def fix_observe_mode(mapping: str) -> str:
+    """Makes a mapping in mode Observe inject."""
     return _patch(mapping, {"mode": "Inject"})
 
 
-def let_name(account: str, listed: Collection[str], secret: str, namespace: str) -> str:
-    """For a ServiceAccount that refuses Pods with pull secrets other than those that it lists."""
+def fix_service_account(account: str, listed: Collection[str], secret: str, namespace: str) -> str:
+    """Lists the Secret in a ServiceAccount that rejects Pods with pull secrets that it does not list."""
     entry, end = {"name": secret}, "/-" if listed else ""
     patch = [{"op": "add", "path": f"/imagePullSecrets{end}", "value": entry if listed else [entry]}]
     return f"kubectl -n {namespace} patch serviceaccount {account} --type=json -p {quote(json.dumps(patch))}"
 
 
-def let_in(namespace: str) -> str:
-    """For a namespace that is left out by its label."""
+def fix_excluded_namespace(namespace: str) -> str:
+    """Removes the label that excludes a namespace."""
     return f"kubectl label namespace {namespace} {EXCLUDE}-"
 
 
 def _label(lacking: Requirement) -> str:
-    """What to make of one label, as kubectl takes it."""
+    """The change of a label that meets a requirement, as an argument of `kubectl label`."""
     match lacking.operator:
         case Operator.IN:
             return f"{lacking.key}={min(lacking.values)}"
@@ -58,7 +61,7 @@ def _label(lacking: Requirement) -> str:
 
 
 def _with_name(selector: JsonMapping, namespace: str) -> JsonMapping:
-    """A merge patch by which a selector that goes by the names of namespaces is for this one, too."""
+    """A merge patch that adds a namespace to a selector that selects namespaces by name."""
     labels: Labels = selector.get("matchLabels") or {}
     expressions = [_expression(each, namespace) for each in selector.get("matchExpressions") or ()]
     patch: dict[str, Any] = {}
@@ -70,7 +73,7 @@ def _with_name(selector: JsonMapping, namespace: str) -> JsonMapping:
 
 
 def _expression(expression: JsonMapping, namespace: str) -> JsonMapping | None:
-    """None where it is better left out."""
+    """The expression for the patch; None if it is to be removed."""
     if expression["key"] != NAMESPACE_NAME:
         return expression
     values = set(expression.get("values") or ())

@@ -1,19 +1,22 @@
-"""Words of registries, container runtimes (containerd, CRI-O, docker) and kubelets, by what they mean. Pure data."""
+"""Kinds of pull failures, and the messages of registries, container runtimes and kubelets that mean them.
+
+The runtimes are containerd, CRI-O and docker. Pure: no I/O.
+"""
 
 from enum import Enum, auto
 
 
 class PullFailure(Enum):
-    """What a pull failed at."""
+    """Why a pull failed."""
 
     UNKNOWN = auto()
     CREDENTIALS = auto()
     HIDDEN = auto()
-    """The registry does not tell whether the image does not exist or needs a credential."""
+    """The registry does not say whether the image is missing or needs a credential."""
     SECRET = auto()
-    """The kubelet can't read one of the Pod's pull secrets, so it does not pull at all."""
+    """The kubelet cannot parse one of the Pod's pull secrets, so it does not pull at all."""
     NEVER = auto()
-    """It may not be pulled, and what is there may not be used. The kubelet does not tell more, on purpose."""
+    """The pull policy is Never, and the node lacks the image or may not use it; the kubelet does not say which."""
     NAME = auto()
     SHORT_NAME = auto()
     SIGNATURE = auto()
@@ -37,22 +40,22 @@ class PullFailure(Enum):
     RUNTIME = auto()
 
 
-OF_CREDENTIALS = frozenset(
+CREDENTIAL_FAILURES = frozenset(
     (PullFailure.UNKNOWN, PullFailure.CREDENTIALS, PullFailure.HIDDEN, PullFailure.SECRET, PullFailure.NEVER)
 )
-"""Where the pull secrets of the Pod are worth a look."""
+"""Failures whose cause may be the Pod's pull secrets."""
 
 REASONS = {
     "InvalidImageName": PullFailure.NAME,
     "ErrImageNeverPull": PullFailure.NEVER,
     "SignatureValidationFailed": PullFailure.SIGNATURE,
 }
-"""What a kubelet calls it where that says it all."""
+"""By the kubelet's reason, if the reason alone is clear."""
 
 VAGUE_REASONS = {"RegistryUnavailable": PullFailure.SERVER, "ImageInspectError": PullFailure.RUNTIME}
-"""The same where the words may say more."""
+"""By the kubelet's reason, if the message has no known meaning."""
 
-WORDS = (
+PATTERNS = (
     (
         PullFailure.RUNTIME,
         r"""
@@ -221,4 +224,7 @@ WORDS = (
         """,
     ),
 )
-"""The first that matches counts. What is said of the way to the registry comes before what is said by it."""
+"""Alternatives of regular expressions, one a line or between ` | `. The first match counts.
+
+Messages about the connection to the registry come before those of the registry.
+"""

@@ -1,4 +1,4 @@
-"""What the doctor says one should type, typed: in a real shell, at a real API server."""
+"""The fixes of `sutler doctor`, run in a real shell against a real API server."""
 
 import json
 import subprocess
@@ -57,12 +57,12 @@ def pod_that_waits(control_plane: ControlPlane, namespace: str, *images: str, ac
     control_plane.kubectl("replace", "--raw", path, "-f", "-", input=json.dumps(made))
 
 
-def pods_amiss(sutler: Sutler, namespace: str) -> list[Json]:
+def failing_pods(sutler: Sutler, namespace: str) -> list[Json]:
     found: list[Json] = sutler("doctor", "-n", namespace, "-o", "json").json
     return [each for each in found if each["what"].startswith("Pod ")]
 
 
-def type_all(sutler: Sutler, *lines: str) -> None:
+def run_all(sutler: Sutler, *lines: str) -> None:
     for line in lines:
         subprocess.run(["bash", "-euc", line], env=sutler.environ, check=True, capture_output=True, timeout=60)
 
@@ -75,18 +75,18 @@ def test_every_mapping_that_does_not_select_a_namespace_can_be_made_to(
     known = selectors(team)
     apply(control_plane, *(mapping(name, namespaceSelector=selector) for name, selector in known.items()))
     pod_that_waits(control_plane, team, *(f"{name}.example.com/app" for name in known))
-    before = pods_amiss(sutler, team)
+    before = failing_pods(sutler, team)
     assert len(before) == len(known)
     for found in before:
         assert f"does not select namespace {team}" in found["why"]
-        *mends, again = found["fix"]
-        assert "kubectl replace --force" in again
-        type_all(sutler, *mends)
-    after = pods_amiss(sutler, team)
+        *fixes, recreate = found["fix"]
+        assert "kubectl replace --force" in recreate
+        run_all(sutler, *fixes)
+    after = failing_pods(sutler, team)
     assert len(after) == len(known)
     for found in after:
-        assert "lacks pull secret" in found["why"], "by now only the Pod is too old"
-    # And nobody is left out who was in.
+        assert "lacks pull secret" in found["why"], "now only the Pod is too old"
+    # And no namespace is excluded that was selected.
     assert control_plane.kubectl_json("get", "regmap", "names")["spec"]["namespaceSelector"]["matchExpressions"] == [
         {"key": NAME, "operator": "In", "values": sorted(["one", "two", team])}
     ]
@@ -101,14 +101,14 @@ def test_namespace_without_the_label_of_its_name_gets_it(
         pytest.skip("this Kubernetes does not let the label go")
     apply(control_plane, mapping("acme", namespaceSelector={"matchLabels": {NAME: team}}))
     pod_that_waits(control_plane, team, "acme.example.com/app")
-    (found,) = pods_amiss(sutler, team)
+    (found,) = failing_pods(sutler, team)
     assert len(found["fix"]) == 2
-    type_all(sutler, found["fix"][0])
-    (found,) = pods_amiss(sutler, team)
+    run_all(sutler, found["fix"][0])
+    (found,) = failing_pods(sutler, team)
     assert "lacks pull secret" in found["why"]
 
 
-def test_mapping_that_only_observes_and_account_that_refuses_can_be_changed(
+def test_mapping_that_only_observes_and_account_that_rejects_can_be_changed(
     sutler: Sutler, control_plane: ControlPlane, team: str
 ) -> None:
     annotations = {"kubernetes.io/enforce-mountable-secrets": "true"}
@@ -119,24 +119,24 @@ def test_mapping_that_only_observes_and_account_that_refuses_can_be_changed(
     apply(control_plane, strict, mapping("watched", mode="Observe"), mapping("acme"))
     pod_that_waits(control_plane, team, "watched.example.com/app")
     pod_that_waits(control_plane, team, "acme.example.com/app", account="strict")
-    before = {found["what"]: found for found in pods_amiss(sutler, team)}
+    before = {found["what"]: found for found in failing_pods(sutler, team)}
     assert "its mode is Observe" in before[f"Pod {team}/web-default"]["why"]
-    assert "ServiceAccount strict refuses" in before[f"Pod {team}/web-strict"]["why"]
+    assert "ServiceAccount strict rejects" in before[f"Pod {team}/web-strict"]["why"]
     for found in before.values():
-        type_all(sutler, *found["fix"][:-1])
-    assert all("lacks pull secret" in found["why"] for found in pods_amiss(sutler, team))
+        run_all(sutler, *found["fix"][:-1])
+    assert all("lacks pull secret" in found["why"] for found in failing_pods(sutler, team))
     account = control_plane.kubectl_json("get", "serviceaccount", "strict", "-n", team)
     assert {each["name"] for each in account["imagePullSecrets"]} == {"own", "acme"}
 
 
-def test_namespace_that_is_left_out_by_its_label_can_be_taken_in(
+def test_namespace_that_is_excluded_by_its_label_can_be_included(
     sutler: Sutler, control_plane: ControlPlane, team: str
 ) -> None:
     control_plane.kubectl("label", "namespace", team, "sutler.dev/exclude=true")
     apply(control_plane, mapping("acme"))
     pod_that_waits(control_plane, team, "acme.example.com/app")
-    (found,) = pods_amiss(sutler, team)
-    assert f"Pods of namespace {team} are not sent to Sutler" in found["why"]
-    type_all(sutler, *found["fix"][:-1])
-    (found,) = pods_amiss(sutler, team)
+    (found,) = failing_pods(sutler, team)
+    assert f"namespace {team} is excluded from the webhook" in found["why"]
+    run_all(sutler, *found["fix"][:-1])
+    (found,) = failing_pods(sutler, team)
     assert "lacks pull secret" in found["why"]

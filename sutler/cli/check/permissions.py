@@ -1,4 +1,7 @@
-"""What each account can't do without. The manifests grant more, and say why; this is to find a grant that got lost."""
+"""Permissions that each service account of Sutler cannot work without, to find a grant that was lost.
+
+The manifests grant more, and give the reason for each. Pure: no I/O.
+"""
 
 from typing import Any, NamedTuple
 
@@ -6,6 +9,8 @@ PATH = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 
 class NeededPermission(NamedTuple):
+    """A verb on a resource, in all namespaces or in Sutler's own."""
+
     verb: str
     group: str
     resource: str
@@ -51,11 +56,11 @@ NEEDED = {
 }
 
 
-def review(namespace: str, account: str, right: NeededPermission) -> dict[str, Any]:
-    """A SubjectAccessReview: may this account of Sutler's do that?"""
-    resource, _, subresource = right.resource.partition("/")
-    attributes = {"verb": right.verb, "group": right.group, "resource": resource}
-    given = {"subresource": subresource, "name": right.name, "namespace": namespace if right.own else ""}
+def access_review(namespace: str, account: str, permission: NeededPermission) -> dict[str, Any]:
+    """A SubjectAccessReview of whether Sutler's service account has a permission."""
+    resource, _, subresource = permission.resource.partition("/")
+    attributes = {"verb": permission.verb, "group": permission.group, "resource": resource}
+    given = {"subresource": subresource, "name": permission.name, "namespace": namespace if permission.own else ""}
     return {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",

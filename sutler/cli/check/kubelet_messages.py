@@ -1,49 +1,51 @@
-"""What a kubelet's words about an image that it can't get mean. Pure.
+"""Parses a kubelet's message about an image that it cannot pull. Pure: no I/O.
 
-Names and addresses are taken out first: an image may be called `denied`, and a tag may be 401.
+Names and addresses are removed first: an image may be called `denied`, and a tag may be 401.
 """
 
 import re
 from dataclasses import dataclass
 
-from sutler.cli.doctor.phrases import REASONS, VAGUE_REASONS, WORDS, PullFailure
+from sutler.cli.check.pull_failures import PATTERNS, REASONS, VAGUE_REASONS, PullFailure
 
 
-def _any_of(words: str) -> re.Pattern[str]:
-    lines = (line.strip() for line in words.strip().splitlines())
+def _compile(pattern: str) -> re.Pattern[str]:
+    lines = (line.strip() for line in pattern.strip().splitlines())
     return re.compile("|".join(lines).replace(" | ", "|"), re.IGNORECASE)
 
 
-_patterns = tuple((kind, _any_of(words).search) for kind, words in WORDS)
+_patterns = tuple((kind, _compile(pattern).search) for kind, pattern in PATTERNS)
 _quoted = re.compile(r'\\?"[^"\s]*"')
 _repository = re.compile(r"\b[\w-]+(\.[\w-]+)+(:\d+)?(/[\w.-]+)+(:[\w.-]+)?(@\S+)?")
 _address = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+?(?=[:,;]?(\s|$))", re.IGNORECASE)
 _tagged = re.compile(r"\b(manifest for \S+(?= not )|reading manifest \S+(?= in ))")
 _digest = re.compile(r"\b(sha256:)?[0-9a-f]{12,64}\b")
-_looked_up = re.compile(r"\blookup (?P<host>[A-Za-z0-9.-]+)").search
-_asked = re.compile(r"://(?P<host>\[[0-9a-fA-F:]+\](?::\d+)?|[A-Za-z0-9.-]+(?::\d+)?)(?=[/\"\s]|$)").search
+_lookup = re.compile(r"\blookup (?P<host>[A-Za-z0-9.-]+)").search
+_url = re.compile(r"://(?P<host>\[[0-9a-fA-F:]+\](?::\d+)?|[A-Za-z0-9.-]+(?::\d+)?)(?=[/\"\s]|$)").search
 _html = re.compile(r"<[a-z!/][^>]*>", re.IGNORECASE)
 
 
-_LOOKED_AT = 2000
-"""Characters at each end of a message. Bodies of answers stand in some, and the patterns are slow on long words."""
+_MAX_END = 2000
+"""Characters parsed at each end of a message. Some quote response bodies, and the patterns are slow on long words."""
 
 
 @dataclass(frozen=True)
 class KubeletMessage:
+    """The meaning of a message."""
+
     kind: PullFailure
     host: str = ""
-    """Which host it is about, where the words name one."""
+    """The host that the message is about; empty if it names none."""
 
 
-def understood(image: str, reason: str, message: str) -> KubeletMessage:
-    """`reason` is the waiting container's, `message` the last words about it."""
-    if len(message) > 2 * _LOOKED_AT:
-        message = f"{message[:_LOOKED_AT]} … {message[-_LOOKED_AT:]}"
+def parse_message(image: str, reason: str, message: str) -> KubeletMessage:
+    """`reason` is that of the waiting container, `message` the kubelet's latest about its image."""
+    if len(message) > 2 * _MAX_END:
+        message = f"{message[:_MAX_END]} … {message[-_MAX_END:]}"
     kind = REASONS.get(reason) or _kind(image, message)
     if kind is PullFailure.UNKNOWN:
         kind = VAGUE_REASONS.get(reason, kind)
-    found = _looked_up(message) if kind is PullFailure.DNS else _asked(message)
+    found = _lookup(message) if kind is PullFailure.DNS else _url(message)
     return KubeletMessage(kind, found["host"] if found else "")
 
 
@@ -53,7 +55,7 @@ def _kind(image: str, message: str) -> PullFailure:
 
 
 def _plain(image: str, message: str) -> str:
-    """Without what somebody has named."""
+    """The message without names and addresses, which users choose."""
     text = _tagged.sub("manifest", _html.sub(" ", " ".join(message.split())))
     text = _address.sub("URL", _quoted.sub('"…"', text))
     for name in (image, image.partition("@")[0], image.partition("@")[0].rpartition(":")[0]):
