@@ -58,7 +58,7 @@ def test_pattern_needs_an_image(sutler: Sutler, registry: Registry) -> None:
 
 
 def test_password_is_not_sent_without_tls_unless_asked_for(sutler: Sutler, place: Place) -> None:
-    """127.0.0.2 is this machine, but none of the names for which plain HTTP goes without saying."""
+    """127.0.0.2 is this machine, but not a name for which plain HTTP is used without --plain-http."""
     server = PlainRegistry("127.0.0.2", place.port())
     with served(server):
         add(sutler, f"127.0.0.2:{server.server_port}", "UserName", "Password")

@@ -73,7 +73,9 @@ def test_doctor_changes_nothing(sutler: Sutler, control_plane: ControlPlane, tea
     assert _writes(control_plane) == before
 
 
-def test_cluster_without_sutler_is_told(environ: dict[str, str], control_plane: ControlPlane, tmp_path: Path) -> None:
+def test_cluster_without_sutler_is_reported(
+    environ: dict[str, str], control_plane: ControlPlane, tmp_path: Path
+) -> None:
     """Where nothing is known by this name: below a path of the API server at which there is nothing at all."""
     elsewhere = tmp_path / "kubeconfig"
     elsewhere.write_text(

@@ -92,7 +92,7 @@ def test_near_miss_in_a_docker_config_is_a_problem(
     assert offline("explain", image, "-f", str(config)).status == 0
 
 
-def test_sibling_path_is_told_and_is_no_problem(offline: Run) -> None:
+def test_sibling_path_is_shown_and_is_no_problem(offline: Run) -> None:
     ran = explain(offline, "quay.io/prometheus/node", objects=[mapping("team", "quay.io/acme"), secret("x", "ghcr.io")])
     assert ran.status == 0
     (miss,) = ran.json[0]["nearMisses"]
@@ -351,7 +351,7 @@ def test_image_that_is_none_is_a_problem(offline: Run) -> None:
         (("nginx", "-o", "xml"), "", "xml"),
     ],
 )
-def test_nonsense_is_told_in_one_line(offline: Run, arguments: tuple[str, ...], stdin: str, said: str) -> None:
+def test_invalid_input_is_reported_in_one_line(offline: Run, arguments: tuple[str, ...], stdin: str, said: str) -> None:
     ran = offline("explain", *arguments, stdin=stdin)
     assert ran.status == (2 if said else ran.status)
     assert said in ran.err
@@ -419,7 +419,7 @@ def test_deployment_on_standard_input_is_explained_with_the_clusters_mappings(
 
 
 def test_pod_that_exists_gets_nothing_any_more(sutler: Sutler, acme: str, control_plane: ControlPlane) -> None:
-    """It was created while nobody served the webhook."""
+    """The Pod was created while the webhook was down."""
     control_plane.kubectl("create", "-n", acme, "-f", "-", input=json.dumps(pod("quay.io/acme/app")))
     ran = sutler(
         "explain", "-f", "-", "-o", "json", stdin=control_plane.kubectl("get", "pod", "web", "-n", acme, "-o", "yaml")

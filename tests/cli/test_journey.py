@@ -51,7 +51,7 @@ def test_registry_is_added_used_rotated_examined_and_taken_away(
     control_plane.kubectl("label", "namespace", namespace, f"kubernetes.io/metadata.name={namespace}", "--overwrite")
     add = ("registry", "add", f"{registry.host}/team", "--username", "UserName", "--password-stdin", "--name", NAME)
 
-    # A wrong password at first, which `check` tells.
+    # A wrong password at first, which `check` reports.
     added = platform(*add, "--namespaces", selector, "-o", "json", stdin="hunter2")
     assert added.json["selectedNamespaces"] == 1, added.err
     wait_for(lambda: password_in(control_plane, namespace, NAME) == "hunter2", "the copy")

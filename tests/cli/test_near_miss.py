@@ -38,7 +38,7 @@ from sutler.registry.pattern import parse_pattern
         ("quay.io:port", "quay.io/acme/app", "quay.io", "no port"),
     ],
 )
-def test_key_that_nearly_matches_is_mended(key: str, image: str, write: str, why: str) -> None:
+def test_key_that_nearly_matches_is_corrected(key: str, image: str, write: str, why: str) -> None:
     parsed = parse_image(image)
     assert not Keyring([key]).lookup(image), "the example is none"
     miss = near_miss_of_key(key, parsed)
@@ -104,7 +104,7 @@ def test_registry_that_matches_or_is_far_off_is_no_near_miss(registry: str, imag
     assert near_miss_of_registry(registry, parse_image(image)) is None
 
 
-def test_image_in_upper_case_is_told_to_be_at_fault() -> None:
+def test_image_in_upper_case_is_reported() -> None:
     miss = near_miss_of_key("ghcr.io", parse_image("GHCR.io/acme/app"))
     assert miss is not None
     assert "write ghcr.io, not GHCR.io, in the image" in miss.why
@@ -123,9 +123,7 @@ def test_image_in_upper_case_is_told_to_be_at_fault() -> None:
         ("docker.io/nginx", "nginx", "docker.io/library/nginx", False),
     ],
 )
-def test_registry_of_a_mapping_that_nearly_matches_is_mended(
-    registry: str, image: str, write: str, elsewhere: bool
-) -> None:
+def test_registry_that_nearly_matches_is_corrected(registry: str, image: str, write: str, elsewhere: bool) -> None:
     parsed = parse_image(image)
     miss = near_miss_of_registry(registry, parsed)
     assert miss is not None

@@ -102,9 +102,7 @@ def test_add_changes_namespaces_only_when_the_mapping_is_named(sutler: Sutler, c
     assert selector == {"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["c", "d"]}]}
 
 
-def test_add_never_overwrites_what_is_somebody_elses(
-    sutler: Sutler, control_plane: ControlPlane, namespace: str
-) -> None:
+def test_add_never_overwrites_foreign_objects(sutler: Sutler, control_plane: ControlPlane, namespace: str) -> None:
     control_plane.kubectl(
         "create", "secret", "generic", "quay-io-acme-credentials", "-n", namespace, "--from-literal=a=b"
     )
@@ -123,7 +121,7 @@ def test_add_never_overwrites_what_is_somebody_elses(
     assert "mapping mine matches ghcr.io" in other.err
 
 
-def test_add_tells_when_no_namespace_is_selected(sutler: Sutler) -> None:
+def test_add_reports_that_no_namespace_is_selected(sutler: Sutler) -> None:
     ran = sutler(*ADD, "--namespaces", "team-a", stdin="Password")
     assert ran.status == 0, ran.err
     assert "(0 now)" in ran.out
@@ -202,7 +200,7 @@ def test_add_without_a_terminal_wants_the_password_on_standard_input(offline: Ru
     assert "--password-stdin" in ran.err
 
 
-def test_import_brings_what_it_can_and_tells_the_rest(
+def test_import_adds_what_it_can_and_lists_the_rest(
     sutler: Sutler, control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     config = tmp_path / "config.json"
@@ -256,7 +254,7 @@ def test_import_gives_registries_whose_names_look_alike_names_of_their_own(
     assert all(set(each["changes"].values()) == {"unchanged"} for each in again.json["added"])
 
 
-def test_import_of_one_registry_that_is_refused_brings_the_others(
+def test_import_of_a_refused_registry_adds_the_others(
     sutler: Sutler, control_plane: ControlPlane, namespace: str
 ) -> None:
     """A Secret has the name of the first, and what is advised works."""
@@ -323,7 +321,7 @@ def test_import_takes_the_old_form_on_standard_input(sutler: Sutler) -> None:
         ('{"auths":' + '["' * 2 + '\\"' * 500_000, "not JSON (line 1"),
     ],
 )
-def test_import_of_a_broken_file_brings_nothing(offline: Run, content: str, said: str) -> None:
+def test_import_of_a_broken_file_adds_nothing(offline: Run, content: str, said: str) -> None:
     ran = offline("registry", "import", "-", stdin=content)
     assert ran.status == 2
     assert said in ran.err

@@ -47,7 +47,7 @@ from sutler.kube.resources import (
     Resource,
 )
 from sutler.typedefs import Json
-from sutler.volumes.storage_class import is_ours
+from sutler.volumes.storage_class import is_sutler_class
 
 T = TypeVar("T")
 
@@ -180,15 +180,13 @@ class ClusterReader:
 
     async def _read_classes(self) -> None:
         if self._state.version >= NO_IN_TREE_RBD:  # only these are checked
-            self._state.classes = [each for each in await self._list(STORAGE_CLASSES) if is_ours(each)]
+            self._state.classes = [each for each in await self._list(STORAGE_CLASSES) if is_sutler_class(each)]
 
     async def _read_permissions(self) -> None:
         call = self._client.list(SERVICE_ACCOUNTS, self._own)
         names = {each["metadata"]["name"] for each in await self._if_allowed(UNREAD_PERMISSIONS, call) or []}
         needed = [(account, each) for account, all_ in permissions.NEEDED.items() if account in names for each in all_]
-        calls = [
-            self._client.create_raw(permissions.PATH, permissions.access_review(self._own, *each)) for each in needed
-        ]
+        calls = [self._client.post(permissions.PATH, permissions.access_review(self._own, *each)) for each in needed]
         reviews = await self._if_allowed(UNREAD_PERMISSIONS, asyncio.gather(*calls)) or []
         self._state.permissions_checked = len(reviews)
         for (account, permission), review in zip(needed, reviews, strict=False):
@@ -247,7 +245,7 @@ class ClusterReader:
         reason = reason and f"mapping {mapping.name} is not ready: {reason}"
         tried = DryRun(DryRunResult.NOT_INJECTED, image, namespace, mapping.secret, unready=reason)
         try:
-            created = await self._client.would_create(PODS, dry_run.pod(image), namespace)
+            created = await self._client.dry_run_create(PODS, dry_run.pod(image), namespace)
         except ApiError as error:
             tried = replace(tried, result=DryRunResult.REJECTED, why=error.message or str(error))
         else:
