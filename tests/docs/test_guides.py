@@ -1,4 +1,4 @@
-"""What the guides have people type and follow: links, an overlay, a configuration of Prometheus."""
+"""What readers of the guides follow and copy: links, paths, parameters, an overlay, a Prometheus configuration."""
 
 import re
 import subprocess
@@ -15,7 +15,11 @@ from tests.manifests.rendered import KNOWS_COMPONENTS, MANIFESTS, container, pod
 from tests.manifests.restricted import violations
 
 DOCS = REPOSITORY / "docs"
-GUIDES = [REPOSITORY / "README.md", REPOSITORY / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]
+README = REPOSITORY / "README.md"
+CONTRIBUTING = REPOSITORY / "CONTRIBUTING.md"
+GUIDES = [README, CONTRIBUTING, REPOSITORY / "SECURITY.md", REPOSITORY / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+LONGEST_README = 200
+_PATH = re.compile(r"`((?:webhook|certs|provisioner|sutler|manifests|docs|tests)/[\w./-]*)`")
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
@@ -30,7 +34,7 @@ def blocks(guide: str, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_links_lead_somewhere(guide: Path) -> None:
+def test_link_has_a_target(guide: Path) -> None:
     for path, anchor in _LINK.findall(guide.read_text()):
         target = (guide.parent / path).resolve() if path else guide
         assert target.exists(), path
@@ -38,16 +42,27 @@ def test_links_lead_somewhere(guide: Path) -> None:
 
 
 def test_every_guide_is_found_from_the_readme() -> None:
-    linked = {path for path, _ in _LINK.findall((REPOSITORY / "README.md").read_text())}
+    linked = {path for path, _ in _LINK.findall(README.read_text())}
     assert {f"docs/{guide.name}" for guide in DOCS.glob("*.md")} <= linked
 
 
-def test_every_parameter_of_a_class_is_in_the_readme_and_those_that_can_be_changed_are_said() -> None:
-    chapter = (REPOSITORY / "README.md").read_text().partition("## For storage teams")[2].partition("\n## ")[0]
+def test_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) <= LONGEST_README
+
+
+@pytest.mark.parametrize("guide", [CONTRIBUTING, DOCS / "architecture.md"], ids=lambda path: path.name)
+def test_path_in_a_map_exists(guide: Path) -> None:
+    paths = _PATH.findall(guide.read_text())
+    assert len(paths) > 5
+    assert [path for path in paths if not (REPOSITORY / path).exists()] == []
+
+
+def test_guide_lists_every_parameter_of_a_class_and_those_that_can_be_annotations() -> None:
+    chapter = (DOCS / "volumes.md").read_text().partition("## For storage teams")[2].partition("\n## ")[0]
     table, _, below = chapter.partition("Parameters of a class can't be changed.")
     assert sorted(name for name in SERVED if f"`{name}`" not in table) == []
-    changeable = re.findall(r"`(\w+)`", below.partition(" can also be set")[0])
-    assert changeable == list(MUTABLE)
+    annotations = re.findall(r"`(\w+)`", below.partition(" can also be set")[0])
+    assert annotations == list(MUTABLE)
 
 
 @KNOWS_COMPONENTS

@@ -1,4 +1,4 @@
-"""Runs the commands of the README's chapter on the REST API, and compares their output with it."""
+"""The guide of the REST API: the tests run its command lines, and compare the output with what it shows."""
 
 import os
 import re
@@ -19,41 +19,40 @@ _VARIES = {
     r'("looked":)"[0-9-]+T[0-9:]+Z"': r'\1"…"',
     r"(urn:sutler:request:)[0-9a-f]{16}": r"\1…",
 }
-_DONE = "--- that was it ---"
+_END_OF_STEP = "--- end of step ---"
 
 
 @pytest.fixture(scope="module")
 def fresh_service(place: Place, own_ceph: Ceph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """As `make up` leaves it: two pools, and nothing in them."""
+    """The service as `make up` starts it: two pools, and nothing in them."""
     own_ceph.pool("rbd1")
-    started = Service(place, own_ceph, tmp_path_factory.mktemp("api-readme"))
+    started = Service(place, own_ceph, tmp_path_factory.mktemp("api-guide"))
     started.start()
     yield started
     started.process.stop()
 
 
-def typed_and_told() -> list[tuple[str, str]]:
-    """Command lines with what comes back, from the blocks where a `$` shows what is typed."""
-    text = (REPOSITORY / "README.md").read_text()
-    chapter = text[text.index("## For consoles") :].split("\n## ", 1)[0]
+def commands_with_output() -> list[tuple[str, str]]:
+    """Return the command lines of the guide's blocks, which begin with `$`, each with the output below it."""
+    guide = (REPOSITORY / "docs" / "rest-api.md").read_text()
     pairs = []
-    for block in re.findall(r"^```\n(\$ .*?)^```", chapter, flags=re.DOTALL | re.MULTILINE):
+    for block in re.findall(r"^```\n(\$ .*?)^```", guide, flags=re.DOTALL | re.MULTILINE):
         for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             line, _, output = step.partition("\n")
             pairs.append((line, output))
     return pairs
 
 
-def steady(text: str) -> str:
+def without_varying_parts(text: str) -> str:
     for varying, fixed in _VARIES.items():
         text = re.sub(varying, fixed, text)
     return text
 
 
-def test_lines_of_the_readme_give_what_it_shows(fresh_service: Service) -> None:
-    pairs = typed_and_told()
+def test_commands_of_the_guide_print_what_it_shows(fresh_service: Service) -> None:
+    pairs = commands_with_output()
     assert len(pairs) >= 18
-    script = "".join(f"{line}\necho '{_DONE}'\n" for line, _ in pairs)
+    script = "".join(f"{line}\necho '{_END_OF_STEP}'\n" for line, _ in pairs)
     variables = {
         "SUTLER_API_URL": fresh_service.url,
         "SUTLER_API_CA": str(fresh_service.api.authority),
@@ -71,7 +70,7 @@ def test_lines_of_the_readme_give_what_it_shows(fresh_service: Service) -> None:
         timeout=120,
         check=False,
     )
-    told = ran.stdout.split(f"{_DONE}\n")[:-1]
-    assert [(line, steady(was)) for (line, _), was in zip(pairs, told, strict=True)] == [
-        (line, steady(said)) for line, said in pairs
+    outputs = ran.stdout.split(f"{_END_OF_STEP}\n")[:-1]
+    assert [(line, without_varying_parts(actual)) for (line, _), actual in zip(pairs, outputs, strict=True)] == [
+        (line, without_varying_parts(shown)) for line, shown in pairs
     ]
