@@ -1,4 +1,4 @@
-"""Every alert, played to promtool: it fires when it should, and is silent while all is well."""
+"""Every alert, evaluated by promtool: it fires when it should, and does not fire in normal operation."""
 
 import subprocess
 from pathlib import Path
@@ -15,73 +15,73 @@ from tests.manifests.watched import panels, rules
 MINUTES = 600
 
 
-class Played(NamedTuple):
-    """Series as promtool reads them, `5+1x3` is 5 6 7 8; `{job}` stands for what all have."""
+class Scenario(NamedTuple):
+    """Series as promtool reads them, `5+1x3` is 5 6 7 8; `{job}` is the label that all have."""
 
-    well: dict[str, str]
-    ill: dict[str, str]
+    healthy: dict[str, str]
+    failing: dict[str, str]
 
 
-def gauge(series: str, well: float, ill: float, **beside: float) -> Played:
+def gauge(series: str, healthy: float, failing: float, **beside: float) -> Scenario:
     others = {f"{name}{{{{job}}}}": f"{value}+0x{MINUTES}" for name, value in beside.items()}
-    return Played({series: f"{well}+0x{MINUTES}", **others}, {series: f"{ill}+0x{MINUTES}", **others})
+    return Scenario({series: f"{healthy}+0x{MINUTES}", **others}, {series: f"{failing}+0x{MINUTES}", **others})
 
 
-def counter(series: str, ill: float, **beside: float) -> Played:
-    """Stands still while all is well, and else grows by `ill` a minute; the others grow all the time."""
+def counter(series: str, failing: float, **beside: float) -> Scenario:
+    """A counter that is constant in normal operation, else grows by `failing` a minute; the others always grow."""
     others = {f"{name}{{{{job}}}}": f"0+{value}x{MINUTES}" for name, value in beside.items()}
-    return Played({series: f"7+0x{MINUTES}", **others}, {series: f"7+{ill}x{MINUTES}", **others})
+    return Scenario({series: f"7+0x{MINUTES}", **others}, {series: f"7+{failing}x{MINUTES}", **others})
 
 
-def answers(slowest: float) -> dict[str, str]:
-    """A hundred a minute, all within so many seconds and none within fewer."""
+def durations(slowest: float) -> dict[str, str]:
+    """A histogram of a hundred requests a minute, each of which took `slowest` seconds."""
     growth = {str(bound): 100 if bound >= slowest else 0 for bound in (0.01, 1.0)} | {"+Inf": 100}
     name = "sutler_admission_duration_seconds_bucket"
     return {f'{name}{{{{job}}, le="{bound}"}}': f"0+{each}x{MINUTES}" for bound, each in growth.items()}
 
 
-def never_scraped(component: str) -> Played:
-    """Others are there all the time."""
+def never_scraped(component: str) -> Scenario:
+    """A component without series, while the other components have theirs."""
     others = {'up{{job}, component="webhook", pod="w"}': f"1+0x{MINUTES}"}
-    return Played({**others, f'up{{{{job}}, component="{component}", pod="p"}}': f"1+0x{MINUTES}"}, others)
+    return Scenario({**others, f'up{{{{job}}, component="{component}", pod="p"}}': f"1+0x{MINUTES}"}, others)
 
 
 UP = 'up{{job}, component="webhook", pod="p"}'
 LEADER = 'leader_election_master_status{{job}, name="sutler-volumes", pod="p"}'
-HEARD = 'sutler_reflector_last_event_timestamp_seconds{{job}, resource="pods"}'
+LAST_EVENT = 'sutler_reflector_last_event_timestamp_seconds{{job}, resource="pods"}'
 ALERTS = {
     "SutlerWebhookDown": gauge(UP, 1, 0),
     "SutlerSecretsDown": never_scraped("secrets"),
     "SutlerVolumesDown": never_scraped("volumes"),
     "SutlerDown": gauge(UP, 1, 0),
-    "SutlerNobodyLeads": gauge(LEADER, 1, 0),
-    "SutlerTwoLead": Played(
+    "SutlerNoLeader": gauge(LEADER, 1, 0),
+    "SutlerMultipleLeaders": Scenario(
         {LEADER: f"1+0x{MINUTES}", LEADER.replace('"p"', '"q"'): f"0+0x{MINUTES}"},
         {LEADER: f"1+0x{MINUTES}", LEADER.replace('"p"', '"q"'): f"1+0x{MINUTES}"},
     ),
-    "SutlerHearsNothing": Played({HEARD: f"0+60x{MINUTES}"}, {HEARD: f"60+0x{MINUTES}"}),
-    "SutlerApiServerFails": counter(
+    "SutlerWatchStalled": Scenario({LAST_EVENT: f"0+60x{MINUTES}"}, {LAST_EVENT: f"60+0x{MINUTES}"}),
+    "SutlerApiServerErrors": counter(
         'rest_client_requests_total{{job}, code="<error>"}', 20, rest_client_requests_total=50
     ),
     "SutlerForbidden": counter('rest_client_requests_total{{job}, code="403"}', 2),
-    "SutlerQueueGrows": gauge('workqueue_depth{{job}, name="volumes"}', 50, 51),
+    "SutlerQueueBacklog": gauge('workqueue_depth{{job}, name="volumes"}', 50, 51),
     "SutlerWebhookErrors": counter('sutler_admission_requests_total{{job}, outcome="error"}', 1),
     "SutlerWebhookOverloaded": counter('sutler_admission_requests_total{{job}, outcome="overloaded"}', 10),
-    "SutlerWebhookSlow": Played(answers(0.01), answers(1.0)),
+    "SutlerWebhookSlow": Scenario(durations(0.01), durations(1.0)),
     "SutlerCertificateExpires": gauge("sutler_certificate_expiry_timestamp_seconds{{job}}", 130_000, 110_000),
     "SutlerCertificateUnusable": counter("sutler_certificate_reload_failures_total{{job}}", 1),
     "SutlerMappingUnusable": gauge('sutler_mappings{{job}, usable="false"}', 0, 1),
-    "SutlerProvisioningFails": counter('controller_persistentvolumeclaim_provision_failed_total{{job}, class="c"}', 1),
-    "SutlerDeletingFails": counter('controller_persistentvolume_delete_failed_total{{job}, class="c"}', 1),
+    "SutlerProvisioningErrors": counter('controller_persistentvolumeclaim_provision_failed_total{{job}, class="c"}', 1),
+    "SutlerDeletionErrors": counter('controller_persistentvolume_delete_failed_total{{job}, class="c"}', 1),
     "SutlerVolumeWithoutImage": gauge('sutler_volumes_without_image{{job}, pool="rbd"}', 0, 1),
     "SutlerOrphanImages": gauge('sutler_orphan_images{{job}, pool="rbd"}', 0, 1),
     "SutlerPoolAlmostFull": gauge("sutler_pool_available_bytes{{job}}", 200, 100, sutler_pool_used_bytes=1000),
-    "SutlerCephFails": counter(
+    "SutlerCephErrors": counter(
         'sutler_ceph_operation_duration_seconds_count{{job}, result="Unavailable"}',
         20,
         sutler_ceph_operation_duration_seconds_count=10,
     ),
-    "SutlerRestApiFails": counter('sutler_api_requests_total{{job}, code="504"}', 1, sutler_api_requests_total=10),
+    "SutlerApiErrors": counter('sutler_api_requests_total{{job}, code="504"}', 1, sutler_api_requests_total=10),
 }
 
 
@@ -102,7 +102,7 @@ def promtool(folder: Path, *words: str) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def play(folder: Path, cases: list[Json]) -> None:
+def evaluate(folder: Path, cases: list[Json]) -> None:
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules()))
     (folder / "cases.yaml").write_text(
         yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "10m", "tests": cases})
@@ -121,26 +121,26 @@ def test_the_dashboard_can_be_read(tmp_path: Path) -> None:
     promtool(tmp_path, "check", "rules", "panels.yaml")
 
 
-def test_every_alert_is_played() -> None:
+def test_every_alert_has_a_scenario() -> None:
     assert [rule["alert"] for group in rules()["groups"] for rule in group["rules"]] == list(ALERTS)
 
 
 def test_alerts_fire(tmp_path: Path) -> None:
-    play(tmp_path, [case(alert, played.ill, fires=True) for alert, played in ALERTS.items()])
+    evaluate(tmp_path, [case(alert, scenario.failing, fires=True) for alert, scenario in ALERTS.items()])
 
 
-def test_alerts_are_silent_while_all_is_well(tmp_path: Path) -> None:
-    play(tmp_path, [case(alert, played.well, fires=False) for alert, played in ALERTS.items()])
+def test_alerts_do_not_fire_in_normal_operation(tmp_path: Path) -> None:
+    evaluate(tmp_path, [case(alert, scenario.healthy, fires=False) for alert, scenario in ALERTS.items()])
 
 
 def test_a_wrong_expectation_is_noticed(tmp_path: Path) -> None:
-    alert, played = next(iter(ALERTS.items()))
+    alert, scenario = next(iter(ALERTS.items()))
     with pytest.raises(AssertionError, match="FAILED"):
-        play(tmp_path, [case(alert, played.well, fires=True)])
+        evaluate(tmp_path, [case(alert, scenario.healthy, fires=True)])
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_whoever_is_woken_finds_what_to_do(alert: str) -> None:
+def test_alert_has_a_section_in_the_guide(alert: str) -> None:
     (rule,) = (one for group in rules()["groups"] for one in group["rules"] if one["alert"] == alert)
     file, _, chapter = rule["annotations"]["runbook"].partition("#")
     headings = [line for line in (REPOSITORY / file).read_text().splitlines() if line.startswith("#")]
