@@ -1,16 +1,16 @@
-# Debian, because python3-rados and python3-rbd are built for Debian's own Python and exist nowhere else. This release,
-# because its librados (20.2.4) is the first in Debian that reads the secrets of a cluster made by a current Ceph.
+# The base is Debian, because python3-rados and python3-rbd are built for Debian's own Python and are on no package index. This
+# release is the first whose librados (20.2.4) reads the keys of a cluster that a current Ceph created.
 FROM debian:forky-slim AS dependencies
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3-venv
-# pip has an environment of its own: what it installs into needs none.
+# pip has its own environment, so that the environment it installs into contains no pip.
 RUN python3 -m venv /pip \
  && python3 -m venv --without-pip /opt/sutler
 WORKDIR /src
-# Everything that is pinned, checked by its hash. What only development needs stays behind in /wheels.
+# All pinned packages, checked by their hashes. Packages for development only stay behind in /wheels.
 COPY constraints.txt ./
 RUN /pip/bin/pip wheel --require-hashes --requirement constraints.txt --wheel-dir /wheels
-# Before Sutler itself: a change of its source then changes the last, small layer alone.
+# Dependencies come before Sutler itself: a change of Sutler's source then changes only the last, small layer.
 COPY pyproject.toml ./
 RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
     > dependencies.txt \
@@ -34,7 +34,7 @@ RUN ln -s /usr/lib/python3/dist-packages/rados.*.so /usr/lib/python3/dist-packag
     /opt/sutler/lib/python3.*/site-packages/
 COPY --from=build /own /
 ENV PATH=/opt/sutler/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# A number, not a name: runAsNonRoot can be checked by the kubelet without reading the image's passwd.
+# A number, not a name: the kubelet can then check runAsNonRoot without the image's passwd.
 USER 65532:65532
 ENTRYPOINT ["python3", "-m"]
 CMD ["webhook"]

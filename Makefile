@@ -1,15 +1,15 @@
-# Every command sets up what it needs: Debian packages (as root or through sudo), then the virtual environment.
+# Every target installs what it needs: Debian packages (as root or through sudo), then the virtual environment.
 
-# Debian's own Python, whichever python3 comes first on PATH: python3-rados and python3-rbd are built for it.
+# Debian's own Python, not the first python3 on PATH: python3-rados and python3-rbd are built for it.
 SYSTEM_PYTHON := /usr/bin/python3
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# Which releases a run is on: KUBERNETES=1.20, 1.36 or 1.37 and CEPH=16, 18 or 20 on the command line or in the environment.
-# KUBEBUILDER_ASSETS names a folder with a Kubernetes of one's own instead.
+# The releases of a run: KUBERNETES=1.20, 1.36 or 1.37 and CEPH=16, 18 or 20, on the command line or in the environment.
+# KUBEBUILDER_ASSETS names a folder with another Kubernetes instead.
 export KUBERNETES CEPH
 STATE := .state/cluster
-# Each worker starts clusters of its own, and each file stays with one worker, whose clusters it then finds running. One
-# worker more than cores: much of a test's time is waiting for others.
+# Each worker starts its own clusters, and all tests of a file run on one worker, which reuses its clusters. There is one
+# worker more than cores, because tests spend much of their time waiting.
 SIDE_BY_SIDE := --numprocesses $(shell nproc --all | awk '{print ($$1 < 3 ? $$1 : 3) + 1}') --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -18,28 +18,28 @@ SIDE_BY_SIDE := --numprocesses $(shell nproc --all | awk '{print ($$1 < 3 ? $$1 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: venv ## Play the whole story on a real cluster that is started for it, and stop everything
+demo: venv ## Play the whole story on a real cluster, then stop everything
 	@$(PYTHON) -m tests.demo play
 
-up: venv ## Start a real cluster with Sutler in it, leave it running, print the lines to paste
+up: venv ## Start a real cluster with Sutler in it, leave it running, and print the lines to paste
 	@$(PYTHON) -m tests.demo up --state $(STATE)
 
 down: ## Stop what `make up` started
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.demo down --state $(STATE); fi
 
-test: venv ## Run the tests on real parts, and a short core of them on the oldest releases
+test: venv ## Run the tests on real parts, and a short selection on the oldest releases
 	@$(PYTHON) -m tests.runs test $(AGAIN) $(SIDE_BY_SIDE)
 
 test-unit: venv ## Run the tests that start nothing, within a minute
 	@$(PYTHON) -m pytest -m 'not cluster and not long' $(SIDE_BY_SIDE)
 
-test-long: venv ## Run also the tests that take long: soak, thousands of kills
+test-long: venv ## Run all tests, including the long ones: soak, thousands of kills
 	@$(PYTHON) -m tests.runs test -m 'long or not long' $(SIDE_BY_SIDE)
 
 test-matrix: venv ## Run all tests on each Kubernetes with each Ceph (hours), and write docs/versions.md
 	@$(PYTHON) -m tests.runs matrix $(SIDE_BY_SIDE)
 
-check: venv ## Lint, types, import contracts
+check: venv ## Check style, types and import contracts
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
@@ -49,7 +49,7 @@ format: venv ## Format the code
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-docs: venv ## Write the tables of flags, commands and metrics in docs/ anew
+docs: venv ## Write the tables of flags, commands and metrics in docs/ from the code
 	@$(PYTHON) -m tests.docs
 
 bench: venv ## Measure speed, as ratios to a bare server within one run
@@ -61,7 +61,7 @@ lock: venv ## Pin the newest versions that pyproject.toml allows into constraint
 	  --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-options --no-emit-trusted-host \
 	  --output-file constraints.txt pyproject.toml
 
-clean: down ## Remove the virtual environment and all state (the built Kubernetes stays in the cache)
+clean: down ## Remove the virtual environment and all state; builds in the cache stay
 	@rm -rf $(VENV) .state build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 machine:
@@ -69,10 +69,10 @@ machine:
 
 venv: machine $(VENV)/.ready
 
-# An isolated environment from hashed packages alone; of the system's packages it sees the two extension modules that
-# only the distribution has, and nothing else (Debian's older cryptography would satisfy an unpinned requirement).
+# An isolated environment of hashed packages. It can import only two extension modules of the system, which exist only in the
+# distribution. With all of the system's packages, Debian's older cryptography would satisfy an unpinned requirement.
 $(VENV)/.ready: pyproject.toml constraints.txt
-	@echo "Making the virtual environment in $(VENV) …"
+	@echo "Creating the virtual environment in $(VENV) …"
 	@$(SYSTEM_PYTHON) -m venv --clear $(VENV)
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -30,6 +30,15 @@ def test_paper_has_its_head_and_headings_and_fits_on_a_page(paper: Path) -> None
     assert SHORTEST <= len(text.splitlines()) <= LONGEST
 
 
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.name)
+def test_files_under_code_exist(paper: Path) -> None:
+    code = paper.read_text().partition("\n## Code\n")[2].partition("\n## ")[0]
+    named = re.findall(r"`([\w./-]+)`", code)
+    folders = [REPOSITORY, *(REPOSITORY / name for name in named if (REPOSITORY / name).is_dir())]
+    assert named
+    assert [name for name in named if not any((folder / name).exists() for folder in folders)] == []
+
+
 def test_index_lists_every_paper_with_its_date() -> None:
     listed = dict(_ROW.findall(INDEX.read_text()))
     assert listed == {paper.name: date_of(paper.read_text()) for paper in PAPERS}
