@@ -17,7 +17,7 @@ from tests.cluster.wait import wait_for_async
 
 
 def caps(pool: str) -> list[str]:
-    """As in the README."""
+    """The user has the caps of the installation guide."""
     return ["mon", "profile rbd", "osd", f"profile rbd pool={pool}", "mgr", f"profile rbd pool={pool}"]
 
 

@@ -1,4 +1,4 @@
-"""Sutler in a cluster as the README installs it, changed only where there is no image to run in Pods.
+"""Sutler in a cluster as the guide installs it, changed only where there is no image to run in Pods.
 
 The manifests are applied as they are but for the Deployments: the commands of these run beside the cluster, each with a
 token of its own account and so with exactly the rights that the manifests give it; the webhook is registered by URL.

@@ -11,21 +11,21 @@ from pathlib import Path
 
 from tests.cluster import ClusterError
 from tests.cluster.detached import Detached, ended_by_term
-from tests.demo.installing import way
+from tests.demo.installing import choose_installation
 from tests.demo.lab import Lab
 from tests.demo.narrator import Narrator, StoryError
 from tests.demo.story import Story
 
 _COMMANDS = {
-    "play": "tell the story and stop everything",
+    "play": "play the story, then stop everything",
     "up": "start the cluster with Sutler in it and leave it running",
     "down": "stop what `up` started",
-    "hold": "be the process that holds it (what `up` starts)",
+    "hold": "keep the cluster running (the process that `up` starts)",
 }
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.demo", description="Sutler on a real cluster of its own.")
+    parser = argparse.ArgumentParser(prog="python -m tests.demo", description="Start Sutler on a real cluster.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in _COMMANDS.items():
         command = commands.add_parser(name, help=text)
@@ -53,29 +53,29 @@ def main() -> int:
 
 
 def play(narrator: Narrator) -> None:
-    narrator.chapter("A real cluster is started: nothing of it is a stand-in")
+    narrator.chapter("A real cluster starts")
     state = Path(tempfile.mkdtemp(prefix="sutler-demo-"))
     try:
         with Lab(state, narrator) as lab:
             Story(lab, narrator).play()
-            narrator.chapter("Everything is stopped again")
+            narrator.chapter("Everything stops")
     except (ClusterError, StoryError, TimeoutError, subprocess.TimeoutExpired):
-        narrator.say(f"The logs of all parts are in {state}.")
+        narrator.explain(f"The logs of all parts are in {state}.")
         raise
     shutil.rmtree(state)
-    narrator.say("✓ The story is as it should be, and nothing of it is left running.")
+    narrator.explain("✓ Every result is as expected, and nothing is left running.")
 
 
 def up(detached: Detached) -> None:
     if detached.lines is None:
         detached.start([sys.executable, "-m", "tests.demo", "hold", "--state", str(detached.state)])
-    print("\nIt runs, and `make down` stops it. Paste these lines, then try kubectl, rbd, sutler and curl:")
+    print("\nThe cluster runs; `make down` stops it. Paste these lines, then try kubectl, rbd, sutler and curl:")
     print(detached.lines)
 
 
 def hold(detached: Detached, narrator: Narrator) -> None:
     with ended_by_term(), Lab(detached.state, narrator) as lab:
-        installed = way(lab)
+        installed = choose_installation(lab)
         installed.install()
         installed.open_api()
         detached.ready("\n".join(_exports(lab)))
@@ -84,15 +84,15 @@ def hold(detached: Detached, narrator: Narrator) -> None:
 
 
 def _exports(lab: Lab) -> list[str]:
-    """The lines to paste; the token stays in a file, since terminals are seen and recorded."""
+    """Return the lines to paste; the token stays in a file, because terminals are recorded."""
     token = lab.state / "api-token"
     token.touch(mode=0o600)
-    token.write_text(lab.tell.env["SUTLER_API_TOKEN"])
+    token.write_text(lab.narrator.env["SUTLER_API_TOKEN"])
     written = {
         "PATH": f"{shlex.quote(str(lab.commands))}:$PATH",
         "SUTLER_API_TOKEN": f"$(cat {shlex.quote(str(token))})",
     }
-    return [f"export {name}={written.get(name) or shlex.quote(value)}" for name, value in lab.tell.env.items()]
+    return [f"export {name}={written.get(name) or shlex.quote(value)}" for name, value in lab.narrator.env.items()]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Everything of the story, for real: a cluster, with a node if the machine allows, registries, and a Ceph."""
+"""The real parts of the story: a cluster, with a node if the machine allows, registries, and a Ceph."""
 
 import base64
 import os
@@ -22,7 +22,7 @@ EXAMPLE = "registry.example.com"
 PUBLIC = "registry.local"
 POOLS = ("rbd", "rbd1")
 REPOSITORIES = ("xxxx/rbd-rest-api:latest", "xxxx/test:latest", "team/test:latest")
-# What the image volume's Pod runs: of another content than the private images, whose layers ask for a credential.
+# The image of the image volume's Pod. Its content differs from the private images, whose layers need a credential.
 BUSYBOX = "docker.io/library/busybox:latest"
 SUTLER_VERSION = "0.1.0"
 
@@ -32,15 +32,15 @@ class Lab:
 
     node: Node | None = None
     image: Path
-    """The OCI archive of Sutler's image, where there is a node for it."""
+    """The OCI archive of Sutler's image; only with a node."""
     public: Registry
-    """Asks for no password; only where there is a node."""
+    """The registry without a password; only with a node."""
 
     def __init__(self, state: Path, narrator: Narrator) -> None:
         self.state = state.absolute()
         self.commands = self.state / "bin"
-        """The commands that the story types and PATH may lack, or have in another version."""
-        self.tell = narrator
+        """The folder of commands that PATH lacks, or has in another version."""
+        self.narrator = narrator
         self.stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -55,10 +55,10 @@ class Lab:
 
     @property
     def why_no_pods(self) -> str:
-        """What keeps Sutler from being installed as Pods; empty where nothing does."""
+        """The reason why Sutler cannot run as Pods; empty if it can."""
         if self.node is None:
             return "there is no node"
-        return needs.lacking("older ones know no folders among an overlay's resources", kubectl="1.21")
+        return needs.lacking("older ones support no folders among an overlay's resources", kubectl="1.21")
 
     @property
     def why_no_image_volume(self) -> str:
@@ -70,7 +70,7 @@ class Lab:
         binaries.first_on_path()
         missing = Node.missing()
         if missing:
-            self.tell.say("No node on this machine: " + "; ".join(missing))
+            self.narrator.explain("No node on this machine: " + "; ".join(missing))
         self._make(with_node=not missing)
         self.place = self.stack.enter_context(Place.host() if missing else Place.namespace())
         self.control = ControlPlane(self.state / "control-plane", self.place)
@@ -80,14 +80,14 @@ class Lab:
         jobs = [self._start_kubernetes, self._start_ceph, self._start_registries]
         self._side_by_side(jobs if missing else [*jobs, self._write_image])
         self._link_commands()
-        self.tell.env = {
+        self.narrator.env = {
             "KUBECONFIG": str(self.control.kubeconfig),
             "CEPH_CONF": str(self.ceph.conf),
             "PATH": f"{self.commands}:{os.environ['PATH']}",
         }
 
     def _make(self, *, with_node: bool) -> None:
-        """What takes minutes the first time, one after the other and before anything runs."""
+        """Build what takes minutes the first time, one after the other, before anything runs."""
         made = binaries.ensured(*binaries.CONTROL_PLANE, *(binaries.NODE if with_node else ()))
         ceph_programs.ensured(ceph_programs.named())
         if with_node:
@@ -116,12 +116,12 @@ class Lab:
             self.ceph.pool(pool)
 
     def _start_registries(self) -> None:
-        self._run(self.registry, "a registry that asks for a password")
+        self._run(self.registry, "a registry with a password")
         archive = images.write_image(self.state / "application.tar")
         for repository in REPOSITORIES:
             self.registry.push(repository, archive)
         if self.place.isolated:
-            self._run(self.public, "a registry that asks for none")
+            self._run(self.public, "a registry without a password")
 
     def _write_image(self) -> None:
         self.image = dockerfile.write_archive(self.state / "sutler.tar")
@@ -129,7 +129,7 @@ class Lab:
     def _run(self, part: ControlPlane | Ceph | Registry | Node, what: str) -> None:
         part.start()
         self.stack.callback(part.stop)
-        self.tell.say(f"✓ {what}")
+        self.narrator.explain(f"✓ {what}")
 
     def _link_commands(self) -> None:
         self.commands.mkdir(parents=True)
@@ -140,7 +140,7 @@ class Lab:
                 (self.commands / command.name).symlink_to(command)
 
     def example(self, name: str) -> str:
-        """The path of an example; without a node, of a copy whose private registries are the one of this lab."""
+        """Return the path of an example; without a node, of a copy with the registry of this lab."""
         path = EXAMPLES / name
         if self.node:
             return str(path)
@@ -151,13 +151,13 @@ class Lab:
 
     @property
     def hosts(self) -> tuple[str, str]:
-        """The two private registries' names in Pods' images."""
+        """The names of the two private registries in images of Pods."""
         return (
             (ALIYUN, EXAMPLE) if self.node else (f"localhost:{self.registry.port}", f"127.0.0.1:{self.registry.port}")
         )
 
     def auth_file(self, namespace: str, secret: str) -> Path:
-        """The very docker config that the Pod's pull secret holds, as a file."""
+        """Write the docker config of a pull secret to a file, and return its path."""
         data = self.control.kubectl_json("get", "secret", secret, "-n", namespace)["data"][".dockerconfigjson"]
         path = self.state / f"{namespace}.{secret}.json"
         path.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""Tells the story on a terminal: what is typed, what comes back, and whether it is as it should be."""
+"""Prints the story on a terminal: commands, their output, and whether the result is as expected."""
 
 import os
 import shlex
@@ -13,14 +13,14 @@ WIDTH = 100
 
 
 class StoryError(Exception):
-    """Something in the story is not as it should be; the text says what."""
+    """A result in the story is not as expected; the text names it."""
 
 
 @dataclass
 class Narrator:
     """Prints chapters, explanations and commands with their output.
 
-    `env` is what the printed commands run with, as if the reader had pasted the `export` lines before.
+    `env` holds the variables of the printed commands, as if the reader had pasted the `export` lines.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
@@ -30,13 +30,13 @@ class Narrator:
         elapsed = f"{time.monotonic() - self.started:4.0f} s"
         self._print("\n" + self._bold(f"━━ {title} ".ljust(WIDTH - len(elapsed) - 1, "━") + f" {elapsed}"))
 
-    def say(self, text: str) -> None:
+    def explain(self, text: str) -> None:
         self._print(textwrap.fill(" ".join(text.split()), WIDTH))
 
     def run(self, line: str, *, stdin: str | None = None, fails: bool = False, show: bool = True) -> str:
-        """Run one command line in a shell as a reader would type it; `fails` says that it is meant to.
+        """Run one command line in a shell as a reader would; `fails` means that it is expected to fail.
 
-        Returns its output (both streams); raises StoryError when it ends otherwise than meant.
+        Returns its output (both streams); raises StoryError if it ends otherwise.
         """
         if show:
             self._print(self._dim("$ ") + self._bold(line))
@@ -61,13 +61,13 @@ class Narrator:
         self._print(self._dim("$ ") + self._bold(f"export {name}={shlex.quote(value)}"))
         self.env = {**self.env, name: value}
 
-    def export_said(self, name: str, line: str) -> None:
-        """Set a variable to what a command says, which is not shown: it may be a secret."""
+    def export_output(self, name: str, line: str) -> None:
+        """Set a variable to the output of a command, which is not printed: it can be a secret."""
         self._print(self._dim("$ ") + self._bold(f"export {name}=$({line})"))
         self.env = {**self.env, name: self.run(line, show=False).strip()}
 
     def expect(self, what: str, actual: object, wanted: object) -> None:
-        """Say that a fact holds, or end the story."""
+        """Print that the result is as expected, or raise StoryError."""
         if actual != wanted:
             raise StoryError(f"{what}: expected {wanted!r}, got {actual!r}")
         self._print(self._green("✓ ") + what)

@@ -1,11 +1,11 @@
-"""The two stories of 2016, told again with Sutler: private images, and RBD images before every volume."""
+"""The demo's story: Pods with private images, volumes on Ceph, and the REST API, without and with Sutler."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from tests.cluster.wait import wait_for
-from tests.demo.installing import way
+from tests.demo.installing import choose_installation
 from tests.demo.lab import Lab
 from tests.demo.narrator import Narrator
 
@@ -14,12 +14,12 @@ PULL_FAILED = ("ErrImagePull", "ImagePullBackOff")
 
 
 class Story:
-    """Plays the acts in their order; each raises StoryError or TimeoutError at the first thing that is not right."""
+    """Plays the acts in their order; each raises StoryError or TimeoutError at the first unexpected result."""
 
     def __init__(self, lab: Lab, narrator: Narrator) -> None:
         self.lab = lab
-        self.tell = narrator
-        self.way = way(lab)
+        self.narrator = narrator
+        self.installation = choose_installation(lab)
 
     def play(self) -> None:
         self.versions()
@@ -33,128 +33,132 @@ class Story:
         self.console()
 
     def versions(self) -> None:
-        self.tell.run("kubectl version")
+        self.narrator.run("kubectl version")
         if self.lab.node:
-            self.tell.run("kubectl get nodes -o wide")
-        self.tell.run("ceph version")
+            self.narrator.run("kubectl get nodes -o wide")
+        self.narrator.run("ceph version")
 
     def before_sutler(self) -> None:
-        self.tell.chapter("2016: a private image, and nobody made a secret")
-        self.tell.run(f"cat {self.lab.example('pod.yaml')}")
-        self.tell.run(f"kubectl create -f {self.lab.example('pod.yaml')}")
+        self.narrator.chapter("A private image without a pull secret")
+        self.narrator.run(f"cat {self.lab.example('pod.yaml')}")
+        self.narrator.run(f"kubectl create -f {self.lab.example('pod.yaml')}")
         if self.lab.node:
             reason = wait_for(lambda: self._pull_failure("rbd-rest-api"), "the Pod to fail its pull", timeout=60)
-            self.tell.run("kubectl get pod rbd-rest-api")
-            self.tell.expect("the Pod can't pull its image without a secret", reason in PULL_FAILED, wanted=True)
+            self.narrator.run("kubectl get pod rbd-rest-api")
+            self.narrator.expect("the Pod can't pull its image without a secret", reason in PULL_FAILED, wanted=True)
         else:
-            self.tell.say("(No node on this machine: the registry itself is asked, with what the Pod would send.)")
-            self.tell.run(self._skopeo(None), fails=True)
-        self.tell.run("kubectl delete pod rbd-rest-api --wait=true --grace-period=0 --force", show=False)
+            self.narrator.explain("(This machine has no node: skopeo sends the registry what the Pod would send.)")
+            self.narrator.run(self._skopeo(None), fails=True)
+        self.narrator.run("kubectl delete pod rbd-rest-api --wait=true --grace-period=0 --force", show=False)
 
     def install(self) -> None:
-        self.tell.chapter("Sutler comes into the cluster")
-        self.way.install()
+        self.narrator.chapter("Sutler is installed")
+        self.installation.install()
 
     def platform_team(self) -> None:
-        self.tell.chapter("The platform team says which registry uses which credential. Once.")
+        self.narrator.chapter("The platform team declares once which registry uses which credential")
         for secret, server in zip(("aliyun-credentials", "example-credentials"), self.servers(), strict=True):
-            self.tell.run(
+            self.narrator.run(
                 f"kubectl -n sutler-system create secret docker-registry {secret} --docker-server={server}"
                 " --docker-username=UserName --docker-password=Password"
             )
-        self.tell.run(f"kubectl apply -f {self.lab.example('mappings.yaml')}")
+        self.narrator.run(f"kubectl apply -f {self.lab.example('mappings.yaml')}")
         wait_for(self._mappings_ready, "both mappings to be Ready")
-        self.tell.run("kubectl get registrymappings")
+        self.narrator.run("kubectl get registrymappings")
 
     def servers(self) -> tuple[str, str]:
         aliyun, example = self.lab.hosts
         return f"{aliyun}/xxxx", example
 
     def application_team(self) -> None:
-        self.tell.chapter("The application team creates the same Pod again")
-        self.tell.run(f"kubectl create -f {self.lab.example('pod.yaml')}")
+        self.narrator.chapter("The application team creates the same Pod again")
+        self.narrator.run(f"kubectl create -f {self.lab.example('pod.yaml')}")
         self._expect_pull_secrets("rbd-rest-api", ["aliyun-hangzhou"])
-        self.tell.run("kubectl get secret aliyun-hangzhou --show-labels")
+        self.narrator.run("kubectl get secret aliyun-hangzhou --show-labels")
         if self.lab.node:
             self._expect_running("rbd-rest-api")
         else:
-            self.tell.run(self._skopeo(self.lab.auth_file("default", "aliyun-hangzhou")))
-            self.tell.say("✓ The registry gives the image to who sends what the Pod's pull secret holds.")
-        self.tell.run(f"kubectl create deployment unmapped --image={self.lab.hosts[0]}/yyyy/app:latest")
+            self.narrator.run(self._skopeo(self.lab.auth_file("default", "aliyun-hangzhou")))
+            self.narrator.explain("✓ The registry accepts the credential in the Pod's pull secret.")
+        self.narrator.run(f"kubectl create deployment unmapped --image={self.lab.hosts[0]}/yyyy/app:latest")
         name = wait_for(lambda: self._pod_of("unmapped"), "the Deployment's Pod")
         self._expect_pull_secrets(name, [])
 
     def two_registries(self) -> None:
-        self.tell.chapter("A Pod with two private registries, in a namespace made just now")
-        self.tell.run("kubectl create namespace team-a")
-        self.tell.run(f"kubectl -n team-a create -f {self.lab.example('pod-two-registries.yaml')}")
+        self.narrator.chapter("A Pod with two private registries, in a new namespace")
+        self.narrator.run("kubectl create namespace team-a")
+        self.narrator.run(f"kubectl -n team-a create -f {self.lab.example('pod-two-registries.yaml')}")
         self._expect_pull_secrets("two-registries", ["aliyun-hangzhou", "example"], namespace="team-a")
         if self.lab.node:
             self._expect_running("two-registries", namespace="team-a")
-        self.tell.run("kubectl get secret -n team-a -l app.kubernetes.io/managed-by=sutler")
+        self.narrator.run("kubectl get secret -n team-a -l app.kubernetes.io/managed-by=sutler")
 
     def image_volume(self) -> None:
-        self.tell.chapter("A Pod whose only private image is a volume")
+        self.narrator.chapter("A Pod whose only private image is a volume")
         if lacking := self.lab.why_no_image_volume:
-            self.tell.say(f"Left out: {lacking}.")
+            self.narrator.explain(f"Skipped: {lacking}.")
             return
         example = self.lab.example("pod-image-volume.yaml")
-        self.tell.run(f"cat {example}")
-        self.tell.say("First without Sutler, which leaves a Pod with this annotation as it is:")
-        self.tell.run(f"kubectl annotate --local -f {example} sutler.dev/inject=false -o yaml | kubectl create -f -")
+        self.narrator.run(f"cat {example}")
+        self.narrator.explain("First without Sutler, which does not change a Pod with this annotation:")
+        self.narrator.run(
+            f"kubectl annotate --local -f {example} sutler.dev/inject=false -o yaml | kubectl create -f -"
+        )
         reason = wait_for(lambda: self._pull_failure("image-volume"), "the Pod to fail its pull", timeout=60)
-        self.tell.run("kubectl get pod image-volume")
-        self.tell.run("kubectl get events --field-selector involvedObject.name=image-volume")
-        self.tell.expect("the volume's image can't be pulled without a secret", reason in PULL_FAILED, wanted=True)
-        self.tell.run("kubectl delete pod image-volume --now")
-        self.tell.say("Then as it is:")
-        self.tell.run(f"kubectl create -f {example}")
+        self.narrator.run("kubectl get pod image-volume")
+        self.narrator.run("kubectl get events --field-selector involvedObject.name=image-volume")
+        self.narrator.expect("the volume's image can't be pulled without a secret", reason in PULL_FAILED, wanted=True)
+        self.narrator.run("kubectl delete pod image-volume --now")
+        self.narrator.explain("Then with Sutler:")
+        self.narrator.run(f"kubectl create -f {example}")
         self._expect_pull_secrets("image-volume", ["aliyun-hangzhou"])
         self._expect_running("image-volume")
-        said = self.tell.run("kubectl exec image-volume -- cat /data/www/index.html")
-        self.tell.expect("its container reads what is in the private image", said, "it works\n")
+        output = self.narrator.run("kubectl exec image-volume -- cat /data/www/index.html")
+        self.narrator.expect("the container reads a file of the private image", output, "it works\n")
 
     def volumes(self) -> None:
-        self.tell.chapter("A claim, and not a word about images")
-        self.tell.run(f"kubectl apply -f {self.lab.example('storageclass.yaml')}")
-        self.tell.run("rbd ls rbd")
-        self.tell.run(f"kubectl create -f {self.lab.example('claim.yaml')}")
+        self.narrator.chapter("A claim gets its RBD image")
+        self.narrator.run(f"kubectl apply -f {self.lab.example('storageclass.yaml')}")
+        self.narrator.run("rbd ls rbd")
+        self.narrator.run(f"kubectl create -f {self.lab.example('claim.yaml')}")
         wait_for(lambda: self._claim_phase() == "Bound", "the claim to be Bound")
-        self.tell.run("kubectl get pvc data")
+        self.narrator.run("kubectl get pvc data")
         volume = self._json("get pvc data")["spec"]["volumeName"]
         image = self._json(f"get pv {volume}")["spec"]["csi"]["volumeHandle"]
-        self.tell.run(f"rbd info rbd/{image}")
-        size = json.loads(self.tell.run(f"rbd info rbd/{image} --format json", show=False))["size"]
-        self.tell.expect("the image has exactly 1.5Gi = 1,610,612,736 bytes", size, 1_610_612_736)
-        self.tell.run("kubectl get events --field-selector involvedObject.name=data")
-        self.tell.run("kubectl delete pvc data")
-        wait_for(lambda: self.tell.run("rbd ls rbd", show=False).strip() == "", "the image to go")
-        wait_for(lambda: not self._json("get pv")["items"], "the volume to go")
-        self.tell.run("rbd ls rbd")
-        self.tell.expect("deleting the claim took the image along", self.tell.run("rbd ls rbd", show=False), "")
+        self.narrator.run(f"rbd info rbd/{image}")
+        size = json.loads(self.narrator.run(f"rbd info rbd/{image} --format json", show=False))["size"]
+        self.narrator.expect("the image has exactly 1.5Gi = 1,610,612,736 bytes", size, 1_610_612_736)
+        self.narrator.run("kubectl get events --field-selector involvedObject.name=data")
+        self.narrator.run("kubectl delete pvc data")
+        wait_for(lambda: self.narrator.run("rbd ls rbd", show=False).strip() == "", "the image to be deleted")
+        wait_for(lambda: not self._json("get pv")["items"], "the volume to be deleted")
+        self.narrator.run("rbd ls rbd")
+        self.narrator.expect("the image was deleted with the claim", self.narrator.run("rbd ls rbd", show=False), "")
 
     def console(self) -> None:
-        self.tell.chapter("A console works with pools and images over HTTPS")
-        self.way.open_api()
-        self.tell.run(f"{_CURL} $SUTLER_API_URL/api/v1/status")
-        self.tell.run("sutler pools list")
-        self.tell.run("sutler images create rbd/go-ceph-image 1Mi --order 20")
-        self.tell.run("sutler images list rbd")
-        self.tell.say("In 2016 an image of 1<<10 bytes with order 10 failed with “rbd: ret=-33”, and nothing said why.")
-        said = self.tell.run("sutler images create rbd/puzzle 1024 --order 10", fails=True)
-        self.tell.expect("now something does", "12 to 25" in said, wanted=True)
-        self.tell.run("sutler images delete rbd/go-ceph-image")
-        self.tell.expect("nothing is left of it", self.tell.run("rbd ls rbd", show=False), "")
+        self.narrator.chapter("A console manages pools and images over HTTPS")
+        self.installation.open_api()
+        self.narrator.run(f"{_CURL} $SUTLER_API_URL/api/v1/status")
+        self.narrator.run("sutler pools list")
+        self.narrator.run("sutler images create rbd/go-ceph-image 1Mi --order 20")
+        self.narrator.run("sutler images list rbd")
+        self.narrator.explain(
+            "librbd rejects an image of 1<<10 bytes with order 10 with “rbd: ret=-33”, and no reason."
+        )
+        output = self.narrator.run("sutler images create rbd/puzzle 1024 --order 10", fails=True)
+        self.narrator.expect("Sutler names the accepted values", "12 to 25" in output, wanted=True)
+        self.narrator.run("sutler images delete rbd/go-ceph-image")
+        self.narrator.expect("the image is deleted", self.narrator.run("rbd ls rbd", show=False), "")
 
     def _expect_pull_secrets(self, pod: str, wanted: list[str], namespace: str = "default") -> None:
-        self.tell.run(f"kubectl get pod {pod} -n {namespace} -o jsonpath={{.spec.imagePullSecrets}}")
+        self.narrator.run(f"kubectl get pod {pod} -n {namespace} -o jsonpath={{.spec.imagePullSecrets}}")
         secrets = self._json(f"get pod {pod} -n {namespace}")["spec"].get("imagePullSecrets", [])
         names = [secret["name"] for secret in secrets]
-        self.tell.expect(f"Pod {pod} has the pull secrets that it needs: {', '.join(wanted) or 'none'}", names, wanted)
+        self.narrator.expect(f"Pod {pod} has its pull secrets: {', '.join(wanted) or 'none'}", names, wanted)
 
     def _expect_running(self, pod: str, namespace: str = "default") -> None:
         wait_for(lambda: self._phase(pod, namespace) == "Running", f"Pod {pod} to be Running", timeout=90)
-        self.tell.run(f"kubectl get pod {pod} -n {namespace}")
+        self.narrator.run(f"kubectl get pod {pod} -n {namespace}")
 
     def _mappings_ready(self) -> bool:
         mappings = self._json("get registrymappings")["items"]
@@ -181,7 +185,7 @@ class Story:
         return str(self._json("get pvc data")["status"].get("phase"))
 
     def _json(self, what: str) -> Any:
-        return json.loads(self.tell.run(f"kubectl {what} -o json", show=False))
+        return json.loads(self.narrator.run(f"kubectl {what} -o json", show=False))
 
     def _skopeo(self, auth_file: Path | None) -> str:
         auth = f"--authfile {auth_file}" if auth_file else "--no-creds"

@@ -16,12 +16,12 @@ def demo(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=500, check=False)
 
 
-def test_story_is_told_to_its_end_and_leaves_nothing() -> None:
-    told = demo("play")
-    assert told.returncode == 0, told.stdout[-3000:] + told.stderr
-    assert "✓ The story is as it should be, and nothing of it is left running." in told.stdout
-    assert "✗" not in told.stdout
-    assert "✓ its container reads what is in the private image" in told.stdout or "Left out: " in told.stdout
+def test_story_is_played_to_its_end_and_leaves_nothing_running() -> None:
+    played = demo("play")
+    assert played.returncode == 0, played.stdout[-3000:] + played.stderr
+    assert "✓ Every result is as expected, and nothing is left running." in played.stdout
+    assert "✗" not in played.stdout
+    assert "✓ the container reads a file of the private image" in played.stdout or "Skipped: " in played.stdout
 
 
 def test_lines_that_up_prints_serve_every_tool(tmp_path: Path) -> None:
@@ -40,10 +40,10 @@ def test_lines_that_up_prints_serve_every_tool(tmp_path: Path) -> None:
         script = "\n".join(["set -e", *lines, *tools.splitlines()])
         ran = subprocess.run(["bash"], input=script, capture_output=True, text=True, timeout=60, check=False)
         assert ran.returncode == 0, ran.stderr
-        for said in ("namespace/sutler-system", "rbd1 ", '{"status": "ok"}'):
-            assert said in ran.stdout
-        told_why = "Sutler can't run as Pods here: " in started.stdout
-        assert told_why or "deployment.apps/sutler-webhook condition met" in started.stdout
+        for expected in ("namespace/sutler-system", "rbd1 ", '{"status": "ok"}'):
+            assert expected in ran.stdout
+        without_pods = "Sutler cannot run as Pods here: " in started.stdout
+        assert without_pods or "deployment.apps/sutler-webhook condition met" in started.stdout
         assert (state / "api-token").stat().st_mode & 0o777 == 0o600
         assert (state / "api-token").read_text() not in started.stdout, "terminals are recorded"
     finally:

@@ -1,4 +1,4 @@
-"""`python -m tests.docs`: write the tables in docs/ that follow from the code."""
+"""`python -m tests.docs` writes the generated tables in docs/."""
 
 from tests.docs import tables
 

@@ -1,4 +1,4 @@
-"""Every flag, every command and every metric, from the code that has them."""
+"""The tables of all flags, commands and metrics, generated from the code."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ from tests.conftest import REPOSITORY
 from webhook.settings import WebhookSettings
 
 FOLDER = REPOSITORY / "docs"
-_NOTE = "<!-- Written by `python -m tests.docs`; a test fails when it is not what the code says. -->\n"
+_NOTE = "<!-- Written by `python -m tests.docs`; a test fails when the code differs. -->\n"
 
 PROCESSES: dict[str, type[ProcessSettings]] = {
     "webhook": WebhookSettings,
@@ -27,7 +27,7 @@ PROCESSES: dict[str, type[ProcessSettings]] = {
     "provisioner volumes": VolumesSettings,
     "provisioner api": ApiSettings,
 }
-# What a process imports before it serves its metrics.
+# The module that a process imports before it serves its metrics.
 _MODULES = {
     "webhook": "webhook.__main__",
     "secrets": "provisioner.secrets.main",
@@ -54,7 +54,7 @@ def flags() -> str:
     parts = [
         _NOTE,
         "# Flags of the processes\n",
-        "Each is also an environment variable, over which the flag goes. `--help` lists the same.\n",
+        "Each flag is also an environment variable; the flag overrides the variable. `--help` lists the same.\n",
         "## All processes\n",
         _table(_flag(name, field) for name, field in common.items()),
     ]
@@ -66,7 +66,7 @@ def flags() -> str:
 
 def _flag(name: str, field: FieldInfo) -> tuple[str, ...]:
     flag = name.replace("_", "-")
-    # What a factory would find here is not what it finds where it runs; the description says what that is.
+    # A factory's default depends on the machine. The field's description says what it is.
     default = "" if field.default_factory or field.default is None else _default(field.default)
     return f"`--{flag}`", f"`SUTLER_{name.upper()}`", default, " ".join((field.description or "").split())
 
@@ -98,8 +98,8 @@ def metrics() -> str:
     parts = [
         _NOTE,
         "# Metrics\n",
-        "Of each process, at `/metrics` on its second port (`--probe-port`), under the names that others use, too.\n",
-        "| metric | type | labels | of | meaning |",
+        "Each process serves these at `/metrics` on its second port (`--probe-port`), under the usual names.\n",
+        "| metric | type | labels | processes | meaning |",
         "|---|---|---|---|---|",
     ]
     for name, (kind, text, labels, processes) in sorted(found.items()):
@@ -111,7 +111,11 @@ def metrics() -> str:
 
 
 def commands() -> str:
-    parts = [_NOTE, "# Commands\n", "`sutler`, also `kubectl sutler`. Exit status of all of them:\n"]
+    parts = [
+        _NOTE,
+        "# Commands\n",
+        "`sutler` is also `kubectl sutler`. All commands use these exit codes:\n",
+    ]
     parts.append("\n".join(f"    {line.strip()}" for line in EXIT_CODES.splitlines() if line.startswith("  ")) + "\n")
     for name, group in GROUPS.items():
         parts += list(_command(f"sutler {name}", typer.main.get_command(group.load())))

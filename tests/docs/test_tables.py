@@ -1,4 +1,4 @@
-"""What docs/ says about flags, commands and metrics is what the code says."""
+"""The tables of flags, commands and metrics in docs/ equal those that the code generates."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.docs.tables import FOLDER, PROCESSES, TABLES
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_table_is_what_the_code_says(name: str) -> None:
+def test_table_equals_the_generated_one(name: str) -> None:
     assert (FOLDER / name).read_text() == TABLES[name](), f"stale: run python -m tests.docs to write docs/{name} again"
 
 

@@ -17,8 +17,8 @@ from tests.cluster.installation import NAMESPACE
 from tests.conftest import REPOSITORY
 from tests.installed import promql, rights
 from tests.installed.life import ATTACHED, TEAM, Life
+from tests.manifests.promql_expressions import expressions
 from tests.manifests.rendered import BASE, rendered
-from tests.manifests.watched import expressions
 
 Json = dict[str, Any]
 Sample = tuple[str, dict[str, str]]

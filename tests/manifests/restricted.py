@@ -1,6 +1,7 @@
-"""The Pod Security Standard `restricted`, field by field, where no server checks it (Kubernetes before 1.23): pure.
+"""The Pod Security Standard `restricted`, field by field, for Kubernetes before 1.23, whose server does not check it.
 
-After https://kubernetes.io/docs/concepts/security/pod-security-standards/, with all of its profile `baseline`.
+Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/, with all rules of the profile `baseline`.
+Pure: no I/O.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ _SYSCTLS = {
 
 
 def violations(pod: Json) -> list[str]:
-    """Of a Pod or a Pod's template; empty if an enforcing namespace takes it."""
+    """Return the violations of a Pod or a Pod template; empty if an enforcing namespace admits it."""
     spec = pod["spec"]
     found = [f"{field}: {spec[field]}" for field in _HOST if spec.get(field)]
     found += [

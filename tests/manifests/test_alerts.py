@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
+from tests.manifests.promql_expressions import panels, rules
 from tests.manifests.rendered import Json
-from tests.manifests.watched import panels, rules
 
 # Every minute for ten hours, longer than any alert waits.
 MINUTES = 600

@@ -31,7 +31,7 @@ def objects() -> list[Json]:
 
 
 @pytest.mark.usefixtures("applied")
-def test_every_object_is_accepted_and_there(control_plane: ControlPlane, objects: list[Json]) -> None:
+def test_every_object_is_created(control_plane: ControlPlane, objects: list[Json]) -> None:
     found = {place(one) for one in control_plane.kubectl_json("get", "-k", BASE)["items"]}
     assert len(found) > 20
     assert found == {place(one) for one in objects}
@@ -64,7 +64,7 @@ def test_applying_again_keeps_what_the_webhook_wrote(control_plane: ControlPlane
     assert control_plane.kubectl_json("get", *secret)["data"]["ca.crt"] == bundle
 
 
-def test_everything_that_is_named_is_there(objects: list[Json]) -> None:
+def test_every_referenced_object_exists(objects: list[Json]) -> None:
     assert dangling(objects) == []
 
 
@@ -81,7 +81,7 @@ def test_each_process_has_an_account_of_its_own(objects: list[Json]) -> None:
     assert "default" not in accounts
 
 
-def test_pods_say_what_they_need_and_how_they_are(objects: list[Json]) -> None:
+def test_pods_have_requests_limits_and_probes(objects: list[Json]) -> None:
     for name, pod in pods(objects).items():
         main = container(pod)
         assert main["resources"]["requests"].keys() == {"cpu", "memory"}, name
@@ -93,14 +93,14 @@ def test_pods_say_what_they_need_and_how_they_are(objects: list[Json]) -> None:
         assert "probes" in ports, name
 
 
-def test_webhook_never_loses_a_replica_to_its_own_update(objects: list[Json]) -> None:
+def test_update_of_the_webhook_removes_no_ready_replica(objects: list[Json]) -> None:
     webhook = named(objects, "Deployment", "sutler-webhook")
     assert webhook["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     assert webhook["spec"]["replicas"] == 3
 
 
 @KNOWS_COMPONENTS
-def test_draining_nodes_takes_one_replica_at_a_time(objects: list[Json]) -> None:
+def test_drain_evicts_one_replica_at_a_time(objects: list[Json]) -> None:
     budgets = {one["metadata"]["name"]: one["spec"] for one in of(rendered(OVERLAYS["modern"]), "PodDisruptionBudget")}
     assert {budget["maxUnavailable"] for budget in budgets.values()} == {1}
     assert {budget["unhealthyPodEvictionPolicy"] for budget in budgets.values()} == {"AlwaysAllow"}
@@ -109,7 +109,7 @@ def test_draining_nodes_takes_one_replica_at_a_time(objects: list[Json]) -> None
     assert budgets.keys() == several
 
 
-def test_what_pods_wait_for_goes_first_but_not_before_the_cluster(objects: list[Json]) -> None:
+def test_priority_is_above_applications_and_below_the_cluster(objects: list[Json]) -> None:
     classes = {name: pod["spec"].get("priorityClassName") for name, pod in pods(objects).items()}
     assert classes == dict.fromkeys(["sutler-webhook", "sutler-secrets", "sutler-volumes"], "sutler") | {
         "sutler-api": None
@@ -118,7 +118,7 @@ def test_what_pods_wait_for_goes_first_but_not_before_the_cluster(objects: list[
     assert named(objects, "PriorityClass", "sutler")["value"] <= 1_000_000_000
 
 
-def test_webhook_can_stop_no_pod_and_is_not_asked_about_its_own(objects: list[Json]) -> None:
+def test_webhook_blocks_no_pod_and_is_not_called_for_its_own(objects: list[Json]) -> None:
     configuration = of(objects, "MutatingWebhookConfiguration")[0]
     for webhook in configuration["webhooks"]:
         assert webhook["failurePolicy"] == "Ignore"
@@ -153,7 +153,7 @@ def test_image_is_set_in_one_place(objects: list[Json]) -> None:
 
 
 @pytest.mark.usefixtures("applied")
-def test_whoever_may_look_sees_the_mappings(control_plane: ControlPlane) -> None:
+def test_cluster_viewers_can_read_the_mappings(control_plane: ControlPlane) -> None:
     """The controller manager puts view together, and edit and admin from it."""
     look = {"apiGroups": ["sutler.dev"], "resources": ["registrymappings"], "verbs": ["get", "list", "watch"]}
 
@@ -174,7 +174,7 @@ def excluded(selector: Json, labels: Json) -> bool:
 
 @pytest.mark.needs(kubernetes="1.23", why="older servers enforce no Pod Security")
 @pytest.mark.usefixtures("applied")
-def test_its_namespace_enforces_restricted_and_lets_all_its_pods_in(
+def test_namespace_enforces_restricted_and_admits_all_its_pods(
     control_plane: ControlPlane, objects: list[Json]
 ) -> None:
     def create(*templates: Json) -> str:

@@ -51,7 +51,7 @@ def test_new_pods_are_sent(annotations: dict[str, str] | None) -> None:
 
 
 @pytest.mark.parametrize("annotations", [{"kubernetes.io/config.mirror": "x"}, {"sutler.dev/inject": "false"}])
-def test_pods_that_would_be_left_alone_are_not_sent(annotations: dict[str, str]) -> None:
+def test_pods_that_would_stay_unchanged_are_not_sent(annotations: dict[str, str]) -> None:
     assert not asked(INJECT, pod(annotations))
 
 
@@ -65,14 +65,14 @@ BRINGS_IN = {
 
 
 @pytest.mark.parametrize("what", BRINGS_IN)
-def test_an_update_is_sent_that_brings_in(what: str) -> None:
+def test_update_that_adds_an_image_is_sent(what: str) -> None:
     before, after = BRINGS_IN[what]
     assert asked(WARN, after, before)
     assert not asked(WARN, annotated(after, {"sutler.dev/inject": "false"}), before)
 
 
 @pytest.mark.parametrize("before", [pod(), pod(initContainers=["i"]), pod(ephemeralContainers=["e"])])
-def test_an_update_of_anything_else_is_not_sent(before: Json) -> None:
+def test_other_update_is_not_sent(before: Json) -> None:
     assert not asked(WARN, annotated(before, {"touched": "1"}), before)
 
 

@@ -84,13 +84,13 @@ def create(control_plane: ControlPlane, body: Json, *flags: str) -> Json:
 
 
 @pytest.mark.parametrize("case", VALID)
-def test_mapping_is_taken_with(control_plane: ControlPlane, case: str) -> None:
+def test_mapping_is_accepted_with(control_plane: ControlPlane, case: str) -> None:
     made = create(control_plane, mapping(**VALID[case]), "--dry-run=server")
     assert {key: made["spec"][key] for key in VALID[case]} == VALID[case]
 
 
 @pytest.mark.parametrize("case", INVALID)
-def test_mapping_is_refused_with(control_plane: ControlPlane, case: str) -> None:
+def test_mapping_is_rejected_with(control_plane: ControlPlane, case: str) -> None:
     spec, field = INVALID[case]
     body = mapping(**spec)
     body["spec"] = {key: value for key, value in body["spec"].items() if value is not None}
@@ -99,7 +99,7 @@ def test_mapping_is_refused_with(control_plane: ControlPlane, case: str) -> None
     assert field in str(refused.value)
 
 
-def test_mapping_without_spec_is_refused(control_plane: ControlPlane) -> None:
+def test_mapping_without_spec_is_rejected(control_plane: ControlPlane) -> None:
     body = mapping()
     del body["spec"]
     with pytest.raises(ClusterError, match="spec: Required value"):
@@ -113,7 +113,7 @@ def test_name_must_fit_into_a_label(control_plane: ControlPlane) -> None:
         create(control_plane, body, "--dry-run=server")
 
 
-def test_mode_is_inject_unless_said_otherwise(control_plane: ControlPlane) -> None:
+def test_mode_is_inject_by_default(control_plane: ControlPlane) -> None:
     assert create(control_plane, mapping(), "--dry-run=server")["spec"]["mode"] == "Inject"
 
 
@@ -124,7 +124,7 @@ def stored(control_plane: ControlPlane) -> Iterator[str]:
     control_plane.kubectl("delete", "registrymapping", name)
 
 
-def test_status_is_apart_from_the_spec(control_plane: ControlPlane, stored: str) -> None:
+def test_status_is_a_subresource(control_plane: ControlPlane, stored: str) -> None:
     before = control_plane.kubectl_json("get", "regmap", stored)
     changed = {**before, "status": {"observedGeneration": 9}}
     control_plane.kubectl("replace", "-f", "-", input=json.dumps(changed))
@@ -133,7 +133,7 @@ def test_status_is_apart_from_the_spec(control_plane: ControlPlane, stored: str)
     assert after["metadata"]["generation"] == before["metadata"]["generation"] == 1
 
 
-def test_columns_tell_a_person_what_there_is(control_plane: ControlPlane, stored: str) -> None:
+def test_columns_show_the_state_of_a_mapping(control_plane: ControlPlane, stored: str) -> None:
     condition = {"type": "Ready", "status": "True", "reason": "Synced", "message": "All of them."}
     status = {
         "observedGeneration": 1,
@@ -153,7 +153,7 @@ def test_columns_tell_a_person_what_there_is(control_plane: ControlPlane, stored
     assert "All of them." in control_plane.kubectl("get", "regmap", stored, "-o", "wide")
 
 
-def test_every_field_is_explained(control_plane: ControlPlane) -> None:
+def test_every_field_has_a_description(control_plane: ControlPlane) -> None:
     crd = yaml.safe_load((REPOSITORY / "manifests/crds/registrymappings.yaml").read_text())
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     assert list(undescribed(schema, "registrymapping")) == []

@@ -43,7 +43,7 @@ def established(control_plane: ControlPlane, crd: Json, *versions: tuple[str, bo
 
 
 @pytest.mark.skipif(not CAN_PATCH_STATUS, reason="the guide's line needs kubectl 1.24 or newer")
-def test_mappings_outlive_the_version_that_they_were_written_in(control_plane: ControlPlane, definition: Json) -> None:
+def test_mappings_survive_a_new_stored_version(control_plane: ControlPlane, definition: Json) -> None:
     established(control_plane, definition, ("v1alpha1", True))
     spec = {"registries": ["quay.io"], "pullSecret": {"name": "quay"}, "namespaceSelector": {}}
     mapping = {"apiVersion": f"{GROUP}/v1alpha1", "kind": "RegistryMapping", "metadata": {"name": "quay"}, "spec": spec}

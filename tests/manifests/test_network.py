@@ -33,7 +33,7 @@ def _port(port: Json) -> str:
     return f"{number}/{port['protocol']}"
 
 
-def test_network_lets_through_what_each_needs() -> None:
+def test_network_allows_what_each_process_needs() -> None:
     objects = rendered(BASE)
     served = {name: allowed(objects, name, "Ingress") for name in pods(objects)}
     assert served == {
@@ -49,14 +49,14 @@ def test_network_lets_through_what_each_needs() -> None:
 
 
 @KNOWS_COMPONENTS
-def test_ceph_is_narrowed_where_policies_know_ranges() -> None:
+def test_only_ceph_ports_are_allowed_where_policies_have_ranges() -> None:
     objects = rendered(OVERLAYS["modern"])
     for name in ("sutler-volumes", "sutler-api"):
         assert allowed(objects, name, "Egress") == API_SERVER | NAMES | CEPH
 
 
 @KNOWS_COMPONENTS
-def test_metrics_are_for_prometheus_only() -> None:
+def test_only_prometheus_can_read_metrics() -> None:
     objects = rendered(OVERLAYS["prometheus"])
     for name in pods(objects):
         probes = {each for each in allowed(objects, name, "Ingress") if each.startswith("probes/")}
@@ -65,7 +65,7 @@ def test_metrics_are_for_prometheus_only() -> None:
 
 @KNOWS_COMPONENTS
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_a_pod_that_is_not_ours_may_nothing_in_our_namespace(overlay: str) -> None:
+def test_foreign_pod_can_connect_nowhere_from_the_namespace(overlay: str) -> None:
     objects = rendered(OVERLAYS[overlay])
     stranger = {"kind": "Deployment", "metadata": {"name": "x"}, "spec": {"template": {"metadata": {"labels": {}}}}}
     for direction in ("Ingress", "Egress"):

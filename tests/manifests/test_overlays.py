@@ -12,7 +12,8 @@ import yaml
 from provisioner.volumes.planning.storage_class import parse_class
 from tests.cluster import ControlPlane
 from tests.conftest import REPOSITORY
-from tests.manifests.kept import lost
+from tests.manifests.promql_expressions import rules
+from tests.manifests.pruned_fields import pruned_fields
 from tests.manifests.references import dangling
 from tests.manifests.rendered import (
     BASE,
@@ -28,7 +29,6 @@ from tests.manifests.rendered import (
     rendered,
 )
 from tests.manifests.stubs import definitions
-from tests.manifests.watched import rules
 
 pytestmark = KNOWS_COMPONENTS
 
@@ -72,7 +72,7 @@ def combined(folder: Path, *parts: str) -> list[Json]:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_object_is_taken_as_it_is(server: ControlPlane, minor: int, overlay: str) -> None:
+def test_server_prunes_no_field(server: ControlPlane, minor: int, overlay: str) -> None:
     """Applied where the base is, and the overlay before: people add overlays, and go back."""
     given = [_as_known(one, minor) for one in rendered(OVERLAYS[overlay])]
     listed = {"apiVersion": "v1", "kind": "List", "items": given}
@@ -86,7 +86,7 @@ def test_every_object_is_taken_as_it_is(server: ControlPlane, minor: int, overla
         _delete(server, added)
     assert (ran.returncode, ran.stderr) == (0, "")
     kept = {place(one): one for one in json.loads(ran.stdout)["items"]}
-    missing = [f"{place(one)} {path}" for one in given for path in lost(one, kept[place(one)])]
+    missing = [f"{place(one)} {path}" for one in given for path in pruned_fields(one, kept[place(one)])]
     too_new = [field for field, since in NEWER.items() if minor < since]
     assert [path for path in missing if not path.endswith(tuple(too_new or ["nothing"]))] == []
     assert bool(missing) == (overlay == "modern" and bool(too_new))
@@ -106,7 +106,7 @@ def _as_known(one: Json, minor: int) -> Json:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_everything_that_is_named_is_there(overlay: str) -> None:
+def test_every_referenced_object_exists(overlay: str) -> None:
     assert dangling(rendered(OVERLAYS[overlay])) == []
 
 
@@ -119,7 +119,7 @@ def test_a_missing_object_is_noticed() -> None:
     assert dangling([one for one in objects if one["kind"] not in {"Deployment", "Service"}])
 
 
-def test_components_go_together(tmp_path: Path) -> None:
+def test_components_can_be_combined(tmp_path: Path) -> None:
     objects = combined(tmp_path, *ALL_TOGETHER)
     assert dangling(objects) == []
     webhook = named(objects, "MutatingWebhookConfiguration", "sutler-webhook")
@@ -131,7 +131,7 @@ def test_components_go_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "components"), [("pull-secrets-only", {"webhook", "secrets"}), ("volumes-only", {"volumes", "api"})]
 )
-def test_a_part_has_nothing_of_the_other(part: str, components: set[str], tmp_path: Path) -> None:
+def test_part_contains_nothing_of_the_other(part: str, components: set[str], tmp_path: Path) -> None:
     for objects in (rendered(OVERLAYS[part]), combined(tmp_path, "cert-manager", "prometheus", part)):
         assert dangling(objects) == []
         label = "app.kubernetes.io/component"
@@ -147,7 +147,7 @@ def test_a_part_has_nothing_of_the_other(part: str, components: set[str], tmp_pa
         ("volumes-only", {"SutlerWebhookDown", "SutlerSecretsDown"}),
     ],
 )
-def test_nobody_is_woken_for_what_is_not_installed(part: str, missing: set[str], tmp_path: Path) -> None:
+def test_alerts_of_parts_that_are_not_installed_are_removed(part: str, missing: set[str], tmp_path: Path) -> None:
     everything = [rule["alert"] for group in rules()["groups"] for rule in group["rules"]]
     assert missing < set(everything)
     (installed,) = of(combined(tmp_path, "prometheus", part), "PrometheusRule")
@@ -171,14 +171,14 @@ def test_with_cert_manager_the_webhook_may_write_nothing() -> None:
 
 
 @pytest.mark.parametrize("overlay", ["csi", "in-tree"])
-def test_storage_classes_are_ones_that_sutler_serves(overlay: str) -> None:
+def test_storage_classes_are_served_by_sutler(overlay: str) -> None:
     classes = {one["metadata"]["name"]: parse_class(one) for one in of(rendered(OVERLAYS[overlay]), "StorageClass")}
     assert classes["rbd"].pool == "rbd"
     assert {one.volume_source for one in classes.values()} == {"rbd" if overlay == "in-tree" else "csi"}
     assert all(one.secret is not None and one.secret.namespace == "sutler-system" for one in classes.values())
 
 
-def test_the_example_class_is_the_one_of_csi() -> None:
+def test_example_class_equals_the_class_of_csi() -> None:
     example = yaml.safe_load((REPOSITORY / "manifests/examples/storageclass.yaml").read_text())
     overlay = named(rendered(OVERLAYS["csi"]), "StorageClass", "rbd")
     assert {**overlay, "metadata": {"name": "rbd"}} == example

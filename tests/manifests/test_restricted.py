@@ -24,7 +24,7 @@ def test_pods_are_restricted(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", EACH)
-def test_pods_can_write_nowhere_and_get_no_more_than_they_mount(folder: str) -> None:
+def test_pods_can_write_nowhere_and_read_only_their_mounts(folder: str) -> None:
     """None needs a folder to write to: keys are loaded from memory, and nothing is kept."""
     for name, pod in pods(rendered(FOLDERS[folder])).items():
         main = container(pod)

@@ -136,16 +136,16 @@ def allowed(control_plane: ControlPlane, account: str, whats: list[str]) -> list
 
 
 @pytest.mark.parametrize("account", MAY)
-def test_account_may_do_its_work(rights: ControlPlane, account: str) -> None:
+def test_account_has_the_permissions_it_needs(rights: ControlPlane, account: str) -> None:
     assert allowed(rights, account, MAY[account]) == MAY[account]
 
 
 @pytest.mark.parametrize("account", MAY_NOT)
-def test_account_may_not_do_more(rights: ControlPlane, account: str) -> None:
+def test_account_has_no_other_permission(rights: ControlPlane, account: str) -> None:
     assert allowed(rights, account, MAY_NOT[account]) == []
 
 
-def test_no_rule_is_a_wildcard_or_hands_on_rights() -> None:
+def test_no_rule_has_a_wildcard_or_grants_permissions() -> None:
     roles = [one for file in FILES for one in yaml.safe_load_all(file.read_text()) if "rules" in one]
     assert len(roles) >= 6
     for rule in (rule for role in roles for rule in role["rules"]):

@@ -50,7 +50,7 @@ def ceph(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cep
 
 @pytest.fixture(scope="module")
 def sutler(control_plane: ControlPlane, ceph: Ceph) -> None:
-    """Installed as the README says, with a mapping, a StorageClass and what they need."""
+    """Installed by the guide, with a mapping, a StorageClass and what they need."""
     control_plane.kubectl("apply", "-f", str(MANIFESTS / "crds"))
     control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(MANIFESTS / "crds"))
     # Before the webhook, so that each of its Pods knows them when it is ready.
@@ -77,7 +77,7 @@ def wait_available(control_plane: ControlPlane, deployment: str) -> None:
 
 
 def ceph_files(ceph: Ceph) -> list[str]:
-    """The configuration, and the keyring of a user who may do no more than the README says."""
+    """The configuration, and the keyring of a user with the caps of the guide."""
     conf, keyring = ceph.state / "in-cluster.conf", ceph.state / "in-cluster.keyring"
     conf.write_text(ceph.conf.read_text().replace(f"keyring = {ceph.state}/keyring", "keyring = /etc/ceph/keyring"))
     allowed = ["mon", "profile rbd", "osd", f"profile rbd pool={POOL}", "mgr", f"profile rbd pool={POOL}"]

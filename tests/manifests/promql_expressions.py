@@ -1,4 +1,4 @@
-"""Every expression of the alert rules and the dashboard."""
+"""The PromQL expressions of the alert rules and the dashboard."""
 
 import json
 
@@ -10,13 +10,13 @@ _PROMETHEUS = MANIFESTS / "components" / "prometheus"
 
 
 def rules() -> Json:
-    """As Prometheus reads them: the groups."""
+    """Return the groups of rules, as Prometheus reads them."""
     spec: Json = yaml.safe_load((_PROMETHEUS / "rules.yaml").read_text())["spec"]
     return spec
 
 
 def panels() -> dict[str, str]:
-    """With what Grafana fills in."""
+    """Return the expressions by panel and query, with the values that Grafana fills in."""
     return {
         f"{panel['title']} {target['refId']}": target["expr"].replace("$__rate_interval", "5m")
         for panel in json.loads((_PROMETHEUS / "dashboard.json").read_text())["panels"]
@@ -25,5 +25,5 @@ def panels() -> dict[str, str]:
 
 
 def expressions() -> dict[str, str]:
-    """By the alert, or the panel's title and the query's letter."""
+    """Return all expressions by the alert's name, or by the panel's title and the query's letter."""
     return {rule["alert"]: rule["expr"] for group in rules()["groups"] for rule in group["rules"]} | panels()
