@@ -20,7 +20,7 @@ class CircuitBreaker:
         longest_pause: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Takes the bounds of the pause between probes and the time for a probe, in seconds. `name` is for errors."""
+        """Takes the bounds of the pause between probes and the time for a probe, in seconds. Errors contain `name`."""
         self._name = name
         self._probe_seconds = probe_seconds
         self._first_pause, self._longest_pause = first_pause, longest_pause

@@ -48,7 +48,7 @@ class MetadataUpgrader:
         self._emitted = EventDeduplicator()
 
     async def upgrade(self, pool: RbdPool, found: Mapping[str, tuple[CachedVolume, ListedImage]]) -> None:
-        """Upgrades volumes of one pool; `found`: them by name, with the image that is probably theirs."""
+        """Upgrades volumes of one pool; `found`: by the volume's name, its image, which is probably the right one."""
         number = await pool.number()
         due = {
             name: (volume, image)

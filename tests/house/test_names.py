@@ -26,13 +26,10 @@ BANNED = re.compile(
 
 TEXTS = sorted(
     path
-    for top in (*PACKAGES, "docs", "manifests", "README.md")
+    for top in (*PACKAGES, "docs", "manifests", *(path.name for path in REPOSITORY.glob("*.md")))
     for path in ([REPOSITORY / top] if (REPOSITORY / top).is_file() else (REPOSITORY / top).rglob("*"))
     if path.suffix in {".py", ".md", ".yaml", ".js", ".html", ".css"}
 )
-
-UNCONVERTED = frozenset(Path(__file__).with_name("unconverted.txt").read_text().split())
-"""Files that may have banned words until they are rewritten. The list may only become shorter."""
 
 IO_MODULES = frozenset(
     (
@@ -52,14 +49,8 @@ def test_class_names_are_unique() -> None:
 
 
 def test_banned_words_do_not_occur() -> None:
-    found = {_name(path): sorted(_banned(path)) for path in TEXTS if _name(path) not in UNCONVERTED}
+    found = {_name(path): sorted(_banned(path)) for path in TEXTS}
     assert {name: words for name, words in found.items() if words} == {}
-
-
-def test_list_of_unconverted_files_only_shrinks() -> None:
-    paths = {_name(path): path for path in TEXTS}
-    converted = {name for name in UNCONVERTED if name not in paths or not _banned(paths[name])}
-    assert converted == set(), "remove them from tests/house/unconverted.txt"
 
 
 @cache

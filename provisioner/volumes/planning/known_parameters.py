@@ -1,8 +1,8 @@
 """The parameters of StorageClasses, Sutler's and those of other provisioners. Pure: no I/O.
 
 Classes written for ceph-csi, and for the provisioners kubernetes.io/rbd and ceph.com/rbd, work without a change where
-possible. A parameter of theirs is accepted if it makes no difference to the volume. If it would, and Sutler does not
-serve it, the class is rejected with the reason.
+possible. A parameter of another provisioner is accepted if it makes no difference to the volume. If it would, and
+Sutler does not serve it, the class is rejected with the reason.
 """
 
 import difflib

@@ -96,7 +96,7 @@ def _cause(case: _Case) -> Cause:
     if kind not in CREDENTIAL_FAILURES:
         return _other_failure(case)
     cause = _credential_failure(case, explanation.image)
-    # A message of no known meaning is for the reader to judge, beside what is wrong in any case.
+    # The reader judges a message of unknown meaning, beside the findings that hold in any case.
     return cause._replace(message=case.quoted_message) if kind is PullFailure.UNKNOWN else cause
 
 
