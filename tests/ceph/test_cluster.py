@@ -93,7 +93,7 @@ async def test_calls_never_change_one_image_at_the_same_time(
     first = asyncio.create_task(failure(create(images)))
 
     async def begun() -> bool:
-        return any(SPEC.name in key for key in cluster._quick._keys._since)
+        return any(SPEC.name in key for key in cluster._quick._in_flight._since)
 
     await wait_for_async(begun, "the call to be in its thread, where it stays for the 3 s of its time-out")
     error, took = await failure(images.remove(ImageQuery(SPEC.name, "x", ""), fence=open_gate))

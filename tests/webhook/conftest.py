@@ -31,7 +31,7 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
 async def running(contexts: Contexts) -> AsyncIterator[Running]:
     port = free_port()
     # Waits as long as a busy machine takes; what it does with those that wait too long has tests of its own.
-    admission = AdmissionHandler(state(), ConcurrencyLimits(lag=30))
+    admission = AdmissionHandler(state(), ConcurrencyLimits(lag_seconds=30))
     async with (
         listening(admission, "127.0.0.1", port, contexts[0]),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1])) as session,

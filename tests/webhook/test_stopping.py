@@ -69,7 +69,7 @@ async def test_rolling_restart_under_load_loses_no_request(contexts: Contexts) -
     async def enough() -> bool:
         return answered > done + 100
 
-    first, second = (AdmissionHandler(state(), ConcurrencyLimits(lag=30)) for _ in range(2))
+    first, second = (AdmissionHandler(state(), ConcurrencyLimits(lag_seconds=30)) for _ in range(2))
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1])) as session,
         listening(second, "127.0.0.1", new, contexts[0]),
