@@ -1,4 +1,4 @@
-"""Users, permissions and roles of the REST API. Pure: no I/O."""
+"""Users, permissions and roles of the REST API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

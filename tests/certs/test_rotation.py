@@ -48,7 +48,7 @@ def test_what_is_stored_survives_the_way_through_the_secret(fresh: CertificateSe
 def test_leaf_is_renewed_and_the_ca_stays(fresh: CertificateSecret) -> None:
     later = NOW + dt.timedelta(days=5)
     renewed, why = step(fresh, later)
-    assert why == "new certificate: two thirds of its life are over"
+    assert why == "new certificate: two thirds of its lifetime are over"
     assert renewed.authorities == fresh.authorities
     assert renewed.leaf != fresh.leaf
     assert usable(renewed, later)
@@ -59,7 +59,7 @@ def test_change_of_ca_keeps_the_leaf_valid_for_whoever_trusts_either(fresh: Cert
     due = NOW + dt.timedelta(days=250)
     kept_renewed = replace(fresh, leaf=pki.new_leaf(KeyPair(fresh.authorities, fresh.authority_key), NAMES, due))
     both, why = step(kept_renewed, due, trusted=False)
-    assert why == "new CA: two thirds of its life are over"
+    assert why == "new CA: two thirds of its lifetime are over"
     assert pki.read_bundle(both.authorities)[1:] == pki.read_bundle(fresh.authorities)
     assert both.leaf == kept_renewed.leaf
 
@@ -73,7 +73,7 @@ def test_change_of_ca_keeps_the_leaf_valid_for_whoever_trusts_either(fresh: Cert
 
     assert next_step(switched, NAMES, due + dt.timedelta(minutes=50), trusted=True) is None
     retired, why = step(switched, due + MOMENT + RETIRE_AFTER)
-    assert why == "old CA retired: nothing uses it"
+    assert why == "removed the old CA: nothing uses it"
     assert pki.read_bundle(retired.authorities) == pki.read_bundle(both.authorities)[:1]
     assert usable(retired, due + MOMENT + RETIRE_AFTER)
 
@@ -81,7 +81,7 @@ def test_change_of_ca_keeps_the_leaf_valid_for_whoever_trusts_either(fresh: Cert
 def test_a_leaf_for_other_names_is_replaced(fresh: CertificateSecret) -> None:
     names = ServerNames(("elsewhere.sutler-system.svc",), ("127.0.0.1",))
     replaced, why = step(fresh, names=names, trusted=False)
-    assert why == "new certificate: the stored one is not for elsewhere.sutler-system.svc, 127.0.0.1"
+    assert why == "new certificate: the stored one does not have the names elsewhere.sutler-system.svc, 127.0.0.1"
     assert pki.has_names(pki.read_certificate(replaced.leaf.certificate), names)
 
 

@@ -25,8 +25,8 @@ from sutler.registry.pattern import parse_pattern
         ("https://reg.example.com/v2", "reg.example.com/team/app", "https://reg.example.com/v2/", "slash"),
         ("docker.io/nginx", "nginx", "docker.io/library/nginx", "library"),
         ("ghcr.io/acme/*", "ghcr.io/acme/app", "ghcr.io/acme", "globs"),
-        ("ghcr.io/acme/app:1.0", "ghcr.io/acme/app:1.0", "ghcr.io/acme/app", "tags"),
-        ("ghcr.io/acme/app@sha256:00", "ghcr.io/acme/app", "ghcr.io/acme/app", "digests"),
+        ("ghcr.io/acme/app:1.0", "ghcr.io/acme/app:1.0", "ghcr.io/acme/app", "tag or digest"),
+        ("ghcr.io/acme/app@sha256:00", "ghcr.io/acme/app", "ghcr.io/acme/app", "tag or digest"),
         ("quay.io/Acme", "quay.io/acme/app", "quay.io/acme", "lower case"),
         ("*.example.com", "example.com/app", "example.com", "exactly one part"),
         ("*.example.com", "a.b.example.com/app", "*.*.example.com", "exactly one part"),
@@ -87,7 +87,7 @@ def test_key_that_matches_or_is_far_off_is_no_near_miss(key: str, image: str) ->
 @pytest.mark.parametrize(
     ("registry", "image", "why"),
     [
-        ("quay.io/acme", "quay.io/acmecorp/app", "another path of the registry, not for quay.io/acmecorp"),
+        ("quay.io/acme", "quay.io/acmecorp/app", "another path of the registry, not quay.io/acmecorp"),
         ("quay.io:443", "quay.io/acme", "no port and :443"),
         ("*.example.com", "a.b.example.com/x", "exactly one part"),
         ("ghcr.io", "GHCR.io/acme/app", "write ghcr.io, not GHCR.io"),
@@ -180,5 +180,5 @@ def test_key_that_matches_beyond_its_path_is_noted() -> None:
     beyond, within = (
         tries(parse_image(image), [("a", ["quay.io/acme"])]) for image in ("quay.io/acmecorp/x", "quay.io/acme/x")
     )
-    assert "quay.io/acme/ ends at the slash" in beyond[0].note
+    assert "quay.io/acme/ matches up to the slash only" in beyond[0].note
     assert within[0].note == ""

@@ -5,7 +5,7 @@ const REFRESH = 10000, PAGE = 100, MOST = 1000;
 const byId = (id) => document.getElementById(id);
 let pool = null, namespace = "", wanted = PAGE, typing = 0, round = 0, asking = 0, turn = Promise.resolve();
 
-// Built from the origin: fetch() rejects relative URLs on a page whose address has a name and a password.
+// Built from the origin: fetch rejects relative URLs on a page whose address has a name and a password.
 async function ask(path) {
   const answer = await fetch(new URL("/api/v1" + path, location.origin), { headers: { Accept: "application/json" } })
     .catch(() => { throw new Error("the service does not answer: check that it runs and that the network reaches it"); });
