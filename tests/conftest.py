@@ -15,11 +15,15 @@ from typing import Any
 import pytest
 import rados
 import rbd
+from hypothesis import settings
 
 from tests import order
 from tests.cluster import Ceph, ControlPlane, Place, Registry, binaries, needs
 
 REPOSITORY = Path(__file__).parents[1]
+# The time of one example says nothing about the code on a machine that also runs clusters.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 # The fixtures that start something, or that tests start something with.
 STARTED = frozenset({"place", "control_plane", "ceph", "registry", "node", "able_machine"})
 # After its time-out a test may still end what it started.

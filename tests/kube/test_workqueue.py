@@ -1,9 +1,11 @@
 """The work queue, without a server."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,18 +140,21 @@ async def test_failing_key_backs_off_and_holds_nobody_up() -> None:
         assert asyncio.get_running_loop().time() - began > 0.5, "pauses that grow"
 
 
-async def test_delays_grow_and_are_forgotten_after_success() -> None:
+async def test_delays_grow_and_are_reset_by_success(capsys: pytest.CaptureFixture[str]) -> None:
     error = Unavailable(500)
     handler = Handler(a=[error, error, error, None, error, None])
     queue = WorkQueue("delays", workers=2, backoff=Backoff(first=0.2, most=60))
     async with running(queue.run(handler)):
         queue.add("a")
         await handler.called(4)
-        first, second, third = (b - a for a, b in zip(handler.times, handler.times[1:], strict=False))
-        assert first < second < third
         queue.add("a")
         await handler.called(6)
-        assert handler.times[5] - handler.times[4] < third
+    # The delays as logged: on a busy machine, the calls themselves come later.
+    first, second, third, reset = (float(each) for each in re.findall(r"again_in=([\d.]+)", capsys.readouterr().out))
+    assert first < second < third
+    assert reset < second
+    waited = [b - a for a, b in zip(handler.times, handler.times[1:], strict=False)]
+    assert waited[0] > first - 0.06, "the delay is waited for"
     assert metric("workqueue_retries_total", "delays") == 4
 
 
@@ -242,7 +247,7 @@ async def test_log_tells_defects_from_failures(capsys: pytest.CaptureFixture[str
     assert '"error": "503: later"' in said
     assert '"event": "unhandled error"' in said
     assert "ValueError" in said
-    assert "test_queue.py" in said
+    assert Path(__file__).name in said
     assert "canary-value" not in said
     assert "changed" not in said
 
