@@ -85,7 +85,7 @@ def leading() -> float | None:
 
 async def test_lease_says_who_leads_and_is_given_back(client: Client, namespace: str) -> None:
     one, work = elector(client, namespace, "one"), Work()
-    with pytest.raises(LeaseLost, match=f"lease {namespace}/test is not ours"):
+    with pytest.raises(LeaseLost, match=f"lease {namespace}/test is not held by this process"):
         one.check()
     async with running(one.run(work)):
         await work.begun()

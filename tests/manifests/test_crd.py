@@ -158,7 +158,7 @@ def test_every_field_has_a_description(control_plane: ControlPlane) -> None:
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     assert list(undescribed(schema, "registrymapping")) == []
     told = control_plane.kubectl("explain", "registrymapping.spec.pullSecret.copyFrom")
-    assert "is copied into every selected namespace" in " ".join(told.split())
+    assert "copies it into every selected namespace" in " ".join(told.split())
 
 
 def undescribed(schema: Json, path: str) -> Iterator[str]:

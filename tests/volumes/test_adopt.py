@@ -324,4 +324,4 @@ def test_restored_image_has_its_claim_and_its_data_again(env: VolumeEnv, sutler:
     assert env.metadata(name)["note"] == "mine"
     assert env.metadata(name)["sutler.dev/uid"] == bound["metadata"]["uid"]
     again = sutler("volumes", "restore", f"{env.namespace}/other", "--class", cls)
-    assert (again.status, "no image that was claim" in again.err) == (1, True), again.err
+    assert (again.status, "has no image of claim" in again.err) == (1, True), again.err

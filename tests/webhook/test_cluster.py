@@ -93,7 +93,7 @@ def test_image_that_another_webhook_rewrites_later_counts_as_it_is_then(
 def test_new_image_of_a_pod_that_exists_is_warned_of(cluster: Cluster) -> None:
     """As by kubectl set image: its pull secrets can't change any more."""
     name = cluster.create("nginx")[0]["metadata"]["name"]
-    warning = "Warning: sutler: pull secret quay-secret (mapping quay) can't be added to a Pod that exists"
+    warning = "Warning: sutler: pull secret quay-secret (mapping quay) can't be added to an existing Pod"
     assert warning in cluster.set_image(name, APP)
     assert cluster.set_image(name, "nginx:2") == ""
 

@@ -89,9 +89,9 @@ def test_only_updates_that_bring_in_an_image_are_sent(cluster: Cluster) -> None:
     assert asked.since() == {f"not {WARN}": 2}
 
     asked = Asked(cluster)
-    warning = "Warning: sutler: pull secret quay-secret (mapping quay) can't be added to a Pod that exists"
+    warning = "Warning: sutler: pull secret quay-secret (mapping quay) can't be added to an existing Pod"
     assert warning in cluster.set_image(name, APP)
-    warning = "Warning: sutler: pull secret tools-secret (mapping tools) can't be added to a Pod that exists"
+    warning = "Warning: sutler: pull secret tools-secret (mapping tools) can't be added to an existing Pod"
     assert warning in cluster.kubectl(*pod, "debug", name, "--image=tools.example.com/x", "--profile=general")[1]
     assert asked.since() == {"sent": 2}
 
