@@ -29,7 +29,7 @@ def images(cluster: CephCluster, pool: str) -> RbdPool:
 @pytest.fixture
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a connection has read of a pool is taken for true as long as the test takes, on however busy a machine."""
-    monkeypatch.setattr("provisioner.ceph.connection.REMEMBERED", 3600.0)
+    monkeypatch.setattr("provisioner.ceph.connection.CACHE_SECONDS", 3600.0)
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ async def test_image_without_owner_is_finished_only_under_a_name_that_holds_the_
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"object_size": 2**30}, InvalidArgument, "4 KiB to 32 MiB (EDOM, 33)"),
+        ({"object_size": 2**30}, InvalidArgument, "objects of 4 KiB to 32 MiB) (EDOM, 33)"),
         ({"name": "x" * 5000}, InvalidArgument, "too long (ENAMETOOLONG, 36)"),
         ({"data_pool": "nope"}, PoolMissing, "pool nope does not exist"),
         ({"stripe_unit": 3000, "stripe_count": 2}, InvalidArgument, "(EINVAL, 22)"),

@@ -141,7 +141,7 @@ async def many(client: Client, namespace: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "_SECONDS", 0.3)
+    monkeypatch.setattr(client_module, "_TIMEOUT_SECONDS", 0.3)
 
 
 @pytest.mark.usefixtures("short_timeout")

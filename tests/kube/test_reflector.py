@@ -37,7 +37,8 @@ class Followed(Reflector[dict[str, str]]):
     """The ConfigMaps of one namespace, with all changes written down as (name, old, new)."""
 
     def __init__(self, client: Client, namespace: str, **more: Any) -> None:
-        super().__init__(client, CONFIG_MAPS, namespace=namespace, label_selector=MINE, **({"keep": data_of} | more))
+        arguments: dict[str, Any] = {"namespace": namespace, "label_selector": MINE, "transform": data_of} | more
+        super().__init__(client, CONFIG_MAPS, **arguments)
         self.changes: list[tuple[str, Any, Any]] = []
         self.subscribe(self._write_down)
 
@@ -137,7 +138,7 @@ async def test_silent_connection_is_renewed(
 async def test_network_that_swallows_everything_is_survived(
     proxied: Client, client: Client, proxy: FaultyProxy, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sutler.kube.client._SECONDS", 0.5)
+    monkeypatch.setattr("sutler.kube.client._TIMEOUT_SECONDS", 0.5)
     await client.create(CONFIG_MAPS, config_map("goes"), namespace)
     async with following(proxied, namespace, silence=0.5) as followed:
         with proxy.silent():

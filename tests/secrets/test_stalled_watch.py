@@ -32,7 +32,7 @@ def proxy(account: Path, tmp_path: Path) -> Iterator[FaultyProxy]:
 @pytest.fixture
 async def controller(proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SecretsController]:
     """All that it reads and writes goes through the proxy."""
-    monkeypatch.setattr("sutler.kube.client._SECONDS", 2.0)
+    monkeypatch.setattr("sutler.kube.client._TIMEOUT_SECONDS", 2.0)
     async with connect(str(proxy.kubeconfig), component="silent") as client:
         controller = SecretsController(
             client, client, EventRecorder(client, "test"), namespace=OWN, workers=4, silence=1.0
