@@ -24,8 +24,9 @@ OLDEST_CEPH = "16"
 # Injection, copies, claims, deletion, the REST API and the manifests.
 CORE = (
     "tests/system",
-    "tests/webhook/test_cluster.py",
-    "tests/secrets/test_copies.py",
+    "tests/secrets/test_copies.py::test_copies_reach_every_selected_namespace_and_no_other",
+    "tests/secrets/test_copies.py::test_rotation_reaches_the_copies_in_place",
+    "tests/secrets/test_copies.py::test_foreign_secret_survives_the_mapping",
     "tests/volumes/test_lifecycle.py",
     "tests/api/test_images.py",
     "tests/manifests/test_overlays.py",
