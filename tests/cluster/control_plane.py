@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.cluster import binaries, flags, pki, probe, reading
+from tests.cluster import binaries, flags, kubectl_requests, pki, probe
 from tests.cluster.errors import ClusterError
 from tests.cluster.place import Place
 from tests.cluster.process import Process
@@ -21,6 +21,8 @@ from tests.cluster.wait import wait_for
 _APISERVER_GRACE = 3.0
 # Seconds for a start, which takes 5: one that hangs shall be told, and a busy machine not be taken for one.
 _START = 150.0
+# Go's garbage collector at rest while there is memory: cores are what a run of the tests is short of.
+_SPARE_CORES = {"GOGC": "400", "GOMEMLIMIT": "600MiB"}
 
 
 class ControlPlane:
@@ -77,11 +79,18 @@ class ControlPlane:
         return probe.get(f"{self.url}/readyz", self.state / "pki" / "ca.crt", timeout=2)[0] == HTTPStatus.OK
 
     def kubectl(self, *args: str, input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - as in subprocess.run
-        """Run kubectl as the administrator and return what it prints.
+        """Do what kubectl does as the administrator, and return what it prints.
+
+        Where kubectl itself need not be started, nothing is printed.
 
         Raises:
-            ClusterError: with the command and what kubectl said, when it failed.
+            ClusterError: with the command and the error that it shows, when it failed.
         """
+        wanted = kubectl_requests.requests(args, input)
+        if wanted is not None:
+            for one in wanted:
+                self._change(one, timeout)
+            return ""
         command = ["kubectl", f"--kubeconfig={self.kubeconfig}", *args]
         ran = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout, check=False)
         if ran.returncode != 0:
@@ -90,28 +99,42 @@ class ControlPlane:
 
     def kubectl_json(self, *args: str, input: str | None = None) -> Any:  # noqa: A002 - as in subprocess.run
         """What `kubectl -o json` prints; to read, kubectl itself is not started where that is not needed."""
-        if path := reading.path(args):
-            return reading.shown(self.request("GET", path))
+        if path := kubectl_requests.listed(args):
+            return kubectl_requests.shown(self.request("GET", path))
         return json.loads(self.kubectl(*args, "-o", "json", input=input))
 
-    def request(self, method: str, path: str, body: Any = None) -> Any:
+    def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         """Of the administrator to the API server; ClusterError when it is refused or not answered."""
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)  # noqa: S310 - our own
         status, text = probe.call(request, self.state / "pki" / "ca.crt", timeout=60)
         if status not in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
-            raise ClusterError(f"{method} {path}: {status} {text.strip()}")
+            raise ClusterError(f"{method} {path}: {status} {_message(text)}")
         return json.loads(text)
 
     def there(self, path: str) -> Any:
         """The object at this path; None if there is none."""
         try:
-            return reading.shown(self.request("GET", path))
+            return kubectl_requests.shown(self.request("GET", path))
         except ClusterError as error:
             if f"{path}: {HTTPStatus.NOT_FOUND:d} " not in str(error):
                 raise
             return None
+
+    def _change(self, wanted: kubectl_requests.Request, timeout: float) -> None:
+        before = self.there(wanted.path) if wanted.waits or wanted.may_be_absent else None
+        if before is None and wanted.may_be_absent:
+            return
+        self.request(wanted.method, wanted.path, wanted.body, wanted.content_type)
+        if wanted.waits and before is not None:
+            uid = before["metadata"]["uid"]
+
+            def gone() -> bool:
+                now = self.there(wanted.path)
+                return now is None or now["metadata"]["uid"] != uid
+
+            wait_for(gone, f"{wanted.path} to go", timeout)
 
     def create_namespace(self, name: str) -> None:
         """Return when Pods can be created in it, which is when it has its default service account."""
@@ -132,14 +155,14 @@ class ControlPlane:
             "spec": {"expirationSeconds": 86_400},
         }
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{serviceaccount}/token"
-        # `kubectl create token` came with 1.24 only.
-        said = self.kubectl("create", "--raw", path, "-f", "-", input=json.dumps(body))
+        answer = self.request("POST", path, body)
         target = self.state / f"{namespace}.{serviceaccount}.kubeconfig"
-        self._write_kubeconfig(target, json.loads(said)["status"]["token"], namespace)
+        self._write_kubeconfig(target, answer["status"]["token"], namespace)
         return target
 
     def _start(self, program: Path, argv: list[str]) -> Process:
-        process = Process.started([program, *argv], place=self.place, log=self.state / f"{program.name}.log")
+        log = self.state / f"{program.name}.log"
+        process = Process.started([program, *argv], place=self.place, log=log, env=_SPARE_CORES)
         self._started.append(process)
         return process
 
@@ -182,3 +205,11 @@ class ControlPlane:
         }
         target.touch(mode=0o600)
         target.write_text(yaml.safe_dump(config))
+
+
+def _message(answer: str) -> str:
+    """The sentence of a Status; else the answer as it is."""
+    try:
+        return str(json.loads(answer)["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.strip()

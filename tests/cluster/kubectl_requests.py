@@ -1,0 +1,208 @@
+"""What kubectl does for common words, as requests: each start of kubectl takes a fifth of a second of a core.
+
+Words that are not known here are run by kubectl itself.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import yaml
+
+from sutler.kube import resources
+from sutler.kube.resources import Resource
+
+_KINDS = {one.kind: one for one in vars(resources).values() if isinstance(one, Resource)}
+_NAMED = {"pv": "persistentvolume", "pvc": "persistentvolumeclaim", "regmap": "registrymapping"} | {
+    name: one.kind.lower() for one in _KINDS.values() for name in (one.kind.lower(), one.plural)
+}
+_BY_NAME = {name: next(one for one in _KINDS.values() if one.kind.lower() == kind) for name, kind in _NAMED.items()}
+_FILTERS = {"--field-selector": "fieldSelector", "-l": "labelSelector"}
+_PATCHES = {
+    "strategic": "application/strategic-merge-patch+json",
+    "merge": "application/merge-patch+json",
+    "json": "application/json-patch+json",
+}
+# Kubernetes' own client names itself so, and takes fields over that others have set.
+_APPLY = "?fieldManager=kubectl&force=true"
+
+
+class NotKnownError(Exception):
+    """Only kubectl knows what these words do."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request to the API server, as the administrator."""
+
+    method: str
+    path: str
+    body: Any = None
+    content_type: str = "application/json"
+    may_be_absent: bool = False
+    """Whether 404 is an answer, as with --ignore-not-found."""
+    waits: bool = False
+    """Whether to return only when the object is gone."""
+
+
+@dataclass
+class _Words:
+    """The words of one command: what it is about, and its options."""
+
+    verb: str
+    named: list[str] = field(default_factory=list)
+    namespace: str | None = "default"
+    query: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, words: Sequence[str]) -> "_Words":
+        found, rest = cls(""), iter(words)
+        for word in rest:
+            name, equals, value = word.partition("=")
+            if word in {"-n", "--namespace"}:
+                found.namespace = next(rest)
+            elif word in {"-A", "--all-namespaces"}:
+                found.namespace = None
+            elif word in _FILTERS:
+                found.query[_FILTERS[word]] = next(rest)
+            elif word in {"-f", "-p", "--raw"}:
+                found.options[word] = next(rest)
+            elif word in {"--ignore-not-found", "--overwrite"} or (equals and name in {"--type", "--wait"}):
+                found.options[name] = value
+            elif word.startswith("-"):
+                raise NotKnownError(word)
+            else:
+                found.named.append(word)
+        if not found.named:
+            raise NotKnownError("no verb")
+        found.verb = found.named.pop(0)
+        return found
+
+    def kind(self) -> Resource:
+        known = _BY_NAME.get(self.named[0]) if self.named else None
+        if known is None:
+            raise NotKnownError(" ".join(self.named))
+        return known
+
+    def path(self, name: str | None = None) -> str:
+        kind = self.kind()
+        return kind.path(self.namespace if kind.namespaced else None, name)
+
+
+def listed(words: Sequence[str]) -> str | None:
+    """The path of what `kubectl get` with these words shows; None for what only kubectl knows."""
+    try:
+        found = _Words.parse(words)
+        if found.verb != "get" or found.options or len(found.named) not in {1, 2}:
+            return None
+        where = found.path(*found.named[1:])
+    except NotKnownError:
+        return None
+    return f"{where}?{urlencode(found.query)}" if found.query else where
+
+
+def requests(words: Sequence[str], given: str | None) -> list[Request] | None:
+    """The requests of a command that changes something.
+
+    Args:
+        words: without `kubectl`.
+        given: what it reads from its standard input.
+
+    Returns:
+        None for what only kubectl knows.
+    """
+    try:
+        found = _Words.parse(words)
+        change = _CHANGES.get(found.verb)
+        return list(change(found, given)) if change and not found.query else None
+    except NotKnownError:
+        return None
+
+
+def _create(words: _Words, given: str | None) -> Iterator[Request]:
+    if words.options == {"-f": "-", "--raw": words.options.get("--raw")}:
+        yield Request("POST", str(words.options["--raw"]), json.loads(given or ""))
+        return
+    for kind, document in _documents(words, given):
+        yield Request("POST", _path(kind, words, document) + "?fieldValidation=Strict", document)
+
+
+def _apply(words: _Words, given: str | None) -> Iterator[Request]:
+    for kind, document in _documents(words, given):
+        path = _path(kind, words, document, document["metadata"]["name"])
+        yield Request("PATCH", path + _APPLY, document, "application/apply-patch+yaml")
+
+
+def _documents(words: _Words, given: str | None) -> Iterator[tuple[Resource, Any]]:
+    if words.options != {"-f": "-"} or words.named:
+        raise NotKnownError("files")
+    for one in yaml.safe_load_all(given or ""):
+        for document in one["items"] if one and one["kind"] == "List" else [one]:
+            kind = _KINDS.get(document["kind"]) if document else None
+            if kind is None or kind.api_version != document["apiVersion"]:
+                raise NotKnownError("kind")
+            yield kind, document
+
+
+def _path(kind: Resource, words: _Words, document: Any, name: str | None = None) -> str:
+    namespace = document["metadata"].get("namespace", words.namespace)
+    return kind.path(namespace if kind.namespaced else None, name)
+
+
+def _delete(words: _Words, _given: str | None) -> Iterator[Request]:
+    if words.options.keys() - {"--ignore-not-found", "--wait"} or len(words.named) < 2:
+        raise NotKnownError("options")
+    for name in words.named[1:]:
+        yield Request(
+            "DELETE",
+            words.path(name),
+            {"propagationPolicy": "Background"},
+            may_be_absent="--ignore-not-found" in words.options,
+            waits=words.options.get("--wait") != "false",
+        )
+
+
+def _patch(words: _Words, _given: str | None) -> Iterator[Request]:
+    if "-p" not in words.options or len(words.named) != 2:
+        raise NotKnownError("options")
+    custom = words.kind().group == resources.REGISTRY_MAPPINGS.group
+    kind = words.options.get("--type") or ("merge" if custom else "strategic")
+    yield Request("PATCH", words.path(words.named[1]), json.loads(words.options["-p"]), _PATCHES[kind])
+
+
+def _mark(words: _Words, _given: str | None) -> Iterator[Request]:
+    changes = [one for one in words.named[1:] if "=" in one or one.endswith("-")]
+    names = [one for one in words.named[1:] if one not in changes]
+    if words.options.keys() - {"--overwrite"} or not names or not changes:
+        raise NotKnownError("options")
+    values = {key.removesuffix("-"): value if equals else None for key, equals, value in _split(changes)}
+    body = {"metadata": {f"{words.verb}s" if words.verb == "label" else "annotations": values}}
+    for name in names:
+        yield Request("PATCH", words.path(name), body, _PATCHES["merge"])
+
+
+def _split(changes: list[str]) -> Iterator[tuple[str, str, str]]:
+    for change in changes:
+        yield change.partition("=")
+
+
+_CHANGES = {
+    "create": _create,
+    "apply": _apply,
+    "delete": _delete,
+    "patch": _patch,
+    "label": _mark,
+    "annotate": _mark,
+}
+
+
+def shown(answer: Any) -> Any:
+    """As kubectl shows it: each item says what it is, and the managers of fields are left out."""
+    for one in answer.get("items", [answer]):
+        if "items" in answer:
+            one.update(apiVersion=answer["apiVersion"], kind=answer["kind"].removesuffix("List"))
+        one["metadata"].pop("managedFields", None)
+    return answer | {"apiVersion": "v1", "kind": "List"} if "items" in answer else answer
