@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ def create_pool(conf: Path, name: str) -> None:
 
 
 def delete_pool(conf: Path, name: str) -> None:
-    with _connected(conf, f"delete pool {name}") as cluster:
+    """As `ceph osd pool rm`: one that is gone is no error."""
+    with _connected(conf, f"delete pool {name}") as cluster, suppress(rados.ObjectNotFound):
         cluster.delete_pool(name)
 
 
