@@ -4,23 +4,10 @@ import os
 import ssl
 import time
 
-from prometheus_client import Counter, Gauge
-
 from certs import pki
+from certs.metrics import EXPIRY, RELOAD_FAILURES
 from certs.pki import CertificateError, KeyPair
 from sutler import log
-from sutler.metrics import REGISTRY
-
-EXPIRY = Gauge(
-    "sutler_certificate_expiry_timestamp_seconds",
-    "Time when the serving certificate expires.",
-    registry=REGISTRY,
-)
-RELOAD_FAILURES = Counter(
-    "sutler_certificate_reload_failures_total",
-    "Certificates that could not be loaded. The previous one stays in use.",
-    registry=REGISTRY,
-)
 
 _log = log.get(__name__)
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import assert_never
 
-from prometheus_client import Counter
-
+from provisioner.secrets.metrics import COPY_WRITES
 from provisioner.secrets.planning.actions import (
     Action,
     Blocked,
@@ -23,14 +22,6 @@ from sutler import log
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, NotFound
 from sutler.kube.resources import SECRETS
-from sutler.metrics import REGISTRY
-
-WRITES = Counter(
-    "sutler_secret_copy_writes_total",
-    "Writes of copies, by operation.",
-    ["operation"],
-    registry=REGISTRY,
-)
 
 _log = log.get(__name__)
 
@@ -99,7 +90,7 @@ class CopyWriter:
 
     def _record(self, operation: str, target: str, copy: SecretCopy | None) -> None:
         self._copies.record_write(target, copy)
-        WRITES.labels(operation).inc()
+        COPY_WRITES.labels(operation).inc()
         _log.debug("wrote a copy", operation=operation, secret=target)
 
 

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs import pki, tls_context
+from certs import pki
 from certs.file_source import FileSource
+from certs.metrics import RELOAD_FAILURES
 from certs.pki import KeyPair, ServerNames
 from tests.certs.handshake import handshake, unverified
 from tests.certs.mounts import mount
@@ -37,7 +38,7 @@ def served(mounted: FileSource) -> bytes | None:
 
 
 def failures() -> float:
-    return float(tls_context.RELOAD_FAILURES._value.get())
+    return float(RELOAD_FAILURES._value.get())
 
 
 async def test_nothing_mounted_says_which_file_is_missing(tmp_path: Path) -> None:
