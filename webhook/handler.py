@@ -23,14 +23,12 @@ from sutler.registry.injection import Labels
 from webhook import metrics
 from webhook.decision_cache import AdmissionOutcome, DecisionCache
 from webhook.fast_http import FastResponse, timeout_seconds
-from webhook.limits import ConcurrencyLimits, LoadLimiter, OverloadedError
+from webhook.limits import LARGEST_BODY_BYTES, ConcurrencyLimits, LoadLimiter, OverloadedError
 from webhook.mutation import decide
 from webhook.review import ReviewError, ReviewRequest, decode, render_review
 from webhook.state import WebhookState
 
 PATH = "/mutate"
-LARGEST_BODY_BYTES = 8 * 1024**2
-"""The API server sends object and oldObject, each up to 3 MiB of JSON, and little more."""
 KEEP_ALIVE_SECONDS = 300.0
 """Longer than the 90 s for which the API server keeps an idle connection. If the webhook closed first, a request that
 meets the closing connection would fail and not be sent again."""

@@ -1,4 +1,4 @@
-"""Limits of what is processed at once, so that overload is shed instead of queued.
+"""Limits of one request, and of what is processed at once, so that overload is shed instead of queued.
 
 A request above the limits gets 503, which costs little; the API server tries again until its own time-out.
 """
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import NoReturn
 
+LARGEST_BODY_BYTES = 8 * 1024**2
+"""The API server sends object and oldObject, each up to 3 MiB of JSON, and little more."""
 _HEARTBEAT_SECONDS = 0.1
 
 
