@@ -1,12 +1,10 @@
 """Decides whether to delete the image of a PersistentVolume. Pure: no I/O."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from provisioner.ceph.model import JournalEntry
-from provisioner.volumes.planning.parameter_values import duration
 from provisioner.volumes.planning.persistent_volume import VolumeRequest
-from provisioner.volumes.planning.storage_class import DEFAULT_DELAY, DELETION_POLICIES
+from provisioner.volumes.planning.trash_delay import parse_trash_delay
 from sutler.typedefs import Json
 from sutler.volumes import well_known
 from sutler.volumes.locations import (
@@ -18,9 +16,6 @@ from sutler.volumes.locations import (
     source_agrees,
     uses_image,
 )
-
-_DIGITS = 18
-"""The most digits of a delay in seconds: librbd stores 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +102,7 @@ def decide(volume: Json, *, attached: bool) -> Decision:  # noqa: PLR0911 - a de
     owner = owner_of(volume)
     annotations = metadata["annotations"]
     try:
-        delay = _trash_delay(annotations)
+        delay = parse_trash_delay(annotations)
     except ValueError as error:
         return ImageUnclear(f"annotation {error}; until then Sutler keeps the volume and its image")
     entry = None
@@ -118,25 +113,6 @@ def decide(volume: Json, *, attached: bool) -> Decision:  # noqa: PLR0911 - a de
     return DeleteImage(
         VolumeRequest(location, owner, *ids_of(volume)), delay, entry, claim if claim.uid != owner else None
     )
-
-
-def _trash_delay(annotations: Mapping[str, str]) -> int | None:
-    """Returns None for: remove without the trash. Raises ValueError for annotations that are not understood."""
-    policy = annotations.get(well_known.DELETION_POLICY, "remove")
-    if policy not in DELETION_POLICIES:
-        raise ValueError(
-            f"{well_known.DELETION_POLICY}: {policy!r} is not one of {', '.join(DELETION_POLICIES)}: write one"
-        )
-    if policy == "remove":
-        return None
-    text = annotations.get(well_known.TRASH_DELAY, str(DEFAULT_DELAY))
-    # Sutler writes seconds, which can have more digits than `duration` accepts from people.
-    if text.isascii() and text.isdigit() and len(text) <= _DIGITS:
-        return int(text)
-    try:
-        return duration(text)
-    except ValueError as error:
-        raise ValueError(f"{well_known.TRASH_DELAY}: {error}") from None
 
 
 def finalizer_removal(volume: Json) -> list[Json]:

@@ -13,6 +13,7 @@ from provisioner.volumes.planning import class_annotations, image_name, known_pa
 from provisioner.volumes.planning.known_parameters import FSTYPE, PASSED_ON, SERVED
 from provisioner.volumes.planning.parameter_values import ParameterReader
 from provisioner.volumes.planning.secret_templates import SecretReference
+from provisioner.volumes.planning.trash_delay import DEFAULT_TRASH_DELAY, DELETION_POLICIES
 from sutler.errors import SutlerError
 from sutler.typedefs import Json
 from sutler.volumes import well_known
@@ -20,13 +21,10 @@ from sutler.volumes.locations import CSI_DRIVER
 from sutler.volumes.storage_class import FALSE, FILESYSTEMS, TRUE, volume_source
 
 VOLUME_SOURCES = ("csi", "rbd")
-DELETION_POLICIES = ("remove", "trash")
 JOURNALS = ("none", "ceph-csi")
 _JOURNAL_TEMPLATE = "csi-vol-{uid}"
 _LONGEST = 1000
 """Bytes of the problems of one class: with the number of further ones, they fit into an event."""
-DEFAULT_DELAY = 24 * 3600
-"""Seconds for which an image in the trash can be restored, by default."""
 
 
 class ClassError(SutlerError):
@@ -67,7 +65,7 @@ class VolumeClass:
     deletion_policy: str = "remove"
     journal: bool = False
     """Whether images get entries in ceph-csi's journal, so that its controller can resize, snapshot and clone them."""
-    trash_delay: int = DEFAULT_DELAY
+    trash_delay: int = DEFAULT_TRASH_DELAY
     """Seconds for which an image can be restored; only for deletion policy trash."""
     reclaim_policy: str = "Delete"
     mount_options: tuple[str, ...] = ()
@@ -108,7 +106,7 @@ def parse_class(obj: Json) -> VolumeClass:
         template=_template(given, reader),
         journal=reader.one_of("journal", JOURNALS) == "ceph-csi",
         deletion_policy=reader.one_of("deletionPolicy", DELETION_POLICIES),
-        trash_delay=reader.read("trashDelay", parameter_values.duration, DEFAULT_DELAY),
+        trash_delay=reader.read("trashDelay", parameter_values.duration, DEFAULT_TRASH_DELAY),
         reclaim_policy=obj.get("reclaimPolicy") or "Delete",
         mount_options=tuple(obj.get("mountOptions") or ()),
         waits_for_consumer=obj.get("volumeBindingMode") == "WaitForFirstConsumer",
