@@ -9,7 +9,7 @@ from cryptography.x509.oid import NameOID
 
 from certs import pki
 from certs.pki import CertificateError, ServerNames
-from certs.rotation import CertificateSecret, bundle_of, leaf_problem
+from certs.rotation import CertificateSecret, bundle_of, leaf_problem, renewal_time
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class CertificateSummary:
     begins: dt.datetime
     expires: dt.datetime
     renewal: dt.datetime
-    """When two thirds of its lifetime are over."""
+    """When Sutler renews it."""
     names: tuple[str, ...]
     """The DNS names and addresses in it."""
     signer: str
@@ -86,7 +86,7 @@ def _summary(certificate: x509.Certificate) -> CertificateSummary:
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
         begins=begins,
         expires=expires,
-        renewal=begins + (expires - begins) * 2 / 3,
+        renewal=renewal_time(certificate),
         names=_names(certificate),
         signer=_common_name(certificate.issuer),
     )

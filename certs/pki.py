@@ -93,12 +93,6 @@ def new_leaf(authority: KeyPair, names: ServerNames, now: dt.datetime) -> KeyPai
     return KeyPair(_pem(certificate), _key_pem(key))
 
 
-def is_due(certificate: x509.Certificate, now: dt.datetime) -> bool:
-    """Whether two thirds of its life are over, or it is not valid yet (a clock that was set back)."""
-    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return now < begin or now >= begin + (end - begin) * 2 / 3
-
-
 def is_valid(certificate: x509.Certificate, now: dt.datetime) -> bool:
     return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
 

@@ -29,6 +29,20 @@ MOST_AUTHORITIES = 4
 """CAs in one bundle. More than two mean that clocks differ; the bundle must not grow without limit then."""
 
 
+_LIFETIME_OVER = "two thirds of its lifetime are over"
+
+
+def renewal_time(certificate: x509.Certificate) -> dt.datetime:
+    """When two thirds of its lifetime are over."""
+    begins, expires = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return begins + (expires - begins) * 2 / 3
+
+
+def is_due(certificate: x509.Certificate, now: dt.datetime) -> bool:
+    """Whether the certificate has to be renewed. That also holds before it is valid: the clock was set back."""
+    return now < certificate.not_valid_before_utc or now >= renewal_time(certificate)
+
+
 @dataclass(frozen=True)
 class CertificateSecret:
     """The four entries of the Secret as PEM; empty without a value."""
@@ -78,10 +92,10 @@ def next_step(have: CertificateSecret, names: ServerNames, now: dt.datetime, *, 
         return RotationStep(replace(have, leaf=pki.new_leaf(authority, names, now)), f"new certificate: {unusable}")
     leaf = pki.read_certificate(have.leaf.certificate)
     of_signing_authority = pki.is_signed_by(leaf, bundle[0])
-    if pki.is_due(leaf, now) or not of_signing_authority:
+    if is_due(leaf, now) or not of_signing_authority:
         if not trusted:
             return None
-        why = "two thirds of its lifetime are over" if of_signing_authority else "the new CA is trusted now"
+        why = _LIFETIME_OVER if of_signing_authority else "the new CA is trusted now"
         return RotationStep(replace(have, leaf=pki.new_leaf(authority, names, now)), f"new certificate: {why}")
     if len(bundle) > 1 and now >= leaf.not_valid_before_utc + pki.CLOCK_SKEW + RETIRE_AFTER:
         return RotationStep(
@@ -96,8 +110,8 @@ def _authority(have: CertificateSecret, bundle: list[x509.Certificate], now: dt.
         return None, "there is none" if not have.authorities else "the stored one is unreadable"
     if not pki.is_valid(bundle[0], now):
         return None, "the stored one is not valid at this time"
-    if pki.is_due(bundle[0], now):
-        return None, "two thirds of its lifetime are over"
+    if is_due(bundle[0], now):
+        return None, _LIFETIME_OVER
     try:
         key = pki.read_key(have.authority_key)
     except CertificateError as error:
