@@ -1,7 +1,6 @@
 """Calls to the API server. Objects are plain JSON, errors are KubeErrors, lists are paged, writes can be fenced."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import aiohttp
 import msgspec
 
 from sutler.kube import config
+from sutler.kube.backoff import READ_TRIES, retry_delay
 from sutler.kube.errors import ApiError, Gone, Unreachable
 from sutler.kube.resources import SECRETS, Resource
 from sutler.kube.transport import Call, Transport
@@ -33,8 +33,6 @@ _LIST_TIMEOUT_SECONDS = 60.0
 _PAGE_SIZE = 500
 # A continue token is valid for five minutes. After three lists that took longer, the list is read in one piece.
 _PAGED_TRIES = 3
-_READ_TRIES = 4
-_LONGEST_RETRY_AFTER_SECONDS = 10.0
 
 _METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 
@@ -235,14 +233,14 @@ class Client:
 
     async def _read(self, call: Call, seconds: float) -> Json:
         """Send a read, and repeat it when the API server asks for that with Retry-After."""
-        for _ in range(_READ_TRIES - 1):
+        for _ in range(READ_TRIES - 1):
             try:
                 return _decoded(call, await self._transport.send(call, seconds))
             except ApiError as error:
-                if error.retry_after is None or error.retry_after > _LONGEST_RETRY_AFTER_SECONDS:
+                delay = retry_delay(error.retry_after)
+                if delay is None:
                     raise
-                # Spread, so that not all clients come back at the same moment.
-                await asyncio.sleep(error.retry_after * random.uniform(1.0, 1.25))  # noqa: S311 - no secret
+                await asyncio.sleep(delay)
         return _decoded(call, await self._transport.send(call, seconds))
 
 

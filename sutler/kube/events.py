@@ -11,7 +11,7 @@ from cachetools import LRUCache
 
 from sutler import log
 from sutler.kube import metrics
-from sutler.kube.backoff import Backoff
+from sutler.kube.backoff import EVENT_BACKOFF, EVENT_TRIES
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, ApiError, KubeError, NotFound, TooManyRequests, Unavailable, Unreachable
 from sutler.kube.resources import EVENTS
@@ -31,8 +31,6 @@ _CACHED_GROUPS = 2000
 _REPEAT_SECONDS = 10.0
 # Different messages with one reason on one object; more of them are counted as the last one.
 _MOST_MESSAGES = 10
-_BACKOFF = Backoff(first=1.0, most=5.0)
-_TRIES = 3
 _FLUSH_SECONDS = 2.0
 # Seconds between two normal events: one costs the API server as much as the change that it reports.
 _NORMAL_PAUSE_SECONDS = 0.02
@@ -153,12 +151,12 @@ class EventRecorder:
         return messages.series.setdefault(message, _Series(group, message, first=_now()))
 
     async def _send(self, series: _Series) -> None:
-        for attempt in range(1, _TRIES + 1):
+        for attempt in range(1, EVENT_TRIES + 1):
             try:
                 await self._write(series)
             except (Unreachable, Unavailable, TooManyRequests) as error:
                 retry_after = error.retry_after if isinstance(error, ApiError) else None
-                await asyncio.sleep(max(_BACKOFF.delay(attempt), retry_after or 0.0))
+                await asyncio.sleep(max(EVENT_BACKOFF.delay(attempt), retry_after or 0.0))
             except KubeError as error:
                 # The namespace is terminating, the name is invalid, or the permission is missing.
                 _log.debug("event rejected", reason=series.group.reason, error=str(error))

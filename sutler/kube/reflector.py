@@ -15,7 +15,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from sutler import log
 from sutler.kube import metrics
-from sutler.kube.backoff import Backoff
+from sutler.kube.backoff import WATCH_BACKOFF
 from sutler.kube.client import Client, selectors
 from sutler.kube.errors import ApiError, Gone, KubeError, NotFound
 from sutler.kube.resources import Resource
@@ -42,7 +42,6 @@ SILENCE = 80.0
 _WATCH_SECONDS = (240, 480)
 # After a watch that lived this long, the back-off starts again.
 _STEADY_SECONDS = 10.0
-_BACKOFF = Backoff(first=0.2, most=15.0)
 # Seconds for which an API server that has just started may not know a CRD yet.
 GONE_AFTER = 60.0
 # After so many refused watches in a row, the API server may not know the last version any more: list again.
@@ -171,7 +170,7 @@ class Reflector(Generic[T]):
                 ):
                     self._version = ""
             failures = 1 if monotonic() - began > _STEADY_SECONDS else failures + 1
-            await asyncio.sleep(max(retry_after, _BACKOFF.delay(failures)))
+            await asyncio.sleep(max(retry_after, WATCH_BACKOFF.delay(failures)))
 
     async def _list(self) -> None:
         listed, version = await self._client.list_transformed(

@@ -13,7 +13,7 @@ from typing import NoReturn
 from sutler import log
 from sutler.errors import SutlerError
 from sutler.kube import metrics
-from sutler.kube.backoff import Backoff
+from sutler.kube.backoff import QUEUE_BACKOFF, Backoff
 from sutler.kube.errors import ApiError, Conflict, LeaseLost
 
 _log = log.get(__name__)
@@ -38,10 +38,10 @@ class WorkQueue:
     `run` may be cancelled and called again, after a lost lease: keys that were being handled are handled again.
     """
 
-    def __init__(self, name: str, *, workers: int, backoff: Backoff | None = None) -> None:
+    def __init__(self, name: str, *, workers: int, backoff: Backoff = QUEUE_BACKOFF) -> None:
         self._name = name
         self._workers = workers
-        self._backoff = backoff or Backoff(first=0.2, most=300.0)
+        self._backoff = backoff
         self._ready: asyncio.Queue[str] = asyncio.Queue()
         self._waiting: dict[str, float] = {}
         self._working: set[str] = set()
