@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Collection
 from dataclasses import replace
 from typing import TypeVar
 
+from provisioner.secrets.planning.copies import MANAGED_BY, MANAGER, MAPPING, PLACE
 from sutler.cli.certs.cli import CONFIGURATION, SECRET
 from sutler.cli.certs.fetch import read_certificate
 from sutler.cli.check import dry_run, permissions
@@ -54,9 +55,6 @@ T = TypeVar("T")
 _CRD = "registrymappings.sutler.dev"
 _OWN_OBJECTS = "app.kubernetes.io/name=sutler"
 _COMPONENT = "app.kubernetes.io/component"
-_MANAGED_BY = "app.kubernetes.io/managed-by"
-_MAPPING = "sutler.dev/mapping"
-_COPY = "sutler.dev/copy"
 _HAS_ENDPOINT_SLICES = (1, 21)
 
 
@@ -302,8 +300,8 @@ def _mapping_of_copy(secret: Json) -> str:
     metadata = secret["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     here = f"{metadata['namespace']}/{metadata['name']}"
-    is_copy = labels.get(_MANAGED_BY) == "sutler" and annotations.get(_COPY, here) == here
-    return labels.get(_MAPPING) or "" if is_copy else ""
+    is_copy = labels.get(MANAGED_BY) == MANAGER and annotations.get(PLACE, here) == here
+    return labels.get(MAPPING) or "" if is_copy else ""
 
 
 def _unready_reason(mapping: Json) -> str:
