@@ -16,18 +16,18 @@ NAME = "sutler.audit"
 _log = log.get(NAME)
 
 
-class _Output:
+class _AuditFormat:
     """The output of the audit log; set once at the start."""
 
     console = False
 
 
 def configure(log_format: Format) -> None:
-    _Output.console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    _AuditFormat.console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
 
 
 def record(event: str, **fields: object) -> None:
-    if _Output.console:
+    if _AuditFormat.console:
         _log.warning(event, **fields)
         return
     stamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

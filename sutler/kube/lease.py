@@ -39,7 +39,7 @@ def clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
-class _Attempt(Enum):
+class _ClaimResult(Enum):
     """The result of one attempt to acquire or renew the lease."""
 
     HELD = auto()
@@ -108,7 +108,7 @@ class Elector:
                 await self._step_down()
 
     async def _acquire(self) -> None:
-        while await self._try() is not _Attempt.HELD or clock() >= self._may_act_until:
+        while await self._try() is not _ClaimResult.HELD or clock() >= self._may_act_until:
             await self._pause()
         self._metric.set(1)
         _log.info("leading", lease=self._name, identity=self.identity)
@@ -135,7 +135,7 @@ class Elector:
             try:
                 async with asyncio.timeout(left):
                     await self._pause()
-                    if await self._try() is _Attempt.OTHER_HOLDER:
+                    if await self._try() is _ClaimResult.OTHER_HOLDER:
                         self._may_act_until = 0.0
             except TimeoutError:
                 continue
@@ -177,7 +177,7 @@ class Elector:
         finally:
             self._written = None
 
-    async def _try(self) -> _Attempt:
+    async def _try(self) -> _ClaimResult:
         """Make one attempt. Errors are logged when they are new."""
         try:
             # Two attempts fit into the time for which the leader may act without a renewal.
@@ -186,7 +186,7 @@ class Elector:
         except (KubeError, TimeoutError) as error:
             self._written = None
             self._log_problem(str(error) or "timed out")
-            return _Attempt.UNKNOWN
+            return _ClaimResult.UNKNOWN
         except asyncio.CancelledError:
             # The outcome is unknown: releasing the lease has to read it first.
             self._written = None
@@ -194,7 +194,7 @@ class Elector:
         self._log_problem("")
         return outcome
 
-    async def _attempt(self) -> _Attempt:
+    async def _attempt(self) -> _ClaimResult:
         try:
             return await self._claim(self._written or await self._client.get(LEASES, self._name, self._namespace))
         except NotFound:
@@ -202,19 +202,19 @@ class Elector:
             try:
                 self._record_renewal(await self._client.create(LEASES, self._new()), sent)
             except AlreadyExists:
-                return _Attempt.UNKNOWN
-            return _Attempt.HELD
+                return _ClaimResult.UNKNOWN
+            return _ClaimResult.HELD
         except Conflict:
             # The Lease has changed: another holder has it, or a user edited its metadata.
             return await self._claim(await self._client.get(LEASES, self._name, self._namespace))
 
-    async def _claim(self, lease: Json) -> _Attempt:
+    async def _claim(self, lease: Json) -> _ClaimResult:
         if _holder(lease) not in {"", self.identity} and not self._has_expired(lease):
             self._written = None
-            return _Attempt.OTHER_HOLDER
+            return _ClaimResult.OTHER_HOLDER
         sent = clock()
         self._record_renewal(await self._client.replace(LEASES, self._renewed(lease)), sent)
-        return _Attempt.HELD
+        return _ClaimResult.HELD
 
     def _record_renewal(self, lease: Json, sent: float) -> None:
         self._written = lease

@@ -14,9 +14,6 @@ from tests.conftest import REPOSITORY
 PACKAGES = ("sutler", "webhook", "certs", "provisioner")
 MODULES = sorted(path for package in PACKAGES for path in (REPOSITORY / package).rglob("*.py"))
 
-SHARED_NAMES = re.compile(r"Controller|.*Settings|_\w+")
-"""Class names that several modules may have: private ones mean something only there."""
-
 BANNED = re.compile(
     r"\b(?:whoever|whatever|somebody|nobody|anybody|anew|mend(?:s|ed|ing)?|half-way|in\s+the\s+way|of\s+ours|is\s+for|"
     r"rooms?|told|goes\s+on|for\s+whom|theirs|the\s+seed|in\s+vain)\b",
@@ -43,7 +40,7 @@ def test_class_names_are_unique() -> None:
     places = defaultdict(list)
     for path in MODULES:
         for node in ast.walk(_tree(path)):
-            if isinstance(node, ast.ClassDef) and not SHARED_NAMES.fullmatch(node.name):
+            if isinstance(node, ast.ClassDef):
                 places[node.name].append(_name(path))
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
 

@@ -76,7 +76,7 @@ async def check(client: Client, options: CheckOptions, own_namespace: str) -> li
     limit = asyncio.Semaphore(_CONCURRENCY)
     async with login.registries(plain_http=options.plain_http, ca_file=options.ca_file) as registries:
 
-        async def run(mapping: Mapping, found: "_Attempt | CheckResult") -> CheckResult:
+        async def run(mapping: Mapping, found: "_Login | CheckResult") -> CheckResult:
             if isinstance(found, CheckResult):
                 return found
             async with limit:
@@ -129,7 +129,7 @@ async def _secret(client: Client, mapping: Mapping, namespace: str | None, own_n
 
 
 @dataclass(frozen=True)
-class _Attempt:
+class _Login:
     """A login to try."""
 
     registry: str
@@ -137,7 +137,7 @@ class _Attempt:
     entry: AuthEntry
 
 
-def _attempts(mapping: Mapping, secret: SecretInfo, image: ImageReference | None) -> Iterator[_Attempt | CheckResult]:
+def _attempts(mapping: Mapping, secret: SecretInfo, image: ImageReference | None) -> Iterator[_Login | CheckResult]:
     if secret.config is None:
         works = None if secret.unknown else False
         yield CheckResult(mapping.name, ",".join(mapping.registries), "", works, secret.problem)
@@ -145,7 +145,7 @@ def _attempts(mapping: Mapping, secret: SecretInfo, image: ImageReference | None
     by_key = {entry.key: entry for entry in secret.config.entries}
     if image:
         keys = [each.key for each in tries(image, [("", list(by_key))])]
-        yield from (_Attempt(image.name, image.domain, by_key[key]) for key in keys)
+        yield from (_Login(image.name, image.domain, by_key[key]) for key in keys)
         if not keys:
             yield CheckResult(
                 mapping.name,
@@ -159,7 +159,7 @@ def _attempts(mapping: Mapping, secret: SecretInfo, image: ImageReference | None
         yield from _attempts_at(mapping, pattern, by_key)
 
 
-def _attempts_at(mapping: Mapping, pattern: Pattern, by_key: dict[str, AuthEntry]) -> Iterator[_Attempt | CheckResult]:
+def _attempts_at(mapping: Mapping, pattern: Pattern, by_key: dict[str, AuthEntry]) -> Iterator[_Login | CheckResult]:
     host = pattern.text.partition("/")[0]
     registry = RegistryCoverage([pattern])
     serving = [entry for key, entry in by_key.items() if registry.served_by(parse_key(key))]
@@ -170,4 +170,4 @@ def _attempts_at(mapping: Mapping, pattern: Pattern, by_key: dict[str, AuthEntry
             what = "a pattern is not an address; name one of its images with --image"
             yield CheckResult(mapping.name, pattern.text, entry.key, None, what)
         else:
-            yield _Attempt(pattern.text, host, entry)
+            yield _Login(pattern.text, host, entry)
