@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from sutler.cli.output import RefusedError, UsageError, print_error
+from sutler.cli.volumes.adopt_options import AdoptOptions
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, NotFound
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
@@ -20,20 +21,6 @@ _POLL_SECONDS = 0.5
 _WITHDRAW_SECONDS = 15.0
 """Time in which the controller deletes a volume that it has just created."""
 _ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadOnlyMany", "ReadWriteMany")
-
-
-@dataclass(frozen=True)
-class AdoptOptions:
-    """Options of `sutler volumes adopt`."""
-
-    request: AdoptionRequest
-    create_claim: bool
-    access_mode: str
-    """Access mode of a created claim."""
-    block: bool
-    """A created claim has volumeMode Block."""
-    timeout: float
-    """Seconds."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +79,8 @@ async def _get_class(client: Client, claim: str, name: str | None) -> Json:
     return own[name]
 
 
-async def adopt(client: Client, options: AdoptOptions) -> AdoptResult:
+async def adopt(client: Client, request: AdoptionRequest, options: AdoptOptions) -> AdoptResult:
     """Raises UsageError and RefusedError. If it fails or is cancelled, it withdraws the request."""
-    request = options.request
     if options.access_mode not in _ACCESS_MODES:
         raise UsageError(f"--access-mode {options.access_mode!r} is not one of {', '.join(_ACCESS_MODES)}")
     if options.access_mode == "ReadWriteMany" and not options.block:
@@ -116,15 +102,17 @@ async def adopt(client: Client, options: AdoptOptions) -> AdoptResult:
         ) from None
     created: list[Json] = []
     try:
-        return await _follow(client, options, volume, created)
+        return await _follow(client, request, options, volume, created)
     except BaseException:
         await _withdraw(client, volume, created)
         raise
 
 
-async def _follow(client: Client, options: AdoptOptions, volume: Json, created: list[Json]) -> AdoptResult:
+async def _follow(
+    client: Client, request: AdoptionRequest, options: AdoptOptions, volume: Json, created: list[Json]
+) -> AdoptResult:
     """Waits until the request is done. Appends the claim to `created` if this creates it."""
-    request, shown = options.request, ""
+    shown = ""
     ends = time.monotonic() + options.timeout
     while True:
         found = await _get_request(client, volume)
@@ -134,7 +122,7 @@ async def _follow(client: Client, options: AdoptOptions, volume: Json, created: 
         if state is AdoptionState.REFUSED:
             raise RefusedError(message)
         if state is AdoptionState.CHECKED and options.create_claim:
-            created += await _create_claim(client, options, found)
+            created += await _create_claim(client, request, options, found)
         elif message and message != shown:
             print_error(f"{state}: {message}")
             shown = message
@@ -144,9 +132,8 @@ async def _follow(client: Client, options: AdoptOptions, volume: Json, created: 
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _create_claim(client: Client, options: AdoptOptions, volume: Json) -> list[Json]:
+async def _create_claim(client: Client, request: AdoptionRequest, options: AdoptOptions, volume: Json) -> list[Json]:
     """The claim if this creates it, else nothing."""
-    request = options.request
     if await _get_claim(client, request.namespace, request.claim) is not None:
         return []
     size = int(volume["metadata"]["annotations"][well_known.ADOPTED_SIZE])

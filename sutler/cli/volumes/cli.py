@@ -9,6 +9,7 @@ import typer
 from sutler.cli.api_client import API_OPTIONS
 from sutler.cli.options import ClusterError, ClusterOptions, Output, option, with_kubeconfig, with_options
 from sutler.cli.output import EXIT_CODES, ExitCode, Format, columns, one_line, print_error, print_result
+from sutler.cli.volumes.adopt_options import AdoptOptions, with_adopt_options
 from sutler.text import format_size
 
 if TYPE_CHECKING:
@@ -31,24 +32,6 @@ ClusterId = Annotated[
     ),
 ]
 Class = Annotated[str, typer.Option("--class", metavar="CLASS", help="StorageClass of the volume, one of Sutler's.")]
-FsType = Annotated[
-    str, typer.Option("--fstype", metavar="TYPE", help="Filesystem in the image.  [default: the class's]")
-]
-Create = Annotated[
-    bool,
-    typer.Option(
-        "--create-claim/--wait-for-claim",
-        help="Create the claim with the image's size if it does not exist, or wait until its team creates it.",
-    ),
-]
-AccessMode = Annotated[str, typer.Option("--access-mode", metavar="MODE", help="Access mode of a created claim.")]
-Block = Annotated[bool, typer.Option("--block", help="Create the claim with volumeMode Block.")]
-Timeout = Annotated[
-    float,
-    typer.Option(
-        "--timeout", metavar="SECONDS", help="Time to wait for the adoption, such as while the image is in use."
-    ),
-]
 
 
 class CephOptions(NamedTuple):
@@ -154,18 +137,14 @@ def orphans(cluster: ClusterOptions, ceph: CephOptions, *, output: Output = Form
 
 @app.command(epilog=EXIT_CODES)
 @with_kubeconfig
+@with_adopt_options
 def adopt(
+    options: AdoptOptions,
     cluster: ClusterOptions,
     image: Annotated[str, typer.Argument(metavar="POOL/[NAMESPACE/]IMAGE", help="The image in Ceph.")],
     *,
     claim: Annotated[str, typer.Option("--claim", metavar="NS/NAME", help="The claim that gets the image.")],
     storage_class: Class,
-    fstype: FsType = "",
-    create_claim: Create = True,
-    access_mode: AccessMode = "ReadWriteOnce",
-    block: Block = False,
-    timeout: Timeout = 120.0,
-    output: Output = Format.TABLE,
 ) -> None:
     """Make an existing image the volume of a claim. It then grows with the claim, and is deleted with it.
 
@@ -175,15 +154,16 @@ def adopt(
     """
     from sutler.cli.volumes import adopt
 
-    request = adopt.adoption_request(claim, storage_class, image=image, filesystem=fstype)
-    options = adopt.AdoptOptions(request, create_claim, access_mode, block, timeout)
-    result = cluster.run(lambda client: adopt.adopt(client, options))
-    print_result(result.as_json(), output, result.as_text())
+    request = adopt.adoption_request(claim, storage_class, image=image, filesystem=options.fstype)
+    result = cluster.run(lambda client: adopt.adopt(client, request, options))
+    print_result(result.as_json(), options.output, result.as_text())
 
 
 @app.command(epilog=EXIT_CODES)
 @with_kubeconfig
+@with_adopt_options
 def restore(
+    options: AdoptOptions,
     cluster: ClusterOptions,
     claim: Annotated[str, typer.Argument(metavar="NAMESPACE/CLAIM", help="The claim that had the image.")],
     *,
@@ -200,12 +180,6 @@ def restore(
             "--from", metavar="POOL[/NAMESPACE]", help="Pool whose trash has it.  [default: the class's pool]"
         ),
     ] = "",
-    fstype: FsType = "",
-    create_claim: Create = True,
-    access_mode: AccessMode = "ReadWriteOnce",
-    block: Block = False,
-    timeout: Timeout = 120.0,
-    output: Output = Format.TABLE,
 ) -> None:
     """Restore a deleted claim's image from the trash, with its volume and its claim.
 
@@ -217,12 +191,12 @@ def restore(
 
     async def work(client: "Client") -> "adopt.AdoptResult":
         request = await adopt.restore_request(
-            client, claim, storage_class, identifier=identifier, source=source, filesystem=fstype
+            client, claim, storage_class, identifier=identifier, source=source, filesystem=options.fstype
         )
-        return await adopt.adopt(client, adopt.AdoptOptions(request, create_claim, access_mode, block, timeout))
+        return await adopt.adopt(client, request, options)
 
     result = cluster.run(work)
-    print_result(result.as_json(), output, result.as_text())
+    print_result(result.as_json(), options.output, result.as_text())
 
 
 def _cells(row: "VolumeRow") -> list[str]:
