@@ -8,6 +8,7 @@ import msgspec
 
 from sutler.registry.index import MatchedMappings
 from sutler.registry.injection import (
+    Account,
     Labels,
     SkipReason,
     WithholdReason,
@@ -65,11 +66,11 @@ def decide(request: ReviewRequest, labels: Labels | None, state: WebhookState, c
     account = state.account(namespace, account_name)
     key = DecisionKey(namespace, account_name, spec.secrets(), matched.names)
     if matched.errors:  # the warnings depend on more than the key
-        return _inject(key, matched, labels, state)
+        return _inject(key, matched, labels, account, state)
     cache.clear_if_changed(state.index, state.problems)
     decision = cache.get(key, labels, account)
     if decision is None:
-        decision = _inject(key, matched, labels, state)
+        decision = _inject(key, matched, labels, account, state)
         cache.add(key, labels, account, decision)
     return decision
 
@@ -127,13 +128,14 @@ def _warn_of_update(request: ReviewRequest, spec: PodSpec, labels: Labels | None
     return Decision(AdmissionOutcome.UPDATE, encode(response), _names(needed))
 
 
-def _inject(key: DecisionKey, matched: MatchedMappings, labels: Labels | None, state: WebhookState) -> Decision:
+def _inject(
+    key: DecisionKey, matched: MatchedMappings, labels: Labels | None, account: Account, state: WebhookState
+) -> Decision:
     """Decide about a new Pod."""
     needed = _needed(matched, key.namespace, labels)
     if not needed.inject and not needed.observe:
         response = ReviewResponse(warnings=_shortened(needed.warnings))
         return Decision(AdmissionOutcome.UNMATCHED, encode(response))
-    account = state.account(key.namespace, key.account)
     present = key.secrets or ()
     missing = [name for name in needed.inject if name not in present]
     add = tuple(name for name in missing if not account.refuses(name))
