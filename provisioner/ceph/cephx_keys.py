@@ -54,15 +54,16 @@ def explain_unusable(key: str | None, user: str, where: str) -> str:
             f"{where} is not a readable keyring with a key for client.{user}, or an option in the configuration is "
             f"invalid: ceph auth get client.{user} prints a valid keyring"
         )
+    version = librados_version()
     match key_type(key):
         case None:
             return f"the key in {where} is not a cephx key: use the complete output of ceph auth get-key client.{user}"
-        case kind if can_read(kind, librados_version()):
+        case kind if can_read(kind, version):
             return "the key is well-formed, so another option is invalid: check the monitors' addresses in mon host"
         case kind:
             name = "aes256k" if kind == AES256K else f"{kind}, which is newer than aes256k"
             needed = "19.2.6, 20.2.4 or later" if kind == AES256K else "of a newer version"
-            own = f" ({found})" if (found := librados_version()) else ""
+            own = f" ({version})" if version else ""
             return (
                 f"the key in {where} is of type {name}, which this librados{own} does not support: "
                 f"use a Sutler with a librados {needed}, or create a user with a key of the older type "
