@@ -157,7 +157,7 @@ class Ceph:
 
     def wait_for_manager(self) -> None:
         """Statistics come from the manager, which takes seconds longer than all else: `start` does not wait for it."""
-        self.mgr.until(lambda: self._asked("mgr stat")["available"], "the manager", 150)
+        self.mgr.until(lambda: self._command("mgr stat")["available"], "the manager", 150)
 
     def pool(self, name: str) -> str:
         """Make a pool for RBD images."""
@@ -224,10 +224,7 @@ class Ceph:
         osd_id = str(uuid.uuid4())
         for folder in ("osd", "mgr"):
             (self.state / folder).mkdir(exist_ok=True)
-        if self._known_here:
-            ceph_admin.command(self.conf, "osd new", uuid=osd_id)
-        else:
-            self.ceph("osd", "new", osd_id)
+        self._command("osd new", uuid=osd_id)
         # The device monitor would make a pool of its own.
         self.ceph("config", "set", "mgr", "mgr/devicehealth/enable_monitoring", "false", "--force")
         self._run(["ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd_id])
@@ -271,12 +268,13 @@ class Ceph:
         return ["--auth-allowed-ciphers=aes,aes256k", "--auth-preferred-cipher=aes"]
 
     def _osd_up(self) -> bool:
-        return bool(self._asked("osd stat")["num_up_osds"])
+        return bool(self._command("osd stat")["num_up_osds"])
 
-    def _asked(self, command: str) -> Any:
+    def _command(self, prefix: str, **arguments: str) -> Any:
+        """Of the administrator, with named arguments in the order in which `ceph` takes them; its answer as JSON."""
         if self._known_here:
-            return ceph_admin.command(self.conf, command)
-        return json.loads(self.ceph(*command.split(), "-f", "json"))
+            return ceph_admin.command(self.conf, prefix, **arguments)
+        return json.loads(self.ceph(*prefix.split(), *arguments.values(), "-f", "json") or "null")
 
     @property
     def _known_here(self) -> bool:

@@ -115,26 +115,32 @@ class ControlPlane:
 
     def there(self, path: str) -> Any:
         """The object at this path; None if there is none."""
+        found = self._unless_absent("GET", path)
+        return None if found is None else kubectl_requests.shown(found)
+
+    def _unless_absent(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer; None where there is no such object."""
         try:
-            return kubectl_requests.shown(self.request("GET", path))
+            return self.request(method, path, body)
         except ClusterError as error:
             if f"{path}: {HTTPStatus.NOT_FOUND:d} " not in str(error):
                 raise
             return None
 
     def _change(self, wanted: kubectl_requests.Request, timeout: float) -> None:
-        before = self.there(wanted.path) if wanted.waits or wanted.may_be_absent else None
-        if before is None and wanted.may_be_absent:
-            return
-        self.request(wanted.method, wanted.path, wanted.body, wanted.content_type)
-        if wanted.waits and before is not None:
-            uid = before["metadata"]["uid"]
+        if wanted.may_be_absent:
+            answer = self._unless_absent(wanted.method, wanted.path, wanted.body)
+        else:
+            answer = self.request(wanted.method, wanted.path, wanted.body, wanted.content_type)
+        if answer is not None and wanted.waits:
+            # The object as it was, or a Status that names it.
+            uid = (answer.get("details") or answer["metadata"])["uid"]
 
-            def gone() -> bool:
+            def is_gone() -> bool:
                 now = self.there(wanted.path)
                 return now is None or now["metadata"]["uid"] != uid
 
-            wait_for(gone, f"{wanted.path} to go", timeout)
+            wait_for(is_gone, f"{wanted.path} to go", timeout)
 
     def create_namespace(self, name: str) -> None:
         """Return when Pods can be created in it, which is when it has its default service account."""

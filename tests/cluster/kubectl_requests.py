@@ -15,10 +15,12 @@ from sutler.kube import resources
 from sutler.kube.resources import Resource
 
 _KINDS = {one.kind: one for one in vars(resources).values() if isinstance(one, Resource)}
-_NAMED = {"pv": "persistentvolume", "pvc": "persistentvolumeclaim", "regmap": "registrymapping"} | {
-    name: one.kind.lower() for one in _KINDS.values() for name in (one.kind.lower(), one.plural)
+_BY_NAME = {
+    "pv": resources.PERSISTENT_VOLUMES,
+    "pvc": resources.PERSISTENT_VOLUME_CLAIMS,
+    "regmap": resources.REGISTRY_MAPPINGS,
+    **{name: one for one in _KINDS.values() for name in (one.kind.lower(), one.plural)},
 }
-_BY_NAME = {name: next(one for one in _KINDS.values() if one.kind.lower() == kind) for name, kind in _NAMED.items()}
 _FILTERS = {"--field-selector": "fieldSelector", "-l": "labelSelector"}
 _PATCHES = {
     "strategic": "application/strategic-merge-patch+json",
@@ -68,7 +70,7 @@ class _Words:
                 found.namespace = None
             elif word in _FILTERS:
                 found.query[_FILTERS[word]] = next(rest)
-            elif word in {"-f", "-p", "--raw"}:
+            elif word in {"-f", "-p"}:
                 found.options[word] = next(rest)
             elif word in {"--ignore-not-found", "--overwrite"} or (equals and name in {"--type", "--wait"}):
                 found.options[name] = value
@@ -123,9 +125,6 @@ def requests(words: Sequence[str], given: str | None) -> list[Request] | None:
 
 
 def _create(words: _Words, given: str | None) -> Iterator[Request]:
-    if words.options == {"-f": "-", "--raw": words.options.get("--raw")}:
-        yield Request("POST", str(words.options["--raw"]), json.loads(given or ""))
-        return
     for kind, document in _documents(words, given):
         yield Request("POST", _path(kind, words, document) + "?fieldValidation=Strict", document)
 
@@ -178,15 +177,11 @@ def _mark(words: _Words, _given: str | None) -> Iterator[Request]:
     names = [one for one in words.named[1:] if one not in changes]
     if words.options.keys() - {"--overwrite"} or not names or not changes:
         raise NotKnownError("options")
-    values = {key.removesuffix("-"): value if equals else None for key, equals, value in _split(changes)}
-    body = {"metadata": {f"{words.verb}s" if words.verb == "label" else "annotations": values}}
+    parts = (change.partition("=") for change in changes)
+    values = {key.removesuffix("-"): value if equals else None for key, equals, value in parts}
+    body = {"metadata": {"labels" if words.verb == "label" else "annotations": values}}
     for name in names:
         yield Request("PATCH", words.path(name), body, _PATCHES["merge"])
-
-
-def _split(changes: list[str]) -> Iterator[tuple[str, str, str]]:
-    for change in changes:
-        yield change.partition("=")
 
 
 _CHANGES = {
