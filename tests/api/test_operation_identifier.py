@@ -1,7 +1,6 @@
 """The state of an operation of another process follows from its identifier and the image."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from types import MappingProxyType
 
 import pytest
@@ -12,22 +11,9 @@ from provisioner.api.operations import OperationTarget, judge_by_image, parse_id
 from provisioner.api.schemas.operations import OperationState
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.interrupted import UNFINISHED
+from tests.ceph import headers
 
-WHOLE = ImageHeader(
-    id="1",
-    size=1 << 20,
-    features=(),
-    order=22,
-    created=datetime.fromtimestamp(0, UTC),
-    stripe_unit=None,
-    stripe_count=None,
-    data_pool=None,
-    snapshots=0,
-    is_clone=False,
-    map_usable=False,
-    metadata={},
-    version="v",
-)
+WHOLE = replace(headers.WHOLE, id="1")
 CLONE = replace(WHOLE, is_clone=True)
 
 

@@ -13,25 +13,11 @@ from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.interrupted import PROGRESS, UNFINISHED, explain, operation_of, read_progress
 from provisioner.ceph.trash_entry import TrashEntry
 from sutler.cli.images import trash
+from tests.ceph.headers import WHOLE
 
 NOW = datetime.now(UTC)
 RECENT = int(NOW.timestamp()) + 24 * 3600
 """Ahead of the clock: what a removal has noted is recent for two minutes, and a run of all tests takes longer."""
-WHOLE = ImageHeader(
-    id="abc",
-    size=1 << 20,
-    features=(),
-    order=22,
-    created=NOW,
-    stripe_unit=None,
-    stripe_count=None,
-    data_pool=None,
-    snapshots=0,
-    is_clone=False,
-    map_usable=False,
-    metadata={},
-    version="v",
-)
 OLD = OperationTarget("remove", "rbd", "", "image", "abc").identifier(1)
 OLD_OF_ANOTHER = OperationTarget("remove", "rbd", "", "image", "def").identifier(1)
 

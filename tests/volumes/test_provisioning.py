@@ -59,13 +59,19 @@ def test_annotated_class_of_any_provisioner_is_served(env: VolumeEnv) -> None:
     assert env.get("pvc", "left")["status"]["phase"] == "Pending"
 
 
-def test_retained_volume_keeps_its_image(env: VolumeEnv) -> None:
+def released_volume(env: VolumeEnv) -> str:
+    """The name of a volume with reclaim policy Retain whose claim is deleted."""
     cls = env.storage_class(reclaimPolicy="Retain")
     env.apply(claim("data", cls))
     env.wait_bound()
-    volume = env.volume_of("data")["metadata"]["name"]
+    volume = str(env.volume_of("data")["metadata"]["name"])
     env.delete_claims()
     wait_for(lambda: env.get("pv", volume)["status"]["phase"] == "Released", "the volume to be Released")
+    return volume
+
+
+def test_retained_volume_keeps_its_image(env: VolumeEnv) -> None:
+    volume = released_volume(env)
     (image,) = env.images()
     # A volume deleted by hand must not hang on our finalizer, and its image stays.
     env.kubectl("delete", "pv", volume, "--timeout=20s")
@@ -74,12 +80,7 @@ def test_retained_volume_keeps_its_image(env: VolumeEnv) -> None:
 
 
 def test_released_volume_whose_policy_becomes_delete_goes_with_its_image(env: VolumeEnv) -> None:
-    cls = env.storage_class(reclaimPolicy="Retain")
-    env.apply(claim("data", cls))
-    env.wait_bound()
-    volume = env.volume_of("data")["metadata"]["name"]
-    env.delete_claims()
-    wait_for(lambda: env.get("pv", volume)["status"]["phase"] == "Released", "the volume to be Released")
+    volume = released_volume(env)
     env.kubectl("patch", "pv", volume, "-p", '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}')
     env.wait_gone()
 
