@@ -30,7 +30,7 @@ down: ## Stop what `make up` started
 test: venv ## Run the tests on real parts, and a short selection on the oldest releases
 	@$(PYTHON) -m tests.runs test $(AGAIN) $(SIDE_BY_SIDE)
 
-test-unit: venv ## Run the tests that start nothing, within a minute
+test-unit: venv ## Run the tests that start nothing
 	@$(PYTHON) -m pytest -m 'not cluster and not long' $(SIDE_BY_SIDE)
 
 test-long: venv ## Run all tests, including the long ones: soak, thousands of kills
