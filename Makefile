@@ -7,6 +7,8 @@ PYTHON := $(VENV)/bin/python
 # The releases of a run: KUBERNETES=1.20, 1.36 or 1.37 and CEPH=16, 18 or 20, on the command line or in the environment.
 # KUBEBUILDER_ASSETS names a folder with another Kubernetes instead.
 export KUBERNETES CEPH
+# Each of some hundred processes would compile all modules again, and pytest all tests.
+unexport PYTHONDONTWRITEBYTECODE
 STATE := .state/cluster
 # Each worker starts its own clusters, and all tests of a file run on one worker, which reuses its clusters. There is one
 # worker more than cores, because tests spend much of their time waiting.

@@ -1,11 +1,11 @@
 """The aiohttp application: endpoints, pages and health, and the port that serves them."""
 
-import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from importlib.resources import files
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -96,8 +96,9 @@ def _read(name: str) -> bytes:
     return (files("provisioner.api") / "pages" / name).read_bytes()
 
 
-async def serve(app: web.Application, host: str, port: int, tls: ssl.SSLContext) -> NoReturn:
-    """Serves until cancelled. Running requests get five seconds to finish."""
+@asynccontextmanager
+async def listening(app: web.Application, host: str, port: int, tls: ssl.SSLContext) -> AsyncIterator[None]:
+    """Serves until the block is left; running requests then get five seconds to finish. Raises ListenError."""
     # `problem_middleware` logs what handlers raise. aiohttp would log a traceback for each request that is not HTTP.
     quiet = logging.getLogger("sutler.http")
     quiet.setLevel(logging.CRITICAL)
@@ -109,7 +110,6 @@ async def serve(app: web.Application, host: str, port: int, tls: ssl.SSLContext)
         except OSError as error:
             text = error.strerror or "check that it is an address of this machine"
             raise ListenError(f"cannot listen on --host {host} --port {port}: {text}") from error
-        await asyncio.Event().wait()
+        yield
     finally:
         await runner.cleanup()
-    raise AssertionError

@@ -56,11 +56,12 @@ async def main(settings: ApiSettings) -> None:
         app = application.create_app(Dispatcher(access, settings.deadline), endpoint_objects, health)
         stack.push_async_callback(backend.operations.stop)
         ready = {"certificate": certificate.ready, "ceph": lambda: images.key_problem}
+        # Before /readyz answers: a Service sends requests as soon as that says so.
+        await stack.enter_async_context(application.listening(app, settings.host, settings.port, certificate.context))
         await guard(
             ("probes", probes.serve(settings.probe_host, settings.probe_port, ready)),
             ("certificate", certificate.run()),
             ("health", health.run()),
-            ("api", application.serve(app, settings.host, settings.port, certificate.context)),
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sutler.typedefs import Json
 from tests.cluster import ControlPlane, Place, SutlerProcess, wait_for
 from tests.secrets import objects
 from tests.secrets.conftest import QUICK, Cluster
@@ -179,7 +180,10 @@ def test_one_poisoned_namespace_does_not_hold_up_the_others(
     good = cluster.namespace("good")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", SECOND))
     cluster.copied(good, mapping)
-    ready = cluster.told(mapping, "Conflict")
-    assert "and 7 more" in ready["message"]
-    counted = ready["namespaces"]
+
+    def complete() -> Json | None:
+        ready = cluster.told(mapping, "Conflict")
+        return ready if "and 7 more" in ready["message"] else None
+
+    counted = wait_for(complete, "the condition to count all namespaces")["namespaces"]
     assert (counted["selected"], counted["synced"], len(counted["lacking"])) == (11, 1, 10)
