@@ -63,6 +63,8 @@ paxos min wait = 0.02
 [mgr]
 keyring = {state}/daemons.keyring
 mgr data = {state}/mgr
+# None of its modules, in Python, is asked for anything here: to load them all takes seconds of a core.
+mgr module path = {state}/mgr
 ms bind port min = {mgr_first}
 ms bind port max = {mgr_last}
 
@@ -89,10 +91,10 @@ _DAEMONS: Mapping[str, Capabilities] = {
 }
 
 
-# What a release complains of in each of these clusters, by its code: Debian's build of 18 can't load the manager's
-# modules, and 20 warns while it accepts secrets of the old kind.
+# What each of these clusters complains of: the manager's modules, which are not there to be loaded.
+_NO_MODULES = "MGR_MODULE_ERROR"
+# By release: 20 warns while it accepts secrets of the old kind.
 _ACCEPTED_WARNINGS = {
-    "18": ["MGR_MODULE_DEPENDENCY"],
     "20": ["AUTH_INSECURE_CLIENT_KEY_TYPE", "AUTH_INSECURE_KEYS_ALLOWED", "AUTH_INSECURE_KEYS_CREATABLE"],
 }
 
@@ -225,16 +227,13 @@ class Ceph:
         for folder in ("osd", "mgr"):
             (self.state / folder).mkdir(exist_ok=True)
         self._command("osd new", uuid=osd_id)
-        # The device monitor would make a pool of its own.
-        self.ceph("config", "set", "mgr", "mgr/devicehealth/enable_monitoring", "false", "--force")
         self._run(["ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd_id])
         self.osd = self._daemon("ceph-osd", "0")
 
     def _accept_warnings(self) -> None:
         """As the administrator of such a cluster does, who wants to see the others."""
-        mute = "for code; do ceph health mute $code 1w --sticky & done; wait"
-        if codes := _ACCEPTED_WARNINGS.get(self.release):
-            self._run(["sh", "-c", mute, "mute", *codes])
+        for code in (_NO_MODULES, *_ACCEPTED_WARNINGS.get(self.release, ())):
+            self._command("health mute", code=code, ttl="1w", sticky=True)
 
     def _daemon(self, program: str, name: str) -> Process:
         argv = [program, "-f", "-c", str(self.conf), "-i", name]
@@ -270,11 +269,12 @@ class Ceph:
     def _osd_up(self) -> bool:
         return bool(self._command("osd stat")["num_up_osds"])
 
-    def _command(self, prefix: str, **arguments: str) -> Any:
+    def _command(self, prefix: str, **arguments: str | bool) -> Any:
         """Of the administrator, with named arguments in the order in which `ceph` takes them; its answer as JSON."""
         if self._known_here:
             return ceph_admin.command(self.conf, prefix, **arguments)
-        return json.loads(self.ceph(*prefix.split(), *arguments.values(), "-f", "json") or "null")
+        words = [f"--{name}" if value is True else str(value) for name, value in arguments.items()]
+        return json.loads(self.ceph(*prefix.split(), *words, "-f", "json") or "null")
 
     @property
     def _known_here(self) -> bool:

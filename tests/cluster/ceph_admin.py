@@ -14,7 +14,7 @@ from tests.cluster.errors import ClusterError
 _SECONDS = {"client_mount_timeout": "60", "rados_mon_op_timeout": "60", "rados_osd_op_timeout": "60"}
 
 
-def command(conf: Path, prefix: str, **arguments: str) -> Any:
+def command(conf: Path, prefix: str, **arguments: str | bool) -> Any:
     """What the monitor answers as JSON; None where it answers nothing.
 
     Raises:

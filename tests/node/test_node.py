@@ -15,7 +15,8 @@ from tests.node.pods import create, make_secret, run_pod, wait_reason, wait_runn
 HOST = "registry.cn-hangzhou.aliyuncs.com"
 OTHER_HOST = "registry.example.com"
 
-pytestmark = pytest.mark.usefixtures("able_machine", "node")
+# Short: test_in_cluster.py, whose Pods pull and are served on the same node.
+pytestmark = [pytest.mark.usefixtures("able_machine", "node"), pytest.mark.long]
 
 
 def test_pod_without_a_secret_fails_to_pull_and_backs_off(control_plane: ControlPlane, namespace: str) -> None:

@@ -30,7 +30,6 @@ CORE = (
     "tests/volumes/test_lifecycle.py",
     "tests/api/test_images.py",
     "tests/manifests/test_overlays.py",
-    "tests/manifests/test_rights.py",
 )
 # That many may fail beside others and pass alone: real servers on a busy machine can miss a deadline.
 _MAY_PASS_ALONE = 3

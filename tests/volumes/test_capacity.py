@@ -55,5 +55,7 @@ def test_full_pool_is_reported_at_once_with_its_fill_and_its_quota_and_recovers(
 
 
 def _is_full(env: VolumeEnv) -> bool:
-    pools = json.loads(env.ceph.ceph("osd", "pool", "ls", "detail", "-f", "json"))
-    return any(pool["pool_name"] == env.pool and "full" in pool["flags_names"] for pool in pools)
+    """The OSD, which refuses the writes, learns it after the monitor."""
+    known = json.loads(env.ceph.ceph("osd", "dump", "-f", "json"))
+    marked = any(pool["pool_name"] == env.pool and "full" in pool["flags_names"] for pool in known["pools"])
+    return marked and json.loads(env.ceph.ceph("tell", "osd.0", "status"))["newest_map"] >= known["epoch"]

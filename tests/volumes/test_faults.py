@@ -147,7 +147,8 @@ def test_calls_that_never_come_back_keep_no_process_from_stopping(
     wait_for(lambda: len(env.images()) == 3, "the removal to be gone on with")
 
 
-@pytest.mark.parametrize("after", [0.05, *(pytest.param(after, marks=pytest.mark.long) for after in (0.3, 0.8))])
+@pytest.mark.long  # test_killed_everywhere.py kills in each call, whose short form is always run
+@pytest.mark.parametrize("after", [0.05, 0.3, 0.8])
 def test_killed_at_any_moment_nothing_is_doubled_and_nothing_is_lost(env: VolumeEnv, after: float) -> None:
     cls = env.storage_class()
     env.apply(*(claim(f"data-{n}", cls) for n in range(20)))
@@ -258,6 +259,7 @@ def test_secrets_process_never_imports_ceph() -> None:
     assert json.loads(ran.stdout.splitlines()[-1]) == []
 
 
+@pytest.mark.long  # short: tests/kube/test_reflector.py follows a restarted API server
 def test_api_server_that_restarts_in_the_middle_loses_nothing(env: VolumeEnv) -> None:
     cls = env.storage_class()
     env.apply(*(claim(f"data-{n}", cls) for n in range(10)))
