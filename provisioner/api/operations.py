@@ -171,7 +171,7 @@ class Operations:
             operation.finished, operation.ended = int(time.time()), time.monotonic()
             operation.done.set()
             if operation.accepted:
-                _record_end(operation)
+                audit.record_operation(operation)
 
     def _remove_old(self) -> None:
         now = time.monotonic()
@@ -180,14 +180,6 @@ class Operations:
             many = operation.ended and len(self._known) > _KEPT_OPERATIONS
             if old or many:
                 del self._known[identifier]
-
-
-def _record_end(operation: Operation) -> None:
-    audit.record(
-        "operation", operation=operation.id, kind=operation.target.kind, pool=operation.target.pool,
-        namespace=operation.target.namespace, image=operation.target.image, who=operation.by,
-        result=operation.state.value, detail=str(operation.error) if operation.error else None,
-    )  # fmt: skip
 
 
 async def wait_finished(operation: Operation, seconds: float) -> bool:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from sutler.cli.output import ExitCode, Format
-from sutler.errors import SutlerError
+from sutler.cli.exit_codes import ClusterError
+from sutler.cli.output import Format
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,12 +37,6 @@ _OwnNamespace = Annotated[
 ]
 _OWN_NAMESPACE = "sutler-system"
 _DEFAULT_NAMESPACE = "default"
-
-
-class ClusterError(SutlerError):
-    """The cluster is unreachable or denies access."""
-
-    exit_code = ExitCode.CLUSTER
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sutler import well_known
 from sutler.errors import SutlerError
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.locations import PATH_PART, ImageLocation, parse_location
 from sutler.volumes.storage_class import FILESYSTEMS
 

@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from sutler.typedefs import Json
 from sutler.volumes.storage_class import unclear_annotation
-from sutler.volumes.well_known import PREFIX, PROVISION
+from sutler.well_known import PREFIX, PROVISION
 
 MUTABLE = (
     "deletionPolicy",

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sutler import well_known
+from sutler.cli.exit_codes import EXIT_CODES, ExitCode
 from sutler.cli.options import ClusterOptions, Output, with_cluster
-from sutler.cli.output import EXIT_CODES, ExitCode, Format, print_error, print_result
+from sutler.cli.output import Format, print_error, print_result
 
 if TYPE_CHECKING:
     from sutler.kube.client import Client
@@ -91,6 +93,6 @@ def rotate(
     if not cluster.run(work):
         print_error(
             f"sutler: the rotation did not complete within {wait:g} s. Check that the webhook runs: "
-            f"kubectl -n {cluster.own_namespace} get pods -l app.kubernetes.io/component=webhook"
+            f"kubectl -n {cluster.own_namespace} get pods -l {well_known.COMPONENT}=webhook"
         )
         raise typer.Exit(ExitCode.PROBLEM)

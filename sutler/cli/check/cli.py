@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sutler.cli.check.findings import exit_code
+from sutler.cli.exit_codes import EXIT_CODES
 from sutler.cli.options import ClusterOptions, Output, with_cluster
-from sutler.cli.output import EXIT_CODES, Format, print_result
+from sutler.cli.output import Format, print_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from sutler.cli.api_client import ApiClient, with_api_client
+from sutler.cli.exit_codes import EXIT_CODES
 from sutler.cli.images import operations, refs, snapshots, trash
 from sutler.cli.images.refs import Force, Image, Pool
 from sutler.cli.options import Output
-from sutler.cli.output import EXIT_CODES, Format, columns, print_result
+from sutler.cli.output import Format, columns, print_result
 from sutler.text import format_size
 from sutler.typedefs import Json
 

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from sutler.cli.api_client import ApiClient, with_api_client
+from sutler.cli.exit_codes import EXIT_CODES, UsageError
 from sutler.cli.options import Output
-from sutler.cli.output import EXIT_CODES, Format, UsageError, columns, print_result
+from sutler.cli.output import Format, columns, print_result
 from sutler.typedefs import Json
 
 app = typer.Typer(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sutler.cli.cluster_reader import list_mappings
-from sutler.cli.output import RefusedError
+from sutler.cli.exit_codes import RefusedError
 from sutler.cli.registry.plan import (
     RegistryRequest,
     RegistryTarget,

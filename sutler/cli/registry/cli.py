@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sutler.cli.exit_codes import EXIT_CODES, ExitCode, UsageError
 from sutler.cli.files import read_text
 from sutler.cli.options import ClusterOptions, Output, with_cluster
-from sutler.cli.output import EXIT_CODES, ExitCode, Format, UsageError, print_result
+from sutler.cli.output import Format, print_result
 from sutler.cli.registry import import_config, list_rows
 from sutler.cli.registry.import_config import short_lived
 from sutler.cli.registry.plan import RegistryRequest
@@ -20,7 +21,7 @@ from sutler.registry.auth_entry import doubts
 from sutler.registry.keyring import encode, without_user
 
 if TYPE_CHECKING:
-    from sutler.cli.output import RefusedError
+    from sutler.cli.exit_codes import RefusedError
     from sutler.cli.registry.add import AddResult
 
 app = typer.Typer(

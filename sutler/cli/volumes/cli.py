@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from sutler.cli.api_client import API_OPTIONS
-from sutler.cli.options import ClusterError, ClusterOptions, Output, option, with_kubeconfig, with_options
-from sutler.cli.output import EXIT_CODES, ExitCode, Format, columns, one_line, print_error, print_result
+from sutler.cli.exit_codes import EXIT_CODES, ClusterError, ExitCode
+from sutler.cli.options import ClusterOptions, Output, option, with_kubeconfig, with_options
+from sutler.cli.output import Format, columns, one_line, print_error, print_result
 from sutler.cli.volumes.adopt_options import AdoptOptions, with_adopt_options
 from sutler.text import format_size
 
