@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from provisioner.api import audit, problem
-from provisioner.api.dispatch import LARGEST_BODY_BYTES
 from provisioner.api.endpoint import BASE, Endpoint
+from provisioner.api.limits import LARGEST_BODY_BYTES
 from provisioner.api.metrics import REQUESTS
 from provisioner.api.problem import ProblemError, ProblemKind
 from sutler import log

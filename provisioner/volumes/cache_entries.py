@@ -12,7 +12,7 @@ from sutler import well_known
 from sutler.typedefs import Json
 from sutler.volumes.adoption_request import claim_key
 from sutler.volumes.locations import ImageLocation, ids_of, is_sutler_volume, location_of, owner_of
-from sutler.volumes.storage_class import class_of, is_sutler_class, unclear_annotation
+from sutler.volumes.served_classes import class_of, is_sutler_class, unclear_annotation
 from sutler.volumes.volume_name import volume_name
 
 

@@ -18,7 +18,7 @@ from sutler import well_known
 from sutler.errors import SutlerError
 from sutler.typedefs import Json
 from sutler.volumes.locations import CSI_DRIVER
-from sutler.volumes.storage_class import FALSE, FILESYSTEMS, TRUE, volume_source
+from sutler.volumes.served_classes import FALSE, FILESYSTEMS, TRUE, volume_source
 
 VOLUME_SOURCES = ("csi", "rbd")
 JOURNALS = ("none", "ceph-csi")

@@ -23,8 +23,8 @@ from sutler.cli.check.cluster_state import (
     has_ended,
     parse_failing_pod,
 )
-from sutler.cli.cluster_reader import list_mappings, read_lease, read_registration, read_secret_info
 from sutler.cli.cluster_view import ClusterView
+from sutler.cli.common_reads import list_mappings, read_lease, read_registration, read_secret_info
 from sutler.cli.exit_codes import RefusedError
 from sutler.cli.pods import parse_pod
 from sutler.cli.registry.list_rows import ready_condition
@@ -48,7 +48,7 @@ from sutler.kube.resources import (
     Resource,
 )
 from sutler.typedefs import Json
-from sutler.volumes.storage_class import is_sutler_class
+from sutler.volumes.served_classes import is_sutler_class
 
 T = TypeVar("T")
 

@@ -134,7 +134,7 @@ def list_registries(
     output: Output = Format.TABLE,
 ) -> None:
     """List the registries, and whether their Secrets are copied."""
-    from sutler.cli.cluster_reader import list_mappings
+    from sutler.cli.common_reads import list_mappings
 
     rows = [list_rows.as_json(mapping) for mapping in cluster.run(list_mappings)]
     print_result(rows, output, list_rows.as_text(rows))

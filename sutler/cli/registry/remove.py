@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sutler import well_known
-from sutler.cli.cluster_reader import list_mappings
+from sutler.cli.common_reads import list_mappings
 from sutler.cli.exit_codes import RefusedError
 from sutler.cli.registry.list_rows import no_such_mapping
 from sutler.kube.client import Client

@@ -16,7 +16,7 @@ from sutler.quantity import of_bytes
 from sutler.typedefs import Json
 from sutler.volumes.adoption_request import AdoptionRequest, AdoptionState, parse_outcome, render
 from sutler.volumes.locations import location_of, parse_location
-from sutler.volumes.storage_class import FILESYSTEMS, class_of, is_sutler_class, pool_location
+from sutler.volumes.served_classes import FILESYSTEMS, class_of, is_sutler_class, pool_location
 
 _POLL_SECONDS = 0.5
 _WITHDRAW_SECONDS = 15.0

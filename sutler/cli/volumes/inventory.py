@@ -11,7 +11,7 @@ from sutler.volumes.adoption_request import claim_key, parse_outcome
 from sutler.volumes.attachments import attachment_message
 from sutler.volumes.identity import image_id
 from sutler.volumes.locations import ImageLocation, PoolLocation, ids_of, is_sutler_volume, location_of, owner_of
-from sutler.volumes.storage_class import class_of, is_sutler_class, pool_location
+from sutler.volumes.served_classes import class_of, is_sutler_class, pool_location
 
 _FINALIZERS = (well_known.FINALIZER, well_known.PROTECTION)
 """Sutler's, and the one that every bound volume has."""

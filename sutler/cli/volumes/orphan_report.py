@@ -16,7 +16,7 @@ from sutler.cli.volumes.missing_images import OrphanVolume, missing_images
 from sutler.typedefs import Json
 from sutler.volumes.identity import Relation, relation
 from sutler.volumes.locations import ImageLocation, PoolLocation, owner_of, uses_image
-from sutler.volumes.storage_class import pool_location
+from sutler.volumes.served_classes import pool_location
 
 Details = Callable[[PoolLocation, str], Json | None]
 HEADINGS = ("WHAT", "NAME", "CLAIM", "AGE", "WHY")

@@ -15,7 +15,7 @@ from sutler.cli.check.cluster_state import (
 )
 from sutler.cli.check.findings import Finding, note, ok, problem, unknown
 from sutler.typedefs import Json
-from sutler.volumes.storage_class import volume_source
+from sutler.volumes.served_classes import volume_source
 
 COMPONENTS = ("webhook", "secrets", "volumes", "api")
 LEADERS = ("secrets", "volumes")
