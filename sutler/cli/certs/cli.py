@@ -8,19 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sutler import well_known
-from sutler.cli.exit_codes import EXIT_CODES, ExitCode
-from sutler.cli.options import ClusterOptions, Output, with_cluster
+from sutler.cli.exit_codes import ExitCode
+from sutler.cli.options import ClusterOptions, CommandGroup, Output, with_cluster
 from sutler.cli.output import Format, print_error, print_result
 
 if TYPE_CHECKING:
     from sutler.kube.client import Client
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    add_completion=False,
-    epilog=EXIT_CODES,
-    help="Show and rotate the webhook's CA and certificate. Keys are never printed, and never leave the cluster.",
+app = CommandGroup(
+    "Show and rotate the webhook's CA and certificate. Keys are never printed, and never leave the cluster."
 )
 
 Secret = Annotated[str, typer.Option(metavar="NAME", help="Secret in Sutler's namespace that stores them.")]
@@ -29,7 +25,7 @@ SECRET = "sutler-webhook-certificate"  # noqa: S105 - a name
 CONFIGURATION = "sutler-webhook"
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_cluster
 def show(
     cluster: ClusterOptions,
@@ -57,7 +53,7 @@ def show(
         raise typer.Exit(status)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_cluster
 def rotate(
     cluster: ClusterOptions,

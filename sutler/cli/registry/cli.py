@@ -10,7 +10,7 @@ import typer
 
 from sutler.cli.exit_codes import EXIT_CODES, ExitCode, UsageError
 from sutler.cli.files import read_text
-from sutler.cli.options import ClusterOptions, Output, with_cluster
+from sutler.cli.options import ClusterOptions, CommandGroup, Output, with_cluster
 from sutler.cli.output import Format, print_result
 from sutler.cli.registry import import_config, list_rows
 from sutler.cli.registry.import_config import short_lived
@@ -24,12 +24,7 @@ if TYPE_CHECKING:
     from sutler.cli.exit_codes import RefusedError
     from sutler.cli.registry.add import AddResult
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
-    help="Declare which registries use which credentials in which namespaces, and check the credentials.",
-)
+app = CommandGroup("Declare which registries use which credentials in which namespaces, and check the credentials.")
 
 Namespaces = Annotated[
     str | None,
@@ -87,7 +82,7 @@ def add(
     print_result({**added[0].as_json(), "note": "; ".join(notes) or None}, output, "\n".join(lines))
 
 
-@app.command("import", epilog=EXIT_CODES)
+@app.command("import")
 @with_cluster
 def import_(
     cluster: ClusterOptions,
@@ -126,7 +121,7 @@ def import_(
         raise typer.Exit(ExitCode.PROBLEM)
 
 
-@app.command("list", epilog=EXIT_CODES)
+@app.command("list")
 @with_cluster
 def list_registries(
     cluster: ClusterOptions,
@@ -140,7 +135,7 @@ def list_registries(
     print_result(rows, output, list_rows.as_text(rows))
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_cluster
 def check(
     cluster: ClusterOptions,
@@ -184,7 +179,7 @@ def check(
         raise typer.Exit(ExitCode.PROBLEM)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_cluster
 def remove(
     cluster: ClusterOptions,
