@@ -10,7 +10,7 @@ from typing import Protocol
 
 from certs.pki import CertificateError, KeyPair, ServerNames
 from certs.rotation import CA_CERTIFICATE, CA_KEY, LEAF_CERTIFICATE, LEAF_KEY, CertificateSecret, next_step
-from sutler import log
+from sutler import log, well_known
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, Conflict, NotFound
 from sutler.kube.resources import SECRETS
@@ -83,9 +83,9 @@ class SecretStore:
                 "name": self._name,
                 "namespace": self._namespace,
                 "labels": {
-                    "app.kubernetes.io/name": "sutler",
-                    "app.kubernetes.io/component": "webhook",
-                    "app.kubernetes.io/part-of": "sutler",
+                    well_known.NAME: "sutler",
+                    well_known.COMPONENT: "webhook",
+                    well_known.PART_OF: "sutler",
                 },
             },
             "type": "Opaque",

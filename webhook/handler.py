@@ -29,9 +29,6 @@ from webhook.review import ReviewError, ReviewRequest, decode, render_review
 from webhook.state import WebhookState
 
 PATH = "/mutate"
-KEEP_ALIVE_SECONDS = 300.0
-"""Longer than the 90 s for which the API server keeps an idle connection. If the webhook closed first, a request that
-meets the closing connection would fail and not be sent again."""
 _LOG_SECONDS = 10.0
 """Least time between two log lines about rejected requests: a client may send many."""
 _LONGEST_LOGGED = 60
@@ -170,22 +167,6 @@ class AdmissionHandler:
             raise RejectedRequest(
                 HTTPStatus.BAD_REQUEST, "the connection was lost before the whole body arrived"
             ) from None
-
-
-def make_runner(state: WebhookState | AdmissionHandler) -> web.ServerRunner:
-    """Make the server without a socket, while the event loop runs.
-
-    It is aiohttp's low-level server: there is one path, and routing costs a good deal.
-    """
-    admission = state if isinstance(state, AdmissionHandler) else AdmissionHandler(state)
-    # These settings go to the server: its runner would drop them.
-    server = web.Server(
-        admission.handle,
-        access_log=None,
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
-        auto_decompress=False,  # a compressed body is rejected and must not be decompressed first
-    )
-    return web.ServerRunner(server)
 
 
 def _timeout(target: str) -> float:

@@ -7,8 +7,8 @@ decoding faster. A field that may be null in JSON may be None here.
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
+from sutler import well_known
 from sutler.errors import SutlerError
-from sutler.registry.injection import INJECT, MIRROR
 
 API_VERSION = "admission.k8s.io/v1"
 
@@ -18,12 +18,12 @@ class ReviewError(SutlerError):
 
 
 class Annotations(Struct, gc=False):
-    inject: str | None = field(name=INJECT, default=None)
-    mirror: str | None = field(name=MIRROR, default=None)
+    inject: str | None = field(name=well_known.INJECT, default=None)
+    mirror: str | None = field(name=well_known.MIRROR, default=None)
 
 
 class Labels(Struct, gc=False):
-    inject: str | None = field(name=INJECT, default=None)
+    inject: str | None = field(name=well_known.INJECT, default=None)
 
 
 class Metadata(Struct, gc=False):

@@ -8,11 +8,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import perf_counter
 
+from aiohttp import web
+
 from sutler import log
 from sutler.errors import SutlerError
 from webhook.acceptor import Acceptor, listen
-from webhook.handler import AdmissionHandler, make_runner
+from webhook.handler import AdmissionHandler
+from webhook.state import WebhookState
 
+KEEP_ALIVE_SECONDS = 300.0
+"""Longer than the 90 s for which the API server keeps an idle connection. If the webhook closed first, a request that
+meets the closing connection would fail and not be sent again."""
 _DRAIN_CHECK_SECONDS = 0.25
 
 _log = log.get(__name__)
@@ -31,6 +37,22 @@ def freeze_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+def make_runner(state: WebhookState | AdmissionHandler) -> web.ServerRunner:
+    """Make the server without a socket, while the event loop runs.
+
+    It is aiohttp's low-level server: there is one path, and routing costs a good deal.
+    """
+    admission = state if isinstance(state, AdmissionHandler) else AdmissionHandler(state)
+    # These settings go to the server: its runner would drop them.
+    server = web.Server(
+        admission.handle,
+        access_log=None,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        auto_decompress=False,  # a compressed body is rejected and must not be decompressed first
+    )
+    return web.ServerRunner(server)
 
 
 @asynccontextmanager

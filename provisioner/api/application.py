@@ -12,7 +12,7 @@ from aiohttp import web
 
 from provisioner.api import docs_page, openapi
 from provisioner.api.ceph_health import CephHealth
-from provisioner.api.dispatch import LARGEST_BODY_BYTES, Dispatcher
+from provisioner.api.dispatch import Dispatcher
 from provisioner.api.endpoint import endpoints
 from provisioner.api.endpoints.images import ImageEndpoints
 from provisioner.api.endpoints.operations import OperationEndpoints
@@ -20,6 +20,7 @@ from provisioner.api.endpoints.pools import PoolEndpoints
 from provisioner.api.endpoints.snapshots import SnapshotEndpoints
 from provisioner.api.endpoints.status import StatusEndpoints
 from provisioner.api.endpoints.trash import TrashEndpoints
+from provisioner.api.limits import LARGEST_BODY_BYTES
 from provisioner.api.middleware import problem_middleware
 from sutler.errors import SutlerError
 

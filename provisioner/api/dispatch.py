@@ -12,15 +12,14 @@ from aiohttp import hdrs, web
 from provisioner.api import problem, validation
 from provisioner.api.authorization import Access, Permission, User, forbidden_problem, unauthenticated_problem
 from provisioner.api.endpoint import BASE, Endpoint, EndpointResult, RequestContext, endpoints
+from provisioner.api.limits import DEFAULT_WAIT_SECONDS, LONGEST_WAIT_SECONDS
 from provisioner.api.metrics import DURATION
 from provisioner.api.problem import ProblemError, ProblemKind
 from sutler import log
 
 _log = log.get(__name__)
 
-LARGEST_BODY_BYTES = 64 * 1024
 _WAIT = re.compile(r"(?:^|[,;]\s*)wait=(\d{1,4})(?:$|\s*[,;])")
-DEFAULT_WAIT, LONGEST_WAIT = 2.0, 20.0
 _TAG = re.compile(r'(?:^|,)\s*"([^"]*)"\s*(?=,|$)')
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -156,4 +155,4 @@ def _if_match(request: web.Request) -> tuple[str, ...] | None:
 
 def _preferred_wait(request: web.Request) -> float:
     match = _WAIT.search(request.headers.get("Prefer", ""))
-    return min(float(match[1]), LONGEST_WAIT) if match else DEFAULT_WAIT
+    return min(float(match[1]), LONGEST_WAIT_SECONDS) if match else DEFAULT_WAIT_SECONDS

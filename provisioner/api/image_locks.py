@@ -6,11 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from provisioner.api import operations
+from provisioner.api.limits import LOCK_SECONDS
 from provisioner.api.operations import Operation
 from provisioner.api.problem import ProblemError, ProblemKind
-
-_PATIENCE_SECONDS = 5.0
-"""Seconds that a change waits for another change of the same image."""
 
 
 @dataclass(slots=True)
@@ -46,7 +44,7 @@ class ImageLocks:
 
 async def _acquire(lock: ImageLock, key: str) -> None:
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(LOCK_SECONDS):
             await lock.mutex.acquire()
     except TimeoutError:
         _require_no_operation(lock)

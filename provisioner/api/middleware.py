@@ -3,20 +3,16 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from provisioner.api import audit, problem
-from provisioner.api.dispatch import LARGEST_BODY_BYTES
 from provisioner.api.endpoint import BASE, Endpoint
+from provisioner.api.limits import LARGEST_BODY_BYTES
 from provisioner.api.metrics import REQUESTS
 from provisioner.api.problem import ProblemError, ProblemKind
 from sutler import log
 from sutler.errors import SutlerError
-
-if TYPE_CHECKING:
-    from provisioner.api.authorization import User
 
 _log = log.get(__name__)
 
@@ -33,7 +29,7 @@ async def problem_middleware(request: web.Request, handler: _Handler) -> web.Str
         response = await handler(request)
     except asyncio.CancelledError:
         detail = "the service stopped before the request was complete: the change may or may not have been made"
-        _record_change(request, None, "interrupted", detail, time.monotonic() - started)
+        audit.record_change(request, None, "interrupted", detail, time.monotonic() - started)
         raise
     except SutlerError as error:
         failure = problem.from_error(error)
@@ -56,26 +52,12 @@ async def problem_middleware(request: web.Request, handler: _Handler) -> web.Str
     found: Endpoint | None = request.get("endpoint")
     REQUESTS.labels(found.operation if found else "", str(response.status)).inc()
     result, note = (failure.kind.slug, failure.detail) if failure is not None else ("done", request.get("note"))
-    _record_change(request, response.status, result, note, time.monotonic() - started)
+    audit.record_change(request, response.status, result, note, time.monotonic() - started)
     response.headers["X-Request-Id"] = request["id"]
     response.headers["Server"] = "sutler"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
     return response
-
-
-def _record_change(request: web.Request, status: int | None, result: str, detail: str | None, seconds: float) -> None:
-    found: Endpoint | None = request.get("endpoint")
-    if found is None or not found.changes:
-        return
-    user: User | None = request.get("user")
-    audit.record(
-        "change", request=request["id"], who=user.name if user else None, what=found.operation,
-        **{f"on_{name}": value for name, value in request.match_info.items()},
-        named=request.get("named"), query=request.query_string[:200] or None, status=status,
-        result=result, detail=detail[:300] if detail else None,
-        remote=request.remote, seconds=round(seconds, 3),
-    )  # fmt: skip
 
 
 def _from_http(request: web.Request, error: web.HTTPException) -> ProblemError:

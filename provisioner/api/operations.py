@@ -19,6 +19,7 @@ from typing import Any
 
 from provisioner.api import audit, problem
 from provisioner.api.endpoint import BASE
+from provisioner.api.limits import KEPT_OPERATION_SECONDS, KEPT_OPERATIONS
 from provisioner.api.schemas.operations import OperationResponse, OperationState
 from provisioner.ceph import directory
 from provisioner.ceph.image_header import ImageHeader
@@ -29,8 +30,6 @@ from sutler.errors import SutlerError
 
 _log = log.get(__name__)
 
-_KEPT_OPERATIONS = 1000
-_KEPT_SECONDS = 3600.0
 _CANCELLABLE = frozenset({"remove", "purge", "flatten"})
 """The kinds that librbd can stop."""
 
@@ -171,23 +170,15 @@ class Operations:
             operation.finished, operation.ended = int(time.time()), time.monotonic()
             operation.done.set()
             if operation.accepted:
-                _record_end(operation)
+                audit.record_operation(operation)
 
     def _remove_old(self) -> None:
         now = time.monotonic()
         for identifier, operation in list(self._known.items()):
-            old = operation.ended and now - operation.ended > _KEPT_SECONDS
-            many = operation.ended and len(self._known) > _KEPT_OPERATIONS
+            old = operation.ended and now - operation.ended > KEPT_OPERATION_SECONDS
+            many = operation.ended and len(self._known) > KEPT_OPERATIONS
             if old or many:
                 del self._known[identifier]
-
-
-def _record_end(operation: Operation) -> None:
-    audit.record(
-        "operation", operation=operation.id, kind=operation.target.kind, pool=operation.target.pool,
-        namespace=operation.target.namespace, image=operation.target.image, who=operation.by,
-        result=operation.state.value, detail=str(operation.error) if operation.error else None,
-    )  # fmt: skip
 
 
 async def wait_finished(operation: Operation, seconds: float) -> bool:

@@ -12,7 +12,7 @@ from provisioner.ceph import directory, trash_entry
 from provisioner.ceph.errors import ImageMissing, ImageTaken, InUse, first_names, image_label
 from provisioner.ceph.images import describe
 from provisioner.ceph.model import ImageQuery, RbdImage
-from sutler.volumes import well_known
+from sutler import well_known
 from sutler.volumes.identity import has_own_ids, image_id
 
 _PAGE_SIZE = 1000

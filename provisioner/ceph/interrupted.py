@@ -20,18 +20,7 @@ from typing import Any
 from provisioner.ceph.errors import CephError, InUse
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.image_metadata import remove_key, write_metadata
-
-UNFINISHED = "sutler.dev/unfinished"
-"""Metadata key: a value of `InterruptedWork`, the operation's identifier or "-", the image's id.
-
-Version 0.1.0 wrote no id.
-"""
-
-PROGRESS = "sutler.dev/progress"
-"""Metadata key: the removed share (0 to 1), the time of the start and of the last update, in seconds since 1970.
-
-The process that removes the image writes it for all others. An update at 0 means that the removal was stopped.
-"""
+from sutler import well_known
 
 _NO_OPERATION = "-"
 _ACTIVE_SECONDS = 120
@@ -58,8 +47,8 @@ _WAY_OUT = {
 }
 _WAY_OUT_OF_INEXACT = (
     "version 0.1 began to remove it, and may have stopped before any data was lost: check its content. If the content "
-    f"is complete, remove the mark (rbd image-meta remove IMAGE {UNFINISHED}); otherwise delete the image, or purge it "
-    "if it is in the trash"
+    f"is complete, remove the mark (rbd image-meta remove IMAGE {well_known.UNFINISHED}); otherwise delete the image, "
+    "or purge it if it is in the trash"
 )
 
 
@@ -78,7 +67,7 @@ def read_mark(metadata: Mapping[str, str], identifier: str) -> InterruptedMark |
 
     A copy carries the mark of the image that it was copied from, and is complete itself.
     """
-    word, operation, of = (*metadata.get(UNFINISHED, "").split(" "), "", "")[:3]
+    word, operation, of = (*metadata.get(well_known.UNFINISHED, "").split(" "), "", "")[:3]
     about = of or _image_id_of(operation)
     if not word or about not in {"", identifier}:
         return None
@@ -130,7 +119,7 @@ def read_progress(found: ImageHeader, now: float) -> RemovalProgress | None:
     """The progress of the image's removal; None if it is not being removed. `now`: seconds since 1970."""
     mark = read_mark(found.metadata, found.id)
     try:
-        share, started, seen = found.metadata[PROGRESS].split(" ")
+        share, started, seen = found.metadata[well_known.PROGRESS].split(" ")
         done, begun, last = float(share), int(started), int(seen)
     except (KeyError, ValueError):
         return None
@@ -150,10 +139,10 @@ def require_complete(target: str, found: ImageHeader, finishes: tuple[Interrupte
 
 
 def write_mark(ioctx: Any, identifier: str, work: InterruptedWork, operation: str, *, progress: str = "") -> None:
-    """Writes the mark, and with it the value of PROGRESS if there is one."""
-    written = {UNFINISHED: f"{work} {operation or _NO_OPERATION} {identifier}"}
+    """Writes the mark, and with it the value of well_known.PROGRESS if there is one."""
+    written = {well_known.UNFINISHED: f"{work} {operation or _NO_OPERATION} {identifier}"}
     if progress:
-        written[PROGRESS] = progress
+        written[well_known.PROGRESS] = progress
     write_metadata(ioctx, identifier, written)
 
 
@@ -172,12 +161,12 @@ def mark_held(ioctx: Any, found: ImageHeader, work: InterruptedWork, operation: 
         if error.code in _REFUSALS and not gone:
             _restore_mark(ioctx, found)
         raise
-    remove_key(ioctx, found.id, UNFINISHED)
+    remove_key(ioctx, found.id, well_known.UNFINISHED)
 
 
 def _restore_mark(ioctx: Any, found: ImageHeader) -> None:
-    before = found.metadata.get(UNFINISHED)
+    before = found.metadata.get(well_known.UNFINISHED)
     if before is None:
-        remove_key(ioctx, found.id, UNFINISHED)
+        remove_key(ioctx, found.id, well_known.UNFINISHED)
     else:
-        write_metadata(ioctx, found.id, {UNFINISHED: before})
+        write_metadata(ioctx, found.id, {well_known.UNFINISHED: before})

@@ -1,14 +1,11 @@
-from prometheus_client import Histogram
-
 from provisioner.ceph.errors import CephUnavailable, InvalidArgument
-from sutler.metrics import REGISTRY
+from sutler.metrics import histogram
 
-_DURATION = Histogram(
+_DURATION = histogram(
     "sutler_ceph_operation_duration_seconds",
     "Duration of calls to Ceph, including the wait for a free thread.",
     ["operation", "result"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
-    registry=REGISTRY,
 )
 
 

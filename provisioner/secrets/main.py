@@ -13,14 +13,7 @@ COMPONENT = "sutler-secrets"
 
 async def main(settings: SecretsSettings) -> None:
     async with connect(settings.kubeconfig, settings.context, component=COMPONENT) as client:
-        elector = Elector(
-            client,
-            COMPONENT,
-            settings.namespace,
-            duration=settings.lease_duration,
-            renew_deadline=settings.renew_deadline,
-            retry_period=settings.retry_period,
-        )
+        elector = Elector.from_settings(client, COMPONENT, settings)
         events = EventRecorder(client, COMPONENT)
         controller = SecretsController(
             client, client.fenced(elector.check), events, namespace=settings.namespace, workers=settings.workers

@@ -1,12 +1,5 @@
 """Metrics of the secrets controller."""
 
-from prometheus_client import Counter
+from sutler.metrics import counter
 
-from sutler.metrics import REGISTRY
-
-COPY_WRITES = Counter(
-    "sutler_secret_copy_writes_total",
-    "Writes of copies, by operation.",
-    ["operation"],
-    registry=REGISTRY,
-)
+COPY_WRITES = counter("sutler_secret_copy_writes_total", "Writes of copies, by operation.", ["operation"])

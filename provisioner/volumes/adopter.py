@@ -24,12 +24,13 @@ from provisioner.volumes.planning import adoption
 from provisioner.volumes.planning.adoption import AdoptionObstacle
 from provisioner.volumes.planning.persistent_volume import CephSource, image_metadata, render
 from provisioner.volumes.planning.storage_class import VolumeClass
+from sutler import well_known
 from sutler.kube.errors import AlreadyExists, BadRequest, Forbidden, Invalid
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.adoption_request import AdoptionRequest, AdoptionState, RequestError, parse_request
 from sutler.volumes.locations import ImageLocation, location_of
+from sutler.volumes.volume_name import volume_name
 
 STEP_SECONDS = 1.0
 """Seconds until the next step of an adoption."""
@@ -90,7 +91,7 @@ class Adopter:
             return await self._choose_from_trash(request, wanted, cls)
         adoption.require_namespace(location, cls)
         claim = await self._get_claim(wanted.namespace, wanted.claim)
-        volume = await self._get_volume(well_known.volume_name(claim["metadata"]["uid"])) if claim else None
+        volume = await self._get_volume(volume_name(claim["metadata"]["uid"])) if claim else None
         if claim is not None and volume is not None and location_of(volume) == location:
             return await self._complete(request, claim, volume, cls)
         pool = self._context.pool(location)
@@ -128,7 +129,7 @@ class Adopter:
         """Marks the image as the claim's, and creates the volume."""
         name, context = request["metadata"]["name"], self._context
         wanted = adoption.claim_request(claim, cls, image.size, location.path)
-        volume = well_known.volume_name(wanted.uid)
+        volume = volume_name(wanted.uid)
         if self._is_pending(volume):
             raise AdoptionObstacle(f"Sutler is creating a new image for claim {wanted.key}", temporary=True)
         cluster, pool = context.clusters.get(location.cluster), context.pool(location)

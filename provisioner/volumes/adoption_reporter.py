@@ -5,11 +5,11 @@ import time
 
 from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.metrics import ADOPTIONS
+from sutler import well_known
 from sutler.kube.errors import NotFound
 from sutler.kube.events import EventDeduplicator
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.adoption_request import AdoptionState, claim_key, parse_outcome
 
 

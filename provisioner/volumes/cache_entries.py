@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from provisioner.volumes.planning.persistent_volume import VolumeRequest
 from provisioner.volumes.planning.storage_class import ClassError, VolumeClass, parse_class
+from sutler import well_known
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.adoption_request import claim_key
 from sutler.volumes.locations import ImageLocation, ids_of, is_sutler_volume, location_of, owner_of
-from sutler.volumes.storage_class import class_of, is_sutler_class, unclear_annotation
+from sutler.volumes.served_classes import class_of, is_sutler_class, unclear_annotation
+from sutler.volumes.volume_name import volume_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class CachedClaim:
     @property
     def volume_key(self) -> str:
         """The name of the volume that the claim has, or would get."""
-        return self.volume or well_known.volume_name(self.uid)
+        return self.volume or volume_name(self.uid)
 
 
 @dataclass(frozen=True, slots=True)

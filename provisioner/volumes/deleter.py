@@ -13,11 +13,11 @@ from provisioner.volumes.informers import VolumeInformers
 from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.planning import deletion
 from provisioner.volumes.planning.image_users import keep_reason
+from sutler import well_known
 from sutler.kube.errors import Conflict, Invalid, NotFound
 from sutler.kube.events import EventDeduplicator
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.attachments import attachment_message
 from sutler.volumes.locations import ImageLocation
 

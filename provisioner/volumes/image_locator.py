@@ -6,7 +6,7 @@ from provisioner.ceph.model import ImageQuery, RbdImage
 from provisioner.ceph.pool import RbdPool
 from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.planning.persistent_volume import VolumeRequest
-from sutler.volumes import well_known
+from sutler import well_known
 
 
 async def locate_image(context: LeaderContext, request: VolumeRequest) -> tuple[RbdPool, RbdImage] | None:

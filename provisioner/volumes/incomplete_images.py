@@ -17,9 +17,9 @@ from provisioner.volumes import metrics
 from provisioner.volumes.informers import VolumeInformers
 from provisioner.volumes.leader_context import LeaderContext
 from sutler import log
-from sutler.volumes import well_known
 from sutler.volumes.identity import image_id
 from sutler.volumes.locations import PoolLocation
+from sutler.volumes.volume_name import volume_name
 
 _log = log.get(__name__)
 
@@ -62,7 +62,7 @@ class IncompleteImages:
         uid = _uid(image.name)
         if not uid or (image.name.startswith(_OTHER_PREFIXES) and not self._has_sutler_id(image)):
             return False
-        volume = well_known.volume_name(uid)
+        volume = volume_name(uid)
         is_needed = self._is_pending(volume) or self._informers.claim_of(volume) is not None
         return not is_needed and volume not in self._informers.volumes
 
@@ -70,7 +70,7 @@ class IncompleteImages:
         """Returns the images of ceph-csi's journal whose names do not exist, and whose claims are deleted."""
 
         def is_missing(entry: JournalEntry) -> bool:
-            return entry.volume == well_known.volume_name(entry.uuid) and entry.image not in existing
+            return entry.volume == volume_name(entry.uuid) and entry.image not in existing
 
         # A key of the journal without an entry has no use, and ceph-csi itself names no volume like its entry.
         found = [
@@ -96,7 +96,7 @@ class IncompleteImages:
         self._since = {location: since for location, since in self._since.items() if location in locations}
 
     async def _remove_name(self, pool: RbdPool, image: ListedImage) -> None:
-        entry = JournalEntry(_uid(image.name), well_known.volume_name(_uid(image.name)), "")
+        entry = JournalEntry(_uid(image.name), volume_name(_uid(image.name)), "")
         try:
             await pool.remove_incomplete(
                 image.name, image.id, fence=self._fence, entry=entry if image.name == entry.image else None

@@ -31,14 +31,7 @@ async def main(settings: VolumesSettings) -> None:
     async with connect(settings.kubeconfig, settings.context, component=COMPONENT) as client:
         informers = VolumeInformers(client)
         events = EventRecorder(client, COMPONENT)
-        elector = Elector(
-            client,
-            COMPONENT,
-            settings.namespace,
-            duration=settings.lease_duration,
-            renew_deadline=settings.renew_deadline,
-            retry_period=settings.retry_period,
-        )
+        elector = Elector.from_settings(client, COMPONENT, settings)
 
         async def lead() -> None:
             kubernetes = (await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"]

@@ -13,11 +13,10 @@ from provisioner.ceph.model import ListedImage, RbdImage
 from provisioner.ceph.pool import RbdPool
 from provisioner.volumes.cache_entries import CachedVolume
 from provisioner.volumes.leader_context import LeaderContext
-from sutler import log
+from sutler import log, well_known
 from sutler.kube.errors import NotFound
 from sutler.kube.events import EventDeduplicator
 from sutler.kube.resources import PERSISTENT_VOLUMES
-from sutler.volumes import well_known
 from sutler.volumes.identity import id_metadata, image_id
 
 _log = log.get(__name__)

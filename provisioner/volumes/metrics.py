@@ -5,109 +5,76 @@ Labels are bounded: none holds the name of a claim or a volume.
 
 import contextlib
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 
-from sutler.metrics import REGISTRY
+from sutler.metrics import counter, gauge, histogram
 from sutler.volumes.locations import PoolLocation
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
 
-PROVISIONED = Counter(
-    "controller_persistentvolumeclaim_provision_total", "Volumes provisioned", ["class", "source"], registry=REGISTRY
-)
-PROVISION_FAILED = Counter(
+PROVISIONED = counter("controller_persistentvolumeclaim_provision_total", "Volumes provisioned", ["class", "source"])
+PROVISION_FAILED = counter(
     "controller_persistentvolumeclaim_provision_failed_total",
     "Attempts to provision a volume that failed or whose outcome is unknown",
     ["class", "source"],
-    registry=REGISTRY,
 )
-PROVISION_SECONDS = Histogram(
+PROVISION_SECONDS = histogram(
     "controller_persistentvolumeclaim_provision_duration_seconds",
     "Duration of successful attempts to provision a volume",
     ["class", "source"],
     buckets=_SECONDS,
-    registry=REGISTRY,
 )
-DELETED = Counter("controller_persistentvolume_delete_total", "Volumes deleted", ["class"], registry=REGISTRY)
-DELETE_FAILED = Counter(
-    "controller_persistentvolume_delete_failed_total",
-    "Attempts to delete a volume that failed",
-    ["class"],
-    registry=REGISTRY,
+DELETED = counter("controller_persistentvolume_delete_total", "Volumes deleted", ["class"])
+DELETE_FAILED = counter(
+    "controller_persistentvolume_delete_failed_total", "Attempts to delete a volume that failed", ["class"]
 )
-DELETE_SECONDS = Histogram(
+DELETE_SECONDS = histogram(
     "controller_persistentvolume_delete_duration_seconds",
     "Duration of successful attempts to delete a volume",
     ["class"],
     buckets=_SECONDS,
-    registry=REGISTRY,
 )
-RESIZED = Counter("sutler_volume_resize_total", "Images resized", ["class"], registry=REGISTRY)
-RESIZE_FAILED = Counter(
-    "sutler_volume_resize_failed_total", "Attempts to resize an image that failed", ["class"], registry=REGISTRY
-)
-ADOPTIONS = Counter(
+RESIZED = counter("sutler_volume_resize_total", "Images resized", ["class"])
+RESIZE_FAILED = counter("sutler_volume_resize_failed_total", "Attempts to resize an image that failed", ["class"])
+ADOPTIONS = counter(
     "sutler_adoptions_total",
     "Adoptions requested by `sutler volumes adopt` and `restore`, by step: `asked`, `done` and `refused`; the "
     "remaining ones are pending or were cancelled",
     ["step"],
-    registry=REGISTRY,
 )
 for _step in ("asked", "done", "refused"):
     ADOPTIONS.labels(_step)
-ORPHANS = Gauge(
+ORPHANS = gauge(
     "sutler_orphan_images",
     "Images created for claims of this Kubernetes cluster that have neither claim nor volume any more",
     ["cluster", "pool"],
-    registry=REGISTRY,
 )
-SUSPECTS = Gauge(
+SUSPECTS = gauge(
     "sutler_suspected_orphan_images",
     "Images, or directory entries without an image, that belong to no claim: they match Sutler's naming scheme and "
     "name no owner, or they name one and may be copies",
     ["cluster", "pool"],
-    registry=REGISTRY,
 )
-IMAGELESS = Gauge(
+IMAGELESS = gauge(
     "sutler_volumes_without_image",
     "PersistentVolumes of Sutler's whose image does not exist any more",
     ["cluster", "pool"],
-    registry=REGISTRY,
 )
-PURGES = Gauge(
-    "sutler_purges", "Images that are being removed from the trash or wait for it", ["cluster", "pool"],
-    registry=REGISTRY,
-)  # fmt: skip
-PURGE_PROGRESS = Gauge(
+PURGES = gauge("sutler_purges", "Images that are being removed from the trash or wait for it", ["cluster", "pool"])
+PURGE_PROGRESS = gauge(
     "sutler_purge_progress_ratio",
     "Progress of the removal from the trash that is least complete, 0 to 1",
     ["cluster", "pool"],
-    registry=REGISTRY,
 )
-PURGE_LEFT = Gauge(
+PURGE_LEFT = gauge(
     "sutler_purge_left_seconds",
     "Estimated time until the running removals from the trash are complete; 0 until it can be estimated",
     ["cluster", "pool"],
-    registry=REGISTRY,
 )
-IN_FLIGHT = Gauge(
-    "sutler_volumes_in_progress",
-    "Images requested whose PersistentVolume is not confirmed yet",
-    registry=REGISTRY,
-)
-AVAILABLE = Gauge(
-    "sutler_pool_available_bytes",
-    "Bytes that can still be written to the pool",
-    ["cluster", "pool"],
-    registry=REGISTRY,
-)
-USED = Gauge(
-    "sutler_pool_used_bytes",
-    "Bytes that the pool's data occupies, including replicas",
-    ["cluster", "pool"],
-    registry=REGISTRY,
-)
-QUOTA = Gauge("sutler_pool_quota_bytes", "The pool's quota, if it has one", ["cluster", "pool"], registry=REGISTRY)
+IN_FLIGHT = gauge("sutler_volumes_in_progress", "Images requested whose PersistentVolume is not confirmed yet")
+AVAILABLE = gauge("sutler_pool_available_bytes", "Bytes that can still be written to the pool", ["cluster", "pool"])
+USED = gauge("sutler_pool_used_bytes", "Bytes that the pool's data occupies, including replicas", ["cluster", "pool"])
+QUOTA = gauge("sutler_pool_quota_bytes", "The pool's quota, if it has one", ["cluster", "pool"])
 
 
 def remove_series(gauge: Gauge, *labels: str) -> None:

@@ -16,11 +16,11 @@ from provisioner.ceph.pool import RbdPool
 from provisioner.volumes import metrics
 from provisioner.volumes.informers import VolumeInformers
 from provisioner.volumes.leader_context import LeaderContext
-from sutler import log
+from sutler import log, well_known
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.locations import ImageLocation, PoolLocation, ids_of, uses_image
+from sutler.volumes.volume_name import volume_name
 
 _log = log.get(__name__)
 
@@ -57,7 +57,7 @@ class OrphanImages:
     async def is_orphan(self, metadata: Mapping[str, str]) -> bool:
         """Whether the owner that the metadata names has neither claim nor volume that could have the image."""
         owner = metadata[well_known.OWNER]
-        volume = well_known.volume_name(owner)
+        volume = volume_name(owner)
         if self._is_pending(volume) or await self._context.get_or_none(PERSISTENT_VOLUMES, volume) is not None:
             return False
         if metadata.get(well_known.ADOPTING) in self._informers.volumes:
@@ -128,7 +128,7 @@ class OrphanImages:
         query = ImageQuery(image.name, owner, self._context.kubernetes, image.id)
         await pool.move_to_trash(query, delay=self._policy.trash_delay, fence=self._context.fence)
         namespace = found.metadata.get(well_known.METADATA_NAMESPACE, "")
-        entry = JournalEntry(owner, well_known.volume_name(owner), namespace)
+        entry = JournalEntry(owner, volume_name(owner), namespace)
         if image.name == entry.image:
             await pool.remove_journal_entry(entry, fence=self._context.fence)
         _log.warning("moved orphan image to the trash", image=image.name, pool=pool.name)

@@ -21,10 +21,9 @@ from provisioner.volumes.orphan_images import OrphanImages, OrphanPolicy
 from provisioner.volumes.trash_purger import TrashPurger
 from provisioner.volumes.trash_scanner import TrashScanner
 from provisioner.volumes.volume_pools import VolumePools
-from sutler import log
+from sutler import log, well_known
 from sutler.kube.errors import KubeError
 from sutler.kube.resources import PERSISTENT_VOLUMES
-from sutler.volumes import well_known
 from sutler.volumes.identity import Relation, relation
 from sutler.volumes.locations import PoolLocation
 

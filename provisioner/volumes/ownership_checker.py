@@ -9,11 +9,12 @@ from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.planning import adoption
 from provisioner.volumes.planning.adoption import AdoptionObstacle
 from provisioner.volumes.planning.persistent_volume import VolumeRequest
+from sutler import well_known
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.adoption_request import AdoptionRequest
 from sutler.volumes.locations import ImageLocation, ids_of, is_sutler_volume, location_of
+from sutler.volumes.volume_name import volume_name
 
 
 class OwnershipChecker:
@@ -74,12 +75,12 @@ class OwnershipChecker:
         if namespace and name:
             other = await self._context.get_or_none(PERSISTENT_VOLUME_CLAIMS, name, namespace)
         is_waiting = other is not None and other["metadata"]["uid"] == owner and not other["spec"].get("volumeName")
-        if is_waiting or self._is_pending(well_known.volume_name(owner)):
+        if is_waiting or self._is_pending(volume_name(owner)):
             raise AdoptionObstacle(f"Sutler is creating {location.path} for claim {namespace}/{name}", temporary=True)
 
     async def _require_other_image(self, image: RbdImage, location: ImageLocation, owner: str) -> None:
         """Raises AdoptionObstacle if the owner's volume may have the image, under another name than it records."""
-        name = well_known.volume_name(owner)
+        name = volume_name(owner)
         volume = await self._context.get_or_none(PERSISTENT_VOLUMES, name)
         recorded = location_of(volume) if volume is not None and is_sutler_volume(volume) else None
         if volume is None or recorded is None:

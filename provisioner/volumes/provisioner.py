@@ -18,13 +18,13 @@ from provisioner.volumes.planning.image_name import image_name
 from provisioner.volumes.planning.persistent_volume import CephSource, image_metadata, journal_entry, render
 from provisioner.volumes.planning.storage_class import VolumeClass
 from provisioner.volumes.refuser import ClaimRefuser
-from sutler import log
+from sutler import log, well_known
 from sutler.kube.errors import AlreadyExists, BadRequest, Forbidden, Invalid, KubeError
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.identity import image_id
 from sutler.volumes.locations import ImageLocation, is_sutler_volume
+from sutler.volumes.volume_name import volume_name
 
 _log = log.get(__name__)
 
@@ -102,7 +102,7 @@ class Provisioner:
         if isinstance(decision, claims.RefuseClaim):
             return self._refuser.emit(claim, "ProvisioningFailed", decision.message)
         request = decision.request
-        volume = well_known.volume_name(request.uid)
+        volume = volume_name(request.uid)
         is_new = volume not in self._attempts and volume not in self._saved and self._is_absent(volume)
         if not is_new and (existing := await self._get_volume(volume)) is not None:
             await self._yield_to(volume, existing)
@@ -116,7 +116,7 @@ class Provisioner:
         started = time.monotonic()
         image = journal_entry(request).image if cls.journal else _image_name(cls, request)
         location = ImageLocation(cls.cluster, cls.pool, cls.namespace, image)
-        volume = well_known.volume_name(request.uid)
+        volume = volume_name(request.uid)
         earlier = self._attempts.get(volume)
         if earlier is not None and earlier.location != location:
             # The class was replaced since: no volume will use an image at the old location.
@@ -252,7 +252,7 @@ class Provisioner:
             return False
         metadata, volume = claim["metadata"], claim["spec"].get("volumeName")
         is_same = metadata["uid"] == request.uid and "deletionTimestamp" not in metadata
-        return is_same and volume in {None, "", well_known.volume_name(request.uid)}
+        return is_same and volume in {None, "", volume_name(request.uid)}
 
     async def _get_volume(self, volume: str) -> Json | None:
         return await self._context.get_or_none(PERSISTENT_VOLUMES, volume)

@@ -10,9 +10,10 @@ from provisioner.ceph.model import MovedToTrash
 from provisioner.ceph.pool import RbdPool
 from provisioner.volumes.informers import VolumeInformers
 from provisioner.volumes.trash_purger import TrashPurger
-from sutler.volumes import well_known
+from sutler import well_known
 from sutler.volumes.identity import Relation, relation
 from sutler.volumes.locations import ImageLocation, PoolLocation
+from sutler.volumes.volume_name import volume_name
 
 
 class TrashScanner:
@@ -40,6 +41,6 @@ class TrashScanner:
         proven = relation(metadata, pool=number, image=entry.id, name=entry.name, kubernetes=self._kubernetes)
         if proven is not Relation.PROVEN or well_known.ADOPTING in metadata:
             return False  # another cluster's, a copy that an administrator has moved to the trash, or being restored
-        volume = self._informers.volumes.get(well_known.volume_name(metadata[well_known.OWNER]))
+        volume = self._informers.volumes.get(volume_name(metadata[well_known.OWNER]))
         # A user may also have moved an image to the trash that its volume still needs.
         return volume is None or volume.awaits_deletion or volume.image_id not in {"", entry.id}

@@ -15,8 +15,8 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import typer
 
+from sutler.cli.exit_codes import BY_API_STATUS, ExitCode, UsageError
 from sutler.cli.options import option, with_options
-from sutler.cli.output import ExitCode, UsageError
 from sutler.errors import SutlerError
 from sutler.typedefs import Json
 
@@ -47,24 +47,13 @@ class ApiRefusedError(SutlerError):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
-        self.exit_code = _EXIT.get(status, ExitCode.PROBLEM)
+        self.exit_code = BY_API_STATUS.get(status, ExitCode.PROBLEM)
 
 
 class UnreachableError(SutlerError):
     """The API does not answer, or what answers is not the API."""
 
     exit_code = ExitCode.CLUSTER
-
-
-_EXIT = {
-    401: ExitCode.CLUSTER,
-    403: ExitCode.CLUSTER,
-    422: ExitCode.USAGE,
-    502: ExitCode.CLUSTER,
-    503: ExitCode.CLUSTER,
-    504: ExitCode.CLUSTER,
-}
-"""Exit status by HTTP status, where it is not PROBLEM."""
 
 
 @dataclass(frozen=True)

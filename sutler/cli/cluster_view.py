@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sutler import well_known
 from sutler.registry.dockerconfig import DockerConfig, SourceError, copied, read_secret
 from sutler.registry.injection import (
     SYSTEM_NAMESPACES,
@@ -18,8 +19,6 @@ from sutler.registry.mapping import Mapping as RegistryMapping
 from sutler.registry.mapping import MappingError, parse_mapping
 from sutler.registry.selector import LabelSelector
 from sutler.typedefs import JsonMapping
-
-NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ class ClusterView:
 
     def labels(self, namespace: str) -> Mapping[str, str]:
         """The namespace's labels. If it was not read, only the label of its name, which Kubernetes sets since 1.21."""
-        return self.namespaces.get(namespace, {NAMESPACE_NAME: namespace})
+        return self.namespaces.get(namespace, {well_known.NAMESPACE_NAME: namespace})
 
     def account(self, namespace: str, name: str) -> Account:
         return self.accounts.get((namespace, name)) or self.accounts.get(("", name)) or Account()
@@ -121,7 +120,7 @@ class ClusterView:
 
     def withhold_reason(self, mapping: RegistryMapping, namespace: str) -> WithholdReason | None:
         """Why Pods of the namespace do not get the mapping's pull secret; None if they do."""
-        by_name = all(requirement.key == NAMESPACE_NAME for requirement in mapping.selector.requirements)
+        by_name = all(requirement.key == well_known.NAMESPACE_NAME for requirement in mapping.selector.requirements)
         known = by_name or namespace in self.namespaces
         return withhold_reason(mapping, self.labels(namespace) if known else None)
 

@@ -8,8 +8,8 @@ import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sutler.cli.exit_codes import UsageError
 from sutler.cli.files import display_name, objects
-from sutler.cli.output import UsageError
 from sutler.registry.dockerconfig import DATA_KEYS, DOCKERCONFIGJSON, type_of
 from sutler.registry.go_json import GoObject, NotJsonError, load
 from sutler.text import quoted

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sutler.cli.output import UsageError
+from sutler.cli.exit_codes import UsageError
 
 STDIN = "-"
 _BYTE_ORDER_MARKS = (

@@ -13,7 +13,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
-from sutler.cli.output import EXIT_CODES, ExitCode, print_error, print_line
+from sutler.cli.exit_codes import EXIT_CODES, ExitCode
+from sutler.cli.output import print_error, print_line
 from sutler.errors import SutlerError
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from sutler.cli.output import ExitCode, Format
-from sutler.errors import SutlerError
+from sutler.cli.exit_codes import EXIT_CODES, ClusterError
+from sutler.cli.output import Format
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sutler.kube.client import Client
 
 T = TypeVar("T")
+F = TypeVar("F", bound="Callable[..., Any]")
 
 Output = Annotated[Format, typer.Option("--output", "-o", help="Output format.")]
 _Kubeconfig = Annotated[
@@ -37,12 +38,6 @@ _OwnNamespace = Annotated[
 ]
 _OWN_NAMESPACE = "sutler-system"
 _DEFAULT_NAMESPACE = "default"
-
-
-class ClusterError(SutlerError):
-    """The cluster is unreachable or denies access."""
-
-    exit_code = ExitCode.CLUSTER
 
 
 @dataclass(frozen=True)
@@ -100,6 +95,19 @@ def _read_kubeconfig(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return config if isinstance(config, Mapping) else {}
+
+
+class CommandGroup(typer.Typer):
+    """Commands whose help ends with the exit status."""
+
+    def __init__(self, text: str | None = None) -> None:
+        """`text`: the help of the group; None for an app with a single command."""
+        super().__init__(
+            rich_markup_mode=None, add_completion=False, no_args_is_help=text is not None, help=text, epilog=EXIT_CODES
+        )
+
+    def command(self, name: str | None = None, *, epilog: str | None = EXIT_CODES, **kwargs: Any) -> "Callable[[F], F]":
+        return super().command(name, epilog=epilog, **kwargs)
 
 
 def option(name: str, annotation: object, default: object = None) -> inspect.Parameter:

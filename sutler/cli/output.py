@@ -1,31 +1,12 @@
-"""What commands print: text for people, JSON and YAML for programs; and their exit statuses."""
+"""What commands print: text for people, JSON and YAML for programs."""
 
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Any
 
-from sutler.errors import SutlerError
 from sutler.text import sanitized
-
-
-class ExitCode(IntEnum):
-    """Exit status of a command."""
-
-    OK = 0
-    PROBLEM = 1
-    USAGE = 2
-    CLUSTER = 3
-
-
-EXIT_CODES = """\b
-Exit status:
-  0  success, no problem was found
-  1  a problem was found, or the request was refused
-  2  wrong usage: an option, a file or a name is invalid
-  3  the cluster or the REST API is unreachable, denies access, or shows too little"""
-"""Epilog of every --help. Its first line keeps the help formatter from joining the others."""
 
 
 class Format(StrEnum):
@@ -34,18 +15,6 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
-
-
-class UsageError(SutlerError):
-    """An argument, or a file that it names, is invalid."""
-
-    exit_code = ExitCode.USAGE
-
-
-class RefusedError(SutlerError):
-    """The request would cause harm or cannot be met, so the command has changed nothing for it."""
-
-    exit_code = ExitCode.PROBLEM
 
 
 def print_result(value: Any, form: Format, text: str) -> None:

@@ -6,7 +6,8 @@ The objects may come from files of any content, so nothing is assumed about thei
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sutler.registry.injection import INJECT, MIRROR, SkipReason, pod_skip_reason
+from sutler import well_known
+from sutler.registry.injection import SkipReason, pod_skip_reason
 from sutler.typedefs import JsonMapping
 
 _TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -85,12 +86,14 @@ def _images(spec: JsonMapping) -> Iterator[ImageUse]:
 
 def _skip_reason(metadata: JsonMapping) -> str:
     annotations, labels = _mapping(metadata, "annotations"), _mapping(metadata, "labels")
-    match pod_skip_reason(annotations.get(MIRROR), annotations.get(INJECT), labels.get(INJECT)):
+    match pod_skip_reason(
+        annotations.get(well_known.MIRROR), annotations.get(well_known.INJECT), labels.get(well_known.INJECT)
+    ):
         case SkipReason.MIRROR:
             return "it is the mirror of a static Pod, which cannot use Secrets"
         case SkipReason.OPTED_OUT:
-            word = "label" if labels.get(INJECT) == "false" else "annotation"
-            return f'it opts out by the {word} {INJECT}: "false"'
+            word = "label" if labels.get(well_known.INJECT) == "false" else "annotation"
+            return f'it opts out by the {word} {well_known.INJECT}: "false"'
     return ""
 
 

@@ -5,24 +5,18 @@ from typing import Annotated
 import typer
 
 from sutler.cli.api_client import ApiClient, with_api_client
-from sutler.cli.options import Output
-from sutler.cli.output import EXIT_CODES, Format, columns, print_result
+from sutler.cli.options import CommandGroup, Output
+from sutler.cli.output import Format, columns, print_result
 from sutler.text import format_size
 from sutler.typedefs import Json
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
-    help="List, create and delete pools for RBD images, and set their quotas.",
-    epilog=EXIT_CODES,
-)
+app = CommandGroup("List, create and delete pools for RBD images, and set their quotas.")
 
 Pool = Annotated[str, typer.Argument(metavar="POOL", help="Name of the pool.")]
 HEADINGS = ("NAME", "TYPE", "REPLICAS", "PGS", "APPLICATIONS", "QUOTA", "STORED", "FREE")
 
 
-@app.command("list", epilog=EXIT_CODES)
+@app.command("list")
 @with_api_client
 def list_pools(api: ApiClient, *, output: Output = Format.TABLE) -> None:
     """List the pools with their quota, stored data and free space."""
@@ -30,7 +24,7 @@ def list_pools(api: ApiClient, *, output: Output = Format.TABLE) -> None:
     print_result(found, output, columns(HEADINGS, [_row(pool) for pool in found]) if found else "No pools yet.")
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def show(api: ApiClient, pool: Pool, *, output: Output = Format.YAML) -> None:
     """Show all fields of a pool."""
@@ -38,7 +32,7 @@ def show(api: ApiClient, pool: Pool, *, output: Output = Format.YAML) -> None:
     print_result(found, output, columns(HEADINGS, [_row(found)]))
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def create(
     api: ApiClient,
@@ -58,7 +52,7 @@ def create(
     print_result(made, output, f"Created pool {pool}: {made['pg_num']} PGs, {free}.")
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def quota(
     api: ApiClient,
@@ -76,7 +70,7 @@ def quota(
     )
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def delete(
     api: ApiClient,

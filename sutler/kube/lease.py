@@ -14,13 +14,14 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from sutler import log
 from sutler.kube import metrics, times
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, ConfigError, Conflict, KubeError, LeaseLost, NotFound
 from sutler.kube.resources import LEASES
+from sutler.settings import LeaderElectionSettings
 from sutler.typedefs import Json
 
 _log = log.get(__name__)
@@ -57,9 +58,9 @@ class Elector:
         namespace: str,
         *,
         identity: str | None = None,
-        duration: float = 15.0,
-        renew_deadline: float = 10.0,
-        retry_period: float = 2.0,
+        duration: float,
+        renew_deadline: float,
+        retry_period: float,
     ) -> None:
         """All times are in seconds.
 
@@ -92,6 +93,17 @@ class Elector:
         self._problem = ""
         self._metric = metrics.LEADING.labels(name)
         self._metric.set(0)
+
+    @classmethod
+    def from_settings(cls, client: Client, name: str, settings: LeaderElectionSettings) -> Self:
+        return cls(
+            client,
+            name,
+            settings.namespace,
+            duration=settings.lease_duration,
+            renew_deadline=settings.renew_deadline,
+            retry_period=settings.retry_period,
+        )
 
     def check(self) -> None:
         """Raise LeaseLost unless this process is certainly the leader. Call it before every change; it is cheap."""

@@ -8,16 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from sutler import well_known
 from sutler.registry.mapping import Mapping, Mode
 
-INJECT = "sutler.dev/inject"
-"""Label or annotation of a Pod: with the value "false" the Pod opts out."""
-EXCLUDE = "sutler.dev/exclude"
-"""Label of a namespace: with the value "true" all of its Pods are skipped."""
-MIRROR = "kubernetes.io/config.mirror"
-"""Annotation of a mirror Pod, which the API server rejects if it names a Secret."""
-ENFORCE = "kubernetes.io/enforce-mountable-secrets"
-"""Annotation of a ServiceAccount: the API server rejects its Pods if they name a Secret that it does not list."""
 SYSTEM_NAMESPACES = ("kube-system", "kube-node-lease")
 """Namespaces that the webhook skips by default, besides Sutler's own."""
 _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))  # as Go's ParseBool
@@ -58,12 +51,12 @@ def parse_account(obj: Dictionary[str, Any]) -> Account:
     """Parse a ServiceAccount of the API, or of a file with possible mistakes."""
     listed = obj.get("imagePullSecrets")
     names = [_object(reference).get("name") for reference in listed] if isinstance(listed, list) else []
-    enforces = _object(_object(obj.get("metadata")).get("annotations")).get(ENFORCE)
+    enforces = _object(_object(obj.get("metadata")).get("annotations")).get(well_known.ENFORCE)
     return Account(tuple(str(name) for name in names if name), str(enforces) in _TRUE)
 
 
 def pod_skip_reason(mirror: str | None, annotation: str | None, label: str | None) -> SkipReason | None:
-    """The reason by the Pod's annotation MIRROR, annotation INJECT and label INJECT, each None if absent."""
+    """The reason by the Pod's annotations MIRROR and INJECT and its label INJECT, each None if absent."""
     if mirror is not None:
         return SkipReason.MIRROR
     return SkipReason.OPTED_OUT if annotation == "false" or label == "false" else None
@@ -71,7 +64,7 @@ def pod_skip_reason(mirror: str | None, annotation: str | None, label: str | Non
 
 def namespace_skip_reason(name: str, labels: Labels | None, excluded: frozenset[str]) -> SkipReason | None:
     """The reason by the namespace. Those in `excluded` are skipped independent of their labels."""
-    if name in excluded or (labels is not None and labels.get(EXCLUDE) == "true"):
+    if name in excluded or (labels is not None and labels.get(well_known.EXCLUDE) == "true"):
         return SkipReason.EXCLUDED
     return None
 

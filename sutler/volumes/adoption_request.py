@@ -12,11 +12,11 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sutler import well_known
 from sutler.errors import SutlerError
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.locations import PATH_PART, ImageLocation, parse_location
-from sutler.volumes.storage_class import FILESYSTEMS
+from sutler.volumes.served_classes import FILESYSTEMS
 
 DRIVER = "adopt.sutler.dev"
 UNBOUND_UID = "waits-for-adoption"

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from enum import Enum
 
-from sutler.volumes import well_known
+from sutler import well_known
 
 _ID_LENGTH = 14
 """Characters: the most that librbd and the kernel accept."""

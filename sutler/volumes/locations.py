@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sutler.volumes import well_known
+from sutler import well_known
+from sutler.volumes.volume_name import owner_uid
 
 CSI_DRIVER = "rbd.csi.ceph.com"
 _HANDLE = re.compile(r"0001-[0-9a-f]{4}-.+-([0-9a-f]{16})-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -78,7 +79,7 @@ def location_of(volume: Mapping[str, Any]) -> ImageLocation | None:
 def owner_of(volume: Mapping[str, Any]) -> str:
     """Returns the UID of the claim that the volume was provisioned for; it may be bound to another claim by now."""
     reference = volume["spec"].get("claimRef") or {}
-    return well_known.owner_uid(volume["metadata"]["name"]) or str(reference.get("uid", ""))
+    return owner_uid(volume["metadata"]["name"]) or str(reference.get("uid", ""))
 
 
 def ids_of(volume: Mapping[str, Any]) -> tuple[int | None, str]:

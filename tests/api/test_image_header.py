@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.ceph import cls_rbd, directory, image_header, trash, trash_entry
-from provisioner.ceph.interrupted import UNFINISHED
+from sutler import well_known
 
 FEATURES = (1, 1 | 4, 1 | 4 | 8 | 16, 61, 61 | 64)
 
@@ -105,6 +105,6 @@ def test_incomplete_header_is_none(items: dict[str, bytes]) -> None:
 def test_mark_names_the_interrupted_work(ioctx: Any) -> None:
     rbd.RBD().create(ioctx, "image", 1 << 20, old_format=False, features=1)
     with rbd.Image(ioctx, "image") as image:
-        image.metadata_set(UNFINISHED, "remove some-operation")
+        image.metadata_set(well_known.UNFINISHED, "remove some-operation")
     found = directory.get_header(ioctx, "image")
-    assert found.metadata[UNFINISHED].startswith("remove")
+    assert found.metadata[well_known.UNFINISHED].startswith("remove")

@@ -56,7 +56,7 @@ async def test_change_that_was_waiting_is_refused_when_an_operation_begins() -> 
 
 
 async def test_change_waits_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioner.api.image_locks._PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("provisioner.api.image_locks.LOCK_SECONDS", 0.01)
     locks = ImageLocks()
     async with locks.acquire("a"):
         with pytest.raises(ProblemError, match="try again") as raised:

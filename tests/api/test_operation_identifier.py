@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from provisioner.api.operations import OperationTarget, judge_by_image, parse_identifier
 from provisioner.api.schemas.operations import OperationState
 from provisioner.ceph.image_header import ImageHeader
-from provisioner.ceph.interrupted import UNFINISHED
+from sutler import well_known
 from tests.ceph import headers
 
 WHOLE = replace(headers.WHOLE, id="1")
@@ -18,7 +18,7 @@ CLONE = replace(WHOLE, is_clone=True)
 
 
 def marked(work: str, identifier: str = "this") -> ImageHeader:
-    return replace(WHOLE, metadata=MappingProxyType({UNFINISHED: f"{work} {identifier}"}))
+    return replace(WHOLE, metadata=MappingProxyType({well_known.UNFINISHED: f"{work} {identifier}"}))
 
 
 @pytest.mark.parametrize(

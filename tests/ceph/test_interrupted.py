@@ -10,8 +10,9 @@ from provisioner.api.operations import OperationTarget
 from provisioner.api.schemas.trash import TrashEntryResponse
 from provisioner.ceph.dependents import Dependents, change_blockers, removal_blockers
 from provisioner.ceph.image_header import ImageHeader
-from provisioner.ceph.interrupted import PROGRESS, UNFINISHED, explain, operation_of, read_progress
+from provisioner.ceph.interrupted import explain, operation_of, read_progress
 from provisioner.ceph.trash_entry import TrashEntry
+from sutler import well_known
 from sutler.cli.images import trash
 from tests.ceph.headers import WHOLE
 
@@ -23,7 +24,7 @@ OLD_OF_ANOTHER = OperationTarget("remove", "rbd", "", "image", "def").identifier
 
 
 def saying(**said: str) -> ImageHeader:
-    keys = {"mark": UNFINISHED, "progress": PROGRESS}
+    keys = {"mark": well_known.UNFINISHED, "progress": well_known.PROGRESS}
     return replace(WHOLE, metadata=MappingProxyType({keys[key]: value for key, value in said.items()}))
 
 

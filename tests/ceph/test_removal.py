@@ -21,8 +21,9 @@ from provisioner.ceph import (
 from provisioner.ceph.connection import ClusterSettings, Connection
 from provisioner.ceph.editing import Guard
 from provisioner.ceph.errors import CephError, Denied, InUse, Unreadable
-from provisioner.ceph.interrupted import UNFINISHED, InterruptedWork, explain, read_progress, write_mark
+from provisioner.ceph.interrupted import InterruptedWork, explain, read_progress, write_mark
 from provisioner.ceph.removal_progress import Cancelled, RemovalBegun, ignore_progress
+from sutler import well_known
 from tests.cluster import Ceph
 
 MIB = 1 << 20
@@ -121,7 +122,7 @@ def test_image_with_dependents_is_unchanged_and_they_are_named(
         with pytest.raises(InUse, match=says):
             refused()
         now = directory.get_header(ioctx, "image")
-        assert (now.id, explain(now), UNFINISHED in now.metadata) == (found.id, None, False)
+        assert (now.id, explain(now), well_known.UNFINISHED in now.metadata) == (found.id, None, False)
         assert [entry.id for entry in trash_entry.iterate(ioctx) if entry.id == found.id] == []
 
 
@@ -133,12 +134,12 @@ def test_rejected_shrink_and_rollback_leave_no_mark(connection: Connection, ioct
         editing.check_shrinkable(connection, ioctx, "image", MIB, Guard())
     with pytest.raises(CephError, match="read-only"):
         editing.shrink(ioctx, "image", directory.get_header(ioctx, "image"), MIB, ignore_progress, operation="op")
-    assert UNFINISHED not in directory.get_header(ioctx, "image").metadata
+    assert well_known.UNFINISHED not in directory.get_header(ioctx, "image").metadata
     # A mark that was true before the refusal stays.
     write_mark(ioctx, found.id, InterruptedWork.SHRINK, "earlier")
     with pytest.raises(CephError, match="read-only"):
         editing.shrink(ioctx, "image", directory.get_header(ioctx, "image"), MIB, ignore_progress, operation="op")
-    assert directory.get_header(ioctx, "image").metadata[UNFINISHED] == f"shrink earlier {found.id}"
+    assert directory.get_header(ioctx, "image").metadata[well_known.UNFINISHED] == f"shrink earlier {found.id}"
 
 
 def test_watched_image_is_kept_by_volumes_and_by_the_trash(
@@ -153,7 +154,7 @@ def test_watched_image_is_kept_by_volumes_and_by_the_trash(
         with pytest.raises(InUse, match="in use at"):
             trash.move_to_trash(ioctx, "image", Guard(), 0)
     other.close()
-    assert UNFINISHED not in directory.get_header(ioctx, "image").metadata
+    assert well_known.UNFINISHED not in directory.get_header(ioctx, "image").metadata
 
 
 def move_member_to_trash(ioctx: Any, identifier: str) -> None:
@@ -186,7 +187,7 @@ def test_member_of_a_group_in_the_trash_is_not_marked_by_a_purge(
     assert (entry.unfinished, entry.removing) == (None, False)
     assert trash.restore(ioctx, found.id, None) == "image"
     now = directory.get_header(ioctx, "image")
-    assert (now.id, UNFINISHED in now.metadata) == (found.id, False)
+    assert (now.id, well_known.UNFINISHED in now.metadata) == (found.id, False)
 
 
 def test_pool_that_moves_removed_images_to_the_trash_keeps_them_complete(connection: Connection, ioctx: Any) -> None:
@@ -219,7 +220,7 @@ def test_user_who_may_not_delete_data_is_refused_before_anything_is_lost(
     with pytest.raises(Denied, match=r"check .* caps"):
         editing.check_removable(limited, place, "image", Guard())
     limited.close()
-    assert UNFINISHED not in directory.get_header(ioctx, "image").metadata
+    assert well_known.UNFINISHED not in directory.get_header(ioctx, "image").metadata
     ceph.remove_pool(other)
 
 
@@ -280,7 +281,7 @@ def test_stopped_removal_is_marked_not_restorable_and_continues(
     (entry,) = [entry for entry in trash.list_entries(ioctx, "", 10) if entry.id == found.id]
     assert entry.header is not None
     assert "some of its data is lost" in (entry.unfinished or "")
-    assert entry.header.metadata[UNFINISHED] == f"remove op {found.id}"
+    assert entry.header.metadata[well_known.UNFINISHED] == f"remove op {found.id}"
     assert read_progress(entry.header, 0.0) is not None
     for restore in (
         lambda: trash.restore(ioctx, found.id, None),
@@ -303,7 +304,7 @@ def test_first_call_of_progress_comes_before_the_second_object_and_finds_the_ima
     def progress(_: float) -> None:
         if not seen:
             header = directory.find_header(ioctx, found.id)
-            seen.append(header.metadata.get(UNFINISHED) if header else None)
+            seen.append(header.metadata.get(well_known.UNFINISHED) if header else None)
 
     editing.remove(connection, ioctx, "image", found, progress, operation="op")
     assert seen == [f"remove op {found.id}"]

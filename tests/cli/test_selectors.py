@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sutler.cli.output import UsageError
+from sutler.cli.exit_codes import UsageError
 from sutler.cli.registry.registry_names import default_name, distinct_name
 from sutler.cli.registry.selectors import parse_selector, render_selector, why_none
 

@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 from provisioner.api.settings import ApiSettings
 from provisioner.secrets.settings import SecretsSettings
 from provisioner.volumes.settings import VolumesSettings
+from sutler.cli.exit_codes import EXIT_CODES
 from sutler.cli.main import GROUPS
-from sutler.cli.output import EXIT_CODES
 from sutler.settings import ProcessSettings
 from tests.conftest import REPOSITORY
 from webhook.settings import WebhookSettings

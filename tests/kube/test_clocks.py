@@ -9,7 +9,7 @@ from email.utils import format_datetime
 from aiohttp import web
 
 from sutler.cli import leases
-from sutler.cli.cluster_reader import read_lease
+from sutler.cli.common_reads import read_lease
 from sutler.kube.client import Client
 from sutler.kube.resources import LEASES
 from sutler.typedefs import Json

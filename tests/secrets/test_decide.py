@@ -16,15 +16,7 @@ from provisioner.secrets.planning.actions import (
     decide,
 )
 from provisioner.secrets.planning.content import PullSecretSource, UsableContent, source_entry
-from provisioner.secrets.planning.copies import (
-    MANAGED_BY,
-    MAPPING,
-    PLACE,
-    SecretCopy,
-    copy_body,
-    copy_from_secret,
-    copy_patch,
-)
+from provisioner.secrets.planning.copies import SecretCopy, copy_body, copy_from_secret, copy_patch
 from provisioner.secrets.planning.copy_cache import CopyCache
 from provisioner.secrets.planning.state import (
     DeclaredMapping,
@@ -33,6 +25,7 @@ from provisioner.secrets.planning.state import (
     mapping_entry,
     namespace_entry,
 )
+from sutler import well_known
 from sutler.registry.dockerconfig import DOCKERCFG, DOCKERCONFIGJSON
 from tests.secrets import objects
 from tests.secrets.objects import Json, auth, config
@@ -100,11 +93,13 @@ CASES: dict[str, Case] = {
     "made immutable, right": Case(NoAction, copy=changed(made(), immutable=True)),
     "made immutable, source rotated": Case(RecreateCopy, source=ROTATED, copy=changed(made(), immutable=True)),
     "other people's labels on it": Case(
-        NoAction, copy=made(labels={MANAGED_BY: "sutler", MAPPING: "pull", "team": "a"})
+        NoAction, copy=made(labels={well_known.MANAGED_BY: "sutler", well_known.MAPPING: "pull", "team": "a"})
     ),
     "its place not noted yet": Case(PatchCopy, copy=made(annotations={})),
-    "copied on by hand from another namespace": Case(Blocked, copy=made(annotations={PLACE: "team-b/pull"})),
-    "copied on by hand, nobody wants it": Case(NoAction, mappings=[], copy=made(annotations={PLACE: "team-b/pull"})),
+    "copied on by hand from another namespace": Case(Blocked, copy=made(annotations={well_known.COPY: "team-b/pull"})),
+    "copied on by hand, nobody wants it": Case(
+        NoAction, mappings=[], copy=made(annotations={well_known.COPY: "team-b/pull"})
+    ),
     "namespace selected": Case(CreateCopy, mappings=[objects.mapping("pull", selector=TEAM_A)], labels={"team": "a"}),
     "namespace not selected": Case(NoAction, mappings=[objects.mapping("pull", selector=TEAM_A)]),
     "namespace not selected any more": Case(
@@ -196,7 +191,13 @@ def test_a_secret_without_our_labels_is_foreign() -> None:
 
 
 @pytest.mark.parametrize(
-    "labels", [{}, {MANAGED_BY: "sutler"}, {MAPPING: "pull"}, {MANAGED_BY: "helm", MAPPING: "pull"}]
+    "labels",
+    [
+        {},
+        {well_known.MANAGED_BY: "sutler"},
+        {well_known.MAPPING: "pull"},
+        {well_known.MANAGED_BY: "helm", well_known.MAPPING: "pull"},
+    ],
 )
 def test_half_of_our_labels_make_no_copy(labels: dict[str, str]) -> None:
     assert copy_from_secret(made(labels=labels)).foreign
@@ -211,7 +212,9 @@ def test_copy_holds_only_what_the_registries_can_use_and_the_same_bytes_each_tim
 
 
 def test_patch_replaces_the_data_and_leaves_other_labels_alone() -> None:
-    stale = made(labels={MANAGED_BY: "sutler", MAPPING: "pull", "team": "a"}, annotations={"note": "x"})
+    stale = made(
+        labels={well_known.MANAGED_BY: "sutler", well_known.MAPPING: "pull", "team": "a"}, annotations={"note": "x"}
+    )
     action = decide(world(Case(PatchCopy, source=ROTATED, copy=stale)), TARGET)
     assert isinstance(action, PatchCopy)
     operations = copy_patch(TARGET, action.mapping, action.content, action.copy)

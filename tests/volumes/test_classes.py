@@ -5,7 +5,7 @@ import pytest
 from provisioner.volumes.planning.image_name import image_name
 from provisioner.volumes.planning.secret_templates import SecretReference
 from provisioner.volumes.planning.storage_class import ClassError, parse_class
-from sutler.volumes.storage_class import is_sutler_class
+from sutler.volumes.served_classes import is_sutler_class
 from tests.volumes.objects import UID, parsed, storage_class
 
 

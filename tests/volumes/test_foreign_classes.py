@@ -8,7 +8,7 @@ from provisioner.volumes.cache_entries import class_entry
 from provisioner.volumes.planning.secret_templates import SecretReference
 from provisioner.volumes.planning.storage_class import ClassError, VolumeClass, parse_class
 from sutler.volumes.locations import PoolLocation
-from sutler.volumes.storage_class import pool_location, volume_source
+from sutler.volumes.served_classes import pool_location, volume_source
 from tests.volumes.objects import parsed, storage_class
 
 CSI = "csi.storage.k8s.io/"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from provisioner.volumes import cache_entries
-from sutler.volumes import well_known
 from sutler.volumes.identity import Relation, has_own_ids, image_id, relation
 from sutler.volumes.locations import ImageLocation, ids_of, owner_of, source_agrees
+from sutler.volumes.volume_name import owner_uid
 from tests.volumes.objects import UID, volume
 
 OURS, NAME = {"sutler.dev/uid": UID, "sutler.dev/kubernetes": "ours"}, f"shop-data-{UID}"
@@ -44,7 +44,7 @@ def test_image_that_says_nothing_of_its_ids_neither_is_itself_nor_is_not() -> No
     [(f"pvc-{UID}", UID), ("pvc-data", ""), (UID, ""), (f"pvc-{UID}-copy", ""), (f"velero-pvc-{UID}", "")],
 )
 def test_owner_is_in_the_volumes_name(name: str, owner: str) -> None:
-    assert well_known.owner_uid(name) == owner
+    assert owner_uid(name) == owner
     again = volume(metadata={"name": name}, claimRef={"namespace": "shop", "name": "other", "uid": "another"})
     assert owner_of(again) == (owner or "another")
 

@@ -27,8 +27,7 @@ from aiohttp import web
 
 from certs.pki import ServerNames, new_authority, new_leaf
 from tests.webhook.reviews import distinct, mappings, repeated
-from webhook.handler import make_runner
-from webhook.server import freeze_garbage_collector
+from webhook.server import freeze_garbage_collector, make_runner
 from webhook.state import WebhookState
 
 REPOSITORY = Path(__file__).parents[2]

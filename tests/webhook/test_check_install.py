@@ -21,7 +21,7 @@ from sutler.cli.check.engine import INSTALLATION, run_checks
 from sutler.cli.check.findings import Finding, exit_code
 from sutler.cli.check.permissions import NEEDED
 from sutler.cli.cluster_view import ClusterView
-from sutler.cli.output import ExitCode
+from sutler.cli.exit_codes import ExitCode
 from sutler.registry.mapping import Mapping
 from sutler.registry.selector import LabelSelector
 from tests.cli.conftest import Ran, Sutler

@@ -16,8 +16,8 @@ from tests.cluster import wait_for_async
 from tests.webhook.pods import body, pod
 from tests.webhook.server_fixture import APP, JSON, Running, head_of, until
 from webhook import acceptor
-from webhook.handler import KEEP_ALIVE_SECONDS, make_runner
 from webhook.limits import LARGEST_BODY_BYTES, ConcurrencyLimits
+from webhook.server import KEEP_ALIVE_SECONDS, make_runner
 
 
 def count(outcome: str) -> float:

@@ -22,7 +22,7 @@ from provisioner.api.schemas.snapshots import OtherSnapshotResponse, SnapshotRes
 from provisioner.ceph.directory import DirectoryEntry
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.interrupted import explain, operation_of
-from sutler.volumes import well_known
+from sutler import well_known
 
 _LONGEST_DELAY = 10 * 365 * 24 * 3600
 IsRunning = Callable[[str], bool]

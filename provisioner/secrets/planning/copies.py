@@ -8,16 +8,10 @@ from functools import cached_property
 
 import msgspec
 
+from sutler import well_known
 from sutler.typedefs import Json
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-MANAGER = "sutler"
-MAPPING = "sutler.dev/mapping"
-PLACE = "sutler.dev/copy"
-"""Annotation with the copy's own `namespace/name`. A Secret with Sutler's labels and another place in this
-annotation was copied by a user and belongs to that user."""
-
-SELECTOR = f"{MANAGED_BY}={MANAGER},{MAPPING}"
+SELECTOR = f"{well_known.MANAGED_BY}={well_known.MANAGER},{well_known.MAPPING}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ class SecretCopy:
     immutable: bool
     annotated: bool
     placed: bool
-    """Whether its annotation PLACE is its own `namespace/name`."""
+    """Whether its annotation well_known.COPY is its own `namespace/name`."""
     foreign: bool
     """Whether it is not Sutler's: it lacks the labels, or its annotation has another place."""
     finalizers: tuple[str, ...] | None = None
@@ -62,15 +56,17 @@ def copy_from_secret(secret: Json) -> SecretCopy:
     annotations: Mapping[str, str] = metadata.get("annotations") or {}
     place = f"{metadata['namespace']}/{metadata['name']}"
     return SecretCopy(
-        mapping=labels.get(MAPPING, ""),
+        mapping=labels.get(well_known.MAPPING, ""),
         uid=metadata["uid"],
         version=metadata["resourceVersion"],
         type=secret.get("type", ""),
         fingerprint=fingerprint(secret.get("data") or {}),
         immutable=bool(secret.get("immutable")),
         annotated=bool(annotations),
-        placed=annotations.get(PLACE) == place,
-        foreign=labels.get(MANAGED_BY) != MANAGER or not labels.get(MAPPING) or annotations.get(PLACE, place) != place,
+        placed=annotations.get(well_known.COPY) == place,
+        foreign=labels.get(well_known.MANAGED_BY) != well_known.MANAGER
+        or not labels.get(well_known.MAPPING)
+        or annotations.get(well_known.COPY, place) != place,
         finalizers=tuple(metadata.get("finalizers") or ()) if "deletionTimestamp" in metadata else None,
     )
 
@@ -89,8 +85,8 @@ def copy_body(target: str, mapping: str, content: CopyContent) -> Json:
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "labels": {MANAGED_BY: MANAGER, MAPPING: mapping},
-            "annotations": {PLACE: target},
+            "labels": {well_known.MANAGED_BY: well_known.MANAGER, well_known.MAPPING: mapping},
+            "annotations": {well_known.COPY: target},
         },
         "type": content.type,
         "data": content.data,
@@ -104,13 +100,13 @@ def copy_patch(target: str, mapping: str, content: CopyContent, copy: SecretCopy
     """
     operations: list[Json] = [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": copy.version},
-        {"op": "add", "path": f"/metadata/labels/{_pointer(MAPPING)}", "value": mapping},
+        {"op": "add", "path": f"/metadata/labels/{_pointer(well_known.MAPPING)}", "value": mapping},
         {"op": "add", "path": "/data", "value": content.data},
     ]
     if not copy.annotated:
-        operations.append({"op": "add", "path": "/metadata/annotations", "value": {PLACE: target}})
+        operations.append({"op": "add", "path": "/metadata/annotations", "value": {well_known.COPY: target}})
     elif not copy.placed:
-        operations.append({"op": "add", "path": f"/metadata/annotations/{_pointer(PLACE)}", "value": target})
+        operations.append({"op": "add", "path": f"/metadata/annotations/{_pointer(well_known.COPY)}", "value": target})
     return operations
 
 

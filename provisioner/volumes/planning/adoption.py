@@ -12,10 +12,10 @@ from provisioner.ceph.model import FEATURES, RbdImage
 from provisioner.volumes.planning import claims
 from provisioner.volumes.planning.claims import ClaimRequest
 from provisioner.volumes.planning.storage_class import VolumeClass
+from sutler import well_known
 from sutler.errors import SutlerError
 from sutler.quantity import Notation, parse
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.adoption_request import AdoptionRequest
 from sutler.volumes.locations import CSI_DRIVER, ImageLocation, ids_of, uses_image
 

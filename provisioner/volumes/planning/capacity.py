@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Mapping
 
 from provisioner.ceph.model import PoolSpace
+from sutler import well_known
 from sutler.quantity import of_bytes, parse
 from sutler.typedefs import Json
 
-LABELS = {"app.kubernetes.io/managed-by": "sutler", "app.kubernetes.io/component": "volumes"}
+LABELS = {well_known.MANAGED_BY: well_known.MANAGER, well_known.COMPONENT: "volumes"}
 UNIT = 1 << 20
 """Bytes: capacities are published in multiples of this."""
 MINIMUM_CHANGE = 0.01

@@ -9,8 +9,9 @@ from provisioner.volumes.planning.secret_templates import SecretReference, Templ
 from provisioner.volumes.planning.storage_class import VolumeClass
 from sutler.quantity import Notation, QuantityError, of_bytes, parse
 from sutler.typedefs import Json
-from sutler.volumes.storage_class import class_of
-from sutler.volumes.well_known import SELECTED_NODE, STORAGE_PROVISIONER, volume_name
+from sutler.volumes.served_classes import class_of
+from sutler.volumes.volume_name import volume_name
+from sutler.well_known import SELECTED_NODE, STORAGE_PROVISIONER
 
 _KI, _MI = 1 << 10, 1 << 20
 SMALLEST = 128 * _KI

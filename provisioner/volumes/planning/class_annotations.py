@@ -8,8 +8,8 @@ import difflib
 from collections.abc import Container, Iterable, Mapping
 
 from sutler.typedefs import Json
-from sutler.volumes.storage_class import unclear_annotation
-from sutler.volumes.well_known import PREFIX, PROVISION
+from sutler.volumes.served_classes import unclear_annotation
+from sutler.well_known import PREFIX, PROVISION
 
 MUTABLE = (
     "deletionPolicy",

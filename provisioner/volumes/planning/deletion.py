@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from provisioner.ceph.model import JournalEntry
 from provisioner.volumes.planning.persistent_volume import VolumeRequest
 from provisioner.volumes.planning.trash_delay import parse_trash_delay
+from sutler import well_known
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.locations import (
     ImageLocation,
     ids_of,
@@ -16,6 +16,7 @@ from sutler.volumes.locations import (
     source_agrees,
     uses_image,
 )
+from sutler.volumes.volume_name import volume_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def decide(volume: Json, *, attached: bool) -> Decision:  # noqa: PLR0911 - a de
         return ImageUnclear(f"annotation {error}; until then Sutler keeps the volume and its image")
     entry = None
     if annotations.get(well_known.JOURNAL) == "ceph-csi":
-        entry = JournalEntry(owner, well_known.volume_name(owner), reference.get("namespace", ""))
+        entry = JournalEntry(owner, volume_name(owner), reference.get("namespace", ""))
     # The phase may still be Released after a tool has bound the volume to another claim.
     claim = BoundClaim(reference.get("namespace", ""), reference.get("name", ""), reference["uid"])
     return DeleteImage(

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from provisioner.ceph.model import SECTOR
+from sutler import well_known
 from sutler.quantity import QuantityError, of_bytes, parse
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.locations import ImageLocation, is_sutler_volume, location_of
 
 _ALLOCATED = "allocatedResources"

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping
 
 from provisioner.volumes.planning.class_annotations import MUTABLE
-from sutler.volumes.storage_class import FALSE, TRUE
+from sutler.volumes.served_classes import FALSE, TRUE
 
 CSI_PREFIX = "csi.storage.k8s.io/"
 FSTYPE = CSI_PREFIX + "fstype"

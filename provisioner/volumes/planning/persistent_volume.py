@@ -6,11 +6,12 @@ from provisioner.ceph.model import ImageQuery, JournalEntry
 from provisioner.volumes.planning.claims import ClaimRequest, secret_for
 from provisioner.volumes.planning.secret_templates import SecretReference
 from provisioner.volumes.planning.storage_class import VolumeClass
+from sutler import well_known
 from sutler.quantity import of_bytes
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.identity import id_metadata
 from sutler.volumes.locations import ImageLocation
+from sutler.volumes.volume_name import volume_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def image_metadata(request: ClaimRequest, kubernetes: str) -> dict[str, str]:
         well_known.KUBERNETES: kubernetes,
         well_known.METADATA_CLAIM: request.name,
         well_known.METADATA_NAMESPACE: request.namespace,
-        well_known.METADATA_VOLUME: well_known.volume_name(request.uid),
+        well_known.METADATA_VOLUME: volume_name(request.uid),
     }
 
 
@@ -54,7 +55,7 @@ class CephSource:
 
 def journal_entry(request: ClaimRequest) -> JournalEntry:
     """Returns the entry for the volume in ceph-csi's journal."""
-    return JournalEntry(request.uid, well_known.volume_name(request.uid), request.namespace)
+    return JournalEntry(request.uid, volume_name(request.uid), request.namespace)
 
 
 def render(request: ClaimRequest, cls: VolumeClass, location: ImageLocation, ceph: CephSource) -> Json:
@@ -93,7 +94,7 @@ def render(request: ClaimRequest, cls: VolumeClass, location: ImageLocation, cep
         "apiVersion": "v1",
         "kind": "PersistentVolume",
         "metadata": {
-            "name": well_known.volume_name(request.uid),
+            "name": volume_name(request.uid),
             "annotations": annotations,
             "finalizers": [well_known.FINALIZER],
         },

@@ -14,11 +14,11 @@ from provisioner.volumes.planning.known_parameters import FSTYPE, PASSED_ON, SER
 from provisioner.volumes.planning.parameter_values import ParameterReader
 from provisioner.volumes.planning.secret_templates import SecretReference
 from provisioner.volumes.planning.trash_delay import DEFAULT_TRASH_DELAY, DELETION_POLICIES
+from sutler import well_known
 from sutler.errors import SutlerError
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.locations import CSI_DRIVER
-from sutler.volumes.storage_class import FALSE, FILESYSTEMS, TRUE, volume_source
+from sutler.volumes.served_classes import FALSE, FILESYSTEMS, TRUE, volume_source
 
 VOLUME_SOURCES = ("csi", "rbd")
 JOURNALS = ("none", "ceph-csi")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from provisioner.volumes.planning.parameter_values import duration
-from sutler.volumes import well_known
+from sutler import well_known
 
 DELETION_POLICIES = ("remove", "trash")
 DEFAULT_TRASH_DELAY = 24 * 3600

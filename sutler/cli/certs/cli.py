@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sutler.cli.options import ClusterOptions, Output, with_cluster
-from sutler.cli.output import EXIT_CODES, ExitCode, Format, print_error, print_result
+from sutler import well_known
+from sutler.cli.exit_codes import ExitCode
+from sutler.cli.options import ClusterOptions, CommandGroup, Output, with_cluster
+from sutler.cli.output import Format, print_error, print_result
 
 if TYPE_CHECKING:
     from sutler.kube.client import Client
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    add_completion=False,
-    epilog=EXIT_CODES,
-    help="Show and rotate the webhook's CA and certificate. Keys are never printed, and never leave the cluster.",
+app = CommandGroup(
+    "Show and rotate the webhook's CA and certificate. Keys are never printed, and never leave the cluster."
 )
 
 Secret = Annotated[str, typer.Option(metavar="NAME", help="Secret in Sutler's namespace that stores them.")]
@@ -27,7 +25,7 @@ SECRET = "sutler-webhook-certificate"  # noqa: S105 - a name
 CONFIGURATION = "sutler-webhook"
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_cluster
 def show(
     cluster: ClusterOptions,
@@ -55,7 +53,7 @@ def show(
         raise typer.Exit(status)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_cluster
 def rotate(
     cluster: ClusterOptions,
@@ -91,6 +89,6 @@ def rotate(
     if not cluster.run(work):
         print_error(
             f"sutler: the rotation did not complete within {wait:g} s. Check that the webhook runs: "
-            f"kubectl -n {cluster.own_namespace} get pods -l app.kubernetes.io/component=webhook"
+            f"kubectl -n {cluster.own_namespace} get pods -l {well_known.COMPONENT}=webhook"
         )
         raise typer.Exit(ExitCode.PROBLEM)

@@ -13,7 +13,7 @@ from certs.describe import summarize, trust_problem
 from certs.pki import ServerNames
 from certs.rotation import CertificateSecret
 from sutler.cli.certs.certificate_report import BundleState, CertificateReport
-from sutler.cli.output import RefusedError
+from sutler.cli.exit_codes import RefusedError
 from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
 from sutler.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS, SECRETS

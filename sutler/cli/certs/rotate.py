@@ -11,7 +11,8 @@ from collections.abc import Callable
 from certs.rotation import CA_KEY, LEAF_CERTIFICATE, LEAF_KEY
 from sutler.cli.certs.certificate_report import CertificateReport
 from sutler.cli.certs.fetch import read_certificate
-from sutler.cli.output import RefusedError, print_line
+from sutler.cli.exit_codes import RefusedError
+from sutler.cli.output import print_line
 from sutler.kube.client import Client
 from sutler.kube.errors import Conflict
 from sutler.kube.resources import SECRETS

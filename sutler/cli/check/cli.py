@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sutler.cli.check.findings import exit_code
-from sutler.cli.options import ClusterOptions, Output, with_cluster
-from sutler.cli.output import EXIT_CODES, Format, print_result
+from sutler.cli.options import ClusterOptions, CommandGroup, Output, with_cluster
+from sutler.cli.output import Format, print_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from sutler.cli.check.engine import Check
     from sutler.cli.check.findings import Finding
 
-doctor_app = typer.Typer(rich_markup_mode=None, add_completion=False)
-install_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+doctor_app = CommandGroup()
+install_app = CommandGroup()
 
 
-@doctor_app.command(epilog=EXIT_CODES)
+@doctor_app.command()
 @with_cluster
 def doctor(
     cluster: ClusterOptions,
@@ -45,7 +45,7 @@ def doctor(
     _run(cluster, DOCTOR, namespace, output, none_found="No problems found.")
 
 
-@install_app.command(epilog=EXIT_CODES)
+@install_app.command()
 @with_cluster
 def check_install(
     cluster: ClusterOptions,

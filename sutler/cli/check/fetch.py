@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Collection
 from dataclasses import replace
 from typing import TypeVar
 
-from provisioner.secrets.planning.copies import MANAGED_BY, MANAGER, MAPPING, PLACE
+from sutler import well_known
 from sutler.cli.certs.cli import CONFIGURATION, SECRET
 from sutler.cli.certs.fetch import read_certificate
 from sutler.cli.check import dry_run, permissions
@@ -23,9 +23,9 @@ from sutler.cli.check.cluster_state import (
     has_ended,
     parse_failing_pod,
 )
-from sutler.cli.cluster_reader import list_mappings, read_lease, read_registration, read_secret_info
 from sutler.cli.cluster_view import ClusterView
-from sutler.cli.output import RefusedError
+from sutler.cli.common_reads import list_mappings, read_lease, read_registration, read_secret_info
+from sutler.cli.exit_codes import RefusedError
 from sutler.cli.pods import parse_pod
 from sutler.cli.registry.list_rows import ready_condition
 from sutler.kube.client import Client
@@ -48,13 +48,12 @@ from sutler.kube.resources import (
     Resource,
 )
 from sutler.typedefs import Json
-from sutler.volumes.storage_class import is_sutler_class
+from sutler.volumes.served_classes import is_sutler_class
 
 T = TypeVar("T")
 
 _CRD = "registrymappings.sutler.dev"
-_OWN_OBJECTS = "app.kubernetes.io/name=sutler"
-_COMPONENT = "app.kubernetes.io/component"
+_OWN_OBJECTS = f"{well_known.NAME}=sutler"
 _HAS_ENDPOINT_SLICES = (1, 21)
 
 
@@ -300,8 +299,8 @@ def _mapping_of_copy(secret: Json) -> str:
     metadata = secret["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     here = f"{metadata['namespace']}/{metadata['name']}"
-    is_copy = labels.get(MANAGED_BY) == MANAGER and annotations.get(PLACE, here) == here
-    return labels.get(MAPPING) or "" if is_copy else ""
+    is_copy = labels.get(well_known.MANAGED_BY) == well_known.MANAGER and annotations.get(well_known.COPY, here) == here
+    return labels.get(well_known.MAPPING) or "" if is_copy else ""
 
 
 def _unready_reason(mapping: Json) -> str:
@@ -314,7 +313,7 @@ def _unready_reason(mapping: Json) -> str:
 
 
 def _component(obj: Json) -> str:
-    return str((obj["metadata"].get("labels") or {}).get(_COMPONENT, ""))
+    return str((obj["metadata"].get("labels") or {}).get(well_known.COMPONENT, ""))
 
 
 def _leading_number(text: object) -> int:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sutler.cli.output import ExitCode, one_line
+from sutler.cli.exit_codes import ExitCode
+from sutler.cli.output import one_line
 
 
 class Level(StrEnum):

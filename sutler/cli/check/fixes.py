@@ -8,8 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from shlex import quote
 from typing import Any
 
-from sutler.cli.cluster_view import NAMESPACE_NAME
-from sutler.registry.injection import EXCLUDE
+from sutler import well_known
 from sutler.registry.selector import LabelSelector, Operator, Requirement
 from sutler.typedefs import JsonMapping
 
@@ -20,15 +19,15 @@ def fix_unselected_namespace(mapping: JsonMapping, namespace: str, labels: Label
     """Makes a mapping select a namespace. `mapping` is as the API has it, `labels` are the namespace's."""
     name, selector = mapping["metadata"]["name"], mapping["spec"]["namespaceSelector"]
     lacking = [each for each in LabelSelector.parse(selector).requirements if not each.holds(labels)]
-    changes = [_label(each) for each in lacking if each.key != NAMESPACE_NAME]
-    of_name = [each for each in lacking if each.key == NAMESPACE_NAME]
-    if of_name and NAMESPACE_NAME not in labels:  # Kubernetes before 1.21 does not set it
-        changes.append(f"{NAMESPACE_NAME}={namespace}")
+    changes = [_label(each) for each in lacking if each.key != well_known.NAMESPACE_NAME]
+    of_name = [each for each in lacking if each.key == well_known.NAMESPACE_NAME]
+    if of_name and well_known.NAMESPACE_NAME not in labels:  # Kubernetes before 1.21 does not set it
+        changes.append(f"{well_known.NAMESPACE_NAME}={namespace}")
     if changes:
         overwrite = " --overwrite" if any(each.key in labels and each.values for each in lacking) else ""
         or_else = f"# or change its selector: kubectl edit registrymapping {name}"
         yield f"kubectl label namespace {namespace} {' '.join(map(quote, changes))}{overwrite}  {or_else}"
-    if not all(each.holds({NAMESPACE_NAME: namespace}) for each in of_name):
+    if not all(each.holds({well_known.NAMESPACE_NAME: namespace}) for each in of_name):
         yield _patch(name, {"namespaceSelector": _with_name(selector, namespace)})
 
 
@@ -46,7 +45,7 @@ def fix_service_account(account: str, listed: Collection[str], secret: str, name
 
 def fix_excluded_namespace(namespace: str) -> str:
     """Removes the label that excludes a namespace."""
-    return f"kubectl label namespace {namespace} {EXCLUDE}-"
+    return f"kubectl label namespace {namespace} {well_known.EXCLUDE}-"
 
 
 def _label(lacking: Requirement) -> str:
@@ -65,16 +64,16 @@ def _with_name(selector: JsonMapping, namespace: str) -> JsonMapping:
     labels: Labels = selector.get("matchLabels") or {}
     expressions = [_expression(each, namespace) for each in selector.get("matchExpressions") or ()]
     patch: dict[str, Any] = {}
-    if NAMESPACE_NAME in labels:
-        patch["matchLabels"] = {NAMESPACE_NAME: None}
-        values = sorted({labels[NAMESPACE_NAME], namespace})
-        expressions.append({"key": NAMESPACE_NAME, "operator": Operator.IN, "values": values})
+    if well_known.NAMESPACE_NAME in labels:
+        patch["matchLabels"] = {well_known.NAMESPACE_NAME: None}
+        values = sorted({labels[well_known.NAMESPACE_NAME], namespace})
+        expressions.append({"key": well_known.NAMESPACE_NAME, "operator": Operator.IN, "values": values})
     return {**patch, "matchExpressions": [each for each in expressions if each]}
 
 
 def _expression(expression: JsonMapping, namespace: str) -> JsonMapping | None:
     """The expression for the patch; None if it is to be removed."""
-    if expression["key"] != NAMESPACE_NAME:
+    if expression["key"] != well_known.NAMESPACE_NAME:
         return expression
     values = set(expression.get("values") or ())
     match Operator(expression["operator"]):

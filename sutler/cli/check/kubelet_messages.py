@@ -4,17 +4,20 @@ Names and addresses are removed first: an image may be called `denied`, and a ta
 """
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sutler.cli.check.pull_failures import PATTERNS, REASONS, VAGUE_REASONS, PullFailure
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
-    lines = (line.strip() for line in pattern.strip().splitlines())
-    return re.compile("|".join(lines).replace(" | ", "|"), re.IGNORECASE)
+def _parse_patterns() -> Iterator[tuple[PullFailure, Callable[[str], object]]]:
+    kind = PullFailure.UNKNOWN
+    for name, alternatives in re.findall(r"^([A-Z_]*) +(.+)$", PATTERNS, re.MULTILINE):
+        kind = PullFailure[name] if name else kind
+        yield kind, re.compile(alternatives.replace(" | ", "|"), re.IGNORECASE).search
 
 
-_patterns = tuple((kind, _compile(pattern).search) for kind, pattern in PATTERNS)
+_patterns = tuple(_parse_patterns())
 _quoted = re.compile(r'\\?"[^"\s]*"')
 _repository = re.compile(r"\b[\w-]+(\.[\w-]+)+(:\d+)?(/[\w.-]+)+(:[\w.-]+)?(@\S+)?")
 _address = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+?(?=[:,;]?(\s|$))", re.IGNORECASE)

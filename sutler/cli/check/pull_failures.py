@@ -55,176 +55,68 @@ REASONS = {
 VAGUE_REASONS = {"RegistryUnavailable": PullFailure.SERVER, "ImageInspectError": PullFailure.RUNTIME}
 """By the kubelet's reason, if the message has no known meaning."""
 
-PATTERNS = (
-    (
-        PullFailure.RUNTIME,
-        r"""
-        dial unix | error while dialing | (containerd|docker|crio)\.sock | connect to the docker daemon
-        unknown service runtime | dockershim\.sock
-        """,
-    ),
-    (
-        PullFailure.SIGNATURE,
-        r"""
-        signature validation failed | signature was required | signature for identity | source image rejected
-        signatures? (verification|is invalid) | invalid signature | no matching signatures | trust data
-        cryptographic signature
-        """,
-    ),
-    (PullFailure.NEVER, r"pull policy of never"),
-    (PullFailure.SHORT_NAME, r"short[- ]name | unqualified-search"),
-    (
-        PullFailure.NAME,
-        r"""
-        couldn't parse image | invalid reference format | repository name must be lowercase
-        apply default image tag
-        """,
-    ),
-    (PullFailure.PACE, r"pull qps exceeded"),
-    (
-        PullFailure.DISK,
-        r"""
-        no space left on device | disk quota exceeded | not enough space | insufficient (disk )?space
-        read-only file ?system | input/output error | structure needs cleaning
-        """,
-    ),
-    (
-        PullFailure.RATE,
-        r"""
-        toomanyrequests | too many requests | rate limit | rate exceeded | quota exceeded | \b429\b
-        """,
-    ),
-    (PullFailure.PROXY, r"proxyconnect | proxy authentication | \b407\b | proxy error | socks connect"),
-    (
-        PullFailure.DNS,
-        r"""
-        no such host | server misbehaving | name resolution | name or service not known | lookup \S+( on \S+)?:
-        could not resolve host
-        """,
-    ),
-    (
-        PullFailure.PLAIN_HTTP,
-        r"""
-        http response to https client | first record does not look like a tls handshake | wrong version number
-        http request to an https server | malformed http response
-        """,
-    ),
-    (
-        PullFailure.TIMEOUT,
-        r"""
-        i/o timeout | handshake timeout | deadline ?exceeded | client\.timeout | timeout exceeded | timed out
-        timeout awaiting | operation timeout | request canceled while waiting | no response from
-        canceled: no progress
-        """,
-    ),
-    (PullFailure.CERTIFICATE, r"x509 | certificate | tls:  | unknown authority"),
-    (PullFailure.REFUSED, r"connection refused | actively refused"),
-    (
-        PullFailure.UNREACHABLE,
-        r"""
-        no route to host | network is unreachable | host is (down|unreachable) | cannot assign requested address
-        """,
-    ),
-    (
-        PullFailure.CUT,
-        r"""
-        connection reset | broken pipe | \beof\b | stream error | connection lost | forcibly closed
-        server closed | goaway | use of closed network connection | context canceled | locked for | short read
-        """,
-    ),
-    (
-        PullFailure.PLATFORM,
-        r"""
-        no match for platform | no matching manifest for | no image found in (manifest list|image index)
-        supported platform | match the specified platform | cannot be used on this platform
-        operating system .{0,40}cannot be used | no matching platform | different platform | exec format error
-        """,
-    ),
-    (
-        PullFailure.DAMAGED,
-        r"""
-        unexpected commit (digest|size) | failed size validation | digest (mismatch|did not match|verification)
-        wrong diff ?id | does not match (expected|digest) | did not match | unexpected end of (file|data)
-        invalid (tar header|checksum) | corrupt | filesystem layer verification failed
-        would not match destination | gzip: | zstd:  | flate:  | content size of zero
-        """,
-    ),
-    (
-        PullFailure.FORMAT,
-        r"""
-        media ?type | manifest (schema )?v1 | schema ?(version )?1\b | prettyjws | unsupported manifest
-        unknown manifest | invalid manifest | manifest invalid | unsupported (config|compression)
-        no longer supported | not an image | unknown type | missing signature key
-        image (config|manifest) .{0,20}(invalid|too large)
-        """,
-    ),
-    (
-        PullFailure.RULE,
-        r"""
-        not allowed access | precondition failed | \b412\b | due to configured policy | policy ?violation
-        vulnerabilit | quarantine | legal reasons | \b451\b | payment required | \b402\b | blocked by
-        is blocked
-        """,
-    ),
-    (
-        PullFailure.SERVER,
-        r"""
-        \b50[0-4]  | status( code)?:? (50[0-4]|52\d)\b | internal server error | bad gateway
-        service unavailable | gateway time-?out | registry is unavailable
-        """,
-    ),
-    (
-        PullFailure.HIDDEN,
-        r"""
-        does not exist or may require | no pull access | may require .?docker login
-        requested access to the resource
-        """,
-    ),
-    (
-        PullFailure.RUNTIME,
-        r"""
-        \b(open|mkdir|write|l?stat|unlink|rename|l?chown|chmod|mknod|connect|exec|create)\b[^:]*: permission denied
-        operation not permitted | operation not supported | cannot allocate memory | too many open files
-        snapshotter | failed to (mount|prepare|create (temp|snapshot)) | layer not known | signal: killed
-        parent snapshot | mount callback failed | shim | storage driver | lsetxattr | runtime handler | chown\b
-        """,
-    ),
-    (
-        PullFailure.CREDENTIALS,
-        r"""
-        \b401\b | \b403\b | unauthori[sz]ed | denied | forbidden | authentication (is )?required
-        authorization failed | no basic auth | insufficient_scope | username or password | username/password
-        invalid credential | bad credential | credentials | access token | login attempt | expired token
-        token (has )?expired | insufficient scopes? | not logged in
-        """,
-    ),
-    (
-        PullFailure.NOT_FOUND,
-        r"""
-        not found | manifest[ _]?unknown | name[ _]?unknown | blob[ _]?unknown | \b404\b
-        unknown (manifest|repository|image|tag) | does not exist | no such (image|manifest|repository)
-        named manifest is not known | repository name not known
-        """,
-    ),
-    (
-        PullFailure.CREDENTIALS,
-        r"failed to authorize | failed to fetch (oauth|anonymous) token | requesting bearer token",
-    ),
-    (
-        PullFailure.SECRET,
-        r"""
-        illegal base64 | invalid character | end of json input | cannot unmarshal | unable to parse auth field
-        """,
-    ),
-    (
-        PullFailure.RUNTIME,
-        r"""
-        failed to (register|extract|unpack|apply) layer | failed to (reserve|commit) | unpigz | rootfs
-        devicemapper | overlay
-        """,
-    ),
-)
-"""Alternatives of regular expressions, one a line or between ` | `. The first match counts.
+PATTERNS = r"""
+RUNTIME      dial unix | error while dialing | (containerd|docker|crio)\.sock | connect to the docker daemon
+             unknown service runtime | dockershim\.sock
+SIGNATURE    signature validation failed | signature was required | signature for identity | source image rejected
+             signatures? (verification|is invalid) | invalid signature | no matching signatures | trust data
+             cryptographic signature
+NEVER        pull policy of never
+SHORT_NAME   short[- ]name | unqualified-search
+NAME         couldn't parse image | invalid reference format | repository name must be lowercase
+             apply default image tag
+PACE         pull qps exceeded
+DISK         no space left on device | disk quota exceeded | not enough space | insufficient (disk )?space
+             read-only file ?system | input/output error | structure needs cleaning
+RATE         toomanyrequests | too many requests | rate limit | rate exceeded | quota exceeded | \b429\b
+PROXY        proxyconnect | proxy authentication | \b407\b | proxy error | socks connect
+DNS          no such host | server misbehaving | name resolution | name or service not known | lookup \S+( on \S+)?:
+             could not resolve host
+PLAIN_HTTP   http response to https client | first record does not look like a tls handshake | wrong version number
+             http request to an https server | malformed http response
+TIMEOUT      i/o timeout | handshake timeout | deadline ?exceeded | client\.timeout | timeout exceeded | timed out
+             timeout awaiting | operation timeout | request canceled while waiting | no response from
+             canceled: no progress
+CERTIFICATE  x509 | certificate | tls:  | unknown authority
+REFUSED      connection refused | actively refused
+UNREACHABLE  no route to host | network is unreachable | host is (down|unreachable) | cannot assign requested address
+CUT          connection reset | broken pipe | \beof\b | stream error | connection lost | forcibly closed
+             server closed | goaway | use of closed network connection | context canceled | locked for | short read
+PLATFORM     no match for platform | no matching manifest for | no image found in (manifest list|image index)
+             supported platform | match the specified platform | cannot be used on this platform
+             operating system .{0,40}cannot be used | no matching platform | different platform | exec format error
+DAMAGED      unexpected commit (digest|size) | failed size validation | digest (mismatch|did not match|verification)
+             wrong diff ?id | does not match (expected|digest) | did not match | unexpected end of (file|data)
+             invalid (tar header|checksum) | corrupt | filesystem layer verification failed
+             would not match destination | gzip: | zstd:  | flate:  | content size of zero
+FORMAT       media ?type | manifest (schema )?v1 | schema ?(version )?1\b | prettyjws | unsupported manifest
+             unknown manifest | invalid manifest | manifest invalid | unsupported (config|compression)
+             no longer supported | not an image | unknown type | missing signature key
+             image (config|manifest) .{0,20}(invalid|too large)
+RULE         not allowed access | precondition failed | \b412\b | due to configured policy | policy ?violation
+             vulnerabilit | quarantine | legal reasons | \b451\b | payment required | \b402\b | blocked by
+             is blocked
+SERVER       \b50[0-4]  | status( code)?:? (50[0-4]|52\d)\b | internal server error | bad gateway
+             service unavailable | gateway time-?out | registry is unavailable
+HIDDEN       does not exist or may require | no pull access | may require .?docker login
+             requested access to the resource
+RUNTIME      \b(open|mkdir|write|l?stat|unlink|rename|l?chown|chmod|mknod|connect|exec|create)\b[^:]*: permission denied
+             operation not permitted | operation not supported | cannot allocate memory | too many open files
+             snapshotter | failed to (mount|prepare|create (temp|snapshot)) | layer not known | signal: killed
+             parent snapshot | mount callback failed | shim | storage driver | lsetxattr | runtime handler | chown\b
+CREDENTIALS  \b401\b | \b403\b | unauthori[sz]ed | denied | forbidden | authentication (is )?required
+             authorization failed | no basic auth | insufficient_scope | username or password | username/password
+             invalid credential | bad credential | credentials | access token | login attempt | expired token
+             token (has )?expired | insufficient scopes? | not logged in
+NOT_FOUND    not found | manifest[ _]?unknown | name[ _]?unknown | blob[ _]?unknown | \b404\b
+             unknown (manifest|repository|image|tag) | does not exist | no such (image|manifest|repository)
+             named manifest is not known | repository name not known
+CREDENTIALS  failed to authorize | failed to fetch (oauth|anonymous) token | requesting bearer token
+SECRET       illegal base64 | invalid character | end of json input | cannot unmarshal | unable to parse auth field
+RUNTIME      failed to (register|extract|unpack|apply) layer | failed to (reserve|commit) | unpigz | rootfs
+             devicemapper | overlay
+"""
+"""Lines of alternatives of regular expressions between ` | `, each of the kind that it or a line above it begins with.
 
-Messages about the connection to the registry come before those of the registry.
+The first match counts. Messages about the connection to the registry come before those of the registry.
 """

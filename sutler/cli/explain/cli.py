@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from sutler.cli.exit_codes import EXIT_CODES, ExitCode, UsageError
 from sutler.cli.explain.explanation import Explanation, explain
 from sutler.cli.explain.object_files import SUPPORTED, read_files
 from sutler.cli.explain.render import as_json, as_text
-from sutler.cli.options import ClusterOptions, Output, with_cluster
-from sutler.cli.output import EXIT_CODES, ExitCode, Format, UsageError, print_result
+from sutler.cli.options import ClusterOptions, CommandGroup, Output, with_cluster
+from sutler.cli.output import Format, print_result
 from sutler.cli.pods import ImageUse, PodReport
 
 EXAMPLES = """\b
@@ -19,7 +20,7 @@ Examples:
   sutler explain quay.io/acme/app -f ~/.docker/config.json
   sutler explain -f mappings.yaml -f deployment.yaml -o json"""
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandGroup()
 
 
 @app.command(epilog=f"{EXAMPLES}\n\n{EXIT_CODES}")

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from sutler.cli.cluster_reader import list_mappings, read_registration, read_secret_info
 from sutler.cli.cluster_view import ClusterView
+from sutler.cli.common_reads import list_mappings, read_registration, read_secret_info
 from sutler.cli.explain.explanation import explain
 from sutler.cli.pods import PodReport
 from sutler.kube.client import Client

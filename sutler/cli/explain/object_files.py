@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from sutler.cli.cluster_view import ClusterView, SecretInfo
 from sutler.cli.config_forms import config_type
+from sutler.cli.exit_codes import UsageError
 from sutler.cli.files import display_name, objects, read_text
-from sutler.cli.output import UsageError
 from sutler.cli.pods import KINDS, PodReport, parse_pod
 from sutler.registry.dockerconfig import DOCKERCONFIGJSON, SourceError, parse_config
 from sutler.typedefs import JsonMapping

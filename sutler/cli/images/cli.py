@@ -7,18 +7,12 @@ import typer
 from sutler.cli.api_client import ApiClient, with_api_client
 from sutler.cli.images import operations, refs, snapshots, trash
 from sutler.cli.images.refs import Force, Image, Pool
-from sutler.cli.options import Output
-from sutler.cli.output import EXIT_CODES, Format, columns, print_result
+from sutler.cli.options import CommandGroup, Output
+from sutler.cli.output import Format, columns, print_line, print_result
 from sutler.text import format_size
 from sutler.typedefs import Json
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
-    help="List, create, resize, rename and delete RBD images, their snapshots, and images in the trash.",
-    epilog=EXIT_CODES,
-)
+app = CommandGroup("List, create, resize, rename and delete RBD images, their snapshots, and images in the trash.")
 app.add_typer(snapshots.app, name="snapshots")
 app.add_typer(trash.app, name="trash")
 app.add_typer(operations.app, name="operations")
@@ -26,7 +20,7 @@ app.add_typer(operations.app, name="operations")
 HEADINGS = ("NAME", "SIZE", "USED", "SNAPSHOTS", "CLAIM", "FEATURES")
 
 
-@app.command("list", epilog=EXIT_CODES)
+@app.command("list")
 @with_api_client
 def list_images(
     api: ApiClient,
@@ -45,7 +39,7 @@ def list_images(
     print_result(found, output, "\n".join([text, *broken]))
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def show(api: ApiClient, image: Image, *, output: Output = Format.YAML) -> None:
     """Show all fields of an image, with its watchers, snapshots, parent and metadata."""
@@ -54,7 +48,7 @@ def show(api: ApiClient, image: Image, *, output: Output = Format.YAML) -> None:
     print_result(found, output, columns(HEADINGS, [_row(found)]))
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def create(
     api: ApiClient,
@@ -80,7 +74,7 @@ def create(
     )
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def resize(
     api: ApiClient,
@@ -93,10 +87,10 @@ def resize(
     """Grow an image, or shrink it with --shrink."""
     body = {"size": refs.parse_size(size), "shrink": shrink}
     _update(api, image, body, force=force)
-    print_result({}, Format.TABLE, f"Resized image {image} to {size}.")
+    print_line(f"Resized image {image} to {size}.")
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def rename(
     api: ApiClient,
@@ -107,10 +101,10 @@ def rename(
 ) -> None:
     """Rename an image within its pool."""
     _update(api, image, {"name": name}, force=force)
-    print_result({}, Format.TABLE, f"Renamed image {image} to {name}.")
+    print_line(f"Renamed image {image} to {name}.")
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def delete(
     api: ApiClient,
@@ -126,16 +120,16 @@ def delete(
     name = refs.parse_image(image)
     query: Json = {"namespace": name.namespace, "trash": to_trash, "delay": keep, "force": force}
     api.wait(api.request("DELETE", *name.path, **query))
-    print_result({}, Format.TABLE, f"Moved image {image} to the trash." if to_trash else f"Deleted image {image}.")
+    print_line(f"Moved image {image} to the trash." if to_trash else f"Deleted image {image}.")
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def flatten(api: ApiClient, image: Image) -> None:
     """Make a clone independent of its parent, by copying the shared data."""
     name = refs.parse_image(image)
     api.wait(api.request("POST", *name.path, "flatten", namespace=name.namespace))
-    print_result({}, Format.TABLE, f"Flattened image {image}: it no longer depends on a parent.")
+    print_line(f"Flattened image {image}: it no longer depends on a parent.")
 
 
 def _update(api: ApiClient, image: str, body: Json, *, force: bool) -> None:

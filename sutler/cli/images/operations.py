@@ -5,23 +5,19 @@ from typing import Annotated
 import typer
 
 from sutler.cli.api_client import ApiClient, with_api_client
-from sutler.cli.options import Output
-from sutler.cli.output import EXIT_CODES, Format, UsageError, columns, print_result
+from sutler.cli.exit_codes import UsageError
+from sutler.cli.options import CommandGroup, Output
+from sutler.cli.output import Format, columns, print_line, print_result
 from sutler.typedefs import Json
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="List and cancel long-running operations.",
-    epilog=EXIT_CODES,
-)
+app = CommandGroup("List and cancel long-running operations.")
 
 _SHORT_ID = 12
 """Characters of an identifier in the table, its end: the whole contains the kind and the image, and is long."""
 HEADINGS = ("WHAT", "IMAGE", "STATE", "PROGRESS", "BY", "STARTED", "ID")
 
 
-@app.command("list", epilog=EXIT_CODES)
+@app.command("list")
 @with_api_client
 def list_operations(api: ApiClient, *, output: Output = Format.TABLE) -> None:
     """List the operations of the last hour, newest first."""
@@ -29,7 +25,7 @@ def list_operations(api: ApiClient, *, output: Output = Format.TABLE) -> None:
     print_result(found, output, columns(HEADINGS, map(_row, found)) if found else "No operations in the last hour.")
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def cancel(
     api: ApiClient,
@@ -37,9 +33,7 @@ def cancel(
 ) -> None:
     """Cancel an operation. An image whose deletion is cancelled stays in the trash, incomplete, and can be purged."""
     operation = api.request("DELETE", "operations", _full_id(api, identifier)).body
-    print_result(
-        {}, Format.TABLE, f"The {operation['kind']} of {operation['pool']}/{operation['image']} will stop soon."
-    )
+    print_line(f"The {operation['kind']} of {operation['pool']}/{operation['image']} will stop soon.")
 
 
 def _full_id(api: ApiClient, identifier: str) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from sutler.cli.output import UsageError
+from sutler.cli.exit_codes import UsageError
 
 Image = Annotated[str, typer.Argument(metavar="POOL/[NAMESPACE/]IMAGE", help="The image.")]
 Snapshot = Annotated[str, typer.Argument(metavar="POOL/[NAMESPACE/]IMAGE@SNAPSHOT", help="The snapshot.")]

@@ -8,23 +8,18 @@ import typer
 from sutler.cli.api_client import ApiClient, with_api_client
 from sutler.cli.images import refs
 from sutler.cli.images.refs import Pool
-from sutler.cli.options import Output
-from sutler.cli.output import EXIT_CODES, Format, columns, print_result
+from sutler.cli.options import CommandGroup, Output
+from sutler.cli.output import Format, columns, print_line, print_result
 from sutler.text import format_size
 from sutler.typedefs import Json
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="List, restore and purge images in the trash of a pool.",
-    epilog=EXIT_CODES,
-)
+app = CommandGroup("List, restore and purge images in the trash of a pool.")
 
 Identifier = Annotated[str, typer.Argument(metavar="ID", help="From `sutler images trash list`.")]
 HEADINGS = ("ID", "NAME", "SIZE", "KEPT UNTIL", "CLAIM")
 
 
-@app.command("list", epilog=EXIT_CODES)
+@app.command("list")
 @with_api_client
 def list_trash(api: ApiClient, pool: Pool, *, output: Output = Format.TABLE) -> None:
     """List the images in the trash, including the rest of removals that were interrupted."""
@@ -47,7 +42,7 @@ def removal_state(one: Json) -> str:
     return f"{one['id']} is being removed: {one['progress']:.1%} done, about {left} left"
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def restore(
     api: ApiClient,
@@ -62,10 +57,10 @@ def restore(
     name, namespace = refs.parse_pool(pool)
     body = {"name": new_name}
     found = api.request("POST", "pools", name, "trash", identifier, "restore", body=body, namespace=namespace).body
-    print_result({}, Format.TABLE, f"Restored image {pool}/{found['name']}.")
+    print_line(f"Restored image {pool}/{found['name']}.")
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_api_client
 def purge(
     api: ApiClient,
@@ -79,4 +74,4 @@ def purge(
     """Delete an image in the trash permanently, with its data."""
     name, namespace = refs.parse_pool(pool)
     api.wait(api.request("DELETE", "pools", name, "trash", identifier, namespace=namespace, force=force))
-    print_result({}, Format.TABLE, f"Purged {identifier} from the trash of {pool}.")
+    print_line(f"Purged {identifier} from the trash of {pool}.")

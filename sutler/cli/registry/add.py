@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sutler.cli.cluster_reader import list_mappings
-from sutler.cli.output import RefusedError
+from sutler.cli.common_reads import list_mappings
+from sutler.cli.exit_codes import RefusedError
 from sutler.cli.registry.plan import (
     RegistryRequest,
     RegistryTarget,

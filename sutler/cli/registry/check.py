@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sutler.cli.cluster_reader import list_mappings
 from sutler.cli.cluster_view import SecretInfo, parse_secret_info
-from sutler.cli.output import RefusedError, columns
+from sutler.cli.common_reads import list_mappings
+from sutler.cli.exit_codes import RefusedError
+from sutler.cli.output import columns
 from sutler.cli.registry import login
 from sutler.cli.registry.list_rows import no_such_mapping
 from sutler.kube.client import Client

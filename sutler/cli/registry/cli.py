@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sutler.cli.exit_codes import EXIT_CODES, ExitCode, UsageError
 from sutler.cli.files import read_text
-from sutler.cli.options import ClusterOptions, Output, with_cluster
-from sutler.cli.output import EXIT_CODES, ExitCode, Format, UsageError, print_result
+from sutler.cli.options import ClusterOptions, CommandGroup, Output, with_cluster
+from sutler.cli.output import Format, print_result
 from sutler.cli.registry import import_config, list_rows
 from sutler.cli.registry.import_config import short_lived
 from sutler.cli.registry.plan import RegistryRequest
@@ -20,15 +21,10 @@ from sutler.registry.auth_entry import doubts
 from sutler.registry.keyring import encode, without_user
 
 if TYPE_CHECKING:
-    from sutler.cli.output import RefusedError
+    from sutler.cli.exit_codes import RefusedError
     from sutler.cli.registry.add import AddResult
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
-    help="Declare which registries use which credentials in which namespaces, and check the credentials.",
-)
+app = CommandGroup("Declare which registries use which credentials in which namespaces, and check the credentials.")
 
 Namespaces = Annotated[
     str | None,
@@ -86,7 +82,7 @@ def add(
     print_result({**added[0].as_json(), "note": "; ".join(notes) or None}, output, "\n".join(lines))
 
 
-@app.command("import", epilog=EXIT_CODES)
+@app.command("import")
 @with_cluster
 def import_(
     cluster: ClusterOptions,
@@ -125,7 +121,7 @@ def import_(
         raise typer.Exit(ExitCode.PROBLEM)
 
 
-@app.command("list", epilog=EXIT_CODES)
+@app.command("list")
 @with_cluster
 def list_registries(
     cluster: ClusterOptions,
@@ -133,13 +129,13 @@ def list_registries(
     output: Output = Format.TABLE,
 ) -> None:
     """List the registries, and whether their Secrets are copied."""
-    from sutler.cli.cluster_reader import list_mappings
+    from sutler.cli.common_reads import list_mappings
 
     rows = [list_rows.as_json(mapping) for mapping in cluster.run(list_mappings)]
     print_result(rows, output, list_rows.as_text(rows))
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_cluster
 def check(
     cluster: ClusterOptions,
@@ -183,7 +179,7 @@ def check(
         raise typer.Exit(ExitCode.PROBLEM)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_cluster
 def remove(
     cluster: ClusterOptions,

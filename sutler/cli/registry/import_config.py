@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sutler.cli.config_forms import Config, parse_configs
+from sutler.cli.exit_codes import UsageError
 from sutler.cli.files import display_name
-from sutler.cli.output import UsageError
 from sutler.cli.registry.registry_names import RegistryServer, UnusableServerError, parse_server
 from sutler.registry.auth_entry import AuthEntry, SkippedEntry
 from sutler.registry.dockerconfig import DOCKERCONFIGJSON, SourceError, read_config

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from sutler.cli.output import UsageError
+from sutler.cli.exit_codes import UsageError
 from sutler.registry.image import DOCKER_HUB, ImageReference
 
 _TIMEOUT_SECONDS = 20.0

@@ -6,19 +6,17 @@ from dataclasses import dataclass, field
 from shlex import quote
 from typing import Any
 
-from sutler.cli.output import RefusedError
+from sutler import well_known
+from sutler.cli.exit_codes import RefusedError
 from sutler.cli.registry.registry_names import default_name, distinct_name
 from sutler.cli.registry.selectors import render_selector
 from sutler.registry.auth_entry import AuthEntry
 from sutler.registry.dockerconfig import DATA_KEYS, DOCKERCONFIGJSON, SourceError, render, with_entry
 from sutler.typedefs import Json
 
-SOURCE_OF = "sutler.dev/source-of"
-"""Label of source Secrets that `sutler registry add` created; its value is the mapping that they are deleted with."""
-
 _MAX_BYTES = 1 << 20  # of all data of one Secret, a limit of the API server
 
-PART_OF = {"app.kubernetes.io/part-of": "sutler"}
+PART_OF = {well_known.PART_OF: "sutler"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def mapping_body(request: RegistryRequest, target: RegistryTarget) -> Json:
 
 
 def secret_body(request: RegistryRequest, target: RegistryTarget, namespace: str) -> Json:
-    metadata = {"name": target.secret, "namespace": namespace, "labels": {**PART_OF, SOURCE_OF: target.name}}
+    metadata = {"name": target.secret, "namespace": namespace, "labels": {**PART_OF, well_known.SOURCE_OF: target.name}}
     data = _data(DOCKERCONFIGJSON, render([_entry(request)], DOCKERCONFIGJSON), f"Secret {namespace}/{target.secret}")
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": DOCKERCONFIGJSON, "data": data}
 
@@ -118,7 +116,7 @@ def secret_patch(request: RegistryRequest, target: RegistryTarget, secret: Json)
     metadata, kind = secret["metadata"], secret.get("type", "")
     namespace, name = metadata["namespace"], metadata["name"]
     where = f"Secret {name} in namespace {namespace}"
-    is_own = (metadata.get("labels") or {}).get(SOURCE_OF) == target.name
+    is_own = (metadata.get("labels") or {}).get(well_known.SOURCE_OF) == target.name
     if kind not in DATA_KEYS or not (is_own or target.mapping):
         why = f"has type {kind}" if kind not in DATA_KEYS else "was not created by this command"
         raise RefusedError(

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sutler.cli.cluster_reader import list_mappings
-from sutler.cli.output import RefusedError
+from sutler import well_known
+from sutler.cli.common_reads import list_mappings
+from sutler.cli.exit_codes import RefusedError
 from sutler.cli.registry.list_rows import no_such_mapping
-from sutler.cli.registry.plan import SOURCE_OF
 from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
 from sutler.kube.resources import REGISTRY_MAPPINGS, SECRETS
@@ -66,7 +66,7 @@ async def _delete_source(client: Client, mapping: Json, others: list[Json], own_
         secret = await client.get(SECRETS, source, own_namespace)
     except NotFound:
         return f"{where} did not exist"
-    if (secret["metadata"].get("labels") or {}).get(SOURCE_OF) != mapping["metadata"]["name"]:
+    if (secret["metadata"].get("labels") or {}).get(well_known.SOURCE_OF) != mapping["metadata"]["name"]:
         return f"{where} is kept: sutler registry add did not create it for this mapping"
     await client.delete(SECRETS, source, own_namespace, uid=secret["metadata"]["uid"])
     return f"{where} deleted"

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sutler.cli.output import UsageError
+from sutler import well_known
+from sutler.cli.exit_codes import UsageError
 from sutler.registry.selector import LabelSelector, SelectorError
 
 _term = re.compile(
@@ -20,7 +21,6 @@ _term = re.compile(
 ).match
 
 EVERYWHERE = "every namespace"
-NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 def parse_selector(text: str) -> dict[str, Any]:
@@ -60,17 +60,17 @@ def render_selector(selector: Mapping[str, Any], everywhere: str = EVERYWHERE) -
 def why_none(selector: Mapping[str, Any], namespaces: Mapping[str, Mapping[str, str]]) -> str:
     """Why a selector selects no namespace, and what to do. `namespaces` are the labels by name, of all."""
     requirements = LabelSelector.parse(dict(selector)).requirements
-    by_name = next((each for each in requirements if each.key == NAMESPACE_NAME and each.values), None)
+    by_name = next((each for each in requirements if each.key == well_known.NAMESPACE_NAME and each.values), None)
     if by_name is None:
         return "No namespace has these labels yet. Set them: kubectl label namespace NAME KEY=VALUE"
     there = sorted(by_name.values & namespaces.keys())
     if not there:
         return f"Namespace {', '.join(sorted(by_name.values))} does not exist yet."
-    unlabelled = [name for name in there if NAMESPACE_NAME not in namespaces[name]]
+    unlabelled = [name for name in there if well_known.NAMESPACE_NAME not in namespaces[name]]
     if not unlabelled:
         return "No namespace has all of these labels yet."
-    lines = "; ".join(f"kubectl label namespace {name} {NAMESPACE_NAME}={name}" for name in unlabelled)
-    return f"Kubernetes before 1.21 does not set the label {NAMESPACE_NAME}. Set it: {lines}"
+    lines = "; ".join(f"kubectl label namespace {name} {well_known.NAMESPACE_NAME}={name}" for name in unlabelled)
+    return f"Kubernetes before 1.21 does not set the label {well_known.NAMESPACE_NAME}. Set it: {lines}"
 
 
 def _expression(found: re.Match[str]) -> dict[str, Any]:

@@ -5,17 +5,18 @@ import contextlib
 import time
 from dataclasses import dataclass
 
-from sutler.cli.output import RefusedError, UsageError, print_error
+from sutler import well_known
+from sutler.cli.exit_codes import RefusedError, UsageError
+from sutler.cli.output import print_error
 from sutler.cli.volumes.adopt_options import AdoptOptions
 from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, NotFound
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
 from sutler.quantity import of_bytes
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.adoption_request import AdoptionRequest, AdoptionState, parse_outcome, render
 from sutler.volumes.locations import location_of, parse_location
-from sutler.volumes.storage_class import FILESYSTEMS, class_of, is_sutler_class, pool_location
+from sutler.volumes.served_classes import FILESYSTEMS, class_of, is_sutler_class, pool_location
 
 _POLL_SECONDS = 0.5
 _WITHDRAW_SECONDS = 15.0

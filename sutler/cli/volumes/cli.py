@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from sutler.cli.api_client import API_OPTIONS
-from sutler.cli.options import ClusterError, ClusterOptions, Output, option, with_kubeconfig, with_options
-from sutler.cli.output import EXIT_CODES, ExitCode, Format, columns, one_line, print_error, print_result
+from sutler.cli.exit_codes import ClusterError, ExitCode
+from sutler.cli.options import ClusterOptions, CommandGroup, Output, option, with_kubeconfig, with_options
+from sutler.cli.output import Format, columns, one_line, print_error, print_result
 from sutler.cli.volumes.adopt_options import AdoptOptions, with_adopt_options
 from sutler.text import format_size
 
@@ -21,7 +22,7 @@ HELP = """List the volumes that Sutler provisions, find orphans, adopt images, a
 Claims and volumes are read with your kubeconfig. What only Ceph knows is read from Sutler's REST API, if
 SUTLER_API_URL and SUTLER_API_TOKEN (or --url and --token-file) are set."""
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True, help=HELP, epilog=EXIT_CODES)
+app = CommandGroup(HELP)
 
 HEADINGS = ("CLAIM", "VOLUME", "IMAGE", "SIZE", "USED", "STATE")
 
@@ -46,7 +47,7 @@ class CephOptions(NamedTuple):
 with_ceph = with_options(CephOptions, *API_OPTIONS, option("cluster_id", ClusterId))
 
 
-@app.command("list", epilog=EXIT_CODES)
+@app.command("list")
 @with_ceph
 @with_kubeconfig
 def list_volumes(
@@ -76,7 +77,7 @@ def list_volumes(
     _print_unread(inventory, "the column USED, and whether the images exist")
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_ceph
 @with_kubeconfig
 def show(
@@ -103,7 +104,7 @@ def show(
     cluster.run(work)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_ceph
 @with_kubeconfig
 def orphans(cluster: ClusterOptions, ceph: CephOptions, *, output: Output = Format.TABLE) -> None:
@@ -135,7 +136,7 @@ def orphans(cluster: ClusterOptions, ceph: CephOptions, *, output: Output = Form
         raise typer.Exit(ExitCode.PROBLEM)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_kubeconfig
 @with_adopt_options
 def adopt(
@@ -159,7 +160,7 @@ def adopt(
     print_result(result.as_json(), options.output, result.as_text())
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command()
 @with_kubeconfig
 @with_adopt_options
 def restore(

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from sutler import well_known
 from sutler.quantity import QuantityError, parse
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.adoption_request import claim_key, parse_outcome
 from sutler.volumes.attachments import attachment_message
 from sutler.volumes.identity import image_id
 from sutler.volumes.locations import ImageLocation, PoolLocation, ids_of, is_sutler_volume, location_of, owner_of
-from sutler.volumes.storage_class import class_of, is_sutler_class, pool_location
+from sutler.volumes.served_classes import class_of, is_sutler_class, pool_location
 
-_FINALIZERS = ("external-provisioner.volume.kubernetes.io/finalizer", "kubernetes.io/pv-protection")
+_FINALIZERS = (well_known.FINALIZER, well_known.PROTECTION)
 """Sutler's, and the one that every bound volume has."""
 
 

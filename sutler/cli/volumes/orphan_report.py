@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from sutler import well_known
 from sutler.cli.output import columns
 from sutler.cli.volumes.inventory import VolumeInventory, age
 from sutler.cli.volumes.missing_images import OrphanVolume, missing_images
 from sutler.typedefs import Json
-from sutler.volumes import well_known
 from sutler.volumes.identity import Relation, relation
 from sutler.volumes.locations import ImageLocation, PoolLocation, owner_of, uses_image
-from sutler.volumes.storage_class import pool_location
+from sutler.volumes.served_classes import pool_location
 
 Details = Callable[[PoolLocation, str], Json | None]
 HEADINGS = ("WHAT", "NAME", "CLAIM", "AGE", "WHY")

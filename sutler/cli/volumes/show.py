@@ -1,6 +1,7 @@
 """The output of `sutler volumes show`: one volume with its image and its events."""
 
-from sutler.cli.output import RefusedError, one_line
+from sutler.cli.exit_codes import RefusedError
+from sutler.cli.output import one_line
 from sutler.cli.volumes.fetch import CephView, event_time
 from sutler.cli.volumes.fetch import list_events as list_object_events
 from sutler.cli.volumes.inventory import VolumeInventory, VolumeRow, claim_name, rows

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from sutler import well_known
 from sutler.cli.check.checks.webhook import INSTALL, inspect
 from sutler.cli.check.cluster_state import (
     NO_IN_TREE_RBD,
@@ -14,7 +15,7 @@ from sutler.cli.check.cluster_state import (
 )
 from sutler.cli.check.findings import Finding, note, ok, problem, unknown
 from sutler.typedefs import Json
-from sutler.volumes.storage_class import volume_source
+from sutler.volumes.served_classes import volume_source
 
 COMPONENTS = ("webhook", "secrets", "volumes", "api")
 LEADERS = ("secrets", "volumes")
@@ -95,7 +96,7 @@ def _waiting_reasons(state: ClusterState, component: str) -> str:
     found = dict.fromkeys(
         reason
         for pod in state.own_pods
-        if (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/component") == component
+        if (pod["metadata"].get("labels") or {}).get(well_known.COMPONENT) == component
         for reason in _why_waiting(pod)
     )
     return f": {'; '.join(found)}" if found else ""

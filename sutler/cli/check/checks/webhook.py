@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from sutler import well_known
 from sutler.cli.check.cluster_state import UNREAD_REGISTRATION, ClusterState, DryRunResult
 from sutler.cli.check.findings import Finding, note, ok, problem, unknown
 
@@ -67,4 +68,4 @@ def inspect(state: ClusterState, component: str) -> tuple[str, str]:
 
 
 def pods_command(state: ClusterState, verb: str, component: str) -> str:
-    return f"kubectl -n {state.view.own_namespace} {verb} -l app.kubernetes.io/component={component}"
+    return f"kubectl -n {state.view.own_namespace} {verb} -l {well_known.COMPONENT}={component}"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sutler.volumes import well_known
+from sutler import well_known
 from sutler.volumes.locations import PoolLocation
 
 FILESYSTEMS = ("ext4", "ext3", "xfs", "btrfs")

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import NamedTuple
 
-from sutler.cli.check import failure_texts, fixes
+from sutler import well_known
+from sutler.cli.check import fixes
 from sutler.cli.check.cluster_state import UNREAD_MAPPINGS, ClusterState, FailingPod, ImageFailure
 from sutler.cli.check.findings import Finding, problem
 from sutler.cli.check.kubelet_messages import KubeletMessage
+from sutler.cli.check.non_credential_texts import failure_text, is_node_failure
 from sutler.cli.check.pull_failures import CREDENTIAL_FAILURES, PullFailure
 from sutler.cli.explain.explanation import ExplainedSecret, Explanation, MappingMatch, explain_existing
 from sutler.registry.image import ImageReference
 from sutler.registry.index import MappingIndex
-from sutler.registry.injection import EXCLUDE, WithholdReason
+from sutler.registry.injection import WithholdReason
 from sutler.registry.mapping import Mapping
 
 _LONGEST_MESSAGE = 200
@@ -102,8 +104,8 @@ def _cause(case: _Case) -> Cause:
 
 def _other_failure(case: _Case) -> Cause:
     node = case.failing.node
-    describe = [f"kubectl describe node {node}"] if node and failure_texts.is_node_failure(case.message.kind) else []
-    why = failure_texts.failure_text(case.message, case.explanation.image, node)
+    describe = [f"kubectl describe node {node}"] if node and is_node_failure(case.message.kind) else []
+    why = failure_text(case.message, case.explanation.image, node)
     return case.cause_with_message(why, *describe, case.describe)
 
 
@@ -205,7 +207,7 @@ def _no_credential(case: _Case, image: ImageReference) -> Cause:  # noqa: PLR091
 
 
 def _never(case: _Case) -> str:
-    return failure_texts.failure_text(case.message, case.explanation.image, case.failing.node)
+    return failure_text(case.message, case.explanation.image, case.failing.node)
 
 
 def _withheld(case: _Case, match: MappingMatch) -> Cause:
@@ -222,7 +224,7 @@ def _withheld(case: _Case, match: MappingMatch) -> Cause:
             listed = view.account(pod.namespace, pod.account).pull_secrets
             fix_account = fixes.fix_service_account(pod.account, listed, mapping.secret, pod.namespace)
             return case.cause_with_message(why, fix_account, case.recreate)
-    if not pod.skip_reason and view.labels(pod.namespace).get(EXCLUDE) == "true":
+    if not pod.skip_reason and view.labels(pod.namespace).get(well_known.EXCLUDE) == "true":
         return case.cause_with_message(why, fixes.fix_excluded_namespace(pod.namespace), case.recreate)
     return case.cause_with_message(why, case.explain)
 

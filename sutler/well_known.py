@@ -1,10 +1,26 @@
-"""The keys of annotations, image metadata and finalizers that the controllers, the REST API and the CLI share."""
-
-import re
-
-PROVISIONER = "rbd.sutler.dev"
+"""The keys of labels, annotations, finalizers and image metadata: Sutler's own, and those of others that it uses."""
 
 PREFIX = "sutler.dev/"
+PROVISIONER = "rbd.sutler.dev"
+
+# Injection.
+INJECT = PREFIX + "inject"
+"""Label or annotation of a Pod: with the value "false" the Pod opts out."""
+EXCLUDE = PREFIX + "exclude"
+"""Label of a namespace: with the value "true" all of its Pods are skipped."""
+
+# Copies of pull Secrets, and their sources.
+MAPPING = PREFIX + "mapping"
+"""Label of a copy: the mapping that it belongs to."""
+COPY = PREFIX + "copy"
+"""Annotation with the copy's own `namespace/name`. A Secret with Sutler's labels and another value was copied by a
+user and belongs to that user."""
+SOURCE_OF = PREFIX + "source-of"
+"""Label of source Secrets that `sutler registry add` created; its value is the mapping that they are deleted with."""
+MANAGER = "sutler"
+"""The value of MANAGED_BY."""
+
+# StorageClasses.
 PROVISION = PREFIX + "provision"
 """StorageClass annotation: with `rbd`, Sutler serves the class under any provisioner name."""
 
@@ -33,6 +49,14 @@ METADATA_CLAIM = "csi.storage.k8s.io/pvc/name"
 METADATA_NAMESPACE = "csi.storage.k8s.io/pvc/namespace"
 METADATA_VOLUME = "csi.storage.k8s.io/pv/name"
 """These are ceph-csi's keys: tools and dashboards know them."""
+UNFINISHED = PREFIX + "unfinished"
+"""The mark of work that loses data, see provisioner.ceph.interrupted: a value of `InterruptedWork`, the operation's
+identifier or "-", and the image's id, which version 0.1.0 did not write."""
+PROGRESS = PREFIX + "progress"
+"""The removed share (0 to 1), the time of the start and of the last update, in seconds since 1970.
+
+The process that removes the image writes it for all others. An update at 0 means that the removal was stopped.
+"""
 
 # Annotations of a PersistentVolume that requests an adoption; see sutler.volumes.adoption_request.
 ADOPT = PREFIX + "adopt"
@@ -51,24 +75,20 @@ ADOPTED_SIZE = PREFIX + "adopted-size"
 ADOPTING = PREFIX + "adopting"
 """In the image's metadata and on its new volume: the name of the request, until the adoption is complete."""
 
+# Keys of Kubernetes.
+NAME = "app.kubernetes.io/name"
+COMPONENT = "app.kubernetes.io/component"
+PART_OF = "app.kubernetes.io/part-of"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+"""Label of every namespace with its name, since Kubernetes 1.21."""
+MIRROR = "kubernetes.io/config.mirror"
+"""Annotation of a mirror Pod, which the API server rejects if it names a Secret."""
+ENFORCE = "kubernetes.io/enforce-mountable-secrets"
+"""Annotation of a ServiceAccount: the API server rejects its Pods if they name a Secret that it does not list."""
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 STORAGE_PROVISIONER = ("volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner")
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
-
-_VOLUME = "pvc-"
-_UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-def volume_name(uid: str) -> str:
-    """Returns the name of the PersistentVolume for the claim with this UID."""
-    return f"{_VOLUME}{uid}"
-
-
-def owner_uid(volume: str) -> str:
-    """Returns the UID of the claim that the volume was provisioned for; empty for a name of another form.
-
-    The claimRef can't be used for this: a volume that was bound again names another claim there.
-    """
-    uid = volume.removeprefix(_VOLUME)
-    return uid if uid != volume and _UID.fullmatch(uid) else ""
+PROTECTION = "kubernetes.io/pv-protection"
+"""Finalizer of a PersistentVolume that is bound."""

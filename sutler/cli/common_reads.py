@@ -3,8 +3,8 @@
 import asyncio
 
 from sutler.cli.cluster_view import ClusterView, SecretInfo, parse_secret_info
+from sutler.cli.exit_codes import RefusedError
 from sutler.cli.leases import is_doubtful, renew_time
-from sutler.cli.output import RefusedError
 from sutler.kube.client import Client
 from sutler.kube.errors import Forbidden, NotFound
 from sutler.kube.resources import LEASES, MUTATING_WEBHOOK_CONFIGURATIONS, REGISTRY_MAPPINGS, SECRETS
