@@ -18,6 +18,7 @@ from sutler.text import quoted
 _SCHEMES = (b"https://", b"http://")
 _API_VERSIONS = (b"/v1/", b"/v2/")
 _FALLBACK = DOCKER_INDEX.encode()
+_MOST_DOTS = 126  # in a name of DNS, which has at most 253 characters
 _digest = re.compile(r"[a-z0-9+._-]+:[0-9a-f]+").fullmatch
 _located = re.compile(r"((?:[^/?#]*:)?//)?([^/?#]*)(.*)", re.DOTALL).fullmatch
 
@@ -35,7 +36,9 @@ class Key(NamedTuple):
 
     text: str
     normal: bytes  # host + path: what the kubelet sorts by
-    labels: tuple[Glob, ...] | None  # of the host; None: it never matches by itself (malformed)
+    labels: (
+        tuple[Glob, ...] | None
+    )  # of the host; None: it never matches by itself (malformed, or longer than any host)
     port: bytes
     path: bytes
 
@@ -66,6 +69,8 @@ def parse_key(text: str) -> Key:
         # The kubelet parses the normal form once more at every look-up; what escapes decoded to counts again there.
         found = locate(normal)
         host, port = found.split_host()
+        if host.count(b".") > _MOST_DOTS:  # no image's host has as many labels, and each costs time here
+            return Key(text, normal, None, b"", b"")
         labels = tuple(Glob(label) for label in host.split(b"."))
     except (NotAUrlError, GlobError):
         return Key(text, normal, None, b"", b"")

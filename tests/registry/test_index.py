@@ -123,9 +123,7 @@ def calls(index: MappingIndex, image: str) -> int:
 def test_index_costs_the_same_however_many_mappings_there_are(template: str, image: str) -> None:
     # Numbers of one length only: each length of a glob's fixed part is one more look-up, 63 at most.
     few = MappingIndex(mapping(f"m{n}", template.format(n)) for n in range(1, 4))
-    many = MappingIndex(
-        mapping(f"m{n}", template.format(n)) for n in (*range(1, 4), *range(10_000, 19_000)) if n <= 65535
-    )
+    many = MappingIndex(mapping(f"m{n}", template.format(n)) for n in (*range(1, 4), *range(10_000, 12_000)))
     # For a host that is new to them, and for one that they know.
     for _ in range(2):
         assert calls(many, image) <= 2 * calls(few, image) + 2
