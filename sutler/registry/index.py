@@ -15,7 +15,8 @@ from sutler.registry.mapping import Mapping
 from sutler.registry.pattern import Pattern, split_domain
 
 _CACHED_NAMES = 8192
-_CACHED_PODS = 2048
+_CACHED_PODS = 128
+"""Replicas come close together. With more entries, Pods that come once cost more than the others save."""
 _LONGEST_CACHED_NAME = 512
 _LONGEST_CACHED_IMAGES = 2048
 """Characters. Longer texts are rare and are matched each time, so that no client can fill the memory with them."""
