@@ -274,7 +274,7 @@ class Ceph:
         if self._known_here:
             return ceph_admin.command(self.conf, prefix, **arguments)
         words = [f"--{name}" if value is True else str(value) for name, value in arguments.items()]
-        return json.loads(self.ceph(*prefix.split(), *words, "-f", "json") or "null")
+        return json.loads(self.ceph(*prefix.split(), *words, "-f", "json").strip() or "null")
 
     @property
     def _known_here(self) -> bool:

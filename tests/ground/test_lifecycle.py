@@ -81,6 +81,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]
         started.stop()
 
 
+@pytest.mark.long  # the workers of any run are such clusters
 def test_two_clusters_side_by_side_know_nothing_of_each_other(
     control_plane: ControlPlane, isolated: ControlPlane, namespace: str
 ) -> None:
@@ -94,6 +95,7 @@ def test_one_kubeconfig_serves_inside_a_namespace_and_outside(isolated: ControlP
     assert inside.stdout == isolated.kubectl("get", "--raw", "/readyz") == "ok"
 
 
+@pytest.mark.long  # short: the Ceph of tests/node/test_in_cluster.py
 def test_ceph_in_a_namespace_serves_the_host(tmp_path: Path) -> None:
     if why := Place.why_no_namespace():
         pytest.skip(why)

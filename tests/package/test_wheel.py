@@ -89,6 +89,7 @@ def test_command_is_installed_under_both_its_names(environment: Environment, com
     assert "no mapping matches" in said
 
 
+@pytest.mark.long  # short: the Pods of tests/node/test_in_cluster.py run what pip installed
 def test_all_four_processes_run_from_the_wheel(installed: Installation, environment: Environment) -> None:
     for name in PROCESSES:
         process = getattr(installed, name)
@@ -99,6 +100,7 @@ def test_all_four_processes_run_from_the_wheel(installed: Installation, environm
         assert not folder.is_relative_to(REPOSITORY), "the sources would be found before what is installed"
 
 
+@pytest.mark.long
 def test_they_do_their_work(
     installed: Installation, namespace: str, pool: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -117,6 +119,7 @@ def test_they_do_their_work(
     assert pod["spec"]["imagePullSecrets"] == [{"name": "team"}]
 
 
+@pytest.mark.long
 def test_page_and_command_show_what_was_made(installed: Installation, environment: Environment, pool: str) -> None:
     """The page is a file beside the modules, easily left out of a wheel."""
     access = installed.api_access()

@@ -101,7 +101,8 @@ def test_refused_adoption_leaves_nothing_behind(env: VolumeEnv, cls: str, sutler
     # Known to the controller alone, when it has the claim.
     refused = sutler("volumes", "adopt", image, *where, "--access-mode", "ReadOnlyMany")
     assert (refused.status, "Deleted claim" in refused.err) == (1, True), refused.err
-    assert (env.claims(), requested(env), env.images()) == ([], [], ["disk"])
+    wait_for(lambda: not env.claims(), "the finalizers of the claim to go")
+    assert (requested(env), env.images()) == ([], ["disk"])
     early = sutler("volumes", "adopt", image, *where, "--access-mode", "ReadWriteMany")
     assert (early.status, "add --block" in early.err, env.claims()) == (2, True, [])
     env.ceph.rbd("rm", image)

@@ -268,6 +268,7 @@ def test_api_server_that_is_away_leaves_the_last_known_mappings_in_force(cluster
     cluster.until_injected(["quay-secret"])
 
 
+@pytest.mark.long  # short: tests/kube/test_reflector.py, by which the webhook watches
 def test_api_server_that_comes_back_is_followed_again(cluster: Cluster) -> None:
     cluster.control_plane.restart_apiserver()
     cluster.apply(mapping("later", "later.io"))
