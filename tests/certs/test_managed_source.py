@@ -196,12 +196,12 @@ async def test_certificate_stays_served_while_the_api_server_hangs(stored: Store
 
 
 async def test_missing_right_is_told_by_readiness(control_plane: ControlPlane, stored: Stored) -> None:
-    control_plane.kubectl("create", "serviceaccount", "nobody", "-n", "sutler-system")
+    control_plane.kubectl("create", "serviceaccount", "powerless", "-n", "sutler-system")
     try:
-        powerless = control_plane.kubeconfig_for("sutler-system", "nobody")
+        powerless = control_plane.kubeconfig_for("sutler-system", "powerless")
         async with connect(str(powerless), component="test") as client, serving(client) as certificate:
             await until(lambda: "403 Forbidden" in (certificate.ready() or ""), "the reason")
             assert SECRET in (certificate.ready() or "")
     finally:
-        control_plane.kubectl("delete", "serviceaccount", "nobody", "-n", "sutler-system")
+        control_plane.kubectl("delete", "serviceaccount", "powerless", "-n", "sutler-system")
     assert stored.contents() == CertificateSecret()

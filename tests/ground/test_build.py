@@ -93,7 +93,7 @@ def test_unreachable_sources_are_told_and_leave_nothing_half(
     _needs_debian()
     monkeypatch.setattr(debian, "ensured", lambda *_: tmp_path)
     for name in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
     with pytest.raises(ClusterError, match=r"(?s)is the network there.*KUBEBUILDER_ASSETS"):
         build.into(tmp_path, ["kube-proxy"])
     assert "fetching Debian's source package" in capfd.readouterr().out
@@ -148,8 +148,8 @@ def test_installing_without_apt_names_the_packages(monkeypatch: pytest.MonkeyPat
 
 def test_present_program_needs_no_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    wanted = {"some-package": "a-program-of-nobody", "other-package": str(tmp_path / "lib*.so")}
+    wanted = {"some-package": "a-program-of-no-package", "other-package": str(tmp_path / "lib*.so")}
     assert packages.missing(wanted) == ["some-package", "other-package"]
-    (tmp_path / "a-program-of-nobody").touch(mode=0o755)
+    (tmp_path / "a-program-of-no-package").touch(mode=0o755)
     (tmp_path / "lib1.so").touch()
     assert packages.missing(wanted) == []

@@ -1,4 +1,4 @@
-"""Nothing is judged by the clock of the machine that somebody types on."""
+"""Nothing is judged by the clock of the machine that runs the command."""
 
 import asyncio
 from collections.abc import AsyncIterator

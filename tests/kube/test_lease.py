@@ -225,7 +225,7 @@ async def test_lease_taken_by_force_ends_the_work(client: Client, namespace: str
         await until(lambda: not work.active, "the work to end")
         with pytest.raises(LeaseLost):
             one.check()
-        # Nobody renews it, so it is won again.
+        # No process renews it, so it is won again.
         await work.begun()
         assert (await spec(client, namespace))["leaseTransitions"] == 1
 

@@ -173,7 +173,7 @@ async def test_connections_are_closed_at_the_end(control_plane: ControlPlane) ->
     assert open_files() == before
 
 
-# Of nobody in particular, good for a hundred years; its key was thrown away.
+# Self-signed, valid for a hundred years; its key does not exist any more.
 OTHER_CA = """\
 -----BEGIN CERTIFICATE-----
 MIIBgTCCASegAwIBAgIUSyRCoJUnzumarGl57o47fcctt9wwCgYIKoZIzj0EAwIw

@@ -29,7 +29,7 @@ async def working(handle: Handle, *, name: str = "test", workers: int = 2) -> As
 
 
 class Handler:
-    """Writes down what it is called with; fails as told."""
+    """Records what it is called with, and fails as requested."""
 
     def __init__(self, **failures: list[Exception | float | None]) -> None:
         self.calls: list[str] = []

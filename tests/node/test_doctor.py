@@ -106,11 +106,11 @@ def test_foreign_secret_that_conflicts_is_shown_by_the_fix(
     shell.type(add(OTHER_HOST, "Other", "taken"), "Secret")
     pod = run_pod(control_plane, namespace, f"{OTHER_HOST}/xxxx/test:latest")
 
-    def told() -> dict[str, dict[str, Any]] | None:
+    def reported() -> dict[str, dict[str, Any]] | None:
         found = shell.doctor()
         return found if f"Pod {namespace}/{pod}" in found and f"Secret {namespace}/taken" in found else None
 
-    found = wait_for(told, "the doctor to say so", 60)
+    found = wait_for(reported, "the doctor to say so", 60)
     assert "is not Sutler's and conflicts with mapping taken" in found[f"Secret {namespace}/taken"]["why"]
     assert "Type: " in shell.type(found[f"Secret {namespace}/taken"]["fix"][0]), "it shows whose it is"
     control_plane.kubectl("delete", "secret", "taken", "-n", namespace)

@@ -1,4 +1,4 @@
-"""What a source Secret gives, and what a mapping's owner is told when it gives nothing."""
+"""The content from a source Secret, and the reason for a mapping's owner when there is none."""
 
 import asyncio
 import base64

@@ -15,7 +15,7 @@ from tests.volumes.volume_env import VolumeEnv, claim
 
 @pytest.fixture(scope="module")
 def volumes(start_volumes: Callable[..., SutlerProcess]) -> Iterator[SutlerProcess]:
-    """Told to remove what is provably ours after a second."""
+    """Removes what is proven to be Sutler's after a second."""
     started = start_volumes("--orphans=trash", "--orphan-grace=1")
     started.start()
     yield started

@@ -42,9 +42,9 @@ async def test_each_decision_is_told_at_debug_only(
     assert "decided" not in capsys.readouterr().out
     monkeypatch.setattr(running.admission, "_logs_decisions", True)
     await running.post(body(pod(APP)))
-    told = capsys.readouterr().out
-    assert "decided" in told
-    assert "outcome=injected" in told
+    output = capsys.readouterr().out
+    assert "decided" in output
+    assert "outcome=injected" in output
 
 
 async def test_connection_is_kept_and_used_again(running: Running) -> None:
