@@ -145,7 +145,7 @@ def test_failure_has_a_status_and_a_sentence(
     assert "Traceback" not in ended.stderr
 
 
-def test_certificate_of_nobody_is_not_trusted(sutler: Sutler, tmp_path: Path) -> None:
+def test_certificate_of_unknown_ca_is_not_trusted(sutler: Sutler, tmp_path: Path) -> None:
     ended = sutler("pools", "list", SUTLER_API_CA="/etc/ssl/certs/ca-certificates.crt")
     assert (ended.returncode, "certificate verify failed" in ended.stderr) == (3, True), ended.stderr
     assert not list(tmp_path.iterdir())

@@ -83,7 +83,7 @@ def test_request_without_a_token_is_rejected(process: SutlerProcess, authority: 
 
 
 @pytest.mark.parametrize("token", ["nonsense", "eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "\xff\xfe"])
-def test_token_of_nobody_is_refused(process: SutlerProcess, authority: Path, token: str) -> None:
+def test_unknown_token_is_refused(process: SutlerProcess, authority: Path, token: str) -> None:
     assert Api(process.url, authority, token=token).get("/pools").status == 401
 
 

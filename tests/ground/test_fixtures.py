@@ -86,7 +86,7 @@ def test_ceph_20_as_freshly_made_accepts_the_new_kind_of_secret_alone(place: Pla
         ceph.stop()
 
 
-def test_registry_refuses_whoever_has_no_password(registry: Registry) -> None:
+def test_registry_refuses_clients_without_a_password(registry: Registry) -> None:
     with_it = registry.authfile("UserName", "Password")
     without = registry.authfile("Unknown", "Password")
     assert "manifest unknown" in _inspect(registry, str(with_it))

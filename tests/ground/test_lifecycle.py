@@ -52,7 +52,7 @@ def test_failed_start_leaves_no_process(tmp_path: Path) -> None:
     assert not processes.naming(str(tmp_path))
 
 
-def test_restarted_apiserver_keeps_what_it_was_told(control_plane: ControlPlane, namespace: str) -> None:
+def test_restarted_apiserver_has_the_objects_of_before(control_plane: ControlPlane, namespace: str) -> None:
     control_plane.kubectl("create", "configmap", "kept", "-n", namespace)
     pid = control_plane.apiserver.pid
     control_plane.restart_apiserver()

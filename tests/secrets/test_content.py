@@ -98,7 +98,7 @@ PROBLEMS: dict[str, tuple[Json | None, str, str]] = {
 
 
 @pytest.mark.parametrize("case", PROBLEMS)
-def test_source_that_gives_nothing_is_told_why_and_never_what(case: str) -> None:
+def test_unusable_source_is_explained_without_its_content(case: str) -> None:
     source, reason, text = PROBLEMS[case]
     problem = outcome(source)
     assert isinstance(problem, SourceProblem)

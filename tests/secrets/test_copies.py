@@ -53,7 +53,7 @@ def test_rotation_reaches_the_copies_in_place(cluster: Cluster) -> None:
     assert after["metadata"]["uid"] == before["metadata"]["uid"], "it was deleted and created again"
 
 
-def test_another_type_makes_the_copy_anew(cluster: Cluster) -> None:
+def test_another_type_recreates_the_copy(cluster: Cluster) -> None:
     namespace = cluster.namespace("one")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
     before = cluster.copied(namespace, mapping)
@@ -98,7 +98,7 @@ def test_immutable_copy_follows_its_source_all_the_same(cluster: Cluster) -> Non
     wait_for(lambda: cluster.auths(namespace, mapping) == PASSWORDS["second"], "the new password in the copy")
 
 
-def test_foreign_secret_is_never_touched_and_told(cluster: Cluster) -> None:
+def test_foreign_secret_is_never_changed_and_is_reported(cluster: Cluster) -> None:
     namespace, free = cluster.namespace("one"), cluster.namespace("two")
     theirs = objects.secret(cluster.name("pull"), config(quay__io=auth("their", "own")), namespace=namespace)
     cluster.kubectl("create", "-f", "-", body=theirs)
@@ -135,7 +135,7 @@ def test_foreign_secret_survives_the_mapping(cluster: Cluster) -> None:
     assert cluster.secret(namespace, mapping) == before
 
 
-def test_copy_that_somebody_copied_on_stays_theirs(cluster: Cluster) -> None:
+def test_copy_that_a_user_copied_on_stays_the_users(cluster: Cluster) -> None:
     """`kubectl get secret -o yaml`, another namespace, `kubectl apply`: labels and all."""
     namespace, elsewhere = cluster.namespace("one"), cluster.namespace("two", test="no")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
@@ -223,7 +223,7 @@ def test_observing_mapping_leaves_everything_as_it_is(cluster: Cluster) -> None:
         (config(ghcr__io=auth("u", "p")), DOCKERCONFIGJSON, "SourceUnusable"),
     ],
 )
-def test_broken_source_is_told_and_the_last_good_copies_stay(
+def test_broken_source_is_reported_and_the_last_good_copies_stay(
     cluster: Cluster, broken: dict[str, str], kind: str, reason: str
 ) -> None:
     namespace = cluster.namespace("one")
@@ -285,7 +285,7 @@ def test_source_under_the_name_of_its_copies_is_not_a_copy(cluster: Cluster) -> 
     assert cluster.secret(OWN, source) == before
 
 
-def test_quota_is_told_and_over_when_it_is_lifted(cluster: Cluster) -> None:
+def test_quota_is_reported_until_it_is_lifted(cluster: Cluster) -> None:
     namespace = cluster.namespace("one")
     quota = {
         "apiVersion": "v1",
@@ -305,7 +305,7 @@ def test_quota_is_told_and_over_when_it_is_lifted(cluster: Cluster) -> None:
     cluster.wait_for_reason(mapping, "Synced")
 
 
-def test_copy_that_waits_for_a_finalizer_is_told_and_made_when_it_is_gone(cluster: Cluster) -> None:
+def test_copy_that_waits_for_a_finalizer_is_reported_and_created_when_it_is_gone(cluster: Cluster) -> None:
     """And until then left alone: not one of our requests could help."""
     namespace = cluster.namespace("one")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
@@ -393,7 +393,7 @@ def test_no_secret_shows_in_the_log_the_events_or_the_metrics(cluster: Cluster, 
         assert form not in everything
 
 
-def test_fight_over_a_copy_is_told_and_does_not_keep_the_api_server_busy(cluster: Cluster) -> None:
+def test_fight_over_a_copy_is_reported_and_does_not_keep_the_api_server_busy(cluster: Cluster) -> None:
     """Another controller restores its own content of the Secret after each write of Sutler's."""
     namespace = cluster.namespace("one")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))

@@ -172,7 +172,7 @@ def test_conflict_condition_is_there_only_while_there_is_one() -> None:
     assert condition(status(world(pull(), copied=SPACES)), "Conflict") == {}
 
 
-def test_failures_are_told_with_their_cause() -> None:
+def test_failures_are_reported_with_their_cause() -> None:
     rendered = status(world(pull(), copied=SPACES[1:]), team_a=CopyObstacle("exceeded quota"))
     assert condition(rendered)["reason"] == "CopyFailed"
     assert condition(rendered)["message"] == "team-a/pull: exceeded quota. Sutler will retry."
