@@ -14,11 +14,11 @@ from provisioner.secrets.planning.status import (
     LISTED,
     CopyObstacle,
     CopySurvey,
-    ready_reason,
     ready_verdict,
     render_status,
     survey_copies,
 )
+from sutler.registry.mapping import ready_condition
 from tests.secrets import objects
 from tests.secrets.objects import Json, auth, config
 
@@ -262,5 +262,5 @@ def test_namespaces_that_are_going_are_not_selected() -> None:
 
 
 def test_reason_of_a_stored_status_is_found_or_empty() -> None:
-    assert ready_reason(status(world(pull(), copied=SPACES))) == "Synced"
-    assert ready_reason({}) == ""
+    assert ready_condition({"status": status(world(pull(), copied=SPACES))})["reason"] == "Synced"
+    assert ready_condition({}) == {}
