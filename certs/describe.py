@@ -14,8 +14,6 @@ from certs.rotation import CertificateSecret, bundle_of, leaf_problem, renewal_t
 
 @dataclass(frozen=True)
 class CertificateSummary:
-    """One certificate."""
-
     name: str
     """The common name."""
     fingerprint: str
@@ -32,8 +30,6 @@ class CertificateSummary:
 
 @dataclass(frozen=True)
 class StoredCertificates:
-    """The certificates in the Secret."""
-
     authorities: tuple[CertificateSummary, ...]
     """CAs: the first one signs, the others are still trusted."""
     leaf: CertificateSummary | None

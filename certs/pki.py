@@ -41,8 +41,6 @@ class KeyPair:
 
 @dataclass(frozen=True)
 class ServerNames:
-    """The names of a serving certificate."""
-
     dns: tuple[str, ...] = ()
     ips: tuple[str, ...] = ()
 

@@ -18,8 +18,6 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 class ProbeResult(NamedTuple):
-    """The response to a probe."""
-
     body: bytes
     status: int = 200
     content_type: str = _TEXT

@@ -13,7 +13,7 @@ from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SERVICE_ACCOUNT
 from sutler.registry.index import MappingIndex
 from sutler.registry.injection import Account, Labels
 from sutler.registry.mapping import Mapping as RegistryMapping
-from sutler.registry.mapping import MappingError, parse_mapping
+from sutler.registry.mapping import MappingError, parse_mapping, ready_condition
 from sutler.typedefs import Json
 from webhook.handler import METRICS
 from webhook.server import freeze_garbage_collector
@@ -125,13 +125,12 @@ def labels_entry(obj: Json) -> Labels:
 
 def _problem(obj: Json) -> StateProblem | None:
     """What the secrets controller reports in the status. Without the source Secret, no namespace can get a new copy."""
-    status = obj.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "Ready" and condition.get("status") == "False":
-            reason = str(condition.get("reason", ""))
-            text = f"{reason}: {condition.get('message', '')}"
-            return StateProblem(text, None if reason.startswith("Source") else _lacking(status))
-    return None
+    condition = ready_condition(obj)
+    if condition.get("status") != "False":
+        return None
+    reason = str(condition.get("reason", ""))
+    lacking = None if reason.startswith("Source") else _lacking(obj["status"])
+    return StateProblem(f"{reason}: {condition.get('message', '')}", lacking)
 
 
 def _lacking(status: Json) -> frozenset[str] | None:

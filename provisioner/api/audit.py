@@ -50,7 +50,6 @@ def record_change(request: "web.Request", status: int | None, result: str, detai
 
 
 def record_operation(operation: "Operation") -> None:
-    """Record the end of an operation."""
     _record(
         "operation", operation=operation.id, kind=operation.target.kind, pool=operation.target.pool,
         namespace=operation.target.namespace, image=operation.target.image, who=operation.by,

@@ -27,7 +27,7 @@ ALWAYS_PROBLEMS = (
     ProblemKind.TIMEOUT,
 )
 BODY_PROBLEMS = (ProblemKind.TOO_LARGE, ProblemKind.MEDIA_TYPE)
-CHANGE_PROBLEMS = (ProblemKind.NOT_FOUND, ProblemKind.IN_USE, ProblemKind.CHANGED, ProblemKind.NO_SPACE)
+CHANGE_PROBLEMS = (ProblemKind.IN_USE, ProblemKind.CHANGED, ProblemKind.NO_SPACE)
 """ProblemKind.IN_USE represents all problems with status 409."""
 
 
@@ -113,7 +113,9 @@ class Endpoint:
 
     @property
     def statuses(self) -> tuple[ProblemKind, ...]:
-        return tuple(dict.fromkeys((*ALWAYS_PROBLEMS, *self.problems, *(BODY_PROBLEMS if self.body_model else ()))))
+        of_path = (ProblemKind.NOT_FOUND,) if "{" in self.path else ()
+        of_body = BODY_PROBLEMS if self.body_model else ()
+        return tuple(dict.fromkeys((*ALWAYS_PROBLEMS, *of_path, *self.problems, *of_body)))
 
 
 def endpoint(

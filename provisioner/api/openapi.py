@@ -80,41 +80,21 @@ def _tag(endpoint: Endpoint) -> str:
 
 
 def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
-    parameters = [
-        *_from_model(endpoint.path_model, "path"),
-        *_from_model(endpoint.query_model, "query"),
-    ]
+    parameters = [*_from_model(endpoint.path_model, "path"), *_from_model(endpoint.query_model, "query")]
     if endpoint.honours_if_match:
-        parameters.append(
-            {
-                "name": "If-Match",
-                "in": "header",
-                "required": False,
-                "description": "The ETag that the client has read. If the version differs, nothing changes: 412.",
-                "schema": {"type": "string"},
-            }
-        )
+        text = "The ETag that the client has read. If the version differs, nothing changes: 412."
+        parameters.append(_header("If-Match", text))
     if endpoint.honours_minimal:
-        parameters.append(
-            {
-                "name": "Prefer",
-                "in": "header",
-                "required": False,
-                "description": "`return=minimal`: a response without body and ETag, which is faster by a third.",
-                "schema": {"type": "string"},
-            }
-        )
+        text = "`return=minimal`: a response without body and ETag, which is faster by a third."
+        parameters.append(_header("Prefer", text))
     if endpoint.honours_wait:
-        parameters.append(
-            {
-                "name": "Prefer",
-                "in": "header",
-                "required": False,
-                "description": "`wait=10`: seconds to wait before the answer 202 (default 2, up to 20).",
-                "schema": {"type": "string"},
-            }
-        )
+        text = "`wait=10`: seconds to wait before the answer 202 (default 2, up to 20)."
+        parameters.append(_header("Prefer", text))
     return parameters
+
+
+def _header(name: str, text: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
 
 
 def _from_model(model: type[BaseModel], where: str) -> Iterable[dict[str, Any]]:

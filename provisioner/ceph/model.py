@@ -36,8 +36,6 @@ LONGEST_NAME = 128
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """The image to create."""
-
     name: str
     size: int
     """Bytes, exactly."""

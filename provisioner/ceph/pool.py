@@ -38,7 +38,6 @@ class RbdPool:
         self.namespace = namespace
 
     async def number(self) -> int:
-        """The number of the pool."""
         return await self._do("number", lambda ioctx: int(ioctx.get_pool_id()))
 
     async def create(

@@ -1,4 +1,4 @@
-"""Reports the progress of a removal, and id_metadata the image at the moment when the first data is lost.
+"""Reports the progress of a removal, and marks the image at the moment when the first data is lost.
 
 librbd moves an image to the trash, checks there whether it may be removed, and then removes its objects. It calls back
 for each object, first right after the request for the first one. Until then the image is complete.

@@ -12,7 +12,6 @@ from provisioner.secrets.planning.status import (
     CopyObstacle,
     CopySurvey,
     ReadyVerdict,
-    ready_reason,
     ready_verdict,
     render_status,
     survey_copies,
@@ -22,6 +21,7 @@ from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
 from sutler.kube.events import EventRecorder
 from sutler.kube.resources import REGISTRY_MAPPINGS
+from sutler.registry.mapping import ready_condition
 
 if TYPE_CHECKING:
     from sutler.typedefs import Json
@@ -102,7 +102,7 @@ class StatusReporter:
         except NotFound:
             return
         self._written[declared.name] = status
-        if verdict.reason not in (ready_reason(declared.status), "Copying"):
+        if verdict.reason not in (ready_condition({"status": declared.status}).get("reason", ""), "Copying"):
             self._record_event(declared, verdict)
 
     def _record_event(self, declared: DeclaredMapping, verdict: ReadyVerdict) -> None:

@@ -24,7 +24,6 @@ class WriteThrottle:
         return left if left > 0 else None
 
     def record(self, target: str, fingerprint: bytes) -> None:
-        """Record a write."""
         content, times = self._writes.get(target, (b"", []))
         earlier = times[1 - MOST_WRITES :] if content == fingerprint else []
         self._writes[target] = (fingerprint, [*earlier, self._clock()])

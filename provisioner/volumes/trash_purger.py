@@ -31,8 +31,6 @@ _FENCE_SECONDS = 1.0
 
 
 class PurgeProgress:
-    """The progress of a running removal."""
-
     def __init__(self, fence: Callable[[], None]) -> None:
         self._fence = fence
         self._fenced = self.started = self.reported = monotonic()

@@ -6,8 +6,6 @@ from sutler.errors import SutlerError
 
 
 class ExitCode(IntEnum):
-    """Exit status of a command."""
-
     OK = 0
     PROBLEM = 1
     USAGE = 2

@@ -26,7 +26,6 @@ class Group(NamedTuple):
     app: str = "app"
 
     def load(self) -> typer.Typer:
-        """Imports the module."""
         app: typer.Typer = getattr(importlib.import_module(self.module), self.app)
         return app
 

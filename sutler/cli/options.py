@@ -40,6 +40,10 @@ _OWN_NAMESPACE = "sutler-system"
 _DEFAULT_NAMESPACE = "default"
 
 
+def namespace_option(text: str) -> Any:
+    return typer.Option("--namespace", "-n", metavar="NAME", help=text)
+
+
 @dataclass(frozen=True)
 class ClusterOptions:
     """Which cluster a command works on, and the namespace of Sutler in it."""

@@ -25,8 +25,6 @@ KINDS = frozenset(_TEMPLATES)
 
 @dataclass(frozen=True, slots=True)
 class ImageUse:
-    """An image of a Pod."""
-
     image: str
     where: str
     """The container or volume that uses it, such as `container app`."""

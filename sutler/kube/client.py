@@ -39,8 +39,6 @@ _METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,appl
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list."""
-
     items: _Objects
     resource_version: str
 

@@ -23,8 +23,6 @@ class NotAUrlError(ValueError):
 
 
 class KeyUrl(NamedTuple):
-    """A parsed key."""
-
     host: bytes  # with its port, brackets of an IPv6 address included
     path: bytes  # "" or "/...", escapes decoded
 

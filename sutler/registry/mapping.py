@@ -9,6 +9,7 @@ from sutler.errors import SutlerError
 from sutler.registry.pattern import Pattern, PatternError, parse_pattern
 from sutler.registry.selector import LabelSelector, SelectorError
 from sutler.text import quoted
+from sutler.typedefs import Json
 
 _LONGEST_LABEL = 63  # the name is the value of a label on every copy
 _LONGEST_NAME = 253
@@ -115,3 +116,10 @@ def _check_name(where: str, value: Any, problems: list[str]) -> None:
         problems.append(
             f"{where}: {quoted(str(value))} is no name of a Secret (lower-case letters, digits, '-' and '.')"
         )
+
+
+def ready_condition(mapping: Json) -> Json:
+    """The Ready condition of a RegistryMapping; empty if no controller has processed it yet."""
+    conditions = (mapping.get("status") or {}).get("conditions") or []
+    found: Json = next((condition for condition in conditions if condition.get("type") == "Ready"), {})
+    return found

@@ -13,8 +13,6 @@ _glob = re.compile(r"/[^/]*[*?\[].*").search
 
 
 class RegistryParts(NamedTuple):
-    """A key or a registry in its parts."""
-
     scheme: str
     host: str
     port: str

@@ -1,7 +1,7 @@
 """How fast the REST API lists, creates and deletes images, next to bare librbd calls in the same run. Run as a script.
 
 One Ceph (memory store), one `python -m provisioner api` over TLS, sixteen connections; the bare calls run in sixteen
-threads of this process. Rounds of the two alternate, so that whatever else the machine does hits both.
+threads of this process. Rounds of the two alternate, so that other work of the machine affects both.
 """
 
 import argparse

@@ -72,7 +72,7 @@ class Api:
 
     @contextmanager
     def begun(self, method: str, path: str, body: Any) -> Iterator[None]:
-        """A request that the service has begun with, which it said, and whose answer nobody reads."""
+        """A request that the service has begun to process, as it has reported, and whose response is not read."""
         target, data = urlsplit(self.url), json.dumps(body).encode()
         assert target.hostname is not None
         head = [f"{method} {self.base}{path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {self.token}"]

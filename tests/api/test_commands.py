@@ -126,7 +126,7 @@ def test_refusal_says_what_would_do(sutler: Sutler, pool: str) -> None:
     ("environment", "words", "status", "said"),
     [
         ({"SUTLER_API_TOKEN": ""}, ["pools", "list"], 2, "SUTLER_API_TOKEN holds no token"),
-        ({"SUTLER_API_TOKEN": "nobody's-token"}, ["pools", "list"], 3, "the token is unknown"),
+        ({"SUTLER_API_TOKEN": "unknown-token"}, ["pools", "list"], 3, "the token is unknown"),
         ({"SUTLER_API_TOKEN": VIEWER}, ["pools", "create", "x"], 3, "vera has no permission"),
         ({"SUTLER_API_URL": "http://localhost:1"}, ["pools", "list"], 2, "over TLS only"),
         ({"SUTLER_API_URL": "https://localhost:1"}, ["pools", "list"], 3, "does not answer"),
@@ -145,7 +145,7 @@ def test_failure_has_a_status_and_a_sentence(
     assert "Traceback" not in ended.stderr
 
 
-def test_certificate_of_nobody_is_not_trusted(sutler: Sutler, tmp_path: Path) -> None:
+def test_certificate_of_unknown_ca_is_not_trusted(sutler: Sutler, tmp_path: Path) -> None:
     ended = sutler("pools", "list", SUTLER_API_CA="/etc/ssl/certs/ca-certificates.crt")
     assert (ended.returncode, "certificate verify failed" in ended.stderr) == (3, True), ended.stderr
     assert not list(tmp_path.iterdir())
@@ -153,7 +153,7 @@ def test_certificate_of_nobody_is_not_trusted(sutler: Sutler, tmp_path: Path) ->
 
 def test_token_comes_from_a_file_when_one_is_named(sutler: Sutler, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{VIEWER}\n")
-    ended = sutler("pools", "list", "--token-file", str(tmp_path / "token"), SUTLER_API_TOKEN="nobody's-token")
+    ended = sutler("pools", "list", "--token-file", str(tmp_path / "token"), SUTLER_API_TOKEN="unknown-token")
     assert ended.returncode == 0
 
 

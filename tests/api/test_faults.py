@@ -14,7 +14,7 @@ from tests.cluster import Ceph, Place, wait_for
 
 TIMEOUT, DEADLINE = 2, 8
 GRACE = 30
-"""Seconds that Kubernetes gives a container to end after SIGTERM, if it is not told otherwise."""
+"""Seconds that Kubernetes gives a container to end after SIGTERM by default."""
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +130,13 @@ def test_stop_does_not_wait_for_hung_ceph_and_audits_interrupted_changes(
 
 
 def test_wrong_ceph_user_is_explained(place: Place, own_ceph: Ceph, tmp_path_factory: pytest.TempPathFactory) -> None:
-    started = Service(place, own_ceph, tmp_path_factory.mktemp("api-denied"), "--ceph-user", "nobody")
+    started = Service(place, own_ceph, tmp_path_factory.mktemp("api-denied"), "--ceph-user", "stranger")
     try:
         started.process.launch()
         # Without a key it is never ready; it answers all the same, and says why.
-        wait_for(lambda: "client.nobody" in started.process.probe("readyz")[1], "the reason in /readyz")
+        wait_for(lambda: "client.stranger" in started.process.probe("readyz")[1], "the reason in /readyz")
         refused = started.api.get("/pools")
         assert refused.status in {403, 503}
-        assert "client.nobody" in refused.json["detail"]
+        assert "client.stranger" in refused.json["detail"]
     finally:
         started.process.stop()

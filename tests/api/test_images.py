@@ -258,7 +258,7 @@ def test_images_of_a_namespace_are_apart(api: Api, ceph: Ceph, pool: str) -> Non
     assert made.headers["Location"] == f"/api/v1/pools/{pool}/images/theirs?namespace=team"
     assert names(api, pool) == []
     assert api.get(f"/pools/{pool}/images?namespace=team").json["images"][0]["namespace"] == "team"
-    assert api.get(f"/pools/{pool}/images?namespace=nobody").status == 404
+    assert api.get(f"/pools/{pool}/images?namespace=missing").status == 404
     assert api.delete(f"/pools/{pool}/images/theirs?namespace=team").status == 204
 
 

@@ -37,8 +37,8 @@ def test_interrupted_work_marks_the_image_with_the_way_out(
     operation = accepted.headers["Location"].removeprefix("/api/v1")
     wait_for(lambda: "is running" in (api.get(large).json["unfinished"] or ""), "the image to bear its mark")
     service.process.restart()
-    told = api.get(operation).json
-    assert (told["state"], way_out in told["detail"]) == ("interrupted", True)
+    recalled = api.get(operation).json
+    assert (recalled["state"], way_out in recalled["detail"]) == ("interrupted", True)
     assert way_out in api.get(large).json["unfinished"]
     refused = api.patch(large, {"name": "another"})
     assert (refused.status, way_out in refused.json["detail"]) == (409, True)
@@ -53,7 +53,7 @@ def test_interrupted_creations_can_be_repeated(service: Service, api: Api, pool:
             if api.post(f"/pools/{pool}/images", {"name": name, "size": "1Mi"}).status == 201:
                 answered.append(name)
         except (OSError, http.client.HTTPException):
-            return  # nobody knows what became of it
+            return  # its outcome is unknown
 
     with ThreadPoolExecutor(16) as threads:
         pending = [threads.submit(create, name) for name in names]

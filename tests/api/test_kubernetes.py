@@ -59,7 +59,7 @@ def as_role(control_plane: ControlPlane, namespace: str, process: SutlerProcess,
     """A client with a fresh account's token, bound to one of the roles, or to none."""
     bindings = []
 
-    def client(role: str | None, name: str = "somebody") -> Api:
+    def client(role: str | None, name: str = "someone") -> Api:
         control_plane.kubectl("-n", namespace, "create", "serviceaccount", name)
         if role is not None:
             binding = f"{namespace}-{name}"
@@ -83,7 +83,7 @@ def test_request_without_a_token_is_rejected(process: SutlerProcess, authority: 
 
 
 @pytest.mark.parametrize("token", ["nonsense", "eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "\xff\xfe"])
-def test_token_of_nobody_is_refused(process: SutlerProcess, authority: Path, token: str) -> None:
+def test_unknown_token_is_refused(process: SutlerProcess, authority: Path, token: str) -> None:
     assert Api(process.url, authority, token=token).get("/pools").status == 401
 
 
@@ -111,7 +111,7 @@ def test_account_without_a_role_is_known_and_may_nothing(as_role: Any, namespace
     refused = api.get("/pools")
     assert refused.status == 403
     assert (
-        f"system:serviceaccount:{namespace}:somebody has no permission to list pools.sutler.dev"
+        f"system:serviceaccount:{namespace}:someone has no permission to list pools.sutler.dev"
         in refused.json["detail"]
     )
     assert "sutler-api-viewer" in refused.json["detail"]
@@ -163,10 +163,10 @@ def test_role_can_be_for_one_pool_only(as_role: Any, control_plane: ControlPlane
 
 def test_change_leaves_an_audit_line(as_role: Any, process: SutlerProcess, namespace: str, pool: str) -> None:
     editor = as_role("sutler-api-editor")
-    made = editor.post(f"/pools/{pool}/images", {"name": "told", "size": "1Mi"})
+    made = editor.post(f"/pools/{pool}/images", {"name": "audited", "size": "1Mi"})
     request = made.headers["X-Request-Id"]
     (line,) = [line for line in process.log_text().splitlines() if request in line]
-    for word in (f"system:serviceaccount:{namespace}:somebody", "create_image", pool, "told", "done", "201"):
+    for word in (f"system:serviceaccount:{namespace}:someone", "create_image", pool, "audited", "done", "201"):
         assert word in line
     assert editor.token not in process.log_text()
 

@@ -35,7 +35,7 @@ expected-statuses = ["400", "401", "403", "404", "405", "409", "412", "413", "41
 
 @contextmanager
 def kept_filled(api: Api, pool: str) -> Iterator[None]:
-    """Keep an image with a snapshot there, whatever is tried: requests for nothing try nothing."""
+    """Keep an image with a snapshot there, after any request: requests for nothing try nothing."""
     over = threading.Event()
 
     def refill() -> None:

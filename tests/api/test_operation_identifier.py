@@ -42,8 +42,8 @@ def marked(work: str, identifier: str = "this") -> ImageHeader:
 def test_state_of_an_operation_follows_from_the_image(
     kind: str, header: ImageHeader | None, state: OperationState
 ) -> None:
-    told, detail = judge_by_image(OperationTarget(kind, "rbd", "", "image", "1"), "this", header)
-    assert told is state
+    judged, detail = judge_by_image(OperationTarget(kind, "rbd", "", "image", "1"), "this", header)
+    assert judged is state
     assert detail or state is OperationState.SUCCEEDED
 
 

@@ -136,7 +136,7 @@ def killed_while_removing(service: Service, api: Api, large: str) -> str:
     operation = accepted.headers["Location"].removeprefix("/api/v1")
     wait_for(lambda: api.get(operation).json["progress"], "progress")
     service.process.restart()
-    told = api.get(operation)
-    assert (told.status, told.json["state"], told.json["image"]) == (200, "interrupted", "large")
-    assert "purge it" in told.json["detail"]
+    recalled = api.get(operation)
+    assert (recalled.status, recalled.json["state"], recalled.json["image"]) == (200, "interrupted", "large")
+    assert "purge it" in recalled.json["detail"]
     return operation

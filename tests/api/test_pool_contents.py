@@ -191,7 +191,7 @@ def object_in_a_namespace(ground: Ground, _: Any) -> None:
 
 
 def known_name_with_other_data(ground: Ground, _: Any) -> None:
-    ground.ioctx().write_full("rbd_trash", b"somebody's notes")
+    ground.ioctx().write_full("rbd_trash", b"foreign notes")
 
 
 def known_name_in_a_namespace(ground: Ground, _: Any) -> None:
@@ -217,7 +217,7 @@ def cache_tier(ground: Ground, _: Any) -> None:
 
 
 def default_data_pool(ground: Ground, _: Any) -> None:
-    ground.ceph.ceph("config", "set", "client.nobody", "rbd_default_data_pool", ground.pool)
+    ground.ceph.ceph("config", "set", "client.stranger", "rbd_default_data_pool", ground.pool)
 
 
 def data_pool_of_another_pool(ground: Ground, _: Any) -> None:
@@ -257,7 +257,7 @@ CASES: dict[Callable[[Ground, pytest.MonkeyPatch], None], str] = {
     snapshot_of_the_pool: "snapshots of the pool: 1, before",
     only_in_a_snapshot: "objects of other applications: 1, such as 'gone'",
     cache_tier: "it is a cache tier",
-    default_data_pool: "Ceph's configuration names it (rbd_default_data_pool of client.nobody)",
+    default_data_pool: "Ceph's configuration names it (rbd_default_data_pool of client.stranger)",
     data_pool_of_another_pool: "the configuration of pool {other} names it (conf_rbd_default_data_pool)",
 }
 RAW = (gateway, gateway_zone, file_system, files, plain_object, empty_object, snapshot_of_the_pool, cache_tier)
@@ -282,7 +282,7 @@ def test_pool_with_contents_is_kept_and_they_are_named(
 def undo(ground: Ground, fill: Callable[[Ground, pytest.MonkeyPatch], None]) -> None:
     """What would outlive the pools."""
     if fill is default_data_pool:
-        ground.ceph.ceph("config", "rm", "client.nobody", "rbd_default_data_pool")
+        ground.ceph.ceph("config", "rm", "client.stranger", "rbd_default_data_pool")
     if fill is cache_tier:
         ground.ceph.ceph("osd", "tier", "remove", ground.other, ground.raw)
     if fill is gateway_zone:

@@ -24,7 +24,7 @@ def at_once(*asks: Callable[[], Reply]) -> list[Reply]:
         try:
             start.wait(30)
             answer.set_result(ask())
-        except BaseException as error:  # noqa: BLE001 - it belongs to the test, whatever it is
+        except BaseException as error:  # noqa: BLE001 - every error belongs to the test
             answer.set_exception(error)
 
     for both in zip(asks, answers, strict=True):

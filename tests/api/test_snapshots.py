@@ -133,7 +133,7 @@ def test_clone_into_a_missing_pool_is_explained(api: Api, image: str, pool: str)
     api.post(f"{image}/snapshots", {"name": "first"})
     clone = f"{image}/snapshots/first/clone"
     assert "pool nowhere does not exist" in api.post(clone, {"name": "child", "pool": "nowhere"}).json["detail"]
-    assert api.post(clone, {"name": "child", "namespace": "nobody"}).status == 422
+    assert api.post(clone, {"name": "child", "namespace": "missing"}).status == 422
     assert api.post(clone, {"name": "parent"}).status == 409
     assert api.post(f"{image}/snapshots/second/clone", {"name": "child"}).status == 404
     assert [one["name"] for one in api.get(f"/pools/{pool}/images").json["images"]] == ["parent"]

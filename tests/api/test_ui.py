@@ -29,7 +29,7 @@ def browser(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def filled(pool: str, ioctx: Any) -> str:
-    """A pool with an image of a claim, one that is nobody's, and something in the trash."""
+    """A pool with an image of a claim, one without an owner, and an entry in the trash."""
     librbd = rbd.RBD()
     for name, features in (("claimed", 61), ("free", 1), ("thrown", 1)):
         librbd.create(ioctx, name, 1 << 30, old_format=False, features=features)
@@ -150,7 +150,7 @@ def test_phone_shows_every_cell_with_its_heading(browser: Browser, service: Serv
         ("Promise.reject(new TypeError('Failed to fetch'))", "The API does not answer", "the service does not answer"),
         ("new Response('<html>', {status: 502})", "The API returns an error", "instead of the service (HTTP 502)"),
         ("new Response('<html>', {status: 200})", "The API returns an error", "instead of the service (HTTP 200)"),
-        ('new Response(\'{"title": "Nobody knows"}\', {status: 401})', "The API returns an error", "reload this page"),
+        ('new Response(\'{"title": "Unknown"}\', {status: 401})', "The API returns an error", "reload this page"),
         ('new Response(\'{"detail": "no space"}\', {status: 507})', "The API returns an error", "no space (HTTP 507)"),
     ],
 )
@@ -213,7 +213,7 @@ def test_address_that_is_broken_breaks_no_page(browser: Browser, service: Servic
     assert [one for one in browser.complaints() if "Uncaught" in one] == []
 
 
-def test_names_are_shown_as_names_whatever_they_hold(browser: Browser, service: Service, pool: str, ioctx: Any) -> None:
+def test_names_with_any_characters_are_shown_as_text(browser: Browser, service: Service, pool: str, ioctx: Any) -> None:
     evil = "<img src=x onerror=document.title='broken'>"
     rbd.RBD().create(ioctx, evil, 1 << 20, old_format=False, features=1)
     browser.open(f"{service.url}/ui#pool={pool}", token=VIEWER)

@@ -111,7 +111,7 @@ def unread(*says: str) -> tuple[str, ...]:
         (in_a_file("[client.admin]\nkey = hello\n"), ("not a cephx key",)),
         (in_a_file("nonsense\n"), ("is not a readable keyring",)),
         (in_a_file(""), ("/file has no key for client.admin",)),
-        (lambda settings, _: replace(settings, user="nobody"), ("has no key", "ceph auth get client.nobody")),
+        (lambda settings, _: replace(settings, user="stranger"), ("has no key", "ceph auth get client.stranger")),
         (
             lambda settings, _: replace(settings, conf="", monitors=("nowhere.invalid:x",), key=AES),
             ("mon host",),

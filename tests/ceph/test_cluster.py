@@ -43,7 +43,7 @@ async def test_hung_osd_ends_every_call_and_recovers(images: RbdPool, ceph: Ceph
         assert isinstance(error, OutcomeUnknown)
         assert str(error).endswith("Ceph did not answer in time (ETIMEDOUT, 110)"), "its caps were enough before"
         assert took < 10, "a time-out of 3 s is not waited out again and again"
-        # Known to hang: nobody else waits.
+        # Known to hang: no other call waits.
         error, took = await failure(images.list_images())
         assert isinstance(error, CephUnavailable)
         assert took < 1.5
@@ -132,9 +132,9 @@ async def test_connection_is_restored_after_the_cluster_returns(ceph: Ceph, nowh
 
 
 async def test_unknown_user_and_missing_configuration_are_distinguished(settings: ClusterSettings) -> None:
-    error, _ = await failure(CephCluster(replace(settings, user="nobody")).fsid())
+    error, _ = await failure(CephCluster(replace(settings, user="stranger")).fsid())
     assert isinstance(error, Denied)
-    assert "client.nobody" in str(error)
+    assert "client.stranger" in str(error)
     error, _ = await failure(CephCluster(replace(settings, conf="/does/not/exist")).fsid())
     assert isinstance(error, Denied)
     assert "/does/not/exist" in str(error)

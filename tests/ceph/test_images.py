@@ -80,7 +80,7 @@ async def test_metadata_is_compatible_with_rbd(images: RbdPool, ceph: Ceph) -> N
     ("change", "says"),
     [
         ({"size": 1024}, "exists with 1610612736 bytes instead of 1024"),
-        ({"metadata": {OWNER: "somebody"}}, f"belongs to {UID}"),
+        ({"metadata": {OWNER: "another"}}, f"belongs to {UID}"),
     ],
 )
 async def test_image_of_another_owner_is_never_used(images: RbdPool, change: dict[str, object], says: str) -> None:
@@ -155,7 +155,7 @@ async def test_image_is_removed_for_its_owner_only(images: RbdPool, ceph: Ceph) 
     await create(images)
     ceph.rbd("create", f"{images.name}/foreign", "--size", "1M")
     with pytest.raises(ImageTaken, match="does not belong to this volume"):
-        await remove(images, value="somebody")
+        await remove(images, value="another")
     with pytest.raises(ImageTaken, match=r"metadata has no sutler\.dev/uid"):
         await remove(images, name="foreign")
     assert len(await images.list_images()) == 2

@@ -112,7 +112,7 @@ async def test_expired_certificate_is_not_ready(tmp_path: Path) -> None:
     assert mounted.ready() == "the certificate has expired"
 
 
-async def test_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(tmp_path: Path) -> None:
+async def test_encrypted_key_is_refused_without_a_prompt_for_its_password(tmp_path: Path) -> None:
     plain = pair()
     key = pki.read_key(plain.key).private_bytes(
         Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"word")
@@ -123,7 +123,7 @@ async def test_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(tmp
     assert str(mounted.ready()).startswith(UNSERVABLE.format(tmp_path))
 
 
-async def test_pair_that_is_torn_at_the_start_is_told_and_looked_at_again_soon(tmp_path: Path) -> None:
+async def test_pair_that_is_torn_at_the_start_is_reported_and_read_again_soon(tmp_path: Path) -> None:
     mounted = FileSource(tmp_path, poll_interval=3600)
     mount(tmp_path, KeyPair(pair().certificate, pair().key))
     running = asyncio.create_task(mounted.run())

@@ -138,7 +138,7 @@ async def test_deleted_secret_needs_the_manifests_but_stops_nothing(
         await until(lambda: verifies(certificate, stored.bundles()[0]), "the served certificate to be trusted")
 
 
-async def test_ca_that_somebody_removes_is_published_again(stored: Stored, client: Client) -> None:
+async def test_ca_that_another_client_removes_is_published_again(stored: Stored, client: Client) -> None:
     async with serving(client) as certificate:
         await until(lambda: certificate.ready() is None, "the certificate to be served")
         remove = [{"op": "remove", "path": "/webhooks/1/clientConfig/caBundle"}]
@@ -195,13 +195,13 @@ async def test_certificate_stays_served_while_the_api_server_hangs(stored: Store
         await until(lambda: bool(stored.contents().leaf.certificate), "it to go on when the API server does")
 
 
-async def test_missing_right_is_told_by_readiness(control_plane: ControlPlane, stored: Stored) -> None:
-    control_plane.kubectl("create", "serviceaccount", "nobody", "-n", "sutler-system")
+async def test_missing_permission_is_reported_by_readiness(control_plane: ControlPlane, stored: Stored) -> None:
+    control_plane.kubectl("create", "serviceaccount", "powerless", "-n", "sutler-system")
     try:
-        powerless = control_plane.kubeconfig_for("sutler-system", "nobody")
+        powerless = control_plane.kubeconfig_for("sutler-system", "powerless")
         async with connect(str(powerless), component="test") as client, serving(client) as certificate:
             await until(lambda: "403 Forbidden" in (certificate.ready() or ""), "the reason")
             assert SECRET in (certificate.ready() or "")
     finally:
-        control_plane.kubectl("delete", "serviceaccount", "nobody", "-n", "sutler-system")
+        control_plane.kubectl("delete", "serviceaccount", "powerless", "-n", "sutler-system")
     assert stored.contents() == CertificateSecret()

@@ -57,7 +57,7 @@ def test_leaf_never_outlives_its_authority() -> None:
         (dt.timedelta(days=4), False),
         (dt.timedelta(days=5), True),
         (dt.timedelta(days=400), True),
-        (dt.timedelta(days=-1), True),  # the clock was set back: nobody would accept it yet
+        (dt.timedelta(days=-1), True),  # the clock was set back: no client would accept it yet
     ],
 )
 def test_renewal_is_due_after_two_thirds_of_the_life(after: dt.timedelta, due: bool) -> None:

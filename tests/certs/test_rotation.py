@@ -54,8 +54,8 @@ def test_leaf_is_renewed_and_the_ca_stays(fresh: CertificateSecret) -> None:
     assert usable(renewed, later)
 
 
-def test_change_of_ca_keeps_the_leaf_valid_for_whoever_trusts_either(fresh: CertificateSecret) -> None:
-    """The whole sequence, with what the API server can have been told at each point."""
+def test_change_of_ca_keeps_the_leaf_valid_for_clients_that_trust_either(fresh: CertificateSecret) -> None:
+    """The whole sequence, with the caBundle that the API server can have at each point."""
     due = NOW + dt.timedelta(days=250)
     kept_renewed = replace(fresh, leaf=pki.new_leaf(KeyPair(fresh.authorities, fresh.authority_key), NAMES, due))
     both, why = step(kept_renewed, due, trusted=False)

@@ -43,7 +43,7 @@ mon allow pool delete = true
 mon warn on pool no redundancy = false
 auth allow insecure global id reclaim = false
 osd crush chooseleaf type = 0
-# A PG with one copy has nobody to renew its read lease with: one that was frozen beyond it stays "laggy" for good, and
+# A PG with one copy has no peer to renew its read lease with: one that was frozen beyond it stays "laggy" for good, and
 # whether it does is a race. 100 times the heartbeat grace is longer than any test freezes anything.
 osd pool default read lease ratio = 100
 
@@ -56,7 +56,7 @@ keyring = {state}/daemons.keyring
 mon data = {state}/mon
 mon data avail crit = 1
 mon data avail warn = 1
-# A lone monitor has nobody to wait for: a change of a map takes 0.05 s instead of 1 s.
+# A lone monitor waits for no other: a change of a map takes 0.05 s instead of 1 s.
 paxos propose interval = 0.05
 paxos min wait = 0.02
 

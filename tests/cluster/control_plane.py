@@ -19,7 +19,7 @@ from tests.cluster.wait import wait_for
 
 # The API server waits for its watchers before it ends; ours come back by themselves.
 _APISERVER_GRACE = 3.0
-# Seconds for a start, which takes 5: one that hangs shall be told, and a busy machine not be taken for one.
+# Seconds for a start, which takes 5: a start that hangs is reported, and a busy machine is not taken for one.
 _START = 150.0
 # Go's garbage collector at rest while there is memory: cores are what a run of the tests is short of.
 _SPARE_CORES = {"GOGC": "400", "GOMEMLIMIT": "600MiB"}

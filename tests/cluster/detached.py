@@ -72,7 +72,7 @@ class Detached:
         return holder is not None
 
     def _clear(self) -> None:
-        """Remove the directory, if it is one of ours or empty: a slip in --state must cost nobody his files."""
+        """Remove the directory, if this module made it or it is empty: a wrong --state must not delete files."""
         if self.holder() is not None:
             raise ClusterError(f"a cluster runs already with its state in {self.state}; stop it first")
         if self._record.exists():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-# The node's bridge; Pods reach the API server here. Without a node nobody has this address and nobody is
+# The node's bridge; Pods reach the API server here. Without a node, no process has this address and none is
 # sent anything to it: it only has to be one that Kubernetes accepts as an endpoint, which loopback is not.
 BRIDGE_ADDRESS = "10.244.0.1"
 SERVICE_RANGE = "10.96.0.0/16"
@@ -64,7 +64,7 @@ def apiserver(state: Path, ports: Ports, *, bind: str, minor: int) -> list[str]:
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         # Calls a webhook's Service at its endpoints: needs no kube-proxy.
         "--enable-aggregator-routing=true",
-        # kubectl logs and exec: nobody resolves the node's name.
+        # kubectl logs and exec: nothing resolves the node's name.
         "--kubelet-preferred-address-types=InternalIP",
         f"--audit-policy-file={state / 'audit-policy.yaml'}",
         f"--audit-log-path={state / 'audit.log'}",

@@ -36,7 +36,7 @@ def mount(source: str | Path, target: str | Path, kind: str = "", flags: int = 0
 
 
 def unmount(target: str | Path) -> None:
-    """Take the mount out of sight at once; the kernel drops it when nobody uses it any more."""
+    """Detach the mount at once; the kernel drops it when nothing uses it any more."""
     _check(_libc.umount2(str(target).encode(), _DETACH), f"unmount {target}")
 
 

@@ -198,7 +198,7 @@ class Node:
             self._control_plane.kubectl(*pods, "--grace-period=0", "--force", "--timeout=10s")
             self._control_plane.kubectl("delete", "node", self.name, "--ignore-not-found", "--timeout=10s")
         except (ClusterError, subprocess.TimeoutExpired) as error:
-            print(f"{self.name}: its Pods end with it, the API server was not told: {error}")
+            print(f"{self.name}: its Pods end with it, the API server does not know: {error}")
 
     def _make_bridge(self) -> None:
         """The Pods' bridge. The node's address is on it: the kubelet accepts no loopback address as its own."""

@@ -1,4 +1,4 @@
-"""What the node's programs are told: pure text, every path as it looks inside the node's room."""
+"""The configuration of the node's programs as text, with each path as inside the node's sandbox."""
 
 import json
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ KERNEL_SETTINGS = {
 
 
 def containerd(snapshotter: str, cni_plugins: str) -> str:
-    # restrict_oom_score_adj: without CAP_SYS_RESOURCE nobody may lower an OOM score, and runc dies of the attempt.
+    # restrict_oom_score_adj: without CAP_SYS_RESOURCE no process may lower an OOM score, and runc dies of the attempt.
     # disabled_plugins: "opt" makes a directory in /opt, the others are snapshotters that are not used.
     return f"""\
 version = 2
@@ -125,7 +125,7 @@ def kubelet(*, minor: int) -> str:
             "cgroupDriver": "cgroupfs",
             "cgroupsPerQOS": False,
             "enforceNodeAllocatable": [],
-            "clusterDNS": ["10.244.255.254"],  # nobody: but without one every Pod gets a Warning event
+            "clusterDNS": ["10.244.255.254"],  # of no server: without one every Pod gets a Warning event
             "clusterDomain": "cluster.local",
             "evictionHard": nearly_nothing,
             "failSwapOn": False,

@@ -18,7 +18,7 @@ OLDEST = KUBERNETES.removeprefix("v").rpartition(".")[0]
 _BUILD = 2
 
 # Each package with what shows that it, or something as good, is there: a program or a file (with wildcards).
-# So nobody's own containerd or Go is replaced.
+# So the user's own containerd and Go are not replaced.
 NEEDED = {
     "python3-venv": "/usr/lib/python3*/ensurepip/__init__.py",
     "python3-rados": "/usr/lib/python3/dist-packages/rados*.so",

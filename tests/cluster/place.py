@@ -48,14 +48,14 @@ class Place:
         return ""
 
     def port(self) -> int:
-        """A port that is nobody else's until `close()`, not even while its server restarts."""
+        """A port that no other process gets until `close()`, not even while its server restarts."""
         return self.ports(1)[0]
 
     def ports(self, count: int) -> range:
         """`count` such ports in a row.
 
         They are bound but not listened on. Linux lets a server that sets SO_REUSEADDR (Go, Ceph and asyncio do)
-        listen on such a port; whoever binds as we do is refused.
+        listen on such a port; a process that binds in the same way is refused.
         """
         firsts = range(_PORTS.start, _PORTS.stop - count + 1)
         for first in random.sample(firsts, min(len(firsts), 200)):
@@ -159,7 +159,7 @@ def _bind_all(ports: range) -> list[socket.socket]:
             for taken in (*bound, candidate):
                 taken.close()
             return []
-        # Only now: with it, bind() would also take what another place has reserved and nobody listens on yet.
+        # Only now: with it, bind() would also take what another place has reserved and no server listens on yet.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.append(candidate)
     return bound

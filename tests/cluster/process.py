@@ -16,7 +16,7 @@ from tests.cluster.wait import PATIENCE, wait_for
 T = TypeVar("T")
 
 # The kernel's parent-death signal fires when the *thread* that forked ends, not only the process. So every
-# server is forked by this one thread, which lives as long as we do, whoever asked for it.
+# server is forked by this one thread, which lives as long as this process, for every caller.
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
 
@@ -84,7 +84,7 @@ class Process:
         self.kill(signal.SIGCONT)
 
     def stop(self, grace: float = 10.0) -> int:
-        """TERM, up to `grace` seconds, then KILL, for the process and whatever it left in its group.
+        """TERM, up to `grace` seconds, then KILL, for the process and all that it left in its group.
 
         Returns:
             Its exit status; negative: the signal that ended it.

@@ -56,7 +56,7 @@ class Registry:
         self.process.stop(grace=3)
 
     def let_in(self, users: Mapping[str, str]) -> None:
-        """These and nobody else, also while it runs: it reads the file again when that has changed."""
+        """Only these, also while it runs: the registry reads the file again when that has changed."""
         self.users = dict(users)
         (self.state / "htpasswd").write_text("".join(_htpasswd_line(*user) for user in self.users.items()))
 

@@ -4,7 +4,7 @@ Run as a program with a Room as JSON in the file that argument 1 names. Two proc
 
 - the keeper stays outside, makes the room's cgroups and removes them when everything in them is gone;
 - the first process inside is PID 1 of its own process namespace, with mounts and cgroups of its own. When it ends, the
-  kernel kills whatever is left inside (shims and containers too), and the mounts go with their namespace.
+  kernel kills all that is left inside (shims and containers too), and the mounts go with their namespace.
 
 So there is nothing to hunt for afterwards, and a keeper whose parent is killed still tidies up.
 """
@@ -158,7 +158,7 @@ def furnish(room: Room, hierarchies: list[cgroups.Hierarchy], subtrees: list[Pat
             kernel.mount(f"/proc/self/fd/{source}", path, flags=kernel.BIND | kernel.RECURSIVE)
     for target, file in room.files.items():
         kernel.mount(file, target, flags=kernel.BIND)
-    # Mounts made by one server for the others (kubelet's volumes) must be seen by them; nobody outside sees them.
+    # Mounts made by one server for the others (kubelet's volumes) must be visible to them, and are invisible outside.
     kernel.mount("none", "/", flags=kernel.RECURSIVE | kernel.SHARED)
 
 

@@ -1,7 +1,7 @@
 """An apt configuration made from the machine's own apt sources: pure text to text.
 
 Both kinds of file are read: one-line `.list` and deb822 `.sources`. Only Debian's own suites of this release
-are kept: somebody else's repository often has no sources at all, and would fail the whole update.
+are kept: other repositories often have no sources at all, and would fail the whole update.
 """
 
 import re

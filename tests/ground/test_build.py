@@ -82,18 +82,18 @@ def test_apt_reads_what_is_made_of_the_machines_own_files(tmp_path: Path) -> Non
     assert "binary" not in said
 
 
-def test_full_disk_is_told_before_the_build(tmp_path: Path) -> None:
+def test_full_disk_is_reported_before_the_build(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"has 1\.0 GiB free.*XDG_CACHE_HOME"):
         build.check_space(tmp_path, 1 << 30)
 
 
-def test_unreachable_sources_are_told_and_leave_nothing_half(
+def test_unreachable_sources_are_reported_and_leave_nothing_incomplete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     _needs_debian()
     monkeypatch.setattr(debian, "ensured", lambda *_: tmp_path)
     for name in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
     with pytest.raises(ClusterError, match=r"(?s)is the network there.*KUBEBUILDER_ASSETS"):
         build.into(tmp_path, ["kube-proxy"])
     assert "fetching Debian's source package" in capfd.readouterr().out
@@ -119,7 +119,9 @@ def test_second_builder_waits_and_then_finds_it_done(tmp_path: Path, capfd: pyte
     assert "Building" not in said + capfd.readouterr().out
 
 
-def test_machine_that_is_no_debian_is_told_what_is_lacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_on_a_machine_without_debian_names_what_is_lacking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(apt, "codename", lambda: "")
     with pytest.raises(
         ClusterError, match=r"no file in /etc/apt names a mirror .*, and a Debian bookworm comes from there"
@@ -148,8 +150,8 @@ def test_installing_without_apt_names_the_packages(monkeypatch: pytest.MonkeyPat
 
 def test_present_program_needs_no_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    wanted = {"some-package": "a-program-of-nobody", "other-package": str(tmp_path / "lib*.so")}
+    wanted = {"some-package": "a-program-of-no-package", "other-package": str(tmp_path / "lib*.so")}
     assert packages.missing(wanted) == ["some-package", "other-package"]
-    (tmp_path / "a-program-of-nobody").touch(mode=0o755)
+    (tmp_path / "a-program-of-no-package").touch(mode=0o755)
     (tmp_path / "lib1.so").touch()
     assert packages.missing(wanted) == []

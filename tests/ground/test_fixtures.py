@@ -36,8 +36,8 @@ def test_audit_log_has_who_did_what(control_plane: ControlPlane, namespace: str)
 
 
 def test_kubectl_failure_names_the_command_and_the_reason(control_plane: ControlPlane) -> None:
-    with pytest.raises(ClusterError, match=r'kubectl get pod nobody: .*pods "nobody" not found'):
-        control_plane.kubectl("get", "pod", "nobody")
+    with pytest.raises(ClusterError, match=r'kubectl get pod missing: .*pods "missing" not found'):
+        control_plane.kubectl("get", "pod", "missing")
 
 
 def test_pool_holds_images(ceph: Ceph, pool: str) -> None:
@@ -86,9 +86,9 @@ def test_ceph_20_as_freshly_made_accepts_the_new_kind_of_secret_alone(place: Pla
         ceph.stop()
 
 
-def test_registry_refuses_whoever_has_no_password(registry: Registry) -> None:
+def test_registry_refuses_clients_without_a_password(registry: Registry) -> None:
     with_it = registry.authfile("UserName", "Password")
-    without = registry.authfile("Nobody", "Password")
+    without = registry.authfile("Unknown", "Password")
     assert "manifest unknown" in _inspect(registry, str(with_it))
     assert "authentication required" in _inspect(registry, str(without))
 

@@ -53,7 +53,7 @@ def test_failed_start_leaves_no_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.long  # short: the tests of Sutler that restart it
-def test_restarted_apiserver_keeps_what_was_stored(control_plane: ControlPlane, namespace: str) -> None:
+def test_restarted_apiserver_has_the_objects_of_before(control_plane: ControlPlane, namespace: str) -> None:
     control_plane.kubectl("create", "configmap", "kept", "-n", namespace)
     pid = control_plane.apiserver.pid
     control_plane.restart_apiserver()
@@ -171,11 +171,11 @@ def test_up_leaves_it_running_and_down_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_down_never_ends_a_process_that_has_got_the_number(tmp_path: Path) -> None:
-    with subprocess.Popen(["sleep", "600"]) as somebody:
-        (tmp_path / "holder.json").write_text(f'{{"pid": {somebody.pid}, "started": "12"}}')
+    with subprocess.Popen(["sleep", "600"]) as other:
+        (tmp_path / "holder.json").write_text(f'{{"pid": {other.pid}, "started": "12"}}')
         assert Detached(tmp_path).stop() is False
-        assert somebody.poll() is None
-        somebody.kill()
+        assert other.poll() is None
+        other.kill()
 
 
 def test_up_touches_no_directory_of_others(tmp_path: Path) -> None:

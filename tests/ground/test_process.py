@@ -48,7 +48,7 @@ def test_stop_twice_gives_the_same_status(tmp_path: Path) -> None:
     assert process.stop() == process.stop() == 7
 
 
-def test_early_end_is_told_with_the_last_words(tmp_path: Path) -> None:
+def test_early_end_is_reported_with_the_last_output(tmp_path: Path) -> None:
     process = _python("raise SystemExit('no such flag')", tmp_path)
     with pytest.raises(ClusterError, match=r"(?s)ended while waiting for an answer;.*no such flag"):
         process.until(lambda: None, "an answer")

@@ -153,16 +153,16 @@ class Life:
         self.control_plane.kubectl("patch", "pv", name, "--type=merge", "-p", json.dumps(attached))
 
     def _room(self) -> None:
-        """Told for each class, told anew when it changes, taken back with the class."""
+        """Published for each class, updated when it changes, deleted with the class."""
         kubectl = self.control_plane.kubectl
-        told = ["get", "csistoragecapacities", "-n", NAMESPACE, "-o", "jsonpath={.items[*].capacity}"]
-        wait_for(lambda: kubectl(*told), "the room of the pool", _PATIENCE)
+        capacities = ["get", "csistoragecapacities", "-n", NAMESPACE, "-o", "jsonpath={.items[*].capacity}"]
+        wait_for(lambda: kubectl(*capacities), "the capacity of the pool", _PATIENCE)
         self.ceph.ceph("osd", "pool", "set-quota", "rbd", "max_bytes", str(1 << 30))
-        wait_for(lambda: kubectl(*told) in {"1Gi", "1023Mi"}, "the room that the quota leaves", _PATIENCE)
+        wait_for(lambda: kubectl(*capacities) in {"1Gi", "1023Mi"}, "the capacity that the quota leaves", _PATIENCE)
         kubectl("delete", "storageclass", "rbd")
-        wait_for(lambda: not kubectl(*told), "the room to be taken back", _PATIENCE)
+        wait_for(lambda: not kubectl(*capacities), "the capacity to be deleted", _PATIENCE)
         self._classes("rbd", {"pool": "rbd"})
-        wait_for(lambda: kubectl(*told), "the room of the pool", _PATIENCE)
+        wait_for(lambda: kubectl(*capacities), "the capacity of the pool", _PATIENCE)
 
     def _rest_api(self) -> None:
         access = self.installation.api_access()

@@ -18,7 +18,7 @@ from sutler.settings import ProcessSettings
 LEASE = {"duration": 3.0, "renew_deadline": 2.0, "retry_period": 0.2}
 """Short, but with time enough for a busy machine's API server to answer twice."""
 PATIENT_LEASE = {"duration": 30.0, "renew_deadline": 20.0, "retry_period": 0.2}
-"""For whoever waits for no lease to run out: no busy machine makes them lose it."""
+"""For tests that wait for no lease to expire: no busy machine makes a leader lose it."""
 
 
 async def main() -> None:

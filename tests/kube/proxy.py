@@ -186,7 +186,7 @@ class FaultyProxy:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """Nobody there: everything is reset, as on a machine whose server has crashed."""
+        """Nothing there: every connection is reset, as on a machine whose server has crashed."""
         rule = self.fail(Exchange.cut)
         self._rules.insert(0, self._rules.pop())
         self.cut()

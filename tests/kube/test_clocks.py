@@ -1,4 +1,4 @@
-"""Nothing is judged by the clock of the machine that somebody types on."""
+"""Nothing is judged by the clock of the machine that runs the command."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -80,7 +80,7 @@ async def test_holder_that_is_gone_is_seen_to_be(client: Client, namespace: str)
     assert await read_lease(client, "nothing", namespace) is None
 
 
-async def test_lease_that_nobody_holds_is_not_waited_for(client: Client, namespace: str) -> None:
+async def test_lease_without_a_holder_is_not_waited_for(client: Client, namespace: str) -> None:
     await client.create(LEASES, lease(datetime.now(UTC) - HOUR, holder=None), namespace)
     async with asyncio.timeout(5):
         assert await read_lease(client, "a", namespace)

@@ -62,7 +62,7 @@ async def test_repeats_are_counted_in_one_event(client: Client, thing: Json, mon
         assert event["count"] == 5
         assert event["lastTimestamp"] >= event["firstTimestamp"]
         await client.delete(EVENTS, event["metadata"]["name"], event["metadata"]["namespace"])
-        # An event that the API server has forgotten is made anew, its count kept.
+        # An event that the API server has deleted is created again with its count.
         recorder.warning(thing, "Conflict", "again")
         await recorded(client, thing, 6)
 

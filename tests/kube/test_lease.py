@@ -141,7 +141,7 @@ async def test_next_leader_begins_when_the_work_has_ended(client: Client, namesp
 
 
 @pytest.mark.parametrize("how", ["away", "silent"])
-async def test_leader_that_reaches_nobody_stops_before_another_begins(
+async def test_leader_without_connection_stops_before_another_begins(
     client: Client, proxied: Client, proxy: FaultyProxy, namespace: str, how: str
 ) -> None:
     cut_off, other = Work(), Work()
@@ -225,7 +225,7 @@ async def test_lease_taken_by_force_ends_the_work(client: Client, namespace: str
         await until(lambda: not work.active, "the work to end")
         with pytest.raises(LeaseLost):
             one.check()
-        # Nobody renews it, so it is won again.
+        # No process renews it, so it is won again.
         await work.begun()
         assert (await spec(client, namespace))["leaseTransitions"] == 1
 
@@ -283,7 +283,7 @@ async def test_many_candidates_have_one_leader_at_a_time(client: Client, namespa
 
 
 @pytest.mark.parametrize("times", [(15, 10, 10), (10, 10, 2), (2, 1, 0.9)])
-def test_times_that_leave_no_room_are_refused(times: tuple[float, float, float]) -> None:
+def test_times_without_a_margin_are_refused(times: tuple[float, float, float]) -> None:
     duration, renew_deadline, retry_period = times
     with pytest.raises(ConfigError, match="retry period well below the renew deadline"):
         Elector(
@@ -353,7 +353,7 @@ async def test_process_whose_work_does_not_end_is_ended(
 
 
 @pytest.mark.parametrize("fate", ["away", "silent", "killed"])
-async def test_of_two_processes_one_writes_at_a_time_whatever_becomes_of_the_first(
+async def test_of_two_processes_one_writes_at_a_time_after_any_end_of_the_first(
     client: Client, control_plane: ControlPlane, proxy: FaultyProxy, namespace: str, fate: str
 ) -> None:
     """Cut off from the API server, or not answered by it, or killed; then back again, as a candidate like any other."""

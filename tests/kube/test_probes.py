@@ -33,7 +33,7 @@ async def test_metrics_are_those_of_our_registry() -> None:
     assert "python_info" in text
 
 
-async def test_port_in_use_is_told_with_the_setting_to_change() -> None:
+async def test_port_in_use_is_reported_with_the_setting_to_change() -> None:
     async with TestServer(probes.application({})) as server:
         with pytest.raises(probes.ProbeError, match=f"--probe-host 127.0.0.1 --probe-port {server.port}: "):
             await asyncio.wait_for(probes.serve("127.0.0.1", server.port or 0, {}), 10)

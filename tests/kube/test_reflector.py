@@ -373,7 +373,7 @@ WIDGETS = {
 NOTHINGS = Resource("sutler.dev", "v1alpha1", "nothings", "Nothing", namespaced=False)
 
 
-async def test_resource_that_the_api_server_does_not_know_is_told(client: Client) -> None:
+async def test_resource_that_the_api_server_does_not_know_is_reported(client: Client) -> None:
     """As after the CRD has been deleted. One that has just started may not know it yet."""
     unknown = Reflector[str](client, NOTHINGS, transform=str, gone_after=0.0)
     patient = Reflector[str](client, NOTHINGS, transform=str)

@@ -40,13 +40,11 @@ def refusal(code: int, reason: str, message: str, *causes: dict[str, str], sent:
     ],
 )
 @pytest.mark.parametrize("sent", [SECRET, PATCH, None])
-def test_refusal_is_told_in_the_api_servers_words(
-    code: int, message: str, causes: list[dict[str, str]], sent: Any
-) -> None:
+def test_refusal_has_the_api_servers_words(code: int, message: str, causes: list[dict[str, str]], sent: Any) -> None:
     assert refusal(code, "", message, *causes, sent=sent).message == message
 
 
-def test_cause_that_the_message_lacks_is_told_with_its_message() -> None:
+def test_cause_that_the_message_lacks_is_added_with_its_message() -> None:
     cause = {"field": "data", "reason": "FieldValueForbidden", "message": IMMUTABLE}
     assert (
         refusal(422, "Invalid", "the request is invalid", cause).message == f"the request is invalid, data: {IMMUTABLE}"

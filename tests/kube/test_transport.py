@@ -68,7 +68,7 @@ async def test_service_account_is_used_and_its_token_reread(
 
 
 @pytest.mark.parametrize("together", [1, 10])
-async def test_refused_credentials_are_read_anew_from_the_kubeconfig(
+async def test_refused_credentials_are_read_again_from_the_kubeconfig(
     control_plane: ControlPlane, tmp_path: Path, together: int
 ) -> None:
     """Once for all requests that are refused together, and each of them is sent again."""
@@ -121,7 +121,7 @@ async def test_untrusted_certificate_is_named_and_a_renewed_ca_believed(
         assert await client.get(NAMESPACES, "default")
 
 
-async def test_nobody_there_is_told_plainly(tmp_path: Path) -> None:
+async def test_refused_connection_is_reported_plainly(tmp_path: Path) -> None:
     config = {
         "current-context": "x",
         "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
@@ -173,7 +173,7 @@ async def test_connections_are_closed_at_the_end(control_plane: ControlPlane) ->
     assert open_files() == before
 
 
-# Of nobody in particular, good for a hundred years; its key was thrown away.
+# Self-signed, valid for a hundred years; its key does not exist any more.
 OTHER_CA = """\
 -----BEGIN CERTIFICATE-----
 MIIBgTCCASegAwIBAgIUSyRCoJUnzumarGl57o47fcctt9wwCgYIKoZIzj0EAwIw

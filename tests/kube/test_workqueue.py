@@ -29,7 +29,7 @@ async def working(handle: Handle, *, name: str = "test", workers: int = 2) -> As
 
 
 class Handler:
-    """Writes down what it is called with; fails as told."""
+    """Records what it is called with, and fails as requested."""
 
     def __init__(self, **failures: list[Exception | float | None]) -> None:
         self.calls: list[str] = []
@@ -120,7 +120,7 @@ async def test_one_key_has_one_worker_and_workers_are_bounded() -> None:
     assert done >= 7
 
 
-async def test_failing_key_backs_off_and_holds_nobody_up() -> None:
+async def test_failing_key_backs_off_and_delays_no_other() -> None:
     handler = Handler(poison=[Unavailable(500)] * 1000)
     async with working(handler, workers=1) as queue:
         queue.add("poison")

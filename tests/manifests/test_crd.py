@@ -157,8 +157,8 @@ def test_every_field_has_a_description(control_plane: ControlPlane) -> None:
     crd = yaml.safe_load((REPOSITORY / "manifests/crds/registrymappings.yaml").read_text())
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     assert list(undescribed(schema, "registrymapping")) == []
-    told = control_plane.kubectl("explain", "registrymapping.spec.pullSecret.copyFrom")
-    assert "copies it into every selected namespace" in " ".join(told.split())
+    explained = control_plane.kubectl("explain", "registrymapping.spec.pullSecret.copyFrom")
+    assert "copies it into every selected namespace" in " ".join(explained.split())
 
 
 def undescribed(schema: Json, path: str) -> Iterator[str]:

@@ -54,7 +54,7 @@ def minor(control_plane: ControlPlane) -> int:
 
 
 def combined(folder: Path, *parts: str) -> list[Json]:
-    """An overlay of somebody's own, as the guide has people write it."""
+    """A user's own overlay, as the guide describes it."""
     # Relative: kustomize takes no absolute paths.
     up = Path(*[".."] * len(folder.resolve().relative_to("/").parts))
     kinds: dict[str, list[str]] = {"Kustomization": [str(up / BASE.relative_to("/"))], "Component": []}
@@ -149,7 +149,7 @@ def test_every_referenced_object_exists(overlay: str) -> None:
 
 
 def test_a_missing_object_is_noticed() -> None:
-    """Each in turn, of the overlay that has most: none is there that nobody names, but for a few."""
+    """Each in turn, of the overlay that has most: each is named by another, but for a few."""
     objects = rendered(OVERLAYS["cert-manager"])
     unnoticed = {one["kind"] for one in objects if not dangling([other for other in objects if other is not one])}
     ends = {"RoleBinding", "ClusterRoleBinding", "Deployment", "MutatingWebhookConfiguration", "Certificate"}

@@ -60,7 +60,7 @@ MAY_NOT = {
         f"list secrets in {OWN}",
         f"get secrets/aliyun-credentials in {OWN}",
         "get secrets in team-a",
-        # Whoever may create Secrets can make a token of any account.
+        # A user who may create Secrets can make a token of any account.
         f"create secrets in {OWN}",
         f"delete {CERTIFICATE} in {OWN}",
         "patch mutatingwebhookconfigurations.admissionregistration.k8s.io/another",

@@ -70,12 +70,12 @@ def test_each_pod_that_cannot_pull_is_fixed_by_the_commands_of_the_doctor(
     pod_of(control_plane, namespace, "refused", f"{HOST}/yyyy/other:latest")
     pod_of(control_plane, namespace, "missing", f"{OTHER_HOST}/yyyy/other:latest")
 
-    def all_told() -> dict[str, dict[str, Any]] | None:
+    def all_reported() -> dict[str, dict[str, Any]] | None:
         found = shell.doctor()
         pods = [f"Pod {namespace}/{name}" for name in ("early", "unmatched", "refused", "missing")]
         return found if all(pod in found for pod in pods) and "401" in str(found[pods[2]]) else None
 
-    found = wait_for(all_told, "the doctor to have seen them all", 60)
+    found = wait_for(all_reported, "the doctor to have seen them all", 60)
     why = {what.rpartition("/")[2]: each["why"] for what, each in found.items()}
     assert "lacks pull secret ours of mapping ours: it was created while the webhook was down" in why["early"]
     assert "no mapping matches it" in why["unmatched"]
@@ -106,11 +106,11 @@ def test_foreign_secret_that_conflicts_is_shown_by_the_fix(
     shell.type(add(OTHER_HOST, "Other", "taken"), "Secret")
     pod = run_pod(control_plane, namespace, f"{OTHER_HOST}/xxxx/test:latest")
 
-    def told() -> dict[str, dict[str, Any]] | None:
+    def reported() -> dict[str, dict[str, Any]] | None:
         found = shell.doctor()
         return found if f"Pod {namespace}/{pod}" in found and f"Secret {namespace}/taken" in found else None
 
-    found = wait_for(told, "the doctor to say so", 60)
+    found = wait_for(reported, "the doctor to say so", 60)
     assert "is not Sutler's and conflicts with mapping taken" in found[f"Secret {namespace}/taken"]["why"]
     assert "Type: " in shell.type(found[f"Secret {namespace}/taken"]["fix"][0]), "it shows whose it is"
     control_plane.kubectl("delete", "secret", "taken", "-n", namespace)

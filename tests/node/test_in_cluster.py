@@ -146,7 +146,7 @@ def test_image_that_another_namespace_has_pulled_needs_the_credential_again(
 
 
 @pytest.mark.needs(kubernetes="1.35", why="older kubelets keep no record of the credential that pulled an image")
-def test_credential_that_changes_serves_new_pods_whatever_their_policy(
+def test_credential_that_changes_serves_new_pods_of_any_pull_policy(
     control_plane: ControlPlane, served: dict[str, Registry], namespace: str
 ) -> None:
     def set_password(password: str) -> None:

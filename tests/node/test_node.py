@@ -23,11 +23,11 @@ def test_pod_without_a_secret_fails_to_pull_and_backs_off(control_plane: Control
     pod = run_pod(control_plane, namespace, f"{HOST}/xxxx/rbd-rest-api:latest")
     said = wait_reason(control_plane, namespace, pod, "ErrImagePull")
     # As containerd 1 says it, and 2.
-    told = (
+    expected = (
         rf"pulling from host {HOST}:\d+ failed.*401 Unauthorized",
         r"authorization failed: no basic auth credentials",
     )
-    assert any(re.search(pattern, said) for pattern in told), said
+    assert any(re.search(pattern, said) for pattern in expected), said
     wait_reason(control_plane, namespace, pod, "ImagePullBackOff")
 
 

@@ -1,4 +1,4 @@
-"""A room's end is the end of everything in it, whoever ended it."""
+"""The end of a sandbox ends everything in it, by any cause."""
 
 import os
 import signal

@@ -40,7 +40,7 @@ def test_it_copies_every_package_and_all_that_the_build_reads() -> None:
     assert sent == copied, "what is not sent to the builder can't be copied there"
 
 
-def test_what_runs_is_nobody_and_the_manifests_command_works() -> None:
+def test_container_runs_as_an_unprivileged_user_and_the_manifests_command_works() -> None:
     last = dict(dockerfile.stages()[-1])
     assert last["USER"] == "65532:65532"
     assert last["ENV"].startswith("PATH=/opt/sutler/bin:")

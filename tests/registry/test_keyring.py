@@ -120,7 +120,7 @@ def test_key_that_is_no_url_is_ignored_with_a_reason(key: str) -> None:
 
 
 @given(st.lists(st.text(max_size=30), max_size=5), st.text(max_size=40))
-def test_keyring_answers_whatever_it_is_given(keys: list[str], image: str) -> None:
+def test_keyring_answers_for_any_input(keys: list[str], image: str) -> None:
     found = Keyring(keys).lookup(image)
     assert len(found) == len(set(found))
     assert set(found) <= set(keys)

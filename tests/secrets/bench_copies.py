@@ -97,7 +97,7 @@ def moment(entry: Json) -> float:
     return dt.datetime.fromisoformat(entry["stageTimestamp"]).timestamp()
 
 
-def told(counts: Counter[str]) -> str:
+def render_counts(counts: Counter[str]) -> str:
     return ", ".join(f"{number} {what}" for what, number in sorted(counts.items())) or "none"
 
 
@@ -159,7 +159,7 @@ class Bench:
         counts = self.audit.counts()
         written = {what: number for what, number in counts.items() if " secrets " in what}
         self.report.say("first copies", f"{self.copies / took:.0f}/s, {took:.1f} s")
-        self.report.say("their requests", told(counts), good=written == {"create secrets 201": self.copies})
+        self.report.say("their requests", render_counts(counts), good=written == {"create secrets 201": self.copies})
         self.say_memory("memory after the first copies")
 
     async def quiet(self) -> None:
@@ -167,7 +167,9 @@ class Bench:
         self.audit.counts()
         await asyncio.sleep(self.given.quiet)
         counts = self.audit.counts()
-        self.report.say(f"requests while nothing changes, {self.given.quiet:g} s", told(counts), good=not counts)
+        self.report.say(
+            f"requests while nothing changes, {self.given.quiet:g} s", render_counts(counts), good=not counts
+        )
 
     async def restart(self) -> None:
         began = time.monotonic()
@@ -176,11 +178,11 @@ class Bench:
         await self.until(self.leading, "the lease")
         await asyncio.sleep(self.given.quiet)
         counts = self.audit.counts()
-        self.report.say("requests after a restart where all is well", told(counts), good=not counts)
+        self.report.say("requests after a restart where all is well", render_counts(counts), good=not counts)
         self.say_memory("memory after a restart, all listed")
 
     async def rotation(self) -> None:
-        """The bare loop and the controller in turns, so that whatever else the machine does hits both."""
+        """The bare loop and the controller in turns, so that other work of the machine affects both."""
         made = (objects.secret("bare", credentials(0, "first"), namespace=name) for name in self.names())
         await each((self.client.create(SECRETS, one) for one in made), 16)
         bare, ours = [], []
@@ -259,7 +261,7 @@ class Bench:
         written = {what: number for what, number in counts.items() if " secrets " in what}
         expected = {"delete secrets 200": self.given.namespaces + 1}
         self.report.say("removal of one mapping's copies", f"{(self.given.namespaces + 1) / took:.0f}/s")
-        self.report.say("its requests", told(counts), good=written == expected)
+        self.report.say("its requests", render_counts(counts), good=written == expected)
         self.say_memory("memory at the end")
 
     async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:

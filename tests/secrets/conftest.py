@@ -101,7 +101,7 @@ class Cluster:
         current: Json = next((one for one in conditions if one["type"] == kind), {})
         return current | {"namespaces": found.get("status", {}).get("namespaces")}
 
-    def told(self, mapping: str, reason: str) -> Json:
+    def wait_for_reason(self, mapping: str, reason: str) -> Json:
         """The Ready condition, once it has this reason."""
 
         def ask() -> Json | None:

@@ -1,4 +1,4 @@
-"""What a source Secret gives, and what a mapping's owner is told when it gives nothing."""
+"""The content from a source Secret, and the reason for a mapping's owner when there is none."""
 
 import asyncio
 import base64
@@ -98,7 +98,7 @@ PROBLEMS: dict[str, tuple[Json | None, str, str]] = {
 
 
 @pytest.mark.parametrize("case", PROBLEMS)
-def test_source_that_gives_nothing_is_told_why_and_never_what(case: str) -> None:
+def test_unusable_source_is_explained_without_its_content(case: str) -> None:
     source, reason, text = PROBLEMS[case]
     problem = outcome(source)
     assert isinstance(problem, SourceProblem)

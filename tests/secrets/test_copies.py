@@ -1,4 +1,4 @@
-"""Copies on a real API server: made, kept, rotated, removed, and nobody else's Secret touched."""
+"""Copies on a real API server: made, kept, rotated, removed, and no foreign Secret changed."""
 
 import json
 from itertools import count
@@ -20,7 +20,7 @@ def test_copies_reach_every_selected_namespace_and_no_other(cluster: Cluster) ->
     one, two, other = cluster.namespace("one"), cluster.namespace("two"), cluster.namespace("other", test="no")
     source = cluster.source("source", config(quay__io=auth("u", "p"), ghcr__io=auth("v", "q")))
     mapping = cluster.mapping("pull", copy_from=source)
-    ready = cluster.told(mapping, "Synced")
+    ready = cluster.wait_for_reason(mapping, "Synced")
     assert ready["status"] == "True"
     assert ready["namespaces"] == {"selected": 2, "synced": 2}
     for namespace in (one, two):
@@ -50,20 +50,20 @@ def test_rotation_reaches_the_copies_in_place(cluster: Cluster) -> None:
     cluster.source("source", SECOND)
     wait_for(lambda: cluster.auths(namespace, mapping) == PASSWORDS["second"], "the new password in the copy")
     after = cluster.copied(namespace, mapping)
-    assert after["metadata"]["uid"] == before["metadata"]["uid"], "it was deleted and made anew"
+    assert after["metadata"]["uid"] == before["metadata"]["uid"], "it was deleted and created again"
 
 
-def test_another_type_makes_the_copy_anew(cluster: Cluster) -> None:
+def test_another_type_recreates_the_copy(cluster: Cluster) -> None:
     namespace = cluster.namespace("one")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
     before = cluster.copied(namespace, mapping)
     cluster.source("source", config(DOCKERCFG, quay__io=auth("u", "second")), DOCKERCFG)
 
-    def anew() -> bool:
+    def recreated() -> bool:
         found = cluster.secret(namespace, mapping)
         return found is not None and found["type"] == DOCKERCFG
 
-    wait_for(anew, "a copy of the new type")
+    wait_for(recreated, "a copy of the new type")
     after = cluster.copied(namespace, mapping)
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
     assert objects.auths(after) == PASSWORDS["second"]
@@ -98,14 +98,14 @@ def test_immutable_copy_follows_its_source_all_the_same(cluster: Cluster) -> Non
     wait_for(lambda: cluster.auths(namespace, mapping) == PASSWORDS["second"], "the new password in the copy")
 
 
-def test_foreign_secret_is_never_touched_and_told(cluster: Cluster) -> None:
+def test_foreign_secret_is_never_changed_and_is_reported(cluster: Cluster) -> None:
     namespace, free = cluster.namespace("one"), cluster.namespace("two")
     theirs = objects.secret(cluster.name("pull"), config(quay__io=auth("their", "own")), namespace=namespace)
     cluster.kubectl("create", "-f", "-", body=theirs)
     before = cluster.secret(namespace, cluster.name("pull"))
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
 
-    ready = cluster.told(mapping, "Conflict")
+    ready = cluster.wait_for_reason(mapping, "Conflict")
     assert ready["status"] == "False"
     assert f"{namespace}/{mapping} exists and is not Sutler's" in ready["message"]
     assert ready["namespaces"] == {"selected": 2, "synced": 1, "lacking": [namespace]}
@@ -118,7 +118,7 @@ def test_foreign_secret_is_never_touched_and_told(cluster: Cluster) -> None:
 
     cluster.kubectl("delete", "secret", mapping, "-n", namespace)
     wait_for(lambda: cluster.auths(namespace, mapping) == PASSWORDS["second"], "the copy in the freed place")
-    cluster.told(mapping, "Synced")
+    cluster.wait_for_reason(mapping, "Synced")
     assert cluster.condition(mapping, "Conflict").get("status") is None
 
 
@@ -128,14 +128,14 @@ def test_foreign_secret_survives_the_mapping(cluster: Cluster) -> None:
     cluster.kubectl("create", "-f", "-", body=theirs)
     before = cluster.secret(namespace, cluster.name("pull"))
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
-    cluster.told(mapping, "Conflict")
+    cluster.wait_for_reason(mapping, "Conflict")
     cluster.unmap(mapping)
     probe = cluster.mapping("probe", copy_from=cluster.source("source", FIRST))
-    cluster.told(probe, "Synced")
+    cluster.wait_for_reason(probe, "Synced")
     assert cluster.secret(namespace, mapping) == before
 
 
-def test_copy_that_somebody_copied_on_stays_theirs(cluster: Cluster) -> None:
+def test_copy_that_a_user_copied_on_stays_the_users(cluster: Cluster) -> None:
     """`kubectl get secret -o yaml`, another namespace, `kubectl apply`: labels and all."""
     namespace, elsewhere = cluster.namespace("one"), cluster.namespace("two", test="no")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
@@ -154,12 +154,15 @@ def test_copy_that_somebody_copied_on_stays_theirs(cluster: Cluster) -> None:
 
 def test_new_namespace_has_its_copy_before_a_pod_can_pull(cluster: Cluster) -> None:
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
-    cluster.told(mapping, "Synced")
+    cluster.wait_for_reason(mapping, "Synced")
     late = (cluster.namespace(f"late-{number}") for number in count())
     quickest(lambda: cluster.copied(next(late), mapping), within=2)
     made = len(cluster.namespaces)
     # The condition was true before there were namespaces: their number follows.
-    wait_for(lambda: cluster.told(mapping, "Synced")["namespaces"] == {"selected": made, "synced": made}, "the status")
+    wait_for(
+        lambda: cluster.wait_for_reason(mapping, "Synced")["namespaces"] == {"selected": made, "synced": made},
+        "the status",
+    )
 
 
 def test_copies_follow_labels_and_selectors(cluster: Cluster) -> None:
@@ -200,14 +203,14 @@ def test_observing_mapping_leaves_everything_as_it_is(cluster: Cluster) -> None:
     mapping = cluster.mapping("pull", copy_from=source)
     before = cluster.copied(namespace, mapping)
     cluster.mapping("pull", copy_from=source, mode="Observe")
-    cluster.told(mapping, "Observing")
+    cluster.wait_for_reason(mapping, "Observing")
     late = cluster.namespace("late")
     cluster.source("source", SECOND)
     wait_for(lambda: cluster.condition(mapping)["namespaces"] == {"selected": 2, "synced": 0}, "a new count")
     assert cluster.secret(namespace, mapping) == before
     assert cluster.secret(late, mapping) is None
     cluster.mapping("pull", copy_from=source)
-    cluster.told(mapping, "Synced")
+    cluster.wait_for_reason(mapping, "Synced")
     assert cluster.auths(namespace, mapping) == cluster.auths(late, mapping) == PASSWORDS["second"]
 
 
@@ -220,7 +223,7 @@ def test_observing_mapping_leaves_everything_as_it_is(cluster: Cluster) -> None:
         (config(ghcr__io=auth("u", "p")), DOCKERCONFIGJSON, "SourceUnusable"),
     ],
 )
-def test_broken_source_is_told_and_the_last_good_copies_stay(
+def test_broken_source_is_reported_and_the_last_good_copies_stay(
     cluster: Cluster, broken: dict[str, str], kind: str, reason: str
 ) -> None:
     namespace = cluster.namespace("one")
@@ -231,12 +234,12 @@ def test_broken_source_is_told_and_the_last_good_copies_stay(
         cluster.source("source", broken, kind)
     else:
         cluster.kubectl("delete", "secret", source, "-n", OWN)
-    assert cluster.told(mapping, reason)["status"] == "False"
+    assert cluster.wait_for_reason(mapping, reason)["status"] == "False"
     assert ("Warning", reason) in wait_for(lambda: cluster.events(mapping), "an event")
     assert cluster.secret(namespace, mapping) == before
     cluster.source("source", SECOND)
     wait_for(lambda: cluster.auths(namespace, mapping) == PASSWORDS["second"], "the mended source in the copy")
-    cluster.told(mapping, "Synced")
+    cluster.wait_for_reason(mapping, "Synced")
 
 
 def test_impossible_mapping_says_so_and_the_others_work(cluster: Cluster) -> None:
@@ -245,7 +248,7 @@ def test_impossible_mapping_says_so_and_the_others_work(cluster: Cluster) -> Non
     impossible = cluster.mapping("impossible", copy_from=source, registries=("quay.io/acme/*",))
     mapping = cluster.mapping("pull", copy_from=source)
     cluster.copied(namespace, mapping)
-    ready = cluster.told(impossible, "Invalid")
+    ready = cluster.wait_for_reason(impossible, "Invalid")
     assert "spec.registries[0]" in ready["message"]
     assert cluster.secret(namespace, impossible) is None
 
@@ -253,7 +256,7 @@ def test_impossible_mapping_says_so_and_the_others_work(cluster: Cluster) -> Non
 def test_mapping_without_a_source_copies_nothing(cluster: Cluster) -> None:
     namespace = cluster.namespace("one")
     mapping = cluster.mapping("pull", copy_from=None)
-    assert cluster.told(mapping, "ReferenceOnly")["status"] == "True"
+    assert cluster.wait_for_reason(mapping, "ReferenceOnly")["status"] == "True"
     assert cluster.secret(namespace, mapping) is None
 
 
@@ -262,12 +265,12 @@ def test_of_two_mappings_with_one_secret_the_second_waits(cluster: Cluster) -> N
     first = cluster.mapping("first", copy_from=cluster.source("a", FIRST), secret=cluster.name("shared"))
     before = cluster.copied(namespace, cluster.name("shared"))
     second = cluster.mapping("second", copy_from=cluster.source("b", SECOND), secret=cluster.name("shared"))
-    assert f"belongs to mapping {first}" in cluster.told(second, "Conflict")["message"]
-    assert cluster.told(first, "Synced")["status"] == "True"
+    assert f"belongs to mapping {first}" in cluster.wait_for_reason(second, "Conflict")["message"]
+    assert cluster.wait_for_reason(first, "Synced")["status"] == "True"
     cluster.unmap(first)
     wait_for(lambda: cluster.auths(namespace, cluster.name("shared")) == PASSWORDS["second"], "the second one's copy")
     assert cluster.copied(namespace, cluster.name("shared"))["metadata"]["uid"] == before["metadata"]["uid"]
-    cluster.told(second, "Synced")
+    cluster.wait_for_reason(second, "Synced")
 
 
 def test_source_under_the_name_of_its_copies_is_not_a_copy(cluster: Cluster) -> None:
@@ -276,13 +279,13 @@ def test_source_under_the_name_of_its_copies_is_not_a_copy(cluster: Cluster) -> 
     source = cluster.source("pull", FIRST)
     before = cluster.secret(OWN, source)
     mapping = cluster.mapping("pull", copy_from=source)
-    assert cluster.told(mapping, "Synced")["namespaces"] == {"selected": 1, "synced": 1}
+    assert cluster.wait_for_reason(mapping, "Synced")["namespaces"] == {"selected": 1, "synced": 1}
     cluster.unmap(mapping)
-    cluster.told(cluster.mapping("probe", copy_from=source), "Synced")
+    cluster.wait_for_reason(cluster.mapping("probe", copy_from=source), "Synced")
     assert cluster.secret(OWN, source) == before
 
 
-def test_quota_is_told_and_over_when_it_is_lifted(cluster: Cluster) -> None:
+def test_quota_is_reported_until_it_is_lifted(cluster: Cluster) -> None:
     namespace = cluster.namespace("one")
     quota = {
         "apiVersion": "v1",
@@ -296,13 +299,13 @@ def test_quota_is_told_and_over_when_it_is_lifted(cluster: Cluster) -> None:
         "the quota to be enforced",
     )
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
-    assert "exceeded quota" in cluster.told(mapping, "CopyFailed")["message"]
+    assert "exceeded quota" in cluster.wait_for_reason(mapping, "CopyFailed")["message"]
     cluster.kubectl("delete", "quota", "none", "-n", namespace)
     cluster.copied(namespace, mapping)
-    cluster.told(mapping, "Synced")
+    cluster.wait_for_reason(mapping, "Synced")
 
 
-def test_copy_that_waits_for_a_finalizer_is_told_and_made_when_it_is_gone(cluster: Cluster) -> None:
+def test_copy_that_waits_for_a_finalizer_is_reported_and_created_when_it_is_gone(cluster: Cluster) -> None:
     """And until then left alone: not one of our requests could help."""
     namespace = cluster.namespace("one")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
@@ -310,13 +313,13 @@ def test_copy_that_waits_for_a_finalizer_is_told_and_made_when_it_is_gone(cluste
     held = {"immutable": True, "metadata": {"finalizers": ["example.com/keep"]}}
     cluster.kubectl("patch", "secret", mapping, "-n", namespace, "-p", json.dumps(held))
     cluster.source("source", SECOND)
-    told = cluster.told(mapping, "CopyFailed")
+    ready = cluster.wait_for_reason(mapping, "CopyFailed")
     waits = f"{namespace}/{mapping}: it is being deleted and waits for finalizers example.com/keep"
-    assert told["message"].startswith(waits)
-    assert told["namespaces"] == {"selected": 1, "synced": 0, "lacking": [namespace]}
+    assert ready["message"].startswith(waits)
+    assert ready["namespaces"] == {"selected": 1, "synced": 0, "lacking": [namespace]}
     cluster.kubectl("patch", "secret", mapping, "-n", namespace, "-p", '{"metadata": {"finalizers": null}}')
     wait_for(lambda: cluster.auths(namespace, mapping) == PASSWORDS["second"], "the new copy")
-    cluster.told(mapping, "Synced")
+    cluster.wait_for_reason(mapping, "Synced")
     creates = [line for line in cluster.audited(namespace) if line["verb"] == "create"]
     assert len(creates) <= 4, "no try after try while it was there"
 
@@ -325,11 +328,11 @@ def test_copy_that_was_a_source_goes_when_it_is_one_no_more(cluster: Cluster) ->
     """Of a chain of three, whose mappings go in an order in which each copy outlives its mapping."""
     cluster.kubectl("label", "namespace", OWN, f"test={cluster.prefix}", "--overwrite")
     base = cluster.mapping("base", copy_from=cluster.source("source", FIRST))
-    cluster.told(base, "Synced")  # a Secret that is a source already is never made
+    cluster.wait_for_reason(base, "Synced")  # a Secret that is a source already is never made
     middle = cluster.mapping("middle", copy_from=base)
-    cluster.told(middle, "Synced")
+    cluster.wait_for_reason(middle, "Synced")
     last = cluster.mapping("last", copy_from=middle)
-    cluster.told(last, "Synced")
+    cluster.wait_for_reason(last, "Synced")
     cluster.unmap(base)
     cluster.unmap(middle)
     wait_for(lambda: not cluster.control_plane.kubectl("get", "registrymapping", base, "--ignore-not-found"), "its end")
@@ -343,21 +346,21 @@ def test_source_of_a_mapping_that_became_impossible_is_kept(cluster: Cluster) ->
     """What it copied from may be wanted again as soon as it is mended."""
     cluster.kubectl("label", "namespace", OWN, f"test={cluster.prefix}", "--overwrite")
     base = cluster.mapping("base", copy_from=cluster.source("source", FIRST))
-    cluster.told(base, "Synced")  # a Secret that is a source already is never made
+    cluster.wait_for_reason(base, "Synced")  # a Secret that is a source already is never made
     chained = cluster.mapping("chained", copy_from=base)
-    cluster.told(chained, "Synced")
+    cluster.wait_for_reason(chained, "Synced")
     broken = [{"op": "replace", "path": "/spec/registries/0", "value": "quay.io/*"}]
     cluster.kubectl("patch", "registrymapping", chained, "--type=json", "-p", json.dumps(broken))
-    cluster.told(chained, "Invalid")
+    cluster.wait_for_reason(chained, "Invalid")
     cluster.unmap(base)
-    cluster.told(cluster.mapping("probe", copy_from=cluster.source("other", FIRST)), "Synced")
+    cluster.wait_for_reason(cluster.mapping("probe", copy_from=cluster.source("other", FIRST)), "Synced")
     assert cluster.secret(OWN, base)
 
 
 def test_namespace_that_goes_takes_its_copy_along(cluster: Cluster) -> None:
     going, staying = cluster.namespace("going"), cluster.namespace("staying")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
-    cluster.told(mapping, "Synced")
+    cluster.wait_for_reason(mapping, "Synced")
     cluster.kubectl("delete", "namespace", going, "--wait=false")
     cluster.source("source", SECOND)
     wait_for(lambda: cluster.auths(staying, mapping) == PASSWORDS["second"], "the other namespace's rotation")
@@ -375,23 +378,23 @@ def test_no_secret_shows_in_the_log_the_events_or_the_metrics(cluster: Cluster, 
     hidden = auth("u", canary)
     source = cluster.source("source", config(quay__io=hidden))
     mapping = cluster.mapping("pull", copy_from=source)
-    cluster.told(mapping, "Synced")
+    cluster.wait_for_reason(mapping, "Synced")
     cluster.source("source", config(quay__io=canary))
-    told = cluster.told(mapping, "SourceInvalid")
+    ready = cluster.wait_for_reason(mapping, "SourceInvalid")
     everything = (
         controller.log_text()
         + controller.probe("metrics")[1]
         + cluster.kubectl("get", "events", "-A", "-o", "json")
         + cluster.kubectl("get", "registrymappings", "-o", "json")
-        + told["message"]
+        + ready["message"]
     )
     assert mapping in everything
     for form in (canary, hidden, config(quay__io=hidden)[".dockerconfigjson"]):
         assert form not in everything
 
 
-def test_fight_over_a_copy_is_told_and_does_not_keep_the_api_server_busy(cluster: Cluster) -> None:
-    """Somebody else's controller wants the Secret its way, and writes each time that we do."""
+def test_fight_over_a_copy_is_reported_and_does_not_keep_the_api_server_busy(cluster: Cluster) -> None:
+    """Another controller restores its own content of the Secret after each write of Sutler's."""
     namespace = cluster.namespace("one")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
     cluster.copied(namespace, mapping)
@@ -400,8 +403,8 @@ def test_fight_over_a_copy_is_told_and_does_not_keep_the_api_server_busy(cluster
     for _ in range(MOST_WRITES):
         cluster.rotated(namespace, mapping, PASSWORDS["first"])
         cluster.kubectl("patch", "secret", mapping, "-n", namespace, "-p", theirs)
-    told = cluster.told(mapping, "CopyFailed")
-    assert "another client changes it again and again" in told["message"]
+    ready = cluster.wait_for_reason(mapping, "CopyFailed")
+    assert "another client changes it again and again" in ready["message"]
     assert cluster.auths(namespace, mapping) == PASSWORDS["second"]
     cluster.source("source", config(quay__io=auth("u", "third")))
     cluster.rotated(namespace, mapping, {"quay.io": {"auth": auth("u", "third")}})

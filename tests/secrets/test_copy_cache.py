@@ -29,8 +29,8 @@ def test_our_write_counts_before_the_watch_shows_it() -> None:
     ("old", "new", "expected", "news"),
     [
         (OLD, OURS, OLD, False),  # our write itself: the store is right again
-        (OLD, LATER, OLD, True),  # somebody wrote after us
-        (OLD, None, OLD, True),  # somebody deleted it
+        (OLD, LATER, OLD, True),  # another client wrote after us
+        (OLD, None, OLD, True),  # another client deleted it
         (None, replace(OLD, version="6"), OURS, False),  # from before our write
         (replace(OLD, uid="zero"), None, OURS, False),  # the deletion of the one before
     ],
@@ -56,9 +56,9 @@ def test_our_own_deletion_is_no_news_and_what_comes_after_it_is() -> None:
 @pytest.mark.parametrize(
     ("watched", "wrote"),
     [
-        ({}, None),  # our deletion; nobody would ever ask for it again, and so forget it
+        ({}, None),  # our deletion; nothing would ever read it again, and so drop it
         ({TARGET: OURS}, OURS),
-        ({TARGET: LATER}, OURS),  # somebody wrote after us, and that was shown before our answer came
+        ({TARGET: LATER}, OURS),  # another client wrote after us, and that was shown before our answer came
     ],
 )
 def test_a_watch_faster_than_the_answer_is_believed(watched: dict[str, SecretCopy], wrote: SecretCopy | None) -> None:

@@ -74,7 +74,7 @@ OTHER = objects.mapping("other", secret="pull")
 
 CASES: dict[str, Case] = {
     "nothing there, wanted": Case(CreateCopy),
-    "nothing there, nobody wants it": Case(NoAction, mappings=[]),
+    "nothing there, no mapping declares it": Case(NoAction, mappings=[]),
     "right": Case(NoAction, copy=made()),
     "source rotated": Case(PatchCopy, source=ROTATED, copy=made()),
     "source changed its type": Case(RecreateCopy, source=LEGACY, copy=made()),
@@ -97,7 +97,7 @@ CASES: dict[str, Case] = {
     ),
     "its place not noted yet": Case(PatchCopy, copy=made(annotations={})),
     "copied on by hand from another namespace": Case(Blocked, copy=made(annotations={well_known.COPY: "team-b/pull"})),
-    "copied on by hand, nobody wants it": Case(
+    "copied on by hand, no mapping declares it": Case(
         NoAction, mappings=[], copy=made(annotations={well_known.COPY: "team-b/pull"})
     ),
     "namespace selected": Case(CreateCopy, mappings=[objects.mapping("pull", selector=TEAM_A)], labels={"team": "a"}),

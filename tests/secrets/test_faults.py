@@ -85,7 +85,7 @@ def test_killed_controller_catches_up_and_writes_nothing_twice(
     removed = cluster.mapping("removed", copy_from=cluster.source("b", FIRST))
     untouched = cluster.mapping("untouched", copy_from=cluster.source("c", FIRST))
     for mapping in (rotated, removed, untouched):
-        cluster.told(mapping, "Synced")
+        cluster.wait_for_reason(mapping, "Synced")
     process.kill9()
 
     writes = Writes(control_plane)
@@ -117,7 +117,7 @@ def test_start_where_all_is_well_writes_nothing(
     process = start()
     namespace = cluster.namespace("one")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
-    cluster.told(mapping, "Synced")
+    cluster.wait_for_reason(mapping, "Synced")
     before = cluster.control_plane.kubectl_json("get", "registrymapping", mapping)
     process.kill9()
     writes = Writes(control_plane)
@@ -125,7 +125,7 @@ def test_start_where_all_is_well_writes_nothing(
     wait_for(lambda: leading(process), "the lease")
     # What comes later has been seen: so has everything that was there.
     probe = cluster.mapping("probe", copy_from=cluster.source("source", FIRST))
-    cluster.told(probe, "Synced")
+    cluster.wait_for_reason(probe, "Synced")
     assert writes(cluster.prefix) == [("create", f"{namespace}/{probe}", 201)]
     assert cluster.control_plane.kubectl_json("get", "registrymapping", mapping) == before
 
@@ -139,7 +139,7 @@ def test_frozen_leader_is_replaced_and_changes_nothing_when_it_thaws(
     frozen, other = (first, second) if leading(first) else (second, first)
     namespace = cluster.namespace("one")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
-    cluster.told(mapping, "Synced")
+    cluster.wait_for_reason(mapping, "Synced")
     frozen.freeze()
     cluster.source("source", SECOND)
     cluster.rotated(namespace, mapping, NEW)
@@ -148,7 +148,7 @@ def test_frozen_leader_is_replaced_and_changes_nothing_when_it_thaws(
     frozen.resume()
     wait_for(lambda: not leading(frozen), "the thawed one to see that it leads no more")
     probe = cluster.mapping("probe", copy_from=cluster.source("source", SECOND))
-    cluster.told(probe, "Synced")
+    cluster.wait_for_reason(probe, "Synced")
     assert writes(cluster.prefix) == [("create", f"{namespace}/{probe}", 201)]
     assert leading(other)
 
@@ -160,7 +160,7 @@ def test_restarted_api_server_is_followed(
     start()
     namespace = cluster.namespace("one")
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", FIRST))
-    cluster.told(mapping, "Synced")
+    cluster.wait_for_reason(mapping, "Synced")
     control_plane.restart_apiserver()
     cluster.source("source", SECOND)
     late = cluster.namespace("late")
@@ -182,7 +182,7 @@ def test_one_poisoned_namespace_does_not_hold_up_the_others(
     cluster.copied(good, mapping)
 
     def complete() -> Json | None:
-        ready = cluster.told(mapping, "Conflict")
+        ready = cluster.wait_for_reason(mapping, "Conflict")
         return ready if "and 7 more" in ready["message"] else None
 
     counted = wait_for(complete, "the condition to count all namespaces")["namespaces"]

@@ -49,13 +49,15 @@ def race(cluster: Cluster) -> None:
     spaces = [cluster.namespace(f"n{number}") for number in range(SPACES)]
     mapping = cluster.mapping("pull", copy_from=cluster.source("source", config(quay__io=auth("u", "0"))))
     for turn in range(1, 4):
-        assert cluster.told(mapping, "Synced")["namespaces"] == {"selected": SPACES, "synced": SPACES}
+        assert cluster.wait_for_reason(mapping, "Synced")["namespaces"] == {"selected": SPACES, "synced": SPACES}
         cluster.source("source", config(quay__io=auth("u", str(turn))))
         for namespace in spaces[turn::4]:
             cluster.kubectl("delete", "secret", mapping, "-n", namespace, "--wait=false")
         rotated(cluster, mapping, {namespace: {"quay.io": {"auth": auth("u", str(turn))}} for namespace in spaces})
     before = cluster.everywhere(mapping)
-    cluster.told(cluster.mapping("probe", copy_from=cluster.source("source2", config(quay__io="dTpw"))), "Synced")
+    cluster.wait_for_reason(
+        cluster.mapping("probe", copy_from=cluster.source("source2", config(quay__io="dTpw"))), "Synced"
+    )
     assert cluster.everywhere(mapping) == before, "they go on writing"
     cluster.unmap(mapping)
     wait_for(lambda: not cluster.everywhere(mapping), "all copies to be gone")

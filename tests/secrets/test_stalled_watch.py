@@ -62,7 +62,7 @@ def _silence(cluster: Cluster, proxy: FaultyProxy) -> None:
     deleted = cluster.mapping("deleted", copy_from=cluster.source("b", FIRST))
     removed = cluster.mapping("removed", copy_from=cluster.source("c", FIRST))
     for mapping in (rotated, deleted, removed):
-        cluster.told(mapping, "Synced")
+        cluster.wait_for_reason(mapping, "Synced")
     with proxy.silent():
         cluster.source("a", SECOND)
         cluster.kubectl("delete", "secret", deleted, "-n", namespace)

@@ -14,11 +14,11 @@ from provisioner.secrets.planning.status import (
     LISTED,
     CopyObstacle,
     CopySurvey,
-    ready_reason,
     ready_verdict,
     render_status,
     survey_copies,
 )
+from sutler.registry.mapping import ready_condition
 from tests.secrets import objects
 from tests.secrets.objects import Json, auth, config
 
@@ -79,8 +79,8 @@ def with_copy(made: SecretsState, namespace: str, metadata: Json) -> SecretsStat
     return SecretsState(objects.OWN, made.mappings, made.namespaces, sources, CopyCache(copies))
 
 
-def condition(told: Json, kind: str = "Ready") -> Json:
-    found: Json = next((one for one in told["conditions"] if one["type"] == kind), {})
+def condition(rendered: Json, kind: str = "Ready") -> Json:
+    found: Json = next((one for one in rendered["conditions"] if one["type"] == kind), {})
     return found
 
 
@@ -92,8 +92,8 @@ FOREIGN = CopyObstacle("exists and is not Sutler's", foreign=True)
 
 
 def test_all_copied_is_ready() -> None:
-    told = status(world(pull(), copied=SPACES))
-    assert told == {
+    rendered = status(world(pull(), copied=SPACES))
+    assert rendered == {
         "observedGeneration": 1,
         "conditions": [
             {
@@ -110,19 +110,19 @@ def test_all_copied_is_ready() -> None:
 
 
 def test_copies_on_their_way_are_counted() -> None:
-    told = status(world(pull(), copied=SPACES[:1]))
-    assert condition(told)["reason"] == "Copying"
-    assert condition(told)["status"] == "False"
-    assert told["namespaces"] == {"selected": 4, "synced": 1, "lacking": ["team-b", "team-c", "team-d"]}
+    rendered = status(world(pull(), copied=SPACES[:1]))
+    assert condition(rendered)["reason"] == "Copying"
+    assert condition(rendered)["status"] == "False"
+    assert rendered["namespaces"] == {"selected": 4, "synced": 1, "lacking": ["team-b", "team-c", "team-d"]}
 
 
 def test_copy_that_is_only_outdated_does_not_lack() -> None:
     made = world(pull(), copied=SPACES)
     rotated = objects.secret("source", config(quay__io=auth("u", "new")))
     made = replace_source(made, rotated)
-    told = status(made)
-    assert condition(told)["reason"] == "Copying"
-    assert told["namespaces"] == {"selected": 4, "synced": 0, "lacking": []}
+    rendered = status(made)
+    assert condition(rendered)["reason"] == "Copying"
+    assert rendered["namespaces"] == {"selected": 4, "synced": 0, "lacking": []}
 
 
 def test_copy_that_waits_for_a_finalizer_lacks_and_is_named() -> None:
@@ -130,10 +130,10 @@ def test_copy_that_waits_for_a_finalizer_lacks_and_is_named() -> None:
     going = {"deletionTimestamp": NOW, "finalizers": ["example.com/keep"]}
     made = with_copy(made, "team-a", going)
     assert decide(made, "team-a/pull") == Wait(("example.com/keep",))
-    told = status(made, team_a=writer.deletion_obstacle(("example.com/keep",)))
+    rendered = status(made, team_a=writer.deletion_obstacle(("example.com/keep",)))
     words = "team-a/pull: it is being deleted and waits for finalizers example.com/keep. Sutler will retry."
-    assert (condition(told)["reason"], condition(told)["message"]) == ("CopyFailed", words)
-    assert told["namespaces"] == {"selected": 4, "synced": 3, "lacking": ["team-a"]}
+    assert (condition(rendered)["reason"], condition(rendered)["message"]) == ("CopyFailed", words)
+    assert rendered["namespaces"] == {"selected": 4, "synced": 3, "lacking": ["team-a"]}
 
 
 def test_unwanted_copy_that_goes_already_is_not_deleted_again() -> None:
@@ -146,9 +146,9 @@ def test_unwanted_copy_that_goes_already_is_not_deleted_again() -> None:
 
 
 def test_conflict_does_not_hide_a_failure() -> None:
-    told = status(world(pull(), copied=SPACES[2:]), team_a=FOREIGN, team_b=CopyObstacle("exceeded quota"))
-    assert condition(told)["reason"] == "Conflict"
-    assert "team-b/pull: exceeded quota. Sutler will retry." in condition(told)["message"]
+    rendered = status(world(pull(), copied=SPACES[2:]), team_a=FOREIGN, team_b=CopyObstacle("exceeded quota"))
+    assert condition(rendered)["reason"] == "Conflict"
+    assert "team-b/pull: exceeded quota. Sutler will retry." in condition(rendered)["message"]
 
 
 def test_namespaces_that_lack_are_listed_up_to_what_the_definition_allows() -> None:
@@ -159,41 +159,41 @@ def test_namespaces_that_lack_are_listed_up_to_what_the_definition_allows() -> N
 
 
 def test_foreign_secrets_in_the_way_are_named_but_not_all_of_them() -> None:
-    told = status(world(pull()), team_a=FOREIGN, team_b=FOREIGN, team_c=FOREIGN, team_d=FOREIGN)
-    assert condition(told)["reason"] == "Conflict"
-    assert "team-a/pull exists and is not Sutler's" in condition(told)["message"]
-    assert "and 1 more" in condition(told)["message"]
-    assert "team-d" not in condition(told)["message"]
-    assert condition(told, "Conflict")["status"] == "True"
-    assert condition(told, "Conflict")["message"] == condition(told)["message"]
+    rendered = status(world(pull()), team_a=FOREIGN, team_b=FOREIGN, team_c=FOREIGN, team_d=FOREIGN)
+    assert condition(rendered)["reason"] == "Conflict"
+    assert "team-a/pull exists and is not Sutler's" in condition(rendered)["message"]
+    assert "and 1 more" in condition(rendered)["message"]
+    assert "team-d" not in condition(rendered)["message"]
+    assert condition(rendered, "Conflict")["status"] == "True"
+    assert condition(rendered, "Conflict")["message"] == condition(rendered)["message"]
 
 
 def test_conflict_condition_is_there_only_while_there_is_one() -> None:
     assert condition(status(world(pull(), copied=SPACES)), "Conflict") == {}
 
 
-def test_failures_are_told_with_their_cause() -> None:
-    told = status(world(pull(), copied=SPACES[1:]), team_a=CopyObstacle("exceeded quota"))
-    assert condition(told)["reason"] == "CopyFailed"
-    assert condition(told)["message"] == "team-a/pull: exceeded quota. Sutler will retry."
+def test_failures_are_reported_with_their_cause() -> None:
+    rendered = status(world(pull(), copied=SPACES[1:]), team_a=CopyObstacle("exceeded quota"))
+    assert condition(rendered)["reason"] == "CopyFailed"
+    assert condition(rendered)["message"] == "team-a/pull: exceeded quota. Sutler will retry."
 
 
 def test_an_obstacle_that_is_over_does_not_count() -> None:
-    told = status(world(pull(), copied=SPACES), team_a=CopyObstacle("exceeded quota"))
-    assert condition(told)["reason"] == "Synced"
+    rendered = status(world(pull(), copied=SPACES), team_a=CopyObstacle("exceeded quota"))
+    assert condition(rendered)["reason"] == "Synced"
 
 
 def test_missing_source_says_what_becomes_of_the_copies() -> None:
-    told = status(world(pull(), source=None))
-    assert condition(told)["reason"] == "SourceMissing"
-    assert "selected namespaces stay unchanged" in condition(told)["message"]
+    rendered = status(world(pull(), source=None))
+    assert condition(rendered)["reason"] == "SourceMissing"
+    assert "selected namespaces stay unchanged" in condition(rendered)["message"]
 
 
 def test_impossible_mapping_says_what_is_wrong_with_it() -> None:
-    told = status(world(pull(registries=("quay.io/*",))))
-    assert condition(told)["reason"] == "Invalid"
-    assert "spec.registries[0]" in condition(told)["message"]
-    assert "namespaces" not in told
+    rendered = status(world(pull(registries=("quay.io/*",))))
+    assert condition(rendered)["reason"] == "Invalid"
+    assert "spec.registries[0]" in condition(rendered)["message"]
+    assert "namespaces" not in rendered
 
 
 LONG = tuple(f"registry-{number}.example.com/{'a' * 200}" for number in range(256))
@@ -228,30 +228,30 @@ def test_a_message_of_hundreds_of_causes_fits_into_a_status(
 
 
 def test_observing_mapping_is_ready_and_changes_nothing() -> None:
-    told = status(world(pull(mode="Observe")))
-    assert (condition(told)["status"], condition(told)["reason"]) == ("True", "Observing")
-    assert told["namespaces"] == {"selected": 4, "synced": 0}
+    rendered = status(world(pull(mode="Observe")))
+    assert (condition(rendered)["status"], condition(rendered)["reason"]) == ("True", "Observing")
+    assert rendered["namespaces"] == {"selected": 4, "synced": 0}
 
 
 def test_mapping_that_copies_nothing_is_ready() -> None:
-    told = status(world(pull(copy_from=None)))
-    assert (condition(told)["status"], condition(told)["reason"]) == ("True", "ReferenceOnly")
-    assert told["namespaces"] == {"selected": 4}
+    rendered = status(world(pull(copy_from=None)))
+    assert (condition(rendered)["status"], condition(rendered)["reason"]) == ("True", "ReferenceOnly")
+    assert rendered["namespaces"] == {"selected": 4}
 
 
 def test_two_mappings_with_one_secret_name_each_other() -> None:
     other = objects.mapping("other", secret="pull")
-    told = status(world(pull(), other, copied=SPACES), "other")
-    assert condition(told)["reason"] == "Conflict"
-    assert "team-a/pull belongs to mapping pull" in condition(told)["message"]
+    rendered = status(world(pull(), other, copied=SPACES), "other")
+    assert condition(rendered)["reason"] == "Conflict"
+    assert "team-a/pull belongs to mapping pull" in condition(rendered)["message"]
     assert condition(status(world(pull(), other, copied=SPACES)))["reason"] == "Synced"
 
 
 @pytest.mark.parametrize(("before", "since"), [("True", "2025-01-01T00:00:00Z"), ("False", NOW)])
 def test_transition_time_changes_with_the_status_only(before: str, since: str) -> None:
     old = {"type": "Ready", "status": before, "reason": "X", "lastTransitionTime": "2025-01-01T00:00:00Z"}
-    told = status(world(pull() | {"status": {"conditions": [old]}}, copied=SPACES))
-    assert condition(told)["lastTransitionTime"] == since
+    rendered = status(world(pull() | {"status": {"conditions": [old]}}, copied=SPACES))
+    assert condition(rendered)["lastTransitionTime"] == since
 
 
 def test_namespaces_that_are_going_are_not_selected() -> None:
@@ -262,5 +262,5 @@ def test_namespaces_that_are_going_are_not_selected() -> None:
 
 
 def test_reason_of_a_stored_status_is_found_or_empty() -> None:
-    assert ready_reason(status(world(pull(), copied=SPACES))) == "Synced"
-    assert ready_reason({}) == ""
+    assert ready_condition({"status": status(world(pull(), copied=SPACES))})["reason"] == "Synced"
+    assert ready_condition({}) == {}

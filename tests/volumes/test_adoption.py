@@ -127,7 +127,7 @@ def csi(handle: str, **attributes: str) -> dict[str, Any]:
     return {"csi": {"driver": "rbd.csi.ceph.com", "volumeHandle": handle, "volumeAttributes": attributes}}
 
 
-FOREIGN = {"pv.kubernetes.io/provisioned-by": "somebody", "sutler.dev/image": ""}
+FOREIGN = {"pv.kubernetes.io/provisioned-by": "another.example.com", "sutler.dev/image": ""}
 
 
 @pytest.mark.parametrize(

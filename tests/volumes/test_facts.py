@@ -115,7 +115,7 @@ def orphans(
 
 
 def test_image_without_claim_and_volume_is_an_orphan() -> None:
-    lonely = known(images=(image("disk", "gone"), image("nobodys", None)))
+    lonely = known(images=(image("disk", "gone"), image("unowned", None)))
     assert [one.name for one in orphans(lonely, known())] == ["rbd/disk"]
     assert orphans(lonely, known(), {"sutler.dev/kubernetes": "another"}) == []
     (unfinished,) = orphans(lonely, known(), {"sutler.dev/adopting": "adopt-x"})

@@ -14,7 +14,7 @@ from tests.cluster import SutlerProcess, wait_for
 from tests.volumes.volume_env import VolumeEnv, claim
 
 GRACE = 30
-"""Seconds that Kubernetes gives a container to end after SIGTERM, if it is not told otherwise."""
+"""Seconds that Kubernetes gives a container to end after SIGTERM by default."""
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.volumes.volume_env import VolumeEnv, claim
 
 @pytest.fixture(scope="module")
 def volumes(start_volumes: Callable[..., SutlerProcess]) -> Iterator[SutlerProcess]:
-    """Told to remove what is provably ours after a second."""
+    """Removes what is proven to be Sutler's after a second."""
     started = start_volumes("--orphans=trash", "--orphan-grace=1")
     started.start()
     yield started
@@ -91,15 +91,15 @@ def test_entries_of_the_journal_without_an_image_go_and_what_is_not_provably_our
         }
     )
     csis = JournalEntry(str(uuid.uuid4()), f"pvc-{uuid.uuid4()}", "shop")
-    nobodys = JournalEntry(str(uuid.uuid4()), f"pvc-{uuid.uuid4()}", "shop")
+    unowned = JournalEntry(str(uuid.uuid4()), f"pvc-{uuid.uuid4()}", "shop")
     spec = ImageSpec(whole.image, 1 << 20, id=identifier(env.control_plane, whole.image))
     fast_create.create(ioctx, spec, whole.image)
     for entry in (ours, dangling, kept, whole, csis):
         csi_journal.reserve(ioctx, entry, identifier(env.control_plane, entry.image))
-    csi_journal.reserve(ioctx, nobodys, None)
+    csi_journal.reserve(ioctx, unowned, None)
     csi_journal.reserve(ioctx, anothers, image_id("another cluster", anothers.image))
     ioctx.remove_object(f"csi.volume.{dangling.uuid}")
-    stays = {entry.uuid for entry in (anothers, whole, csis, nobodys)}
+    stays = {entry.uuid for entry in (anothers, whole, csis, unowned)}
     try:
         cls = env.storage_class({"journal": "ceph-csi", "clusterID": "b"})
         env.apply(claim("data", cls))

@@ -1,7 +1,7 @@
 """How fast the webhook answers, next to a bare aiohttp server that answers a constant. Run it as a script.
 
 Both over TLS, on uvloop, alone on one core, kept-alive connections; the load comes from a process on the other core.
-All servers take short turns, one after the other, so that whatever else the machine does hits all of them alike.
+All servers take short turns, one after the other, so that other work of the machine affects all of them alike.
 """
 
 import argparse

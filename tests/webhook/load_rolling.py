@@ -30,7 +30,7 @@ async def rolling(replicas: Replicas, *, rate: float, replaced: int) -> Report:
         await asyncio.sleep(_SETTLE_SECONDS)
         for old in replicas.running[:replaced]:
             status = await replicas.replace(old)
-            assert status == 0, f"a replica that was told to stop ended with status {status}"
+            assert status == 0, f"a replica that got SIGTERM ended with status {status}"
         await asyncio.sleep(_SETTLE_SECONDS)
     finally:
         load.cancel()

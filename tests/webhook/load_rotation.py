@@ -1,6 +1,6 @@
-"""Certificates and CAs that change under load, and Secrets that somebody damages meanwhile. No request may fail.
+"""Certificates and CAs that change under load, and Secrets that are damaged meanwhile. No request may fail.
 
-The clients trust what the API server trusts, the published caBundle, and connect anew for every request.
+The clients trust what the API server trusts, the published caBundle, and open a new connection for every request.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Damage = dict[str, str | None]
 
 
 class Trust:
-    """The CAs that the API server has been told to trust, as they are now."""
+    """The CAs that the API server trusts now."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""Somebody else's webhook, which is called after ours and rewrites images: a pull-through cache's, say."""
+"""Another webhook, which is called after Sutler's and rewrites images, as for a pull-through cache."""
 
 import base64
 import datetime as dt

@@ -10,7 +10,7 @@ from tests.cluster import ControlPlane, Place, SutlerProcess
 from tests.cluster.installation import NAMESPACE, Installation
 
 SECRET = "sutler-webhook-certificate"
-# What an endpoint takes to be forgotten by whoever balances.
+# The time until the load balancers drop an endpoint.
 _ENDPOINT_SECONDS = 1.0
 # On a machine that does much else.
 _READY_SECONDS = 120

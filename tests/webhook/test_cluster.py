@@ -291,11 +291,11 @@ def test_stop_is_clean_and_quick(cluster: Cluster) -> None:
 
 def test_webhook_without_an_api_server_asks_to_come_again(place: Place, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        nobody = free.getsockname()[1]
+        unused = free.getsockname()[1]
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{nobody}"}}],
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{unused}"}}],
         "users": [{"name": "u", "user": {"token": "t"}}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",

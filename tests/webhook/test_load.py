@@ -110,9 +110,9 @@ async def test_certificate_directory_is_followed_through_every_state_without_a_f
             status, found = await asyncio.to_thread(process.probe, "readyz")
             return status == 503 and text in found
 
-        await wait_for_async(lambda: says(f"{tmp_path}/tls.crt: No such file"), "what is missing to be told")
+        await wait_for_async(lambda: says(f"{tmp_path}/tls.crt: No such file"), "the log of what is missing")
         mount(tmp_path, KeyPair(kept.pair().certificate, kept.pair().key))
-        await wait_for_async(lambda: says("holds a certificate that can't be served"), "a torn pair to be told")
+        await wait_for_async(lambda: says("holds a certificate that can't be served"), "the log of a torn pair")
         mount(tmp_path, current := kept.pair())
         await asyncio.to_thread(process.wait_ready, 60)
 
@@ -133,7 +133,7 @@ async def test_certificate_directory_is_followed_through_every_state_without_a_f
 
 
 class Kept:
-    """Makes pairs for a directory that somebody else keeps."""
+    """Makes pairs for a directory that another program maintains."""
 
     def __init__(self) -> None:
         self._now = dt.datetime.now(dt.UTC)

@@ -54,8 +54,8 @@ class Asked:
         counts = dict.fromkeys((f"not {INJECT}", f"not {WARN}", "sent"), 0)
         # All of them are megabytes, which take seconds to parse.
         lines = self._cluster.control_plane.kubectl("get", "--raw", "/metrics").splitlines(keepends=True)
-        told = "".join(line for line in lines if line.startswith((EXCLUDED, ERRORS)))
-        for family in text_string_to_metric_families(told):
+        text = "".join(line for line in lines if line.startswith((EXCLUDED, ERRORS)))
+        for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 assert sample.name != ERRORS or sample.labels["name"] not in {INJECT, WARN}, sample
                 if (what := f"not {sample.labels['name']}") in counts:

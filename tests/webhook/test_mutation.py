@@ -84,7 +84,7 @@ def test_namespace_comes_from_the_request_not_from_the_pod() -> None:
     assert found == [{"name": "blue-secret"}]
 
 
-def test_namespace_that_nobody_knows_gets_what_every_namespace_gets_and_a_warning_about_the_rest() -> None:
+def test_unknown_namespace_gets_what_every_namespace_gets_and_a_warning_about_the_rest() -> None:
     before = pod(APP, "blue.example.com/app")
     response = response_to(before, state(), namespace="new")
     assert patched(before, response)["spec"]["imagePullSecrets"] == [{"name": "quay-secret"}]
@@ -123,7 +123,7 @@ def test_excluded_namespaces_are_left_alone() -> None:
     assert decided(pod(APP), known, namespace="loud").outcome is AdmissionOutcome.INJECTED
 
 
-def test_observing_mapping_changes_nothing_and_is_told_in_the_audit_log() -> None:
+def test_observing_mapping_changes_nothing_and_is_named_in_the_audit_log() -> None:
     before = pod("watched.io/app")
     response = response_to(before, state())
     assert response["auditAnnotations"] == {"observed": "watched-secret (mapping watched)"}

@@ -35,16 +35,16 @@ async def test_review_is_answered_and_counted(running: Running) -> None:
     assert REGISTRY.get_sample_value("sutler_mapping_matches_total", {"mapping": "quay"}) == (matches or 0) + 1
 
 
-async def test_each_decision_is_told_at_debug_only(
+async def test_each_decision_is_logged_at_debug_only(
     running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await running.post(body(pod(APP)))
     assert "decided" not in capsys.readouterr().out
     monkeypatch.setattr(running.admission, "_logs_decisions", True)
     await running.post(body(pod(APP)))
-    told = capsys.readouterr().out
-    assert "decided" in told
-    assert "outcome=injected" in told
+    output = capsys.readouterr().out
+    assert "decided" in output
+    assert "outcome=injected" in output
 
 
 async def test_connection_is_kept_and_used_again(running: Running) -> None:
@@ -305,7 +305,7 @@ async def test_slow_and_half_open_connections_do_not_hold_up_the_others(running:
         writer.close()
 
 
-async def test_connections_that_never_ask_make_room_and_those_that_asked_stay(running: Running) -> None:
+async def test_connections_without_a_request_are_closed_for_new_ones_and_others_stay(running: Running) -> None:
     running.admission.load.limits = ConcurrencyLimits(connections=20)
     reader, writer = await running.raw()
     content = head_of(len(body(pod(APP)))) + body(pod(APP))
@@ -321,7 +321,9 @@ async def test_connections_that_never_ask_make_room_and_those_that_asked_stay(ru
         each.close()
 
 
-async def test_connections_that_never_ask_make_room_at_once_though_they_answer_no_farewell(running: Running) -> None:
+async def test_connections_without_a_request_are_closed_at_once_though_they_answer_no_shutdown(
+    running: Running,
+) -> None:
     running.admission.load.limits = ConcurrencyLimits(connections=5)
 
     silent = [await asyncio.to_thread(running.silent) for _ in range(5)]
@@ -331,7 +333,9 @@ async def test_connections_that_never_ask_make_room_at_once_though_they_answer_n
         each.close()
 
 
-async def test_connections_that_never_shake_hands_make_room(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connections_without_a_handshake_are_closed_for_new_ones(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Their own time-out makes none. They make it one after the other, each after a pause that a busy machine stretches.
     monkeypatch.setattr(acceptor, "HANDSHAKE_SECONDS", 3600.0)
     running.admission.load.limits = ConcurrencyLimits(connections=20)

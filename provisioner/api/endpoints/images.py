@@ -63,7 +63,6 @@ class ImageEndpoints:
         "/pools/{pool}/images",
         Permission("images", "list"),
         {200: Result("One page, ordered by name.", ImageList, {"Link": "The next page, with rel=next."})},
-        problems=(ProblemKind.NOT_FOUND,),
     )
     async def list_images(self, path: PoolPath, query: ImageListQuery) -> EndpointResult:
         """List the images of a pool, page by page."""
@@ -92,7 +91,7 @@ class ImageEndpoints:
         "/pools/{pool}/images",
         Permission("images", "create"),
         {201: Result("The image was created.", ImageDetails, {"Location": "Path of the image.", **ETAG}, IMAGE_LINKS)},
-        problems=(ProblemKind.NOT_FOUND, ProblemKind.TAKEN, ProblemKind.NO_SPACE),
+        problems=(ProblemKind.TAKEN, ProblemKind.NO_SPACE),
         minimal=True,
     )
     async def create_image(
@@ -118,11 +117,10 @@ class ImageEndpoints:
         "/pools/{pool}/images/{image}",
         Permission("images", "get"),
         {200: Result("The image.", ImageDetails, ETAG)},
-        problems=(ProblemKind.NOT_FOUND,),
     )
     async def show_image(self, path: ImagePath, query: InNamespace) -> EndpointResult:
         """Show one image, with watchers, snapshots, parent and metadata."""
-        return await self._shown(ImagePlace(path.pool, query.namespace), path.image)
+        return await show_image(self._backend, ImagePlace(path.pool, query.namespace), path.image)
 
     @endpoint(
         "PATCH",
@@ -158,7 +156,7 @@ class ImageEndpoints:
                 editing.rename(ioctx, path.image, new, after_growing)
 
         await self._backend.change("change image", place, path.image, work)
-        return await self._shown(place, new or path.image)
+        return await show_image(self._backend, place, new or path.image)
 
     @endpoint(
         "DELETE",
@@ -217,7 +215,7 @@ class ImageEndpoints:
             return editing.check_flattenable(ioctx, path.image, guard)
 
         operation = await self._backend.run_long(context, "flatten", place, path.image, prepare=prepare, work=work)
-        return await finish_or_accept(operation, context, lambda: self._shown(place, path.image))
+        return await finish_or_accept(operation, context, lambda: show_image(self._backend, place, path.image))
 
     async def _shrink(
         self, context: RequestContext, place: ImagePlace, name: str, guard: Guard, size: int
@@ -229,13 +227,12 @@ class ImageEndpoints:
             editing.shrink(ioctx, name, found, size, progress, operation=operation)
 
         operation = await self._backend.run_long(context, "shrink", place, name, prepare=prepare, work=work)
-        return await finish_or_accept(operation, context, lambda: self._shown(place, name))
+        return await finish_or_accept(operation, context, lambda: show_image(self._backend, place, name))
 
-    async def _shown(self, place: ImagePlace, name: str) -> EndpointResult:
-        found = await self._backend.read("show image", place, lambda c, ioctx: image_details.read(c, ioctx, name))
-        return EndpointResult(
-            200, image_response(self._backend, place, found), preconditions.etag(found.header.version)
-        )
+
+async def show_image(backend: Backend, place: ImagePlace, name: str) -> EndpointResult:
+    found = await backend.read("show image", place, lambda c, ioctx: image_details.read(c, ioctx, name))
+    return EndpointResult(200, image_response(backend, place, found), preconditions.etag(found.header.version))
 
 
 def image_response(backend: Backend, place: ImagePlace, found: ImageDetailsRead) -> ImageDetails:
@@ -243,8 +240,8 @@ def image_response(backend: Backend, place: ImagePlace, found: ImageDetailsRead)
         image_fields(found.entry, place.pool, place.namespace, found.data_pool, running=backend.operations.is_running)
         | {
             "watchers": list(found.watchers),
-            "snapshots": [SnapshotResponse.of(snapshot) for snapshot in found.snapshots],
-            "other_snapshots": [OtherSnapshotResponse.of(snapshot) for snapshot in found.other_snapshots],
+            "snapshots": [SnapshotResponse.model_validate(snapshot) for snapshot in found.snapshots],
+            "other_snapshots": [OtherSnapshotResponse.model_validate(snapshot) for snapshot in found.other_snapshots],
             "parent": found.parent,
             "metadata": dict(found.header.metadata),
         }

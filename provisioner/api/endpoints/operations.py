@@ -31,7 +31,6 @@ class OperationEndpoints:
         "/operations/{id}",
         None,
         {200: Result("The progress or the result of the operation.", OperationResponse)},
-        problems=(ProblemKind.NOT_FOUND,),
     )
     async def show_operation(self, path: OperationPath, context: RequestContext) -> EndpointResult:
         """Show one operation.
@@ -58,7 +57,7 @@ class OperationEndpoints:
         "/operations/{id}",
         None,
         {202: Result("The operation will stop soon; poll it again.", OperationResponse)},
-        problems=(ProblemKind.NOT_FOUND, ProblemKind.IN_USE),
+        problems=(ProblemKind.IN_USE,),
     )
     async def cancel_operation(self, path: OperationPath, context: RequestContext) -> EndpointResult:
         """Cancel an operation: remove, purge or flatten.

@@ -66,13 +66,7 @@ class PoolEndpoints:
             201, PoolResponse.of(created), {"Location": links.pool_path(created.name), **_etag(created)}
         )
 
-    @endpoint(
-        "GET",
-        "/pools/{pool}",
-        Permission("pools", "get"),
-        {200: Result("The pool.", PoolResponse, _ETAG)},
-        problems=(ProblemKind.NOT_FOUND,),
-    )
+    @endpoint("GET", "/pools/{pool}", Permission("pools", "get"), {200: Result("The pool.", PoolResponse, _ETAG)})
     async def show_pool(self, path: PoolPath) -> EndpointResult:
         """Show one pool."""
         found = await self._backend.cluster.run(
@@ -85,7 +79,6 @@ class PoolEndpoints:
         "/pools/{pool}/namespaces",
         Permission("images", "list"),
         {200: Result("All RADOS namespaces, ordered by name.", NamespaceList)},
-        problems=(ProblemKind.NOT_FOUND,),
     )
     async def list_namespaces(self, path: PoolPath) -> EndpointResult:
         """List the RADOS namespaces for images in a pool."""
@@ -100,7 +93,7 @@ class PoolEndpoints:
         "/pools/{pool}",
         Permission("pools", "update"),
         {200: Result("The changed pool.", PoolResponse, _ETAG)},
-        problems=(ProblemKind.NOT_FOUND, ProblemKind.CHANGED, ProblemKind.BUSY),
+        problems=(ProblemKind.CHANGED, ProblemKind.BUSY),
     )
     async def change_pool(self, path: PoolPath, body: PoolUpdate, context: RequestContext) -> EndpointResult:
         """Change a pool's quota."""

@@ -6,7 +6,7 @@ from provisioner.api import links, preconditions
 from provisioner.api.authorization import Permission
 from provisioner.api.backend import Backend, ImagePlace, finish_or_accept
 from provisioner.api.endpoint import CHANGE_PROBLEMS, EndpointResult, Link, RequestContext, Result, endpoint
-from provisioner.api.endpoints.images import ACCEPTED, ETAG, FORCE, created_result, image_response
+from provisioner.api.endpoints.images import ACCEPTED, ETAG, FORCE, created_result, show_image
 from provisioner.api.problem import ProblemError, ProblemKind
 from provisioner.api.schemas.common import Forced, ImagePath, InNamespace, SnapshotPath
 from provisioner.api.schemas.images import CloneCreate, ImageDetails
@@ -37,7 +37,6 @@ class SnapshotEndpoints:
         "/pools/{pool}/images/{image}/snapshots",
         Permission("images", "get"),
         {200: Result("All snapshots, oldest first.", SnapshotList)},
-        problems=(ProblemKind.NOT_FOUND,),
     )
     async def list_snapshots(self, path: ImagePath, query: InNamespace) -> EndpointResult:
         """List the snapshots of an image."""
@@ -45,7 +44,7 @@ class SnapshotEndpoints:
         found = await self._backend.read(
             "list snapshots", place, lambda _, ioctx: snapshots.list_snapshots(ioctx, path.image)
         )
-        return EndpointResult(200, SnapshotList(snapshots=[SnapshotResponse.of(one) for one in found]))
+        return EndpointResult(200, SnapshotList(snapshots=[SnapshotResponse.model_validate(one) for one in found]))
 
     @endpoint(
         "POST",
@@ -63,7 +62,7 @@ class SnapshotEndpoints:
 
         def work(_: Connection, ioctx: Any) -> SnapshotResponse:
             snapshots.create(ioctx, path.image, body.name, guard)
-            return SnapshotResponse.of(snapshots.get_snapshot(ioctx, path.image, body.name))
+            return SnapshotResponse.model_validate(snapshots.get_snapshot(ioctx, path.image, body.name))
 
         created = await self._backend.change("create snapshot", place, path.image, work)
         return EndpointResult(201, created, {"Location": links.image_path(place, path.image, "snapshots", body.name)})
@@ -73,14 +72,13 @@ class SnapshotEndpoints:
         "/pools/{pool}/images/{image}/snapshots/{snapshot}",
         Permission("images", "get"),
         {200: Result("The snapshot.", SnapshotResponse)},
-        problems=(ProblemKind.NOT_FOUND,),
     )
     async def show_snapshot(self, path: SnapshotPath, query: InNamespace) -> EndpointResult:
         """Show one snapshot, with its clones."""
         place = ImagePlace(path.pool, query.namespace)
 
         def work(_: Connection, ioctx: Any) -> SnapshotResponse:
-            return SnapshotResponse.of(snapshots.get_snapshot(ioctx, path.image, path.snapshot))
+            return SnapshotResponse.model_validate(snapshots.get_snapshot(ioctx, path.image, path.snapshot))
 
         return EndpointResult(200, await self._backend.read("show snapshot", place, work))
 
@@ -100,7 +98,7 @@ class SnapshotEndpoints:
 
         def work(_: Connection, ioctx: Any) -> SnapshotResponse:
             snapshots.set_protected(ioctx, path.image, path.snapshot, guard, protected=body.protected)
-            return SnapshotResponse.of(snapshots.get_snapshot(ioctx, path.image, path.snapshot))
+            return SnapshotResponse.model_validate(snapshots.get_snapshot(ioctx, path.image, path.snapshot))
 
         return EndpointResult(200, await self._backend.change("change snapshot", place, path.image, work))
 
@@ -145,16 +143,8 @@ class SnapshotEndpoints:
         def work(_: Connection, ioctx: Any, found: ImageHeader, operation: str, __: ReportProgress) -> None:
             snapshots.rollback(ioctx, path.image, found, path.snapshot, operation)
 
-        async def finished() -> EndpointResult:
-            found = await self._backend.read(
-                "show image", place, lambda c, ioctx: image_details.read(c, ioctx, path.image)
-            )
-            return EndpointResult(
-                200, image_response(self._backend, place, found), preconditions.etag(found.header.version)
-            )
-
         operation = await self._backend.run_long(context, "rollback", place, path.image, prepare=prepare, work=work)
-        return await finish_or_accept(operation, context, finished)
+        return await finish_or_accept(operation, context, lambda: show_image(self._backend, place, path.image))
 
     @endpoint(
         "POST",

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
 
 from provisioner.api.authorization import Permission
 from provisioner.api.ceph_health import CephHealth
@@ -11,6 +10,7 @@ from provisioner.api.schemas.status import CephStatus, ControllerStatus, Kuberne
 from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
 from sutler.kube.resources import LEASES, REGISTRY_MAPPINGS
+from sutler.registry.mapping import ready_condition
 from sutler.typedefs import Json
 
 _CONTROLLERS = ("sutler-secrets", "sutler-volumes")
@@ -73,7 +73,7 @@ def _controller(name: str, spec: Json, now: datetime) -> ControllerStatus:
 
 def _mapping(found: Json) -> MappingStatus:
     spec, status = found.get("spec") or {}, found.get("status") or {}
-    ready: Any = next((one for one in status.get("conditions") or () if one.get("type") == "Ready"), {})
+    ready = ready_condition(found)
     namespaces = status.get("namespaces") or {}
     return MappingStatus(
         name=found["metadata"]["name"],

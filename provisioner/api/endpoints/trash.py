@@ -27,7 +27,6 @@ class TrashEndpoints:
         "/pools/{pool}/trash",
         Permission("images", "list"),
         {200: Result("One page, ordered by identifier.", TrashList)},
-        problems=(ProblemKind.NOT_FOUND,),
     )
     async def list_trash(self, path: PoolPath, query: Paged) -> EndpointResult:
         """List the images in the trash of a pool, page by page."""
@@ -48,7 +47,7 @@ class TrashEndpoints:
         "/pools/{pool}/trash/{id}/restore",
         Permission("images", "create"),
         {200: Result("The image was restored.", ImageDetails, {"Location": "Path of the image.", **ETAG})},
-        problems=(ProblemKind.NOT_FOUND, ProblemKind.TAKEN, ProblemKind.NO_SPACE),
+        problems=(ProblemKind.TAKEN, ProblemKind.NO_SPACE),
     )
     async def restore_image(self, path: TrashPath, query: InNamespace, body: TrashRestore) -> EndpointResult:
         """Restore an image from the trash."""
@@ -69,7 +68,7 @@ class TrashEndpoints:
         "/pools/{pool}/trash/{id}",
         Permission("images", "delete"),
         {204: Result("The image was deleted permanently."), 202: ACCEPTED},
-        problems=(ProblemKind.NOT_FOUND, ProblemKind.IN_USE, ProblemKind.NO_SPACE),
+        problems=(ProblemKind.IN_USE, ProblemKind.NO_SPACE),
     )
     async def purge_image(self, path: TrashPath, query: TrashPurge, context: RequestContext) -> EndpointResult:
         """Delete an image in the trash, with its data. Before its time, this needs force."""

@@ -23,7 +23,7 @@ class RequestModel(BaseModel):
 class ResponseModel(BaseModel):
     """A response."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True, use_attribute_docstrings=True)
 
 
 def _parse_whole_number(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Requests and responses about pools."""
 
+from dataclasses import asdict
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
@@ -102,22 +103,8 @@ class PoolResponse(ResponseModel):
 
     @classmethod
     def of(cls, pool: PoolInfo) -> Self:
-        return cls(
-            name=pool.name,
-            id=pool.id,
-            type=pool.kind,
-            replicas=pool.replicas,
-            min_replicas=pool.min_replicas,
-            pg_num=pool.pg_num,
-            autoscale=pool.autoscale,
-            applications=list(pool.applications),
-            quota=QuotaResponse(bytes=pool.quota_bytes, objects=pool.quota_objects),
-            stored=pool.stored,
-            used=pool.used,
-            objects=pool.objects,
-            free=pool.free,
-            measured=pool.measured,
-        )
+        quota = QuotaResponse(bytes=pool.quota_bytes, objects=pool.quota_objects)
+        return cls.model_validate(asdict(pool) | {"type": pool.kind, "quota": quota})
 
 
 class PoolList(ResponseModel):

@@ -14,8 +14,6 @@ class NoAction:
 
 @dataclass(frozen=True)
 class CreateCopy:
-    """Create the copy."""
-
     mapping: str
     content: CopyContent
 
@@ -40,8 +38,6 @@ class RecreateCopy:
 
 @dataclass(frozen=True)
 class DeleteCopy:
-    """Delete the copy."""
-
     copy: SecretCopy
 
 

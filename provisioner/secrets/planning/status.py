@@ -168,11 +168,6 @@ def render_status(declared: DeclaredMapping, found: CopySurvey, verdict: ReadyVe
     return status
 
 
-def ready_reason(status: Json) -> str:
-    """The reason of the condition Ready in a stored status."""
-    return next((c.get("reason", "") for c in status.get("conditions") or [] if c.get("type") == "Ready"), "")
-
-
 def _condition(declared: DeclaredMapping, kind: str, verdict: ReadyVerdict, now: str) -> Json:
     status = "True" if verdict.holds else "False"
     before: Json = next((c for c in declared.status.get("conditions") or [] if c.get("type") == kind), {})

@@ -22,8 +22,6 @@ class BundleState:
 
 @dataclass(frozen=True)
 class CertificateReport:
-    """The stored certificate and its publication."""
-
     now: dt.datetime
     namespace: str
     """Sutler's namespace, which has the Secret."""

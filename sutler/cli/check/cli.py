@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sutler.cli.check.findings import exit_code
-from sutler.cli.options import ClusterOptions, CommandGroup, Output, with_cluster
+from sutler.cli.options import ClusterOptions, CommandGroup, Output, namespace_option, with_cluster
 from sutler.cli.output import Format, print_result
 
 if TYPE_CHECKING:
@@ -25,12 +25,7 @@ install_app = CommandGroup()
 def doctor(
     cluster: ClusterOptions,
     *,
-    namespace: Annotated[
-        str | None,
-        typer.Option(
-            "--namespace", "-n", metavar="NAME", help="Check the Pods of this namespace only.  [default: all]"
-        ),
-    ] = None,
+    namespace: Annotated[str | None, namespace_option("Check the Pods of this namespace only.  [default: all]")] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Find Pods that cannot pull their images, and other problems with pull secrets. Changes nothing.
@@ -51,10 +46,7 @@ def check_install(
     cluster: ClusterOptions,
     *,
     namespace: Annotated[
-        str | None,
-        typer.Option(
-            "--namespace", "-n", metavar="NAME", help="Try the Pod in this namespace.  [default: one a mapping selects]"
-        ),
+        str | None, namespace_option("Try the Pod in this namespace.  [default: one a mapping selects]")
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:

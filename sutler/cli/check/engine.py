@@ -13,8 +13,6 @@ from sutler.cli.check.findings import Finding, unknown
 
 
 class Check(NamedTuple):
-    """One check."""
-
     run: Callable[[ClusterState], Iterable[Finding]]
     needs: frozenset[Part] = frozenset()
     """Parts of the ClusterState that must be read before the check runs."""

@@ -27,7 +27,6 @@ from sutler.cli.cluster_view import ClusterView
 from sutler.cli.common_reads import list_mappings, read_lease, read_registration, read_secret_info
 from sutler.cli.exit_codes import RefusedError
 from sutler.cli.pods import parse_pod
-from sutler.cli.registry.list_rows import ready_condition
 from sutler.kube.client import Client
 from sutler.kube.errors import ApiError, Forbidden, NotFound
 from sutler.kube.resources import (
@@ -47,6 +46,7 @@ from sutler.kube.resources import (
     STORAGE_CLASSES,
     Resource,
 )
+from sutler.registry.mapping import ready_condition
 from sutler.typedefs import Json
 from sutler.volumes.served_classes import is_sutler_class
 

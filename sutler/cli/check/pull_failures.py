@@ -7,8 +7,6 @@ from enum import Enum, auto
 
 
 class PullFailure(Enum):
-    """Why a pull failed."""
-
     UNKNOWN = auto()
     CREDENTIALS = auto()
     HIDDEN = auto()

@@ -9,7 +9,7 @@ from sutler.cli.exit_codes import EXIT_CODES, ExitCode, UsageError
 from sutler.cli.explain.explanation import Explanation, explain
 from sutler.cli.explain.object_files import SUPPORTED, read_files
 from sutler.cli.explain.render import as_json, as_text
-from sutler.cli.options import ClusterOptions, CommandGroup, Output, with_cluster
+from sutler.cli.options import ClusterOptions, CommandGroup, Output, namespace_option, with_cluster
 from sutler.cli.output import Format, print_result
 from sutler.cli.pods import ImageUse, PodReport
 
@@ -33,13 +33,7 @@ def command(
         typer.Argument(metavar="IMAGE", help="Images, as in a Pod's spec.", show_default=False),
     ] = None,
     namespace: Annotated[
-        str | None,
-        typer.Option(
-            "--namespace",
-            "-n",
-            metavar="NAME",
-            help="Namespace of Pods without one.  [default: the kubeconfig's, else default]",
-        ),
+        str | None, namespace_option("Namespace of Pods without one.  [default: the kubeconfig's, else default]")
     ] = None,
     files: Annotated[
         list[str] | None,

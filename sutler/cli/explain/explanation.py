@@ -24,8 +24,6 @@ from sutler.text import quoted
 
 @dataclass(frozen=True)
 class MappingMatch:
-    """A mapping that matches the image."""
-
     mapping: Mapping
     registry: str
     """The entry of spec.registries that matches."""

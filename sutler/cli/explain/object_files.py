@@ -20,8 +20,6 @@ SUPPORTED = "RegistryMappings, Secrets, docker configs, Namespaces, ServiceAccou
 
 @dataclass
 class ObjectFiles:
-    """The objects of all files."""
-
     view: ClusterView
     pods: list[PodReport] = field(default_factory=list)
     unmapped: list[str] = field(default_factory=list)

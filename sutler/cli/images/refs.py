@@ -33,8 +33,6 @@ class ImageRef(NamedTuple):
 
 
 class SnapshotRef(NamedTuple):
-    """The address of a snapshot."""
-
     image: ImageRef
     snapshot: str
 

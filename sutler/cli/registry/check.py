@@ -53,8 +53,6 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """Options of `sutler registry check`."""
-
     names: Sequence[str]
     """Mappings to check; empty for all."""
     image: str | None
@@ -131,8 +129,6 @@ async def _secret(client: Client, mapping: Mapping, namespace: str | None, own_n
 
 @dataclass(frozen=True)
 class _Login:
-    """A login to try."""
-
     registry: str
     host: str
     entry: AuthEntry

@@ -10,7 +10,7 @@ import typer
 
 from sutler.cli.exit_codes import EXIT_CODES, ExitCode, UsageError
 from sutler.cli.files import read_text
-from sutler.cli.options import ClusterOptions, CommandGroup, Output, with_cluster
+from sutler.cli.options import ClusterOptions, CommandGroup, Output, namespace_option, with_cluster
 from sutler.cli.output import Format, print_result
 from sutler.cli.registry import import_config, list_rows
 from sutler.cli.registry.import_config import short_lived
@@ -148,13 +148,7 @@ def check(
         str | None, typer.Option(metavar="IMAGE", help="Also check that this image can be pulled.")
     ] = None,
     namespace: Annotated[
-        str | None,
-        typer.Option(
-            "--namespace",
-            "-n",
-            metavar="NAME",
-            help="Check the pull secret in this namespace.  [default: the source Secret]",
-        ),
+        str | None, namespace_option("Check the pull secret in this namespace.  [default: the source Secret]")
     ] = None,
     plain_http: Annotated[
         bool, typer.Option("--plain-http", help="Use HTTP without TLS. Passwords are sent in clear text.")

@@ -40,8 +40,6 @@ _SHORT_LIVED_PREFIXES = {
 
 
 class ImportEntry(NamedTuple):
-    """An entry that can be imported."""
-
     server: str
     entry: AuthEntry
     note: str

@@ -4,18 +4,12 @@ from collections.abc import Iterable, Sequence
 
 from sutler.cli.output import columns
 from sutler.cli.registry.selectors import render_selector
+from sutler.registry.mapping import ready_condition
 from sutler.typedefs import Json
 
 HEADINGS = ("NAME", "REGISTRIES", "PULL SECRET", "SOURCE", "NAMESPACES", "MODE", "READY", "SYNCED")
 _MAX_NAMES = 10
 """Mappings that an error names."""
-
-
-def ready_condition(mapping: Json) -> Json:
-    """The Ready condition of a RegistryMapping; empty if no controller has processed it yet."""
-    conditions = (mapping.get("status") or {}).get("conditions") or []
-    found: Json = next((condition for condition in conditions if condition.get("type") == "Ready"), {})
-    return found
 
 
 def as_json(mapping: Json) -> Json:

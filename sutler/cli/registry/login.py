@@ -32,8 +32,6 @@ _code = re.compile(r'"code"\s*:\s*"([A-Z_]{2,40})"').search
 
 
 class LoginOutcome(NamedTuple):
-    """The result of a login."""
-
     works: bool | None
     """None if the credential was not tried."""
     what: str

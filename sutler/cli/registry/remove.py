@@ -15,8 +15,6 @@ from sutler.typedefs import Json
 
 @dataclass(frozen=True)
 class RemoveResult:
-    """A removed mapping."""
-
     name: str
     secret: str
     """What happened to the source Secret, as text."""

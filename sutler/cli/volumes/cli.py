@@ -8,7 +8,15 @@ import typer
 
 from sutler.cli.api_client import API_OPTIONS
 from sutler.cli.exit_codes import ClusterError, ExitCode
-from sutler.cli.options import ClusterOptions, CommandGroup, Output, option, with_kubeconfig, with_options
+from sutler.cli.options import (
+    ClusterOptions,
+    CommandGroup,
+    Output,
+    namespace_option,
+    option,
+    with_kubeconfig,
+    with_options,
+)
 from sutler.cli.output import Format, columns, one_line, print_error, print_result
 from sutler.cli.volumes.adopt_options import AdoptOptions, with_adopt_options
 from sutler.text import format_size
@@ -54,9 +62,7 @@ def list_volumes(
     cluster: ClusterOptions,
     ceph: CephOptions,
     *,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Claims of this namespace.  [default: all]")
-    ] = None,
+    namespace: Annotated[str | None, namespace_option("Claims of this namespace.  [default: all]")] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """List claims with their volumes and images, one line each.

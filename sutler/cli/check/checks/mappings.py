@@ -8,10 +8,9 @@ from sutler.cli.check.checks.webhook import pods_command
 from sutler.cli.check.cluster_state import UNREAD_LEASES, UNREAD_PODS, ClusterState
 from sutler.cli.check.findings import Finding, note, problem
 from sutler.cli.leases import renew_time
-from sutler.cli.registry.list_rows import ready_condition
 from sutler.registry.image import ImageError, parse_image
 from sutler.registry.index import MappingIndex
-from sutler.registry.mapping import Mapping, Mode
+from sutler.registry.mapping import Mapping, Mode, ready_condition
 from sutler.typedefs import Json
 
 _MAX_NAMES = 3
