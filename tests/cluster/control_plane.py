@@ -132,7 +132,9 @@ class ControlPlane:
             answer = self._unless_absent(wanted.method, wanted.path, wanted.body)
         else:
             answer = self.request(wanted.method, wanted.path, wanted.body, wanted.content_type)
-        if answer is not None and wanted.waits:
+        if answer is not None and wanted.waits and "items" in answer:
+            wait_for(lambda: not self.request("GET", wanted.path)["items"], f"all of {wanted.path} to go", timeout)
+        elif answer is not None and wanted.waits:
             # The object as it was, or a Status that names it.
             uid = (answer.get("details") or answer["metadata"])["uid"]
 

@@ -72,7 +72,7 @@ class _Words:
                 found.query[_FILTERS[word]] = next(rest)
             elif word in {"-f", "-p"}:
                 found.options[word] = next(rest)
-            elif word in {"--ignore-not-found", "--overwrite"} or (equals and name in {"--type", "--wait"}):
+            elif word in {"--all", "--ignore-not-found", "--overwrite"} or (equals and name in {"--type", "--wait"}):
                 found.options[name] = value
             elif word.startswith("-"):
                 raise NotKnownError(word)
@@ -152,9 +152,11 @@ def _path(kind: Resource, words: _Words, document: Any, name: str | None = None)
 
 
 def _delete(words: _Words, _given: str | None) -> Iterator[Request]:
-    if words.options.keys() - {"--ignore-not-found", "--wait"} or len(words.named) < 2:
+    everything = "--all" in words.options
+    if words.options.keys() - {"--all", "--ignore-not-found", "--wait"} or everything == (len(words.named) > 1):
         raise NotKnownError("options")
-    for name in words.named[1:]:
+    names: Sequence[str | None] = words.named[1:] or [None]
+    for name in names:
         yield Request(
             "DELETE",
             words.path(name),

@@ -27,6 +27,7 @@ _BACKGROUND = {"propagationPolicy": "Background"}
             [("POST", "/api/v1/namespaces/other/secrets?fieldValidation=Strict", _SECRET)],
         ),
         ("delete pv a b", None, [("DELETE", f"/api/v1/persistentvolumes/{name}", _BACKGROUND) for name in "ab"]),
+        ("delete regmap --all", None, [("DELETE", "/apis/sutler.dev/v1alpha1/registrymappings", _BACKGROUND)]),
         ("-n team delete secret a", None, [("DELETE", "/api/v1/namespaces/team/secrets/a", _BACKGROUND)]),
         ("patch pv a -p {}", None, [("PATCH", "/api/v1/persistentvolumes/a", {})]),
         ("patch regmap a -p {}", None, [("PATCH", "/apis/sutler.dev/v1alpha1/registrymappings/a", {})]),
@@ -65,7 +66,7 @@ def test_deleting_waits_for_the_end_and_takes_absence_only_as_asked() -> None:
     "words",
     [
         "get pods",
-        "delete pods --all",
+        "delete pods a --all",
         "delete deployments,secrets a",
         "delete crontab a",
         "create secret generic a --from-literal=b=c",
