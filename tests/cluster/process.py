@@ -78,10 +78,19 @@ class Process:
             os.killpg(self.pid, sig)
 
     def freeze(self) -> None:
+        """Return when none of its threads runs: on a busy machine some still answer after the signal."""
         self.kill(signal.SIGSTOP)
+        wait_for(self._is_stopped, f"{self.name} to be stopped")
 
     def resume(self) -> None:
         self.kill(signal.SIGCONT)
+
+    def _is_stopped(self) -> bool:
+        threads = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        try:
+            return all(one.read_text().rpartition(") ")[2][0] in "TZX" for one in threads)
+        except (FileNotFoundError, ProcessLookupError):  # one has ended meanwhile
+            return False
 
     def stop(self, grace: float = 10.0) -> int:
         """TERM, up to `grace` seconds, then KILL, for the process and all that it left in its group.
