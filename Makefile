@@ -38,7 +38,7 @@ test-unit: venv ## Run the tests that start nothing
 test-long: venv ## Run all tests, including the long ones: soak, thousands of kills
 	@$(PYTHON) -m tests.runs test -m 'long or not long' $(SIDE_BY_SIDE)
 
-test-matrix: venv ## Run all tests on each Kubernetes with each Ceph (hours), and write docs/versions.md
+test-matrix: venv ## Run what starts real parts on each Kubernetes with each Ceph (hours), write docs/versions.md
 	@$(PYTHON) -m tests.runs matrix $(SIDE_BY_SIDE)
 
 check: venv ## Check style, types and import contracts

@@ -68,8 +68,8 @@ def document(outcomes: list[Outcome]) -> str:
     lines = [
         "# Versions",
         "",
-        "What the tests were run on, and what came of it: all tests but those marked `long`. `make test-matrix` writes",
-        "this file.",
+        "What the tests that start a real part were run on, and what came of it; without those marked `long`.",
+        "`make test-matrix` writes this file.",
         "",
         "| Kubernetes | Ceph | librados of Sutler | tests | passed | failed | skipped | minutes | date |",
         "|---|---|---|---|---|---|---|---|---|",
