@@ -58,4 +58,4 @@ def _is_full(env: VolumeEnv) -> bool:
     """The OSD, which refuses the writes, learns it after the monitor."""
     known = json.loads(env.ceph.ceph("osd", "dump", "-f", "json"))
     marked = any(pool["pool_name"] == env.pool and "full" in pool["flags_names"] for pool in known["pools"])
-    return marked and json.loads(env.ceph.ceph("tell", "osd.0", "status"))["newest_map"] >= known["epoch"]
+    return marked and int(json.loads(env.ceph.ceph("tell", "osd.0", "status"))["newest_map"]) >= known["epoch"]
