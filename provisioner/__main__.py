@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - usage, before there is a log
-"""`python -m provisioner secrets`, `volumes` and `api`: one process, one privilege."""
+"""`python -m provisioner secrets`, `volumes`, `api` and `tokens`: one process, one privilege."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from typing import NoReturn
 from sutler import runtime
 from sutler.errors import SutlerError
 
-USAGE = "usage: python -m provisioner {secrets,volumes,api} [--help] [--FLAG VALUE]..."
+USAGE = "usage: python -m provisioner {secrets,volumes,api,tokens} [--help] [--FLAG VALUE]..."
 USAGE_ERROR = 2
 
 
@@ -22,6 +22,12 @@ def main(arguments: Sequence[str]) -> int:
 
             chosen = SecretsSettings.from_arguments(rest, program="provisioner secrets")
             return runtime.run(lambda: secrets(chosen), settings=chosen)
+        case ["tokens", *rest]:
+            from provisioner.tokens.main import main as tokens  # noqa: PLC0415
+            from provisioner.tokens.settings import TokensSettings  # noqa: PLC0415
+
+            settings = TokensSettings.from_arguments(rest, program="provisioner tokens")
+            return runtime.run(lambda: tokens(settings), settings=settings)
         case ["volumes", *rest]:
             _volumes(rest)
         case ["api", *rest]:

@@ -17,8 +17,23 @@ COPY = PREFIX + "copy"
 user and belongs to that user."""
 SOURCE_OF = PREFIX + "source-of"
 """Label of source Secrets that `sutler registry add` created; its value is the mapping that they are deleted with."""
+COPY_METADATA = PREFIX + "copy-metadata"
+"""Annotation of a copy: the labels and annotations that its mapping put on it, as JSON. Absent if there are none."""
+COPIES = PREFIX + "copies"
+"""Label of a namespace: with the value `eager` Sutler creates all copies there at once.
+
+Scanners, GitOps tools and other readers of pull secrets that are not Pods need that.
+"""
 MANAGER = "sutler"
 """The value of MANAGED_BY."""
+
+# RegistryTokens and the Secrets that they keep.
+TOKEN = PREFIX + "token"
+"""Label of a Secret: the RegistryToken that keeps it. Without the label Sutler never changes the Secret."""
+EXPIRES_AT = PREFIX + "expires-at"
+"""Annotation of that Secret: the time at which its token ends."""
+REFRESH_REQUESTED_AT = PREFIX + "refresh-requested-at"
+"""Annotation of a RegistryToken: a value other than the status's requests a refresh now."""
 
 # StorageClasses.
 PROVISION = PREFIX + "provision"

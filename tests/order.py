@@ -6,6 +6,7 @@ LONGEST = (
     "tests/node/test_in_cluster.py",
     "tests/node/test_doctor.py",
     "tests/node/test_node.py",
+    "tests/node/test_tokens.py",
     "tests/volumes/test_adopt_killed.py",
     "tests/volumes/test_killed_everywhere.py",
     "tests/installed/test_life.py",

@@ -6,11 +6,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NoReturn
 
+from provisioner.secrets.collector import Collector
 from provisioner.secrets.conflict_watches import ConflictWatches
-from provisioner.secrets.planning.actions import CreateCopy, PatchCopy, RecreateCopy, decide
+from provisioner.secrets.planning.actions import (
+    Action,
+    CreateCopy,
+    DeleteCopy,
+    PatchCopy,
+    RecreateCopy,
+    collectable,
+    decide,
+)
 from provisioner.secrets.planning.content import PullSecretSource, source_entry
 from provisioner.secrets.planning.copies import SELECTOR, SecretCopy, copy_from_secret
 from provisioner.secrets.planning.copy_cache import CopyCache
+from provisioner.secrets.planning.demand import PENDING, Demand, Names, pod_pull_secrets
 from provisioner.secrets.planning.state import (
     SOON,
     DeclaredMapping,
@@ -28,14 +38,17 @@ from sutler.kube.client import Client
 from sutler.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, KubeError, LeaseLost, NotFound
 from sutler.kube.events import EventRecorder
 from sutler.kube.reflector import SILENCE, ObjectChange, Reflector, unready
-from sutler.kube.resources import NAMESPACES, REGISTRY_MAPPINGS, SECRETS
+from sutler.kube.resources import NAMESPACES, PODS, REGISTRY_MAPPINGS, SECRETS
 from sutler.kube.workqueue import WorkQueue
+from sutler.registry.mapping import CopyPolicy, Mapping
 
 RESYNC_SECONDS = 600.0
 """Interval after which every copy and mapping is handled again, by the cached state."""
 
 MOST_LOST_RACES = 3
 """Writes of one copy in a row that may fail because the watch is late; the next one is reported as an obstacle."""
+
+UNUSED_SECONDS = 86_400.0
 
 _RACE_BACKOFF = Backoff(first=0.5, most=300.0)
 
@@ -63,6 +76,7 @@ class SecretsController:
         events: The recorder of events on mappings.
         namespace: Sutler's own namespace, which holds the sources.
         workers: Copies written at the same time.
+        unused_seconds: Time without a Pod that names it, after which a copy on demand is deleted.
         silence: As of Reflector.
     """
 
@@ -74,6 +88,7 @@ class SecretsController:
         *,
         namespace: str,
         workers: int,
+        unused_seconds: float = UNUSED_SECONDS,
         silence: float = SILENCE,
     ) -> None:
         self._mappings = Reflector[DeclaredMapping](client, REGISTRY_MAPPINGS, transform=mapping_entry, silence=silence)
@@ -92,13 +107,22 @@ class SecretsController:
             "sources": self._sources,
             "copies": self._secrets,
         }
+        # Pods are watched if a mapping has copies on demand; a component grants the permission.
+        self._pods = Reflector[Names](client, PODS, transform=pod_pull_secrets, field_selector=PENDING, silence=silence)
+        self._pods.subscribe(self._observe_pod)
+        self._needs_pods = asyncio.Event()
         copies = CopyCache(self._secrets.store)
-        self._state = SecretsState(namespace, self._mappings.store, self._namespaces.store, self._sources.store, copies)
+        self._demand = Demand()
+        self._state = SecretsState(
+            namespace, self._mappings.store, self._namespaces.store, self._sources.store, copies, demand=self._demand
+        )
         self._client = client
         self._writer = CopyWriter(writing, copies)
+        self._collector = Collector(client, self._state, unused_seconds)
         self._throttle = WriteThrottle()
         self._obstacles: dict[str, CopyObstacle] = {}
         self._lost_races: dict[str, int] = {}
+        self._deleting: set[str] = set()
         self._reporter = StatusReporter(writing, events, self._state, self._obstacles)
         self._workers = workers
         self._queues: Queues | None = None
@@ -110,6 +134,18 @@ class SecretsController:
 
     def ready(self) -> str | None:
         return unready(self.reflectors)
+
+    async def watch_pods(self) -> NoReturn:
+        """Watch Pods, from the first mapping with copies on demand on."""
+        await self._needs_pods.wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._pods.run())
+            await self._pods.wait_synced()
+            self._demand.begin()
+            if self._queues is not None:
+                for mapping in self._state.mappings:
+                    self._queues.mappings.add(mapping)
+        raise AssertionError("a reflector never ends")
 
     async def lead(self) -> None:
         for reflector in self.reflectors.values():
@@ -147,12 +183,14 @@ class SecretsController:
         if owner and not await self._state.prepare(owner):
             return SOON
         action = decide(self._state, target)
+        if owner and (unused := collectable(self._state, owner, target)):
+            action = DeleteCopy(unused) if await self._collector.may_delete(owner, target) else action
         content = action.content if isinstance(action, CreateCopy | PatchCopy | RecreateCopy) else None
         if content and (wait := self._throttle.wait(target, content.fingerprint)):
             self._record_obstacle(target, CopyObstacle("another client changes it again and again"))
             return wait
         try:
-            obstacle = await self._writer.apply(target, action)
+            obstacle = await self._apply(target, action)
         except LeaseLost:
             raise
         except (AlreadyExists, Conflict, NotFound) as error:
@@ -167,8 +205,32 @@ class SecretsController:
         if obstacle is None:
             if content:
                 self._throttle.record(target, content.fingerprint)
-            return None
+            return self._record_change(owner, target, action) if owner else None
         return min(FOREIGN_MOST, max(FOREIGN_LEAST, time.monotonic() - self._obstacles[target].since))
+
+    async def _apply(self, target: str, action: Action) -> CopyObstacle | None:
+        """The watch may show an own deletion before the API server has answered it."""
+        if not isinstance(action, DeleteCopy):
+            return await self._writer.apply(target, action)
+        self._deleting.add(target)
+        try:
+            return await self._writer.apply(target, action)
+        except NotFound:
+            self._demand.hold(target)  # another client was faster, and a running Pod may need it
+            raise
+        finally:
+            self._deleting.discard(target)
+
+    def _record_change(self, owner: Mapping, target: str, action: Action) -> float | None:
+        """Record that a copy was created or that an unused one was deleted. Returns seconds until the next check."""
+        if isinstance(action, CreateCopy):
+            self._collector.record_creation(target)
+        elif isinstance(action, DeleteCopy):
+            self._collector.record_deletion(target)
+            self._throttle.clear(target)
+            # A Pod that was created during the deletion gets its copy at once.
+            return 0.0 if self._state.is_needed(owner, target) else None
+        return None
 
     def _record_lost_race(self, target: str, error: ApiError) -> float:
         """Record that the API server has a newer state than the watch has shown, which mostly ends soon."""
@@ -192,6 +254,8 @@ class SecretsController:
 
     def _observe_mapping(self, change: ObjectChange[DeclaredMapping]) -> None:
         self._state.update_mapping(change.key, change.old, change.new)
+        if change.new and change.new.mapping and change.new.mapping.copies is CopyPolicy.ON_DEMAND:
+            self._needs_pods.set()
         self._reporter.record_change(change.key)
         if self._queues is None:
             return
@@ -211,6 +275,8 @@ class SecretsController:
             self._queues.copies.add(target)
 
     def _observe_namespace(self, change: ObjectChange[NamespaceState]) -> None:
+        if change.new is None:
+            self._demand.drop_namespace(change.key)
         if self._queues is None:
             return
         queue = self._queues.urgent if change.old is None else self._queues.copies
@@ -220,6 +286,22 @@ class SecretsController:
             if mapping and any(mapping.selector.matches(namespace.labels) for namespace in versions):
                 queue.add(f"{change.key}/{mapping.secret}")
                 self._queues.mappings.add(name)
+
+    def _observe_pod(self, change: ObjectChange[Names]) -> None:
+        named = self._demand.update_pod(change.key, change.old, change.new)
+        if self._queues is None:
+            return
+        left = [f"{change.key.partition('/')[0]}/{name}" for name in change.old or () if not change.new]
+        for target in (*named, *left):
+            if self._state.copies.get(target) is None and self._is_on_demand(target.partition("/")[2]):
+                if target in left:
+                    self._demand.hold(target)  # the Pod may run now, and pull again
+                # The kubelet waits at most a second for a missing Secret; then it pulls without it.
+                self._queues.urgent.add(target)
+
+    def _is_on_demand(self, secret: str) -> bool:
+        owners = (self._state.mappings[name].mapping for name in self._state.with_secret(secret))
+        return any(mapping and mapping.copies is CopyPolicy.ON_DEMAND for mapping in owners)
 
     def _observe_source(self, change: ObjectChange[PullSecretSource]) -> None:
         if self._queues is None:
@@ -235,6 +317,10 @@ class SecretsController:
         if self._queues is None:
             return
         if changed:
+            by_other = change.key not in self._deleting
+            if change.new is None and by_other and self._is_on_demand(change.key.partition("/")[2]):
+                # A running Pod may need it.
+                self._demand.hold(change.key)
             self._queues.copies.add(change.key)
         self._enqueue_mappings(change.key.partition("/")[2])
 

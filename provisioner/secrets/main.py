@@ -16,11 +16,17 @@ async def main(settings: SecretsSettings) -> None:
         elector = Elector.from_settings(client, COMPONENT, settings)
         events = EventRecorder(client, COMPONENT)
         controller = SecretsController(
-            client, client.fenced(elector.check), events, namespace=settings.namespace, workers=settings.workers
+            client,
+            client.fenced(elector.check),
+            events,
+            namespace=settings.namespace,
+            workers=settings.workers,
+            unused_seconds=settings.unused_copies_after,
         )
         await guard(
             ("probes", probes.serve(settings.probe_host, settings.probe_port, {"secrets": controller.ready})),
             ("events", events.run()),
             *((f"watch of {name}", reflector.run()) for name, reflector in controller.reflectors.items()),
+            ("watch of pods", controller.watch_pods()),
             ("lease", elector.run(controller.lead)),
         )

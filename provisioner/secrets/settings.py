@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sutler.settings import LeaderElectionSettings
+from sutler.settings import LeaderElectionSettings, Seconds
 
 
 class SecretsSettings(LeaderElectionSettings):
@@ -12,3 +12,7 @@ class SecretsSettings(LeaderElectionSettings):
 
     workers: Annotated[int, Field(ge=1, le=256)] = 8
     """Copies written at the same time. More of them rotate a Secret faster and load the API server more."""
+
+    unused_copies_after: Seconds = 86_400.0
+    """Seconds without a Pod that names it, after which Sutler deletes a copy on demand. Choose more than the interval
+    of CronJobs, or their copies are created again each time."""

@@ -28,6 +28,10 @@ class WriteThrottle:
         earlier = times[1 - MOST_WRITES :] if content == fingerprint else []
         self._writes[target] = (fingerprint, [*earlier, self._clock()])
 
+    def clear(self, target: str) -> None:
+        """Drop the writes of a copy that Sutler itself has deleted: creating it again fights no other controller."""
+        self._writes.pop(target, None)
+
     def drop_old(self) -> None:
         """Drop writes that are older than the window."""
         since = self._clock() - WINDOW_SECONDS

@@ -3,7 +3,8 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from sutler import well_known
 from sutler.registry.dockerconfig import DockerConfig, SourceError, copied, read_secret
@@ -37,6 +38,8 @@ class SecretInfo:
     """A remark for the user, such as that the copy is not written yet."""
     source: DockerConfig | None = field(default=None, repr=False)
     """The docker config that copies are made from. It may hold entries that make the Secret itself unusable."""
+    token: "TokenPassword | None" = None
+    """Set for the Secret of a RegistryToken, and for its copies."""
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -51,6 +54,22 @@ class SecretInfo:
     @property
     def keys(self) -> tuple[str, ...]:
         return tuple(entry.key for entry in self.config.entries) if self.config else ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPassword:
+    """The password of a RegistryToken, as its Secret describes it."""
+
+    token: str
+    """The RegistryToken's name."""
+    expires_at: str
+    """RFC 3339; empty before the first refresh."""
+
+    def has_ended(self, now: datetime) -> bool:
+        try:
+            return datetime.fromisoformat(self.expires_at) <= now
+        except (ValueError, TypeError):
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +103,7 @@ class ClusterView:
     """Namespaces that do not exist."""
     unread_reason: str = "it is not among the files"
     """Why a Secret that is not in `secrets` was not read."""
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def add_mapping(self, obj: JsonMapping) -> None:
         try:
@@ -130,6 +150,12 @@ class ClusterView:
 
     def copy(self, mapping: RegistryMapping, namespace: str) -> SecretInfo:
         """The mapping's Secret in the namespace, or what its copy will hold once it is written."""
+        found = self._copy(mapping, namespace)
+        if mapping.copy_from is None:
+            return found
+        return replace(found, token=self.secret(self.own_namespace, mapping.copy_from).token)
+
+    def _copy(self, mapping: RegistryMapping, namespace: str) -> SecretInfo:
         there = self.secret(namespace, mapping.secret)
         if mapping.copy_from is None or not (there.missing or there.unknown):
             return there
@@ -162,7 +188,15 @@ def parse_secret_info(secret: JsonMapping) -> SecretInfo:
     except SourceError as error:
         return SecretInfo(None, str(error))
     problem = "; ".join(config.problems)
-    return SecretInfo(None if problem else config, problem, source=config)
+    return SecretInfo(None if problem else config, problem, source=config, token=_token(_metadata(secret)))
+
+
+def _token(metadata: JsonMapping) -> TokenPassword | None:
+    labels, annotations = metadata.get("labels"), metadata.get("annotations")
+    if not isinstance(labels, Mapping) or not labels.get(well_known.TOKEN):
+        return None
+    expires_at = annotations.get(well_known.EXPIRES_AT) if isinstance(annotations, Mapping) else None
+    return TokenPassword(str(labels[well_known.TOKEN]), str(expires_at or ""))
 
 
 def _metadata(obj: JsonMapping) -> JsonMapping:

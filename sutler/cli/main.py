@@ -35,6 +35,7 @@ GROUPS = {
         "sutler.cli.explain.cli", "Show which pull secrets an image gets, which keys the kubelet tries, and why."
     ),
     "registry": Group("sutler.cli.registry.cli", "Add, import, list, check and remove registries."),
+    "token": Group("sutler.cli.token.cli", "List and refresh tokens of cloud registries."),
     "doctor": Group("sutler.cli.check.cli", "Find Pods that cannot pull images, and other problems.", "doctor_app"),
     "check-install": Group(
         "sutler.cli.check.cli", "Check an installation, with a Pod created as a dry run.", "install_app"

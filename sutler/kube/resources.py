@@ -76,4 +76,7 @@ ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints", namespaced=True)
 # From Kubernetes 1.21 on. Endpoints are deprecated since 1.33.
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", namespaced=True)
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", namespaced=True)
+ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", namespaced=True)
+ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", namespaced=True)
+REGISTRY_TOKENS = Resource("sutler.dev", "v1alpha1", "registrytokens", "RegistryToken", namespaced=False)
 REGISTRY_MAPPINGS = Resource("sutler.dev", "v1alpha1", "registrymappings", "RegistryMapping", namespaced=False)

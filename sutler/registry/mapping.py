@@ -14,6 +14,10 @@ from sutler.typedefs import Json
 _LONGEST_LABEL = 63  # the name is the value of a label on every copy
 _LONGEST_NAME = 253
 _part = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_OWN_KEYS = ("sutler.dev/", "app.kubernetes.io/managed-by")
+_label_value = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?").fullmatch
+_any_text = re.compile(r".{0,4096}", re.DOTALL).fullmatch
+_qualified = re.compile(rf"(?:{_part}(?:\.{_part})*/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?").fullmatch
 _name = re.compile(rf"{_part}(?:\.{_part})*").fullmatch
 
 
@@ -24,6 +28,15 @@ class MappingError(SutlerError):
         super().__init__(f"mapping {name}: {'; '.join(problems)}")
         self.name = name
         self.problems = problems
+
+
+class CopyPolicy(StrEnum):
+    """When copies are made."""
+
+    EAGER = "Eager"
+    """In every selected namespace, at once."""
+    ON_DEMAND = "OnDemand"
+    """Where a Pod names the Secret."""
 
 
 class Mode(StrEnum):
@@ -42,6 +55,10 @@ class Mapping:
     mode: Mode = Mode.INJECT
     generation: int = 0
     uid: str = ""
+    copies: CopyPolicy = CopyPolicy.EAGER
+    copy_labels: tuple[tuple[str, str], ...] = ()
+    """Labels that every copy carries, besides Sutler's own."""
+    copy_annotations: tuple[tuple[str, str], ...] = ()
     patterns: tuple[Pattern, ...] = field(init=False, repr=False, compare=False)
     """The registries, parsed."""
 
@@ -66,7 +83,20 @@ def parse_mapping(obj: dict[str, Any]) -> Mapping:
     if problems:
         raise MappingError(name, problems)
     generation, uid = metadata.get("generation", 0), metadata.get("uid", "")
-    return Mapping(name, registries, secret, selector, copy_from, mode, generation, uid)
+    pull = spec["pullSecret"]
+    return Mapping(
+        name,
+        registries,
+        secret,
+        selector,
+        copy_from,
+        mode,
+        generation,
+        uid,
+        copies=CopyPolicy(pull.get("copies") or CopyPolicy.EAGER),
+        copy_labels=tuple(sorted((pull.get("labels") or {}).items())),
+        copy_annotations=tuple(sorted((pull.get("annotations") or {}).items())),
+    )
 
 
 def _registries(value: Any, problems: list[str]) -> tuple[str, ...]:
@@ -89,7 +119,34 @@ def _pull_secret(value: Any, problems: list[str]) -> tuple[str, str | None]:
     copy_from = value.get("copyFrom")
     if copy_from is not None:
         _check_name("spec.pullSecret.copyFrom", copy_from, problems)
+    _check_copies(value.get("copies"), copy_from, problems)
+    for field_name in ("labels", "annotations"):
+        _check_pairs(f"spec.pullSecret.{field_name}", value.get(field_name), problems)
     return str(value.get("name")), None if copy_from is None else str(copy_from)
+
+
+def _check_copies(value: Any, copy_from: Any, problems: list[str]) -> None:
+    if value is not None and value not in list(CopyPolicy):
+        problems.append(f"spec.pullSecret.copies is {' or '.join(CopyPolicy)}, not {quoted(str(value))}")
+    if value == CopyPolicy.ON_DEMAND and copy_from is None:
+        problems.append("spec.pullSecret.copies is OnDemand, but without copyFrom nothing is copied: add copyFrom")
+
+
+def _check_pairs(where: str, value: Any, problems: list[str]) -> None:
+    """Labels or annotations for copies."""
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        problems.append(f"{where} must be an object of keys and texts")
+        return
+    is_value = _label_value if where.endswith("labels") else _any_text
+    for key, text in value.items():
+        if str(key).startswith(_OWN_KEYS):
+            problems.append(f"{where}: {quoted(str(key))} is set by Sutler itself: leave it out")
+        elif not _qualified(str(key)):
+            problems.append(f"{where}: {quoted(str(key))} is no key such as example.com/team")
+        elif not isinstance(text, str) or not is_value(text):
+            problems.append(f"{where}: the value of {quoted(str(key))} can't be one ({quoted(str(text))})")
 
 
 def _selector(spec: dict[str, Any], problems: list[str]) -> LabelSelector:

@@ -4,7 +4,7 @@ import base64
 import datetime as dt
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -81,11 +81,17 @@ class _PlainHandler(BaseHTTPRequestHandler):
 
 
 class TokenService(ThreadingHTTPServer):
-    """Gives tokens for what its one user asks for, if the password is right."""
+    """Gives tokens for what a user asks for, if the password is right; by default there is one user."""
 
     daemon_threads = True
 
-    def __init__(self, port: int, state: Path) -> None:
+    def __init__(
+        self,
+        port: int,
+        state: Path,
+        is_right: Callable[[str, str], bool] = lambda user, password: (user, password) == ("UserName", "Password"),
+    ) -> None:
+        self.is_right = is_right
         super().__init__(("127.0.0.1", port), _Handler)
         self.asked: list[dict[str, list[str]]] = []
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -131,11 +137,18 @@ class TokenService(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: TokenService
 
+    def do_POST(self) -> None:
+        """Clients try OAuth first; without it they use GET."""
+        self.send_response(405)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
         self.server.asked.append(query)
         given = self.headers.get("Authorization", "").removeprefix("Basic ")
-        right = base64.b64decode(given) == b"UserName:Password"
+        user, _, password = base64.b64decode(given).decode().partition(":")
+        right = self.server.is_right(user, password)
         body = json.dumps(
             {"token": self.server.token(query.get("scope", []))} if right else {"details": given}
         ).encode()

@@ -407,6 +407,18 @@ def test_cluster_without_the_webhook_injects_nothing(sutler: Sutler, control_pla
     assert "webhook is not registered" in found["mappings"][0]["why"]
 
 
+@pytest.mark.parametrize(("expires_at", "ended"), [("2015-01-01T00:00:00Z", True), ("2115-01-01T00:00:00Z", False)])
+def test_password_of_a_token_is_shown_with_its_end(offline: Run, expires_at: str, *, ended: bool) -> None:
+    source = secret("acme-source", "quay.io/acme")
+    source["metadata"] |= {"labels": {"sutler.dev/token": "ecr"}, "annotations": {"sutler.dev/expires-at": expires_at}}
+    objects = [mapping("acme", "quay.io/acme"), source]
+    (found,) = explain(offline, "quay.io/acme/app", objects=objects).json
+    assert found["pullSecrets"][0]["token"] == {"name": "ecr", "expiresAt": expires_at}
+    assert any("RegistryToken ecr ended at 2015" in problem for problem in found["problems"]) is ended
+    text = offline("explain", "quay.io/acme/app", "-f", "-", stdin=json.dumps({"kind": "List", "items": objects})).out
+    assert f"RegistryToken ecr keeps its password until {expires_at}" in text
+
+
 def test_deployment_on_standard_input_is_explained_with_the_clusters_mappings(
     sutler: Sutler, acme: str, control_plane: ControlPlane
 ) -> None:

@@ -31,7 +31,7 @@ def test_add_makes_the_secret_and_the_mapping(sutler: Sutler, control_plane: Con
     mapping = control_plane.kubectl_json("get", "regmap", "quay-io-acme")
     assert mapping["spec"] == {
         "registries": ["quay.io/acme"],
-        "pullSecret": {"name": "quay-io-acme", "copyFrom": "quay-io-acme-credentials"},
+        "pullSecret": {"name": "quay-io-acme", "copyFrom": "quay-io-acme-credentials", "copies": "Eager"},
         "namespaceSelector": {},
         "mode": "Inject",
     }

@@ -45,6 +45,7 @@ class ControlPlane:
         self._binaries = binaries.ensured(*binaries.CONTROL_PLANE)
         self._ports = flags.Ports(*self.place.ports(3))
         self.url = f"https://127.0.0.1:{self._ports.apiserver}"
+        self.etcd_url = f"http://127.0.0.1:{self._ports.etcd}"
         self._write_files()
         try:
             self.etcd = self._start(self._binaries.etcd, flags.etcd(self.state, self._ports))

@@ -32,7 +32,7 @@ _POOLS: Capabilities = {"mon": "allow rw", "osd": "profile rbd"}
 
 
 class Installation:
-    """The four processes of one control plane, by the name of their account without `sutler-`.
+    """The processes of one control plane, by the name of their account without `sutler-`.
 
     Args:
         control_plane: where the manifests are applied.
@@ -47,6 +47,8 @@ class Installation:
     secrets: SutlerProcess
     volumes: SutlerProcess
     api: SutlerProcess
+    tokens: SutlerProcess
+    """Only where an overlay has it, and after `run`."""
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ Addresses are always 127.0.0.1. Ports are reserved on the host in both cases, so
 same inside and outside and one kubeconfig or ceph.conf serves both.
 """
 
+import ctypes
 import os
 import random
 import socket
@@ -17,6 +18,8 @@ from tests.cluster.errors import ClusterError
 
 # Below the kernel's ephemeral range, so that no outgoing connection takes one in passing, and below node ports.
 _PORTS = range(20_000, 30_000)
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
 _HOLDER = Path(__file__).with_name("netns.py")
 
 
@@ -71,6 +74,9 @@ class Place:
     def published(self, inside: int) -> int:
         """The port of the host's 127.0.0.1 where the server on the port `inside` of the place answers."""
         return inside
+
+    def enter(self) -> None:
+        """Move the calling thread into the place: a socket that it opens from now on is there."""
 
     def close(self) -> None:
         for reserved in self._reserved.values():
@@ -128,6 +134,11 @@ class _Namespace(Place):
         port = self.port()
         self._lead(port, inside)
         return port
+
+    def enter(self) -> None:
+        with Path(f"/proc/{self._holder.pid}/ns/net").open("rb") as namespace:
+            if _LIBC.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
+                raise ClusterError(f"could not enter {self.name}: {os.strerror(ctypes.get_errno())}")
 
     def close(self) -> None:
         """Ends the namespace. Stop its servers first: they would keep it alive."""

@@ -21,12 +21,15 @@ _PROGRAMS = {"docker-registry": "docker-registry", "htpasswd": "apache2-utils", 
 class Registry:
     """Speaks plain HTTP on 127.0.0.1, which clients allow there; `host` is what image names begin with.
 
-    Without `users` it asks for no password.
+    Without `users` it asks for no password. `auth` is another way to know them than a file of the registry's own.
     """
 
     process: Process
 
-    def __init__(self, state: Path, place: Place, users: Mapping[str, str]) -> None:
+    def __init__(
+        self, state: Path, place: Place, users: Mapping[str, str], auth: Mapping[str, object] | None = None
+    ) -> None:
+        self._auth = auth
         self.state = state.absolute()
         self.place = place
         self.users = dict(users)
@@ -89,7 +92,8 @@ class Registry:
         return target
 
     def _config(self) -> dict[str, object]:
-        asked = {"auth": {"htpasswd": {"realm": "test registry", "path": str(self.state / "htpasswd")}}}
+        own = {"htpasswd": {"realm": "test registry", "path": str(self.state / "htpasswd")}}
+        asked = {"auth": dict(self._auth or own)}
         return {
             "version": "0.1",
             "log": {"level": "info"},

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from provisioner.api.settings import ApiSettings
 from provisioner.secrets.settings import SecretsSettings
+from provisioner.tokens.settings import TokensSettings
 from provisioner.volumes.settings import VolumesSettings
 from sutler.cli.exit_codes import EXIT_CODES
 from sutler.cli.main import GROUPS
@@ -26,6 +27,7 @@ PROCESSES: dict[str, type[ProcessSettings]] = {
     "provisioner secrets": SecretsSettings,
     "provisioner volumes": VolumesSettings,
     "provisioner api": ApiSettings,
+    "provisioner tokens": TokensSettings,
 }
 # The module that a process imports before it serves its metrics.
 _MODULES = {
@@ -33,6 +35,7 @@ _MODULES = {
     "secrets": "provisioner.secrets.main",
     "volumes": "provisioner.volumes.main",
     "api": "provisioner.api.main",
+    "tokens": "provisioner.tokens.main",
 }
 _COLLECT = """\
 import importlib, json, sys

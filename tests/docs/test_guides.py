@@ -44,6 +44,9 @@ def test_link_has_a_target(guide: Path) -> None:
 def test_every_guide_is_found_from_the_readme() -> None:
     linked = {path for path, _ in _LINK.findall(README.read_text())}
     assert {f"docs/{guide.name}" for guide in DOCS.glob("*.md")} <= linked
+    assert "docs/registries/README.md" in linked
+    beside = {path for path, _ in _LINK.findall((DOCS / "registries" / "README.md").read_text())}
+    assert {guide.name for guide in (DOCS / "registries").glob("*.md")} - {"README.md"} <= beside
 
 
 def test_readme_is_short() -> None:

@@ -47,8 +47,8 @@ def _deployment(one: Json, targets: ReferenceTargets) -> Iterator[str]:
     if "priorityClassName" in spec:
         wanted.append(("PriorityClass", "", spec["priorityClassName"]))
     yield from (str(each) for each in wanted if each not in targets.existing)
-    volumes = {volume["name"]: volume["secret"]["secretName"] for volume in spec.get("volumes", [])}
-    yield from (f"Secret {name}" for name in volumes.values() if name not in targets.secrets)
+    volumes = {volume["name"]: volume.get("secret", {}).get("secretName") for volume in spec.get("volumes", [])}
+    yield from (f"Secret {name}" for name in volumes.values() if name and name not in targets.secrets)
     mounts = {mount["name"] for mount in container(one["spec"]["template"]).get("volumeMounts", [])}
     yield from (f"volume {name}" for name in volumes.keys() ^ mounts)
 

@@ -49,6 +49,8 @@ def never_scraped(component: str) -> Scenario:
 UP = 'up{{job}, component="webhook", pod="p"}'
 LEADER = 'leader_election_master_status{{job}, name="sutler-volumes", pod="p"}'
 LAST_EVENT = 'sutler_reflector_last_event_timestamp_seconds{{job}, resource="pods"}'
+EXPIRY = 'sutler_registry_token_expiry_timestamp_seconds{{job}, token="a"}'
+REFRESHING = 'sutler_registry_token_refreshing{{job}, token="a"}'
 ALERTS = {
     "SutlerWebhookDown": gauge(UP, 1, 0),
     "SutlerSecretsDown": never_scraped("secrets"),
@@ -71,6 +73,12 @@ ALERTS = {
     "SutlerCertificateExpires": gauge("sutler_certificate_expiry_timestamp_seconds{{job}}", 130_000, 110_000),
     "SutlerCertificateUnusable": counter("sutler_certificate_reload_failures_total{{job}}", 1),
     "SutlerMappingUnusable": gauge('sutler_mappings{{job}, usable="false"}', 0, 1),
+    "SutlerTokenUnusable": gauge('sutler_registry_token_ready{{job}, token="a"}', 1, 0),
+    "SutlerTokenExpiresSoon": Scenario(
+        {EXPIRY: f"37000+0x{MINUTES}", REFRESHING: f"1+0x{MINUTES}"},
+        {EXPIRY: f"37000+0x{MINUTES}", REFRESHING: f"0+0x{MINUTES}"},
+    ),
+    "SutlerTokenRefreshFails": gauge('sutler_registry_token_refreshing{{job}, token="a"}', 1, 0),
     "SutlerProvisioningErrors": counter('controller_persistentvolumeclaim_provision_failed_total{{job}, class="c"}', 1),
     "SutlerDeletionErrors": counter('controller_persistentvolume_delete_failed_total{{job}, class="c"}', 1),
     "SutlerVolumeWithoutImage": gauge('sutler_volumes_without_image{{job}, pool="rbd"}', 0, 1),

@@ -35,7 +35,7 @@ def expressions(*requirements: Json) -> Json:
 
 
 VALID: dict[str, Json] = {
-    "as in the design": {"pullSecret": {"name": "a", "copyFrom": "b"}, "mode": "Inject"},
+    "as in the design": {"pullSecret": {"name": "a", "copyFrom": "b", "copies": "Eager"}, "mode": "Inject"},
     "a port": {"registries": ["localhost:5000"]},
     "globs in the host": {"registries": ["*.dkr.ecr.*.amazonaws.com", "1?.example.com", "[a-c].example.com"]},
     "an IPv6 address": {"registries": ["[fd00::1]:5000/team"]},
@@ -49,6 +49,10 @@ VALID: dict[str, Json] = {
         {"key": "gone", "operator": "DoesNotExist", "values": []},
     ),
     "observing": {"mode": "Observe"},
+    "copies on demand": {"pullSecret": {"name": "a", "copyFrom": "b", "copies": "OnDemand"}},
+    "labels for copies": {
+        "pullSecret": {"name": "a", "copies": "Eager", "labels": {"team": "a"}, "annotations": {"example.com/x": "y z"}}
+    },
 }
 
 INVALID: dict[str, tuple[Json, str]] = {
@@ -74,6 +78,8 @@ INVALID: dict[str, tuple[Json, str]] = {
     "In without values": (expressions({"key": "a", "operator": "In"}), "matchExpressions"),
     "In with no values": (expressions({"key": "a", "operator": "In", "values": []}), "matchExpressions"),
     "Exists with values": (expressions({"key": "a", "operator": "Exists", "values": ["b"]}), "matchExpressions"),
+    "an unknown way of copying": ({"pullSecret": {"name": "a", "copies": "Lazy"}}, "spec.pullSecret.copies"),
+    "a label that is a number": ({"pullSecret": {"name": "a", "labels": {"a": 1}}}, "spec.pullSecret.labels"),
     "an unknown mode": ({"mode": "Enforce"}, "spec.mode"),
 }
 

@@ -49,6 +49,15 @@ def test_network_allows_what_each_process_needs() -> None:
 
 
 @KNOWS_COMPONENTS
+def test_the_tokens_process_alone_of_those_without_ceph_reaches_the_internet() -> None:
+    objects = rendered(OVERLAYS["tokens"])
+    assert allowed(objects, "sutler-tokens", "Egress") == API_SERVER | NAMES | {"all"}
+    assert allowed(objects, "sutler-tokens", "Ingress") == set()
+    for name in ("sutler-webhook", "sutler-secrets"):
+        assert allowed(objects, name, "Egress") == API_SERVER | NAMES
+
+
+@KNOWS_COMPONENTS
 def test_only_ceph_ports_are_allowed_where_policies_have_ranges() -> None:
     objects = rendered(OVERLAYS["modern"])
     for name in ("sutler-volumes", "sutler-api"):

@@ -30,7 +30,11 @@ def test_pods_can_write_nowhere_and_read_only_their_mounts(folder: str) -> None:
         main = container(pod)
         assert main["securityContext"]["readOnlyRootFilesystem"] is True, name
         assert all(mount["readOnly"] for mount in main.get("volumeMounts", [])), name
-        assert all(volume.keys() == {"name", "secret"} for volume in pod["spec"].get("volumes", [])), name
+        volumes = pod["spec"].get("volumes", [])
+        assert all(volume.keys() in ({"name", "secret"}, {"name", "projected"}) for volume in volumes), name
+        parts = [part for volume in volumes if "projected" in volume for part in volume["projected"]["sources"]]
+        # Of its own account, and for an account that is named.
+        assert all(part["serviceAccountToken"]["audience"] for part in parts), name
         assert pod["spec"]["enableServiceLinks"] is False, name
 
 

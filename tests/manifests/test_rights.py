@@ -15,7 +15,12 @@ Json = dict[str, Any]
 OWN = "sutler-system"
 CERTIFICATE = "secrets/sutler-webhook-certificate"
 BASE = REPOSITORY / "manifests" / "base"
-FILES = [BASE / f"{name}.yaml" for name in ("namespace", "webhook-rbac", "secrets-rbac", "volumes-rbac", "api-rbac")]
+COMPONENTS = REPOSITORY / "manifests" / "components"
+FILES = [
+    *(BASE / f"{name}.yaml" for name in ("namespace", "webhook-rbac", "secrets-rbac", "volumes-rbac", "api-rbac")),
+    COMPONENTS / "tokens" / "rbac.yaml",
+]
+TOKEN = REPOSITORY / "manifests" / "examples" / "registrytoken.yaml"
 
 MAY = {
     "webhook": [
@@ -52,6 +57,13 @@ MAY = {
         "list registrymappings.sutler.dev",
         f"update secrets/sutler-api-certificate in {OWN}",
         f"get leases.coordination.k8s.io/sutler-volumes in {OWN}",
+    ],
+    "tokens": [
+        "list registrytokens.sutler.dev",
+        "watch registrytokens.sutler.dev",
+        "patch registrytokens.sutler.dev#status",
+        "create events in default",
+        f"update leases.coordination.k8s.io/sutler-tokens in {OWN}",
     ],
 }
 
@@ -102,7 +114,40 @@ MAY_NOT = {
         "delete pools.sutler.dev",
         f"update leases.coordination.k8s.io/sutler-volumes in {OWN}",
     ],
+    "tokens": [
+        # What a RegistryToken needs, its own Role gives.
+        f"get secrets/ecr in {OWN}",
+        f"patch secrets/ecr in {OWN}",
+        f"list secrets in {OWN}",
+        f"create secrets in {OWN}",
+        f"get {CERTIFICATE} in {OWN}",
+        "get secrets in team-a",
+        f"create serviceaccounts/ecr-puller#token in {OWN}",
+        f"create serviceaccounts/sutler-secrets#token in {OWN}",
+        "patch registrytokens.sutler.dev",
+        "create registrytokens.sutler.dev",
+        "list registrymappings.sutler.dev",
+        "list pods",
+        "list namespaces",
+        f"update leases.coordination.k8s.io/sutler-secrets in {OWN}",
+    ],
 }
+TOKEN_MAY = [
+    f"get secrets/ecr in {OWN}",
+    f"patch secrets/ecr in {OWN}",
+    f"create serviceaccounts/ecr-puller#token in {OWN}",
+]
+"""With the Role that the example brings."""
+TOKEN_MAY_NOT = [
+    f"delete secrets/ecr in {OWN}",
+    f"update secrets/ecr in {OWN}",
+    f"get secrets/other in {OWN}",
+    f"list secrets in {OWN}",
+    f"create secrets in {OWN}",
+    "get secrets/ecr in team-a",
+    f"create serviceaccounts/sutler-secrets#token in {OWN}",
+    "create serviceaccounts/ecr-puller#token in team-a",
+]
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +188,31 @@ def test_account_has_the_permissions_it_needs(rights: ControlPlane, account: str
 @pytest.mark.parametrize("account", MAY_NOT)
 def test_account_has_no_other_permission(rights: ControlPlane, account: str) -> None:
     assert allowed(rights, account, MAY_NOT[account]) == []
+
+
+PODS = ["list pods", "watch pods"]
+PODS_NOT = ["get pods in team-a", "create pods in team-a", "patch pods in team-a", "delete pods in team-a"]
+
+
+def test_copies_on_demand_need_to_see_pods_and_nothing_more(rights: ControlPlane) -> None:
+    role = str(COMPONENTS / "copies-on-demand" / "rbac.yaml")
+    rights.kubectl("apply", "-f", role)
+    try:
+        assert allowed(rights, "secrets", PODS) == PODS
+        assert allowed(rights, "secrets", PODS_NOT) == []
+        assert allowed(rights, "webhook", [*PODS, *PODS_NOT]) == []
+    finally:
+        rights.kubectl("delete", "-f", role)
+
+
+def test_role_of_a_token_is_for_its_names_alone(rights: ControlPlane) -> None:
+    role = [one for one in yaml.safe_load_all(TOKEN.read_text()) if one["kind"] in {"Role", "RoleBinding"}]
+    rights.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(role))
+    try:
+        assert allowed(rights, "tokens", TOKEN_MAY) == TOKEN_MAY
+        assert allowed(rights, "tokens", TOKEN_MAY_NOT) == []
+    finally:
+        rights.kubectl("delete", "-f", "-", input=yaml.safe_dump_all(role))
 
 
 def test_no_rule_has_a_wildcard_or_grants_permissions() -> None:

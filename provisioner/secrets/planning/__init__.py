@@ -1,0 +1,1 @@
+"""Pure: where a copy is needed, and what it carries besides its content."""

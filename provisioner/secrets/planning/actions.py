@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from provisioner.secrets.planning.content import SourceProblem
+from provisioner.secrets.planning.content import SourceProblem, UsableContent
 from provisioner.secrets.planning.copies import CopyContent, SecretCopy
 from provisioner.secrets.planning.state import SecretsState
+from sutler.registry import mapping as registry
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def decide(state: SecretsState, target: str) -> Action:  # noqa: PLR0911 - a lis
         return NoAction()
     content = usable.content
     if copy is None:
-        return CreateCopy(owner.name, content)
+        return CreateCopy(owner.name, content) if state.is_needed(owner, target) else NoAction()
     if is_current(copy, owner.name, content):
         return NoAction()
     if copy.immutable or copy.type != content.type:
@@ -86,12 +87,23 @@ def decide(state: SecretsState, target: str) -> Action:  # noqa: PLR0911 - a lis
     return PatchCopy(owner.name, content, copy)
 
 
+def collectable(state: SecretsState, owner: registry.Mapping, target: str) -> SecretCopy | None:
+    """The copy, if Sutler may delete it while nothing needs it, because it can create it again at any time."""
+    if owner.copies is not registry.CopyPolicy.ON_DEMAND or state.is_source(target):
+        return None
+    copy = state.copies.get(target)
+    own = copy is not None and not copy.foreign and copy.mapping == owner.name and copy.finalizers is None
+    return copy if own and isinstance(state.content(owner), UsableContent) else None
+
+
 def is_current(copy: SecretCopy, mapping: str, content: CopyContent) -> bool:
     """Whether a copy is as declared and is not being deleted."""
-    return (copy.mapping, copy.type, copy.fingerprint, copy.placed, copy.finalizers) == (
+    return (copy.mapping, copy.type, copy.fingerprint, copy.metadata, copy.intact, copy.placed, copy.finalizers) == (
         mapping,
         content.type,
         content.fingerprint,
+        content.metadata,
+        True,
         True,
         None,
     )

@@ -4,6 +4,7 @@ from base64 import b64decode
 from dataclasses import dataclass, field
 
 from provisioner.secrets.planning.copies import CopyContent
+from provisioner.secrets.planning.copy_metadata import record_of
 from sutler.registry import dockerconfig
 from sutler.registry.dockerconfig import DATA_KEYS, SourceError
 from sutler.registry.mapping import Mapping
@@ -64,4 +65,5 @@ def content_of(mapping: Mapping, source: PullSecretSource | None) -> UsableConte
     value = dockerconfig.render(config.entries, config.type)
     notes = (join_shortened(config.ignored, "; "),) if config.ignored else ()
     doubts = (join_shortened(config.doubts, "; "),) if config.doubts else ()
-    return UsableContent(CopyContent(config.type, DATA_KEYS[config.type], value), notes, doubts)
+    metadata = record_of(mapping.copy_labels, mapping.copy_annotations)
+    return UsableContent(CopyContent(config.type, DATA_KEYS[config.type], value, metadata), notes, doubts)

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import msgspec
 
+from provisioner.secrets.planning.copy_metadata import is_intact, metadata_patch, parse_record, pointer
 from sutler import well_known
 from sutler.typedefs import Json
 
@@ -21,6 +22,8 @@ class CopyContent:
     type: str
     key: str
     value: bytes = field(repr=False)
+    metadata: str = ""
+    """The record of the labels and annotations that its mapping puts on it."""
 
     @cached_property
     def data(self) -> dict[str, str]:
@@ -46,6 +49,10 @@ class SecretCopy:
     """Whether its annotation well_known.COPY is its own `namespace/name`."""
     foreign: bool
     """Whether it is not Sutler's: it lacks the labels, or its annotation has another place."""
+    metadata: str = ""
+    """The record of the labels and annotations that the mapping put on it."""
+    intact: bool = True
+    """Whether all of these still exist."""
     finalizers: tuple[str, ...] | None = None
     """The finalizers of a Secret that is being deleted; None of any other."""
 
@@ -67,6 +74,8 @@ def copy_from_secret(secret: Json) -> SecretCopy:
         foreign=labels.get(well_known.MANAGED_BY) != well_known.MANAGER
         or not labels.get(well_known.MAPPING)
         or annotations.get(well_known.COPY, place) != place,
+        metadata=annotations.get(well_known.COPY_METADATA, ""),
+        intact=is_intact(annotations.get(well_known.COPY_METADATA, ""), labels, annotations),
         finalizers=tuple(metadata.get("finalizers") or ()) if "deletionTimestamp" in metadata else None,
     )
 
@@ -79,14 +88,20 @@ def fingerprint(data: Mapping[str, str]) -> bytes:
 def copy_body(target: str, mapping: str, content: CopyContent) -> Json:
     """The Secret to create. The same input gives the same bytes."""
     namespace, name = target.split("/")
+    extra = parse_record(content.metadata)
+    record = {well_known.COPY_METADATA: content.metadata} if content.metadata else {}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "labels": {well_known.MANAGED_BY: well_known.MANAGER, well_known.MAPPING: mapping},
-            "annotations": {well_known.COPY: target},
+            "labels": {
+                **extra.get("labels", {}),
+                well_known.MANAGED_BY: well_known.MANAGER,
+                well_known.MAPPING: mapping,
+            },
+            "annotations": {**extra.get("annotations", {}), **record, well_known.COPY: target},
         },
         "type": content.type,
         "data": content.data,
@@ -100,15 +115,13 @@ def copy_patch(target: str, mapping: str, content: CopyContent, copy: SecretCopy
     """
     operations: list[Json] = [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": copy.version},
-        {"op": "add", "path": f"/metadata/labels/{_pointer(well_known.MAPPING)}", "value": mapping},
+        {"op": "add", "path": f"/metadata/labels/{pointer(well_known.MAPPING)}", "value": mapping},
         {"op": "add", "path": "/data", "value": content.data},
     ]
     if not copy.annotated:
         operations.append({"op": "add", "path": "/metadata/annotations", "value": {well_known.COPY: target}})
     elif not copy.placed:
-        operations.append({"op": "add", "path": f"/metadata/annotations/{_pointer(well_known.COPY)}", "value": target})
+        operations.append({"op": "add", "path": f"/metadata/annotations/{pointer(well_known.COPY)}", "value": target})
+    if (copy.metadata, copy.intact) != (content.metadata, True):
+        operations += metadata_patch(copy.metadata, content.metadata)
     return operations
-
-
-def _pointer(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")

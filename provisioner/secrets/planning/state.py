@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from provisioner.secrets.planning.content import PullSecretSource, SourceProblem, UsableContent, content_of
 from provisioner.secrets.planning.copy_cache import CopyCache
+from provisioner.secrets.planning.demand import Demand, is_eager
 from sutler.registry import mapping as registry
-from sutler.registry.mapping import MappingError, Mode
+from sutler.registry.mapping import CopyPolicy, MappingError, Mode
 from sutler.typedefs import Json
 
 SOON = 0.5
@@ -95,11 +96,14 @@ class SecretsState:
         namespaces: Mapping[str, NamespaceState],
         sources: Mapping[str, PullSecretSource],
         copies: CopyCache,
+        *,
+        demand: Demand | None = None,
     ) -> None:
         self.own_namespace = own_namespace
         self.mappings = mappings
         self.namespaces = namespaces
         self.copies = copies
+        self.demand = demand or Demand()
         self._sources = sources
         self._by_secret: dict[str, set[str]] = defaultdict(set)
         self._contents: dict[str, tuple[registry.Mapping, PullSecretSource | None, UsableContent | SourceProblem]] = {}
@@ -130,6 +134,13 @@ class SecretsState:
             for name, namespace in self.namespaces.items()
             if not namespace.terminating and mapping.selector.matches(namespace.labels)
         )
+
+    def is_needed(self, mapping: registry.Mapping, target: str) -> bool:
+        """Whether a copy that is not there is to be made."""
+        if mapping.copies is CopyPolicy.EAGER:
+            return True
+        namespace = self.namespaces.get(target.partition("/")[0])
+        return self.demand.is_named(target) or (namespace is not None and is_eager(namespace.labels))
 
     def is_source(self, target: str) -> bool:
         """Whether a mapping copies from this Secret. It is never changed, independent of its labels."""

@@ -8,7 +8,7 @@ from provisioner.secrets.planning.actions import is_current
 from provisioner.secrets.planning.content import SourceProblem, UsableContent
 from provisioner.secrets.planning.state import DeclaredMapping, SecretsState
 from sutler.registry import mapping as registry
-from sutler.registry.mapping import Mode
+from sutler.registry.mapping import CopyPolicy, Mode
 from sutler.registry.missing_credentials import join_shortened
 from sutler.text import shortened
 from sutler.typedefs import Json
@@ -19,6 +19,12 @@ LISTED = 500
 LONGEST_CAUSE = 4000
 """Characters of the text about a mapping or a source: these may have hundreds of registries and any number of keys, and
 the API server rejects a status whose message is longer than 32768."""
+
+
+PODS_UNSEEN = (
+    "Copies are made where a Pod needs them, and Pods have not been seen yet. If that lasts, the controller may not "
+    "list and watch pods: add the component copies-on-demand."
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class CopySurvey:
     """The copies of one mapping, counted by their state."""
 
     selected: int = 0
+    needed: int = 0
+    """Selected namespaces that are to have a copy now; with copies on demand those where a Pod asks for it, or has."""
     synced: int = 0
     conflicts: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -45,7 +53,7 @@ class CopySurvey:
 
     @property
     def pending(self) -> int:
-        return self.selected - self.synced - len(self.conflicts) - len(self.failures)
+        return self.needed - self.synced - len(self.conflicts) - len(self.failures)
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,9 @@ def survey_copies(state: SecretsState, mapping: registry.Mapping, obstacles: Map
         target = f"{namespace}/{mapping.secret}"
         found.selected += 1
         copy = state.copies.get(target)
+        if copy is None and mapping.copy_from and not state.is_needed(mapping, target):
+            continue
+        found.needed += 1
         if namespace == state.own_namespace and mapping.secret == mapping.copy_from:
             found.synced += 1  # the source itself
         elif (
@@ -139,14 +150,21 @@ def ready_verdict(state: SecretsState, declared: DeclaredMapping, found: CopySur
         return ReadyVerdict(
             False,
             "Copying",
-            f"{found.synced} of {found.selected} namespaces have their copy; Sutler is creating the others.{notes}",
+            f"{found.synced} of {found.needed} namespaces have their copy; Sutler is creating the others.{notes}",
         )
-    have = (
-        f"All {found.selected} selected namespaces have their copy."
-        if found.selected
-        else "The mapping selects no namespace."
+    return _synced(state, mapping, found, notes)
+
+
+def _synced(state: SecretsState, mapping: registry.Mapping, found: CopySurvey, notes: str) -> ReadyVerdict:
+    if not found.selected:
+        return ReadyVerdict(True, "Synced", f"The mapping selects no namespace.{notes}")
+    if mapping.copies is CopyPolicy.EAGER:
+        return ReadyVerdict(True, "Synced", f"All {found.selected} selected namespaces have their copy.{notes}")
+    if not state.demand.is_known:
+        return ReadyVerdict(False, "PodsUnseen", f"{PODS_UNSEEN} Sutler keeps existing copies current.{notes}")
+    return ReadyVerdict(
+        True, "Synced", f"{found.needed} of {found.selected} selected namespaces need a copy, and have it.{notes}"
     )
-    return ReadyVerdict(True, "Synced", f"{have}{notes}")
 
 
 def render_status(declared: DeclaredMapping, found: CopySurvey, verdict: ReadyVerdict, now: str) -> Json:
@@ -161,6 +179,8 @@ def render_status(declared: DeclaredMapping, found: CopySurvey, verdict: ReadyVe
     status: Json = {"observedGeneration": declared.generation, "conditions": conditions}
     if declared.mapping:
         status["namespaces"] = {"selected": found.selected, "synced": found.synced}
+        if declared.mapping.copies is CopyPolicy.ON_DEMAND:
+            status["namespaces"]["needed"] = found.needed
         if not verdict.holds:
             status["namespaces"]["lacking"] = sorted(found.lacking)[:LISTED]
         if declared.mapping.copy_from is None:

@@ -52,6 +52,7 @@ class Part(Enum):
     DEPLOYMENTS = auto()
     SECRETS_LEASE = auto()
     VOLUMES_LEASE = auto()
+    TOKENS = auto()
     REGISTRATION = auto()
     ENDPOINT = auto()
     CERTIFICATE = auto()
@@ -144,6 +145,8 @@ class ClusterState:
     """Sutler's Pods."""
     leases: dict[str, Json] = field(default_factory=dict)
     """Leases of Sutler's controllers, by component."""
+    tokens: list[Json] = field(default_factory=list)
+    """RegistryTokens as the API has them."""
     ca_published: bool = True
     """Every webhook of the registration has a caBundle."""
     webhook_urls: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ far is a new Part, which ClusterReader reads. Pure: no I/O.
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from sutler.cli.check.checks import certificate, installation, mappings, pull_credentials, webhook
+from sutler.cli.check.checks import certificate, installation, mappings, pull_credentials, tokens, webhook
 from sutler.cli.check.cluster_state import ClusterState, Part
 from sutler.cli.check.findings import Finding, unknown
 
@@ -44,7 +44,8 @@ DOCTOR = (
     _REGISTRATION,
     Check(webhook.published_ca, _needs(Part.REGISTRATION), webhook.is_registered),
     Check(mappings.secrets_controller, _needs(Part.SECRETS_LEASE, Part.MAPPINGS), mappings.are_copied),
-    Check(mappings.readiness, _needs(Part.MAPPINGS, Part.NAMESPACES, Part.COPIES)),
+    Check(mappings.readiness, _needs(Part.MAPPINGS, Part.NAMESPACES, Part.COPIES, Part.PODS)),
+    Check(tokens.registry_tokens, _needs(Part.TOKENS, Part.MAPPINGS)),
     Check(
         pull_credentials.failing_pods, _needs(Part.MAPPINGS, Part.NAMESPACES, Part.REGISTRATION, Part.PODS, Part.COPIES)
     ),

@@ -40,6 +40,7 @@ from sutler.kube.resources import (
     NAMESPACES,
     PODS,
     REGISTRY_MAPPINGS,
+    REGISTRY_TOKENS,
     SECRETS,
     SERVICE_ACCOUNTS,
     SERVICES,
@@ -76,6 +77,7 @@ class ClusterReader:
             Part.DEPLOYMENTS: self._read_deployments,
             Part.SECRETS_LEASE: lambda: self._read_lease("secrets"),
             Part.VOLUMES_LEASE: lambda: self._read_lease("volumes"),
+            Part.TOKENS: self._read_tokens,
             Part.REGISTRATION: self._read_registration,
             Part.ENDPOINT: self._read_endpoint,
             Part.CERTIFICATE: self._read_certificate,
@@ -131,6 +133,17 @@ class ClusterReader:
             self._note_unread(LEASES)
         else:
             self._state.leases |= {component: lease} if lease else {}
+
+    async def _read_tokens(self) -> None:
+        """RegistryTokens and the lease of their process. Both are optional, and so is the permission to read them."""
+        await self._read_lease("tokens")
+        try:
+            self._state.tokens = await self._client.list(REGISTRY_TOKENS)
+        except NotFound:
+            return
+        except Forbidden:
+            if "tokens" in self._state.leases:
+                self._note_unread(REGISTRY_TOKENS)
 
     async def _read_registration(self) -> None:
         found = await read_registration(self._client, self._state.view)

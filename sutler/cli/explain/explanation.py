@@ -184,6 +184,12 @@ def _add_tries(found: Explanation, image: ImageReference, view: ClusterView) -> 
         for secret in found.secrets
         if secret.info.config is None and not secret.info.unknown
     ]
+    found.problems += [
+        f"Secret {secret.name} ({secret.origin}): the password of RegistryToken {token.token} ended at "
+        f"{token.expires_at}. To find the cause: sutler token list"
+        for secret in found.secrets
+        if (token := secret.info.token) and token.has_ended(view.now)
+    ]
     if found.tries or any(secret.info.unknown for secret in found.secrets):
         return
     withheld = next(

@@ -14,7 +14,8 @@ from sutler.typedefs import Json
 
 
 async def read_view(client: Client, own_namespace: str, pods: Sequence[PodReport]) -> ClusterView:
-    view = ClusterView(own_namespace, unread_reason="you may not read Secrets there, or it was not needed")
+    unread_reason = "you may not read Secrets there, or it was not needed"
+    view = ClusterView(own_namespace, unread_reason=unread_reason, now=client.now())
     for obj in await list_mappings(client):
         view.add_mapping(obj)
     await read_registration(client, view)

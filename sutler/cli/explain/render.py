@@ -37,6 +37,7 @@ def as_json(found: Explanation) -> dict[str, Any]:
                 "keys": list(secret.info.keys),
                 "ignored": list(secret.info.ignored),
                 "doubts": list(secret.info.doubts),
+                "token": _token_json(secret),
             }
             for secret in found.secrets
         ],
@@ -87,7 +88,14 @@ def _secret(secret: ExplainedSecret) -> str:
     note = f" ({secret.info.note})" if secret.info.note else ""
     ignored = f"; ignored entries: {'; '.join(secret.info.ignored)}" if secret.info.ignored else ""
     doubts = f"; doubtful entries: {'; '.join(secret.info.doubts)}" if secret.info.doubts else ""
-    return f"{secret.name}, from {secret.origin}{state}{why}{note}{ignored}{doubts}"
+    token = secret.info.token
+    ends = f"; RegistryToken {token.token} keeps its password until {token.expires_at or '-'}" if token else ""
+    return f"{secret.name}, from {secret.origin}{state}{why}{note}{ends}{ignored}{doubts}"
+
+
+def _token_json(secret: ExplainedSecret) -> dict[str, Any] | None:
+    token = secret.info.token
+    return {"name": token.token, "expiresAt": token.expires_at or None} if token else None
 
 
 def _state(secret: ExplainedSecret) -> str:

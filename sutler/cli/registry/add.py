@@ -95,7 +95,15 @@ async def add(client: Client, request: RegistryRequest, known: Sequence[Json], o
     """Every step can be repeated. The Secret comes first, because a mapping without it would not be ready."""
     target = find_target(request, known)
     secret_change = await _put_secret(client, request, target, own_namespace)
-    mapping_change = await _put_mapping(client, request, target)
+    mapping_change = await put_mapping(client, request, target)
+    return await result_of(client, request, target, own_namespace, (secret_change, mapping_change))
+
+
+async def result_of(
+    client: Client, request: RegistryRequest, target: RegistryTarget, own_namespace: str, changes: tuple[str, str]
+) -> AddResult:
+    """The result, with the namespaces that get the Secret. `changes` are those of Secret and mapping."""
+    secret_change, mapping_change = changes
     selector = request.selector
     if selector is None:
         selector = target.mapping["spec"].get("namespaceSelector") or {} if target.mapping else {}
@@ -120,7 +128,7 @@ async def _put_secret(client: Client, request: RegistryRequest, target: Registry
     return "changed"
 
 
-async def _put_mapping(client: Client, request: RegistryRequest, target: RegistryTarget) -> str:
+async def put_mapping(client: Client, request: RegistryRequest, target: RegistryTarget) -> str:
     if target.mapping is None:
         await client.create(REGISTRY_MAPPINGS, mapping_body(request, target))
         return "created"

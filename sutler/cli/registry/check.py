@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sutler.cli.cluster_view import SecretInfo, parse_secret_info
+from sutler.cli.cluster_view import SecretInfo, TokenPassword, parse_secret_info
 from sutler.cli.common_reads import list_mappings
 from sutler.cli.exit_codes import RefusedError
 from sutler.cli.output import columns
 from sutler.cli.registry import login
 from sutler.cli.registry.list_rows import no_such_mapping
+from sutler.cli.token.render import ends_in
 from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
 from sutler.kube.resources import SECRETS
@@ -40,6 +42,8 @@ class CheckResult:
     """The result as text."""
     is_unreachable: bool = False
     """The credential was not tried because the registry is unreachable."""
+    expires_at: str | None = None
+    """When the password ends, RFC 3339; None if no RegistryToken keeps it."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -48,6 +52,7 @@ class CheckResult:
             "key": self.key or None,
             "works": self.works,
             "message": self.what,
+            "expiresAt": self.expires_at,
         }
 
 
@@ -75,20 +80,31 @@ async def check(client: Client, options: CheckOptions, own_namespace: str) -> li
     limit = asyncio.Semaphore(_CONCURRENCY)
     async with login.registries(plain_http=options.plain_http, ca_file=options.ca_file) as registries:
 
-        async def run(mapping: Mapping, found: "_Login | CheckResult") -> CheckResult:
+        async def run(mapping: Mapping, token: TokenPassword | None, found: "_Login | CheckResult") -> CheckResult:
             if isinstance(found, CheckResult):
                 return found
             async with limit:
                 credential = login.Credential(found.entry.username, found.entry.password)
                 outcome = await registries.log_in(found.host, credential, image)
             key = found.entry.key
-            return CheckResult(mapping.name, found.registry, key, outcome.works, outcome.what, outcome.is_unreachable)
+            what = f"{outcome.what}; {_life(token, client.now())}" if token else outcome.what
+            expires_at = token.expires_at or None if token else None
+            return CheckResult(
+                mapping.name, found.registry, key, outcome.works, what, outcome.is_unreachable, expires_at
+            )
 
         checks = []
         for mapping in selected:
             secret = await _secret(client, mapping, options.namespace, own_namespace)
-            checks += [run(mapping, found) for found in _attempts(mapping, secret, image)]
+            checks += [run(mapping, secret.token, found) for found in _attempts(mapping, secret, image)]
         return list(await asyncio.gather(*checks))
+
+
+def _life(token: TokenPassword, now: datetime) -> str:
+    """How long the password of a RegistryToken is good, and what to do if it has ended."""
+    if token.has_ended(now):
+        return f"the password of RegistryToken {token.token} has ended: to find the cause, run sutler token list"
+    return f"RegistryToken {token.token} keeps it, and it ends in {ends_in(token.expires_at, now)}"
 
 
 def _select_mappings(

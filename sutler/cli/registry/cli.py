@@ -11,7 +11,7 @@ import typer
 from sutler.cli.exit_codes import EXIT_CODES, ExitCode, UsageError
 from sutler.cli.files import read_text
 from sutler.cli.options import ClusterOptions, CommandGroup, Output, namespace_option, with_cluster
-from sutler.cli.output import Format, print_result
+from sutler.cli.output import Format, print_line, print_result
 from sutler.cli.registry import import_config, list_rows
 from sutler.cli.registry.import_config import short_lived
 from sutler.cli.registry.plan import RegistryRequest
@@ -23,6 +23,7 @@ from sutler.registry.keyring import encode, without_user
 if TYPE_CHECKING:
     from sutler.cli.exit_codes import RefusedError
     from sutler.cli.registry.add import AddResult
+    from sutler.cli.registry.token_source import TokenChoice
 
 app = CommandGroup("Declare which registries use which credentials in which namespaces, and check the credentials.")
 
@@ -39,7 +40,11 @@ ADD_EXAMPLES = """\b
 Examples:
   sutler registry add quay.io/acme --username robot
   vault read -field=password acme | sutler registry add quay.io/acme --username robot --password-stdin
-  sutler registry add docker.io/acme --username acme --password-stdin --namespaces team=acme < password.txt"""
+  sutler registry add docker.io/acme --username acme --password-stdin --namespaces team=acme < password.txt
+  sutler registry add 123456789012.dkr.ecr.eu-west-1.amazonaws.com --ecr --identity account:ecr-puller --role ARN
+  sutler registry add acme.azurecr.io --acr --identity metadata"""
+
+FromCloud = Annotated[bool, typer.Option(help="A password that expires, from this cloud; Sutler refreshes it.")]
 
 
 @app.command(epilog=f"{ADD_EXAMPLES}\n\n{EXIT_CODES}")
@@ -48,7 +53,10 @@ def add(
     cluster: ClusterOptions,
     server: Annotated[str, typer.Argument(metavar="SERVER", help="HOST[:PORT][/PATH], such as quay.io/acme.")],
     *,
-    username: Annotated[str, typer.Option("--username", "-u", metavar="NAME", help="User name for the registry.")],
+    username: Annotated[
+        str | None,
+        typer.Option("--username", "-u", metavar="NAME", help="User name for the registry, which has a password."),
+    ] = None,
     password_stdin: Annotated[
         bool,
         typer.Option("--password-stdin", help="Read the password from standard input.  [default: prompt for it]"),
@@ -60,6 +68,41 @@ def add(
         ),
     ] = None,
     namespaces: Namespaces = None,
+    ecr: FromCloud = False,
+    ecr_public: FromCloud = False,
+    artifact_registry: FromCloud = False,
+    acr: FromCloud = False,
+    aliyun: FromCloud = False,
+    exec_plugin: Annotated[
+        str | None,
+        typer.Option("--exec", metavar="PLUGIN", help="The same, from a credential provider plug-in."),
+    ] = None,
+    identity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHO",
+            help="Identity in the cloud: account:NAME or secret:NAME of Sutler's namespace, web-identity,"
+            " pod-identity or metadata.",
+        ),
+    ] = None,
+    role: Annotated[str | None, typer.Option(metavar="ARN", help="Role to assume (AWS, Alibaba Cloud).")] = None,
+    region: Annotated[str | None, typer.Option(metavar="NAME", help="Region.  [default: as SERVER says]")] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="ID", help="Tenant of Entra ID.")] = None,
+    client: Annotated[
+        str | None, typer.Option(metavar="ID", help="Application or managed identity of Entra ID.")
+    ] = None,
+    audience: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Workload identity provider of Google; of a plug-in's token.")
+    ] = None,
+    impersonate: Annotated[str | None, typer.Option(metavar="EMAIL", help="Service account of Google.")] = None,
+    oidc_provider: Annotated[str | None, typer.Option(metavar="ARN", help="OIDC provider of Alibaba Cloud.")] = None,
+    instance: Annotated[
+        str | None, typer.Option(metavar="ID", help="Instance of Alibaba Cloud's Enterprise Edition.")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="With a cloud: print the objects that would be created, and create nothing."),
+    ] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Add a registry, or give it a new password.
@@ -68,8 +111,43 @@ def add(
     then on, every new Pod with an image of SERVER gets the pull secret, in the selected namespaces.
 
     To rotate a credential, run it again for the same SERVER: it replaces user name and password, also in all copies.
+
+    With --ecr, --acr and similar options, Sutler needs no password: the command creates a RegistryToken, and the tokens
+    process fetches and refreshes the password. That needs the component tokens; docs/registries describes the cloud's
+    side.
     """
     selector = None if namespaces is None else parse_selector(namespaces)
+    clouds = {"ecr": ecr, "ecrPublic": ecr_public, "artifactRegistry": artifact_registry, "acr": acr, "aliyun": aliyun}
+    options = {
+        "--role": role,
+        "--region": region,
+        "--tenant": tenant,
+        "--client": client,
+        "--audience": audience,
+        "--impersonate": impersonate,
+        "--oidc-provider": oidc_provider,
+        "--instance": instance,
+    }
+    given = {option: value for option, value in options.items() if value is not None}
+    choice = _token_choice([each for each, is_wanted in clouds.items() if is_wanted], exec_plugin, identity, given)
+    if choice is not None:
+        if username is not None or password_stdin:
+            raise UsageError("--username and --password-stdin cannot be combined with a cloud, which gives both")
+        _add_token(
+            cluster,
+            RegistryRequest(_server(server).text, b"", b"", name, selector),
+            choice,
+            dry_run=dry_run,
+            output=output,
+        )
+        return
+    if given or identity or dry_run:
+        named = next(iter(given), "--identity" if identity else "--dry-run")
+        raise UsageError(f"{named} needs --ecr, --ecr-public, --artifact-registry, --acr, --aliyun or --exec")
+    if username is None:
+        raise UsageError(
+            "--username is missing. Add it, or the cloud that gives the password: --ecr, --acr, --aliyun, …"
+        )
     registry, user = _server(server), _parse_username(username)
     request = RegistryRequest(registry.text, user, _read_password(from_stdin=password_stdin), name, selector)
     lasts = short_lived(user, registry.text, request.password)
@@ -129,10 +207,11 @@ def list_registries(
     output: Output = Format.TABLE,
 ) -> None:
     """List the registries, and whether their Secrets are copied."""
-    from sutler.cli.common_reads import list_mappings
+    from sutler.cli.registry.add_token import mappings_and_tokens
 
-    rows = [list_rows.as_json(mapping) for mapping in cluster.run(list_mappings)]
-    print_result(rows, output, list_rows.as_text(rows))
+    found, tokens, now = cluster.run(mappings_and_tokens)
+    rows = [list_rows.as_json(mapping, tokens) for mapping in found]
+    print_result(rows, output, list_rows.as_text(rows, now))
 
 
 @app.command()
@@ -195,6 +274,45 @@ def _add(cluster: ClusterOptions, requests: list[RegistryRequest]) -> "tuple[lis
     from sutler.cli.registry.add import add_all
 
     return cluster.run(lambda client: add_all(client, requests, cluster.own_namespace))
+
+
+def _token_choice(
+    clouds: list[str], plugin: str | None, identity: str | None, options: dict[str, str]
+) -> "TokenChoice | None":
+    """None: the password is given."""
+    from sutler.cli.registry.token_source import TokenChoice
+
+    named = [*clouds, *(["exec"] if plugin is not None else [])]
+    if len(named) > 1:
+        raise UsageError(f"a password comes from one place, not from {' and '.join(named)}")
+    return TokenChoice(named[0], identity, options, plugin or "") if named else None
+
+
+def _add_token(
+    cluster: ClusterOptions, request: RegistryRequest, choice: "TokenChoice", *, dry_run: bool, output: Format
+) -> None:
+    from sutler.cli.registry.plan import find_target, mapping_body
+    from sutler.cli.registry.token_objects import TokenObjects
+    from sutler.cli.registry.token_source import checked_spec
+
+    target = find_target(request, [])
+    spec, _ = checked_spec(request.server, target.secret, choice)
+    if dry_run:
+        manifests = [
+            *TokenObjects(target.name, cluster.own_namespace, spec).manifests(),
+            mapping_body(request, target),
+        ]
+        if output is Format.JSON:
+            print_result({"apiVersion": "v1", "kind": "List", "items": manifests}, output, "")
+        else:
+            import yaml
+
+            print_line("---\n".join(yaml.safe_dump(each, sort_keys=False) for each in manifests))
+        return
+    from sutler.cli.registry.add_token import add_token
+
+    done = cluster.run(lambda client: add_token(client, request, choice, cluster.own_namespace))
+    print_result(done.as_json(), output, done.as_text())
 
 
 def _server(text: str) -> RegistryServer:

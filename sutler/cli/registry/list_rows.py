@@ -1,9 +1,11 @@
 """The output of `sutler registry list`. Pure: no I/O."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from sutler.cli.output import columns
 from sutler.cli.registry.selectors import render_selector
+from sutler.cli.token.render import ends_in
 from sutler.registry.mapping import ready_condition
 from sutler.typedefs import Json
 
@@ -12,13 +14,21 @@ _MAX_NAMES = 10
 """Mappings that an error names."""
 
 
-def as_json(mapping: Json) -> Json:
+def as_json(mapping: Json, tokens: Iterable[Json] = ()) -> Json:
+    """Render a mapping. One of `tokens`, which are RegistryTokens, may keep its source."""
     spec, status, condition = mapping["spec"], mapping.get("status") or {}, ready_condition(mapping)
+    source = (spec.get("pullSecret") or {}).get("copyFrom")
+    token = next((each for each in tokens if source and each["spec"].get("secretName") == source), None)
     return {
         "name": mapping["metadata"]["name"],
         "registries": spec.get("registries") or [],
         "pullSecret": (spec.get("pullSecret") or {}).get("name"),
-        "copyFrom": (spec.get("pullSecret") or {}).get("copyFrom"),
+        "copyFrom": source,
+        "token": token
+        and {
+            "name": token["metadata"]["name"],
+            "expiresAt": (token.get("status") or {}).get("expiresAt"),
+        },
         "namespaceSelector": spec.get("namespaceSelector"),
         "mode": spec.get("mode", "Inject"),
         "ready": condition.get("status", "Unknown"),
@@ -28,13 +38,13 @@ def as_json(mapping: Json) -> Json:
     }
 
 
-def as_text(rows: Sequence[Json]) -> str:
+def as_text(rows: Sequence[Json], now: datetime | None = None) -> str:
     if not rows:
         return "No registries yet. Add one: sutler registry add SERVER --username NAME --password-stdin"
-    return columns(HEADINGS, [_row(row) for row in rows])
+    return columns(HEADINGS, [_row(row, now or datetime.now(UTC)) for row in rows])
 
 
-def _row(row: Json) -> list[str]:
+def _row(row: Json, now: datetime) -> list[str]:
     counts = row["namespaces"]
     synced = f"{counts.get('synced', '-')}/{counts['selected']}" if "selected" in counts else "-"
     state = row["ready"] if row["ready"] == "True" or not row["reason"] else f"{row['ready']} ({row['reason']})"
@@ -44,12 +54,18 @@ def _row(row: Json) -> list[str]:
         row["name"],
         registries,
         row["pullSecret"] or "-",
-        row["copyFrom"] or "-",
+        _source(row, now),
         selector,
         row["mode"],
         state,
         synced,
     ]
+
+
+def _source(row: Json, now: datetime) -> str:
+    token = row.get("token")
+    name = row["copyFrom"] or "-"
+    return f"{name} (token, {ends_in(token['expiresAt'], now)})" if token else name
 
 
 def no_such_mapping(unknown: Iterable[str], known: Iterable[str]) -> str:

@@ -116,7 +116,14 @@ def secret_patch(request: RegistryRequest, target: RegistryTarget, secret: Json)
     metadata, kind = secret["metadata"], secret.get("type", "")
     namespace, name = metadata["namespace"], metadata["name"]
     where = f"Secret {name} in namespace {namespace}"
-    is_own = (metadata.get("labels") or {}).get(well_known.SOURCE_OF) == target.name
+    labels = metadata.get("labels") or {}
+    is_own = labels.get(well_known.SOURCE_OF) == target.name
+    if token := labels.get(well_known.TOKEN):
+        raise RefusedError(
+            f"{where} is kept by RegistryToken {token}, which would overwrite the password. To use a password that "
+            f"does not expire: sutler registry remove {target.name}, then add it again; or create a second mapping: "
+            f"{_again(request, 'ANOTHER')}"
+        )
     if kind not in DATA_KEYS or not (is_own or target.mapping):
         why = f"has type {kind}" if kind not in DATA_KEYS else "was not created by this command"
         raise RefusedError(

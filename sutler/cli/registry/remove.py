@@ -1,5 +1,6 @@
 """Removes registries: their mappings, and the source Secrets that `sutler registry add` created for them."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from sutler.cli.exit_codes import RefusedError
 from sutler.cli.registry.list_rows import no_such_mapping
 from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
-from sutler.kube.resources import REGISTRY_MAPPINGS, SECRETS
+from sutler.kube.resources import REGISTRY_MAPPINGS, REGISTRY_TOKENS, ROLE_BINDINGS, ROLES, SECRETS
 from sutler.typedefs import Json
 
 
@@ -66,8 +67,27 @@ async def _delete_source(client: Client, mapping: Json, others: list[Json], own_
         return f"{where} did not exist"
     if (secret["metadata"].get("labels") or {}).get(well_known.SOURCE_OF) != mapping["metadata"]["name"]:
         return f"{where} is kept: sutler registry add did not create it for this mapping"
+    token = (secret["metadata"].get("labels") or {}).get(well_known.TOKEN)
+    if token and not await _delete_token(client, token, own_namespace):
+        return f"{where} is kept: it belongs to RegistryToken {token}, which sutler registry add did not create"
     await client.delete(SECRETS, source, own_namespace, uid=secret["metadata"]["uid"])
-    return f"{where} deleted"
+    return f"{where} and RegistryToken {token} deleted" if token else f"{where} deleted"
+
+
+async def _delete_token(client: Client, name: str, own_namespace: str) -> bool:
+    """With the rights that were given for it. False: it is another's, and stays."""
+    try:
+        found = await client.get(REGISTRY_TOKENS, name)
+    except NotFound:
+        return True
+    if (found["metadata"].get("labels") or {}).get(well_known.SOURCE_OF) != name:
+        return False
+    with suppress(NotFound):
+        await client.delete(REGISTRY_TOKENS, name, uid=found["metadata"]["uid"])
+    for resource in (ROLE_BINDINGS, ROLES):
+        with suppress(NotFound):
+            await client.delete(resource, f"sutler-token-{name}", own_namespace)
+    return True
 
 
 def _source(mapping: Json) -> str | None:

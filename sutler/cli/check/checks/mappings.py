@@ -10,7 +10,7 @@ from sutler.cli.check.findings import Finding, note, problem
 from sutler.cli.leases import renew_time
 from sutler.registry.image import ImageError, parse_image
 from sutler.registry.index import MappingIndex
-from sutler.registry.mapping import Mapping, Mode, ready_condition
+from sutler.registry.mapping import CopyPolicy, Mapping, Mode, ready_condition
 from sutler.typedefs import Json
 
 _MAX_NAMES = 3
@@ -90,6 +90,8 @@ def _fix(state: ClusterState, mapping: Mapping, reason: str, message: str, missi
     """By the reason that the secrets controller gives. The mapping is edited only if it is invalid itself."""
     if reason == "Invalid":
         return (f"kubectl edit registrymapping {mapping.name}",)
+    if reason == "PodsUnseen":
+        return ("kubectl apply -k manifests/overlays/copies-on-demand",)
     if reason.startswith("Source"):
         return (f"kubectl -n {state.view.own_namespace} get secrets",)
     namespace = next((name for name in missing if f"{name}/{mapping.secret}" in message), None)
@@ -106,6 +108,7 @@ def _copies(state: ClusterState, mapping: Mapping) -> tuple[list[str], dict[str,
     The owner is a mapping, or empty for a Secret that is not Sutler's.
     """
     existing = state.copies.get(mapping.secret)
+    named = {pod.namespace for pod in state.pods if mapping.secret in pod.pull_secrets}
     missing: list[str] = []
     taken: dict[str, list[str]] = defaultdict(list)
     for namespace in sorted(state.view.namespaces) if existing is not None else ():
@@ -113,7 +116,9 @@ def _copies(state: ClusterState, mapping: Mapping) -> tuple[list[str], dict[str,
             continue
         owner = existing.get(namespace) if existing else None
         if owner is None:
-            missing.append(namespace)
+            # On demand, a namespace has no copy before a Pod names it.
+            if mapping.copies is CopyPolicy.EAGER or namespace in named:
+                missing.append(namespace)
         elif owner != mapping.name:
             taken[owner].append(namespace)
     return missing, taken

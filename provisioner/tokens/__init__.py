@@ -1,0 +1,1 @@
+"""Keeps source Secrets whose passwords expire: RegistryToken -> provider -> Secret in Sutler's own namespace."""
