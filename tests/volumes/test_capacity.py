@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.cluster import wait_for
+from tests.cluster import ClusterError, wait_for
 from tests.volumes.volume_env import VolumeEnv, claim
 
 
@@ -55,7 +55,14 @@ def test_full_pool_is_reported_at_once_with_its_fill_and_its_quota_and_recovers(
 
 
 def _is_full(env: VolumeEnv) -> bool:
-    """The OSD, which refuses the writes, learns it after the monitor."""
-    known = json.loads(env.ceph.ceph("osd", "dump", "-f", "json"))
-    marked = any(pool["pool_name"] == env.pool and "full" in pool["flags_names"] for pool in known["pools"])
-    return marked and int(json.loads(env.ceph.ceph("tell", "osd.0", "status"))["newest_map"]) >= known["epoch"]
+    """The monitor says so before the OSD holds back writes of clients, which then wait."""
+    pools = json.loads(env.ceph.ceph("osd", "pool", "ls", "detail", "-f", "json"))
+    if not any(pool["pool_name"] == env.pool and "full" in pool["flags_names"] for pool in pools):
+        return False
+    probe = f"{env.pool}/probe"
+    try:
+        env.ceph.rbd("create", probe, "--size", "1M", timeout=10)
+    except ClusterError as error:
+        return "no answer within" in str(error)
+    env.ceph.rbd("rm", probe)
+    return False
