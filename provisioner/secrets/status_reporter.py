@@ -93,12 +93,8 @@ class StatusReporter:
         status = render_status(declared, found, verdict, now)
         if status == declared.status:
             return
-        operations: list[Json] = [
-            {"op": "test", "path": "/metadata/uid", "value": declared.uid},
-            {"op": "add", "path": "/status", "value": status},
-        ]
         try:
-            await self._client.json_patch(REGISTRY_MAPPINGS, declared.name, operations, subresource="status")
+            await self._client.write_status(REGISTRY_MAPPINGS, declared.name, declared.uid, status)
         except NotFound:
             return
         self._written[declared.name] = status

@@ -30,12 +30,8 @@ class TokenStatusReporter:
         status = status_of(declared, state, now=now, at=at)
         if status == declared.status:
             return
-        operations: list[Json] = [
-            {"op": "test", "path": "/metadata/uid", "value": declared.uid},
-            {"op": "add", "path": "/status", "value": status},
-        ]
         try:
-            await self._client.json_patch(REGISTRY_TOKENS, declared.name, operations, subresource="status")
+            await self._client.write_status(REGISTRY_TOKENS, declared.name, declared.uid, status)
         except (NotFound, Invalid):
             return  # it is gone, or another of its name is there: the watch is about to show that
         self._written[declared.name] = status

@@ -186,6 +186,14 @@ class Client:
         call = _call("PATCH", resource, namespace, name, subresource, body=operations, content_type=kind)
         return await self._write(call)
 
+    async def write_status(self, resource: Resource, name: str, uid: str, status: Json) -> None:
+        """Replace the status. Raises NotFound, and Invalid when another object has the name now."""
+        operations: list[Json] = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        await self.json_patch(resource, name, operations, subresource="status")
+
     async def delete(
         self,
         resource: Resource,

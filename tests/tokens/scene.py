@@ -38,6 +38,11 @@ class Scene:
     def token(self, name: str = "ecr", **spec: Any) -> None:
         self.api.put(f"{TOKENS}/{name}", {"spec": {**SPEC, **spec}})
 
+    def request_refresh(self) -> None:
+        obj = self.api.objects[f"{TOKENS}/ecr"]
+        obj["metadata"]["annotations"] = {well_known.REFRESH_REQUESTED_AT: "now"}
+        self.api.put(f"{TOKENS}/ecr", obj)
+
     def status(self, name: str = "ecr") -> Json:
         found: Json = self.api.objects[f"{TOKENS}/{name}"].get("status") or {}
         return found

@@ -146,9 +146,7 @@ async def test_refresh_that_is_asked_for_gets_a_newer_token(scene: Scene, tmp_pa
     async with process(scene, tmp_path, free_port):
         await until(lambda: scene.condition()[0] == "True", "the token")
         first = scene.passwords()
-        obj = scene.api.objects[f"{TOKENS}/ecr"]
-        obj["metadata"]["annotations"] = {well_known.REFRESH_REQUESTED_AT: "now"}
-        scene.api.put(f"{TOKENS}/ecr", obj)
+        scene.request_refresh()
         await until(lambda: scene.status().get("refreshRequest") == "now", "the request to be served")
     assert scene.passwords() != first
 
@@ -162,10 +160,8 @@ async def test_requested_refresh_that_fails_is_not_served_by_the_token_from_befo
         await until(lambda: scene.condition()[0] == "True", "the token")
         first = scene.passwords()
         scene.cloud.faults["*"] = Fault(503)
-        obj = scene.api.objects[f"{TOKENS}/ecr"]
-        obj["metadata"]["annotations"] = {well_known.REFRESH_REQUESTED_AT: "now"}
         asked = len(scene.cloud.requests)
-        scene.api.put(f"{TOKENS}/ecr", obj)
+        scene.request_refresh()
         await until(lambda: len(scene.cloud.requests) >= asked + 3, "two retries")
         assert scene.condition("Refreshing") == ("False", "EndpointFailed")
         assert scene.condition() == ("True", "Refreshed")

@@ -5,12 +5,12 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import urlsplit
 
+from provisioner.tokens.planning.canonical_target import canonical_target
 from provisioner.tokens.planning.http_message import HttpRequest
 
 _ALGORITHM = "ACS3-HMAC-SHA256"
-_UNRESERVED = "-_.~"
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,10 @@ def sign_acs3(
 
 
 def _canonical_request(request: HttpRequest, headers: Mapping[str, str]) -> str:
-    parts = urlsplit(request.url)
-    query = sorted(
-        (quote(name, safe=_UNRESERVED), quote(value, safe=_UNRESERVED))
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-    )
     return "\n".join(
         (
             request.method,
-            quote(parts.path or "/", safe=f"/{_UNRESERVED}"),
-            "&".join(f"{name}={value}" for name, value in query),
+            *canonical_target(request.url),
             *(f"{name}:{headers[name].strip()}" for name in sorted(headers)),
             "",
             ";".join(sorted(headers)),

@@ -10,7 +10,7 @@ import msgspec
 
 from provisioner.tokens.planning.failure import Reason, TokenError
 from provisioner.tokens.planning.http_message import HttpAnswer
-from provisioner.tokens.planning.schedule import seconds_left
+from provisioner.tokens.planning.schedule import is_bad_expiry, seconds_left
 
 EVERY = ""
 """The key of a login that is good for every registry of the token."""
@@ -67,6 +67,17 @@ def left_until(text: str, answer: HttpAnswer, now: datetime, name: str) -> float
     except ValueError:
         raise TokenError(Reason.BAD_EXPIRY, f"{name}: the end of the token is not a time") from None
     return seconds_left(end if end.tzinfo else end.replace(tzinfo=UTC), answer.date, now)
+
+
+def session_left(text: str, answer: HttpAnswer, now: datetime, name: str) -> float:
+    """Seconds left of a session that a request will be signed with.
+
+    Raises TokenError for one that is over: the refusal of the request would read as a missing right.
+    """
+    left = left_until(text, answer, now, name)
+    if is_bad_expiry(left):
+        raise TokenError(Reason.BAD_EXPIRY, f"{name}: the session has ended, or ends within a minute")
+    return left
 
 
 class _Claims(msgspec.Struct):

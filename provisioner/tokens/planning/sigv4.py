@@ -5,12 +5,12 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import urlsplit
 
+from provisioner.tokens.planning.canonical_target import canonical_target
 from provisioner.tokens.planning.http_message import HttpRequest
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_UNRESERVED = "-_.~"
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,11 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 
 def canonical_request(request: HttpRequest, headers: Mapping[str, str]) -> str:
-    parts = urlsplit(request.url)
-    query = sorted(
-        (quote(name, safe=_UNRESERVED), quote(value, safe=_UNRESERVED))
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-    )
     lines = sorted((name.lower(), " ".join(value.split())) for name, value in headers.items())
     return "\n".join(
         (
             request.method,
-            # The path is as it is on the wire, and is escaped once more, as all services but S3 expect.
-            quote(parts.path or "/", safe=f"/{_UNRESERVED}"),
-            "&".join(f"{name}={value}" for name, value in query),
+            *canonical_target(request.url),
             *(f"{name}:{value}" for name, value in lines),
             "",
             _names(headers),

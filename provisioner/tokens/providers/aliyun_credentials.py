@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from provisioner.tokens.planning.acs3 import AliyunCredentials
-from provisioner.tokens.planning.credential import left_until
+from provisioner.tokens.planning.credential import session_left
 from provisioner.tokens.planning.failure import Reason, TokenError
 from provisioner.tokens.planning.http_message import (
     METADATA_TIMEOUT_SECONDS,
@@ -16,9 +16,8 @@ from provisioner.tokens.planning.http_message import (
     decode,
     require_success,
 )
-from provisioner.tokens.planning.schedule import is_bad_expiry
 from provisioner.tokens.planning.sources import AliyunSource, ProcessIdentity
-from provisioner.tokens.providers.context import FetchContext, text_of
+from provisioner.tokens.providers.context import FetchContext, read_role, text_of
 
 AUDIENCE = "sts.aliyuncs.com"
 _METADATA = "http://100.100.100.200"
@@ -99,12 +98,7 @@ async def _from_metadata(context: FetchContext, role: str) -> tuple[AliyunCreden
 
     path = "/meta-data/ram/security-credentials/"
     if not role:
-        listing = get(path)
-        answer = await context.send(listing)
-        if answer.status == 404:  # noqa: PLR2004 - HTTP's own
-            raise TokenError(Reason.IDENTITY_MISSING, f"{name}: the node has no RAM role: attach one to it")
-        require_success(listing, answer)
-        role = answer.body.decode("ascii", "replace").split("\n", 1)[0].strip()
+        role = await read_role(context, get(path), missing="the node has no RAM role: attach one to it")
         if not _role_name(role):
             raise TokenError(Reason.BAD_ANSWER, f"{name}: the answer does not name a role")
     request = get(path + quote(role, safe=""))
@@ -115,7 +109,5 @@ async def _from_metadata(context: FetchContext, role: str) -> tuple[AliyunCreden
 def _session(
     found: _Session, request: HttpRequest, answer: HttpAnswer, context: FetchContext
 ) -> tuple[AliyunCredentials, float]:
-    left = left_until(found.expiration, answer, context.now(), request.name)
-    if is_bad_expiry(left):
-        raise TokenError(Reason.BAD_EXPIRY, f"{request.name}: the session has ended, or ends within a minute")
+    left = session_left(found.expiration, answer, context.now(), request.name)
     return AliyunCredentials(found.access_key_id, found.access_key_secret, found.security_token), left

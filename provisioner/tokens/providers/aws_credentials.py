@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from provisioner.tokens.planning.credential import left_until
+from provisioner.tokens.planning.credential import session_left
 from provisioner.tokens.planning.failure import Reason, TokenError
 from provisioner.tokens.planning.http_message import (
     METADATA_TIMEOUT_SECONDS,
@@ -16,10 +16,9 @@ from provisioner.tokens.planning.http_message import (
     decode,
     require_success,
 )
-from provisioner.tokens.planning.schedule import is_bad_expiry
 from provisioner.tokens.planning.sigv4 import AwsCredentials, sign_v4
 from provisioner.tokens.planning.sources import AwsSource, ProcessIdentity
-from provisioner.tokens.providers.context import FetchContext, read_token_file, text_of
+from provisioner.tokens.providers.context import FetchContext, read_role, read_token_file, text_of
 
 AUDIENCE = "sts.amazonaws.com"
 SESSION_NAME = "sutler"
@@ -107,7 +106,7 @@ def _session(request: HttpRequest, answer: HttpAnswer, context: FetchContext) ->
         )
     except KeyError as missing:
         raise TokenError(Reason.BAD_ANSWER, f"{request.name}: the answer has no {missing.args[0]}") from None
-    _require_life(expiration, answer, context, request.name)
+    session_left(expiration, answer, context.now(), request.name)
     return AwsCredentials(key, secret, token)
 
 
@@ -155,12 +154,7 @@ async def _instance_credentials(context: FetchContext) -> AwsCredentials:
         return HttpRequest(begin.name, "GET", base + path, token, timeout_seconds=METADATA_TIMEOUT_SECONDS)
 
     path = "/meta-data/iam/security-credentials/"
-    listing = get(path)
-    answer = await context.send(listing)
-    if answer.status == 404:  # noqa: PLR2004 - HTTP's own
-        raise TokenError(Reason.IDENTITY_MISSING, f"{begin.name}: the instance has no role: attach an instance profile")
-    require_success(listing, answer)
-    role = answer.body.decode("ascii", "replace").split("\n", 1)[0].strip()
+    role = await read_role(context, get(path), missing="the instance has no role: attach an instance profile")
     if not _role_name(role):
         raise TokenError(Reason.BAD_ANSWER, f"{begin.name}: the answer does not name a role")
     request = get(path + quote(role, safe=""))
@@ -169,11 +163,5 @@ async def _instance_credentials(context: FetchContext) -> AwsCredentials:
 
 def _metadata_session(request: HttpRequest, answer: HttpAnswer, context: FetchContext) -> AwsCredentials:
     found = decode(request, answer, _MetadataCredentials)
-    _require_life(found.expiration, answer, context, request.name)
+    session_left(found.expiration, answer, context.now(), request.name)
     return AwsCredentials(found.access_key_id, found.secret_access_key, found.token)
-
-
-def _require_life(expiration: str, answer: HttpAnswer, context: FetchContext, name: str) -> None:
-    """A session that is over is not worth a request: its refusal would read as a missing right."""
-    if is_bad_expiry(left_until(expiration, answer, context.now(), name)):
-        raise TokenError(Reason.BAD_EXPIRY, f"{name}: the session has ended, or ends within a minute")

@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
 from provisioner.tokens.planning.failure import Reason, TokenError
-from provisioner.tokens.planning.http_message import HttpAnswer, HttpRequest
+from provisioner.tokens.planning.http_message import HttpAnswer, HttpRequest, require_success
 from provisioner.tokens.planning.sources import Identity
 
 T = TypeVar("T")
@@ -103,3 +104,12 @@ def text_of(secret: Mapping[str, bytes], name: str, key: str, *, required: bool 
         has = ", ".join(sorted(secret)) or "none at all"
         raise TokenError(Reason.IDENTITY_MISSING, f"Secret {name} has no text under the key {key}; its keys are: {has}")
     return value
+
+
+async def read_role(context: FetchContext, listing: HttpRequest, *, missing: str) -> str:
+    """The first role that a metadata service lists; it may have any characters. Raises TokenError if it has none."""
+    answer = await context.send(listing)
+    if answer.status == HTTPStatus.NOT_FOUND:
+        raise TokenError(Reason.IDENTITY_MISSING, f"{listing.name}: {missing}")
+    require_success(listing, answer)
+    return answer.body.decode("ascii", "replace").split("\n", 1)[0].strip()
