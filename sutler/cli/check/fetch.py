@@ -172,8 +172,9 @@ class ClusterReader:
 
     async def _has_ready_endpoint(self, namespace: str, name: str) -> bool:
         if self._state.version < _HAS_ENDPOINT_SLICES:
-            found = await self._client.get(ENDPOINTS, name, namespace)
-            return any(subset.get("addresses") for subset in found.get("subsets") or ())
+            # A list, since a Service without a selector may have no Endpoints, and is there all the same.
+            found = await self._client.list(ENDPOINTS, namespace, field_selector=f"metadata.name={name}")
+            return any(subset.get("addresses") for each in found for subset in each.get("subsets") or ())
         of_service = f"kubernetes.io/service-name={name}"
         slices = await self._client.list(ENDPOINT_SLICES, namespace, label_selector=of_service)
         endpoints = [endpoint for each in slices for endpoint in each.get("endpoints") or ()]
