@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +23,9 @@ class Outcome:
     reasons: dict[str, int] = field(default_factory=dict)
     """Why tests were skipped, and how many for each reason."""
     failures: list[str] = field(default_factory=list)
+    """Without those of `passed_alone`."""
+    passed_alone: list[str] = field(default_factory=list)
+    """Those that failed beside others, and passed when they ran alone; not in `passed` or `failed`."""
     tests: str = "all"
     """Which were run."""
 
@@ -33,7 +37,9 @@ class Outcome:
         return cls(**fields)
 
 
-def read(report: Path, *, kubernetes: str, ceph: str, client: str, tests: str = "all") -> Outcome:
+def read(
+    report: Path, passed_alone: Collection[str] = (), *, kubernetes: str, ceph: str, client: str, tests: str = "all"
+) -> Outcome:
     """The sum of all suites in a JUnit report; an error counts as a failure, and a test counts once."""
     root = ET.parse(report).getroot()  # noqa: S314 - pytest wrote it just now
     reasons: Counter[str] = Counter()
@@ -43,7 +49,7 @@ def read(report: Path, *, kubernetes: str, ceph: str, client: str, tests: str = 
         date = max(date, suite.get("timestamp", "")[:10])
     for case in root.iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None:
-            failures[f"{case.get('classname', '')}::{case.get('name', '')}"] = None
+            failures[f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name', '')}"] = None
         elif (skipped := case.find("skipped")) is not None:
             reasons[skipped.get("message", "")] += 1
         else:
@@ -52,13 +58,14 @@ def read(report: Path, *, kubernetes: str, ceph: str, client: str, tests: str = 
         kubernetes,
         ceph,
         passed=passed,
-        failed=len(failures),
+        failed=len(failures.keys() - set(passed_alone)),
         skipped=reasons.total(),
         seconds=seconds,
         date=date,
         client=client,
         reasons=dict(sorted(reasons.items())),
-        failures=list(failures),
+        failures=[name for name in failures if name not in passed_alone],
+        passed_alone=[name for name in failures if name in passed_alone],
         tests=tests,
     )
 
@@ -71,19 +78,23 @@ def document(outcomes: list[Outcome]) -> str:
         "What the tests that start a real part were run on, and what came of it; without those marked `long`.",
         "`make test-matrix` writes this file.",
         "",
-        "| Kubernetes | Ceph | librados of Sutler | tests | passed | failed | skipped | minutes | date |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| Kubernetes | Ceph | librados of Sutler | tests | passed | alone | failed | skipped | minutes | date |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in outcomes:
-        cells = (one.kubernetes, one.ceph, one.client, one.tests, one.passed, one.failed, one.skipped)
+        alone = len(one.passed_alone)
+        cells = (one.kubernetes, one.ceph, one.client, one.tests, one.passed, alone, one.failed, one.skipped)
         lines.append(f"| {' | '.join(map(str, cells))} | {one.seconds / 60:.0f} | {one.date} |")
     lines += ["", "## Skipped", ""]
     for one in outcomes:
         for reason, count in one.reasons.items():
             lines.append(f"- Kubernetes {one.kubernetes}, Ceph {one.ceph}: {count} tests: {reason}")
-    if any(one.failures for one in outcomes):
-        lines += ["", "## Failed", ""]
-        lines += [
-            f"- Kubernetes {one.kubernetes}, Ceph {one.ceph}: `{name}`" for one in outcomes for name in one.failures
-        ]
+    lines += _named("Failed beside others, and passed alone", [(one, one.passed_alone) for one in outcomes])
+    lines += _named("Failed", [(one, one.failures) for one in outcomes])
     return "\n".join(lines) + "\n"
+
+
+def _named(title: str, tests: list[tuple[Outcome, list[str]]]) -> list[str]:
+    """A section with these tests, if there are any."""
+    lines = [f"- Kubernetes {one.kubernetes}, Ceph {one.ceph}: `{name}`" for one, names in tests for name in names]
+    return ["", f"## {title}", "", *lines] if lines else []

@@ -54,8 +54,13 @@ def test_hung_test_fails_and_the_others_go_on(tmp_path: Path) -> None:
     assert "no reason" in next(iter(outcome.reasons))
     assert report.Outcome.load(json.loads(json.dumps(outcome.dump()))) == outcome
     text = report.document([outcome])
-    assert "| 1.37 | 18 | 16.2.15 | all | 1 | 1 | 1 |" in text
-    assert "test_that_hangs" in text
+    assert "| 1.37 | 18 | 16.2.15 | all | 1 | 0 | 1 | 1 |" in text
+    assert "## Failed\n\n- Kubernetes 1.37, Ceph 18: `test_it.py::test_that_hangs`" in text
+    alone = report.read(
+        tmp_path / "report.xml", ["test_it.py::test_that_hangs"], kubernetes="1.37", ceph="18", client="16.2.15"
+    )
+    assert "| 1.37 | 18 | 16.2.15 | all | 1 | 1 | 0 | 1 |" in (text := report.document([alone]))
+    assert "passed alone\n\n- Kubernetes 1.37, Ceph 18: `test_it.py::test_that_hangs`" in text
 
 
 @pytest.mark.parametrize(
