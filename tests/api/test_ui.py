@@ -88,7 +88,9 @@ def test_everything_is_reached_by_keyboard(browser: Browser, service: Service, f
     assert browser.run(outline) == "solid", "one has to see where one is"
     browser.press("enter")
     browser.until("#images tbody", "claimed")
-    assert browser.run("return document.activeElement.id") == "images"
+    wait_for(
+        lambda: browser.run("return document.activeElement.id") == "images", "the list of images to have the focus"
+    )
     browser.press("tab", "f", "r")
     wait_for(lambda: browser.text("#images tbody th") == "free", "the list to be filtered by what was typed")
 

@@ -222,7 +222,7 @@ def test_image_in_use_is_waited_for(requests: VolumeEnv, cls: str, sutler: Sutle
     options = ["--claim", f"{env.namespace}/data", "--class", cls, "--timeout", "2"]
     ran = sutler("volumes", "adopt", image, *options)
     assert (ran.status, f"timed out after 2 s: {image} is in use at" in ran.err, ran.out) == (1, True, ""), ran.err
-    assert requested(env) == []
+    wait_for(lambda: requested(env) == [], "the withdrawn request to be deleted, which pv-protection delays")
     name = ask(env, image, cls)
     env.apply(claim("data", cls, "1Mi"))
     env.wait_event(name, "AdoptionWaiting", f"{image} is in use at", namespace="default")
