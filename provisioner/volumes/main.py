@@ -10,10 +10,14 @@ from provisioner.volumes.informers import VolumeInformers
 from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.orphan_images import OrphanPolicy
 from provisioner.volumes.orphan_scanner import OrphanScanner
+from provisioner.volumes.parked_images import ParkedImages
 from provisioner.volumes.provisioner import Provisioner
 from provisioner.volumes.refuser import ClaimRefuser
 from provisioner.volumes.resizer import Resizer
 from provisioner.volumes.settings import VolumesSettings
+from provisioner.volumes.snapshot_controller import SnapshotController
+from provisioner.volumes.snapshot_informers import SnapshotInformers
+from provisioner.volumes.snapshotter import Snapshotter
 from provisioner.volumes.trash_purger import TrashPurger
 from sutler import probes
 from sutler.kube.client import connect
@@ -21,6 +25,7 @@ from sutler.kube.events import EventRecorder
 from sutler.kube.lease import Elector
 from sutler.kube.resources import NAMESPACES, STORAGE_CLASSES
 from sutler.runtime import guard
+from sutler import well_known
 
 COMPONENT = "sutler-volumes"
 """The source of the events, and the name of the lease."""
@@ -30,6 +35,8 @@ async def main(settings: VolumesSettings) -> None:
     clusters = CephClusters(_cluster_sources(settings))
     async with connect(settings.kubeconfig, settings.context, component=COMPONENT) as client:
         informers = VolumeInformers(client)
+        drivers = frozenset(filter(None, (well_known.PROVISIONER, settings.snapshot_driver)))
+        snapshots = SnapshotInformers(client, drivers)
         events = EventRecorder(client, COMPONENT)
         elector = Elector.from_settings(client, COMPONENT, settings)
 
@@ -38,7 +45,13 @@ async def main(settings: VolumesSettings) -> None:
             # This is read after the lease was acquired: all writes of former leaders are older.
             _, version = await client.list_transformed(STORAGE_CLASSES, transform=lambda _: None, query=[])
             context = LeaderContext(client.fenced(elector.check), clusters, events, kubernetes, elector.check)
-            await _controller(settings, context, informers, version).run()
+            purger = TrashPurger(context.clusters, context.fence)
+            parked = ParkedImages(context, purge=purger.add)
+            snapshotter = Snapshotter(context, snapshots, drivers=drivers, release=parked.release)
+            await guard(
+                ("snapshots", SnapshotController(snapshots, snapshotter).run()),
+                ("volumes", _controller(settings, context, informers, version, purger=purger, parked=parked).run()),
+            )
 
         ready = {"watches": informers.sync_problem, "ceph": clusters.key_problem}
         await guard(
@@ -46,11 +59,18 @@ async def main(settings: VolumesSettings) -> None:
             ("events", events.run()),
             ("lease", elector.run(lead)),
             *informers.tasks(),
+            *snapshots.tasks(),
         )
 
 
 def _controller(
-    settings: VolumesSettings, context: LeaderContext, informers: VolumeInformers, version: str
+    settings: VolumesSettings,
+    context: LeaderContext,
+    informers: VolumeInformers,
+    version: str,
+    *,
+    purger: TrashPurger,
+    parked: ParkedImages,
 ) -> VolumesController:
     """`version`: a resourceVersion that is newer than all writes of former leaders."""
     capacity = CapacityPublisher(
@@ -67,7 +87,6 @@ def _controller(
         describe_pools=capacity.describe_pools,
         refuser=refuser,
     )
-    purger = TrashPurger(context.clusters, context.fence)
     policy = OrphanPolicy(
         interval=settings.reconcile_interval,
         orphans=settings.orphans,
@@ -82,10 +101,10 @@ def _controller(
         refuser=refuser,
         resizer=Resizer(context),
         adopter=Adopter(context, get_class=informers.classes.get, is_pending=provisioner.is_pending),
-        deleter=Deleter(context, informers, purge=purger.add),
+        deleter=Deleter(context, informers, purge=purger.add, release=parked.release),
         purger=purger,
         orphan_scanner=OrphanScanner(
-            context, informers, is_pending=provisioner.is_pending, purger=purger, policy=policy
+            context, informers, is_pending=provisioner.is_pending, purger=purger, parked=parked, policy=policy
         ),
         capacity=capacity,
         workers=settings.workers,

@@ -44,9 +44,20 @@ ADOPTIONS = counter(
 )
 for _step in ("asked", "done", "refused"):
     ADOPTIONS.labels(_step)
+SNAPSHOT_SECONDS = histogram(
+    "csi_sidecar_operations_seconds",
+    "Duration of operations on snapshots, by the names that csi-snapshotter uses",
+    ["driver_name", "method_name", "grpc_status_code"],
+    buckets=_SECONDS,
+)
 ORPHANS = gauge(
     "sutler_orphan_images",
     "Images created for claims of this Kubernetes cluster that have neither claim nor volume any more",
+    ["cluster", "pool"],
+)
+PARKED = gauge(
+    "sutler_parked_images",
+    "Images whose volume is deleted and that snapshots or clones still need; Sutler deletes them after the last one",
     ["cluster", "pool"],
 )
 SUSPECTS = gauge(

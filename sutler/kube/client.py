@@ -12,7 +12,7 @@ import msgspec
 
 from sutler.kube import config
 from sutler.kube.backoff import READ_TRIES, retry_delay
-from sutler.kube.errors import ApiError, Gone, Unreachable
+from sutler.kube.errors import ApiError, Gone, NotFound, Unreachable
 from sutler.kube.resources import SECRETS, Resource
 from sutler.kube.transport import Call, Transport
 from sutler.typedefs import Json
@@ -223,6 +223,15 @@ class Client:
     def now(self) -> datetime:
         """The time by the API server's clock, from its last response; by the local clock without one."""
         return self._transport.now()
+
+    async def is_served(self, resource: Resource) -> bool:
+        """Whether the API server has the resource: kinds of a CRD may come and go."""
+        path = f"/apis/{resource.group}/{resource.version}"
+        try:
+            found = await self._read(Call("GET", path, f"GET {path}"), _TIMEOUT_SECONDS)
+        except NotFound:
+            return False
+        return any(one.get("name") == resource.plural for one in found.get("resources") or [])
 
     async def version(self) -> Json:
         """The version of the API server: gitVersion, major, minor."""
