@@ -4,11 +4,10 @@ librbd writes one key at a time on an image that it has to open first: 45 OSD op
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from provisioner.ceph import cls_rbd
-from provisioner.ceph.bindings import rados
 from provisioner.ceph.errors import Missing, image_errors, pool_path
 
 
@@ -25,18 +24,6 @@ def write_metadata(ioctx: Any, identifier: str, metadata: Mapping[str, str], tar
     with image_errors("writing the metadata of", target or f"image id {identifier}"):
         request = cls_rbd.encode_map(metadata)
         ioctx.execute(cls_rbd.HEADER_PREFIX + identifier, cls_rbd.CLASS_NAME, "metadata_set", request)
-
-
-def replace_metadata(ioctx: Any, identifier: str, metadata: Mapping[str, str], removed: Iterable[str]) -> None:
-    """Sets these keys and removes those, both or neither. A key to remove must exist."""
-    with (
-        image_errors("writing the metadata of", f"image {pool_path(ioctx)} id {identifier}"),
-        rados.WriteOpCtx() as operation,
-    ):
-        operation.execute(cls_rbd.CLASS_NAME, "metadata_set", cls_rbd.encode_map(metadata))
-        for key in removed:
-            operation.execute(cls_rbd.CLASS_NAME, "metadata_remove", cls_rbd.encode_text(key))
-        ioctx.operate_write_op(operation, cls_rbd.HEADER_PREFIX + identifier)
 
 
 def remove_key(ioctx: Any, identifier: str, key: str) -> None:

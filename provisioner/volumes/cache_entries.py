@@ -6,6 +6,7 @@ Ten thousand objects of each kind must fit into little memory.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from provisioner.volumes.planning.data_source import parse_data_source
 from provisioner.volumes.planning.persistent_volume import VolumeRequest
 from provisioner.volumes.planning.storage_class import ClassError, VolumeClass, parse_class
 from sutler import well_known
@@ -13,6 +14,7 @@ from sutler.typedefs import Json
 from sutler.volumes.adoption_request import claim_key
 from sutler.volumes.locations import ImageLocation, ids_of, is_sutler_volume, location_of, owner_of
 from sutler.volumes.served_classes import class_of, is_sutler_class, unclear_annotation
+from sutler.volumes.snapshot_keys import CLAIM_IN_USE
 from sutler.volumes.volume_name import volume_name
 
 
@@ -39,6 +41,10 @@ class CachedClaim:
     """Whether the claim is bound and requests another size than it has."""
     requests_modify: bool = False
     """Whether the claim is bound and requests another VolumeAttributesClass than it has."""
+    source: str = ""
+    """kind/namespace/name of the object that the claim is created from, while it has no volume."""
+    protected: bool = False
+    """Whether the claim has the finalizer that protects it while it is cloned."""
 
     @property
     def volume_key(self) -> str:
@@ -91,6 +97,7 @@ def claim_entry(obj: Json) -> CachedClaim:
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
     requested = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
     bound = status.get("phase") == "Bound"
+    source = parse_data_source(obj) if not spec.get("volumeName") else None
     return CachedClaim(
         uid=metadata["uid"],
         storage_class=class_of(obj),
@@ -100,6 +107,8 @@ def claim_entry(obj: Json) -> CachedClaim:
         requests_resize=bound and (status.get("capacity") or {}).get("storage") != requested,
         requests_modify=bound
         and spec.get("volumeAttributesClassName") not in {None, "", status.get("currentVolumeAttributesClassName")},
+        source=source.key if source is not None else "",
+        protected=CLAIM_IN_USE in (metadata.get("finalizers") or []),
     )
 
 

@@ -112,26 +112,28 @@ class Deleter:
         metrics.DELETE_SECONDS.labels(cls).observe(time.monotonic() - started)
 
     async def _delete_image(self, volume: Json, decision: deletion.DeleteImage) -> None:
-        request, fence = decision.image, self._context.fence
+        request = decision.image
         if reason := keep_reason(volume, request, self._informers.claims, self._informers.volumes):
             raise InUse(reason)
         pool = await locate_pool(self._context, request)
-        if pool is None:
-            return
-        query = request.query(self._context.kubernetes)
         # A pool that is missing in the cluster's map was deleted with all its images.
-        with contextlib.suppress(PoolMissing):
-            try:
-                await self._remove_image(volume, decision, pool, query)
-            except InUse as error:
-                if error.code != errno.ENOTEMPTY or not await pool.park(query, decision.trash_delay, fence=fence):
-                    raise
-                self._events.normal(volume, "ImageParked", _parked_message(request.location))
-            if decision.entry is not None:
-                await pool.remove_journal_entry(decision.entry, fence=fence)
+        if pool is not None:
+            with contextlib.suppress(PoolMissing):
+                await self._remove_or_park(volume, decision, pool)
         # The volume is deleted last: after an interruption, it still names these images.
         for image in decision.ancestors:
             await self._release(image)
+
+    async def _remove_or_park(self, volume: Json, decision: deletion.DeleteImage, pool: RbdPool) -> None:
+        query, fence = decision.image.query(self._context.kubernetes), self._context.fence
+        try:
+            await self._remove_image(volume, decision, pool, query)
+        except InUse as error:
+            if error.code != errno.ENOTEMPTY or not await pool.park(query, decision.trash_delay, fence=fence):
+                raise
+            self._events.normal(volume, "ImageParked", _parked_message(decision.image.location))
+        if decision.entry is not None:
+            await pool.remove_journal_entry(decision.entry, fence=fence)
 
     async def _remove_image(
         self, volume: Json, decision: deletion.DeleteImage, pool: RbdPool, query: ImageQuery

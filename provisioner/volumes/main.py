@@ -1,5 +1,8 @@
 """Wires up `python -m provisioner volumes`."""
 
+from collections.abc import Coroutine
+from typing import Any
+
 from provisioner.ceph.cluster_config import CephClusters, ClusterSources
 from provisioner.ceph.connection import ClusterSettings
 from provisioner.volumes.adopter import Adopter
@@ -18,14 +21,15 @@ from provisioner.volumes.settings import VolumesSettings
 from provisioner.volumes.snapshot_controller import SnapshotController
 from provisioner.volumes.snapshot_informers import SnapshotInformers
 from provisioner.volumes.snapshotter import Snapshotter
+from provisioner.volumes.source_finder import SourceFinder
+from provisioner.volumes.source_protector import SourceProtector
 from provisioner.volumes.trash_purger import TrashPurger
-from sutler import probes
+from sutler import probes, well_known
 from sutler.kube.client import connect
 from sutler.kube.events import EventRecorder
 from sutler.kube.lease import Elector
 from sutler.kube.resources import NAMESPACES, STORAGE_CLASSES
 from sutler.runtime import guard
-from sutler import well_known
 
 COMPONENT = "sutler-volumes"
 """The source of the events, and the name of the lease."""
@@ -36,7 +40,7 @@ async def main(settings: VolumesSettings) -> None:
     async with connect(settings.kubeconfig, settings.context, component=COMPONENT) as client:
         informers = VolumeInformers(client)
         drivers = frozenset(filter(None, (well_known.PROVISIONER, settings.snapshot_driver)))
-        snapshots = SnapshotInformers(client, drivers)
+        snapshots = SnapshotInformers(client, drivers, notify_source=informers.notify_source)
         events = EventRecorder(client, COMPONENT)
         elector = Elector.from_settings(client, COMPONENT, settings)
 
@@ -45,13 +49,7 @@ async def main(settings: VolumesSettings) -> None:
             # This is read after the lease was acquired: all writes of former leaders are older.
             _, version = await client.list_transformed(STORAGE_CLASSES, transform=lambda _: None, query=[])
             context = LeaderContext(client.fenced(elector.check), clusters, events, kubernetes, elector.check)
-            purger = TrashPurger(context.clusters, context.fence)
-            parked = ParkedImages(context, purge=purger.add)
-            snapshotter = Snapshotter(context, snapshots, drivers=drivers, release=parked.release)
-            await guard(
-                ("snapshots", SnapshotController(snapshots, snapshotter).run()),
-                ("volumes", _controller(settings, context, informers, version, purger=purger, parked=parked).run()),
-            )
+            await guard(*_controllers(settings, context, informers, snapshots, version))
 
         ready = {"watches": informers.sync_problem, "ceph": clusters.key_problem}
         await guard(
@@ -63,16 +61,17 @@ async def main(settings: VolumesSettings) -> None:
         )
 
 
-def _controller(
+def _controllers(
     settings: VolumesSettings,
     context: LeaderContext,
     informers: VolumeInformers,
+    snapshots: SnapshotInformers,
     version: str,
-    *,
-    purger: TrashPurger,
-    parked: ParkedImages,
-) -> VolumesController:
-    """`version`: a resourceVersion that is newer than all writes of former leaders."""
+) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+    """The tasks of a leadership. `version`: a resourceVersion that is newer than all writes of former leaders."""
+    purger = TrashPurger(context.clusters, context.fence)
+    parked = ParkedImages(context, purge=purger.add)
+    snapshotter = Snapshotter(context, snapshots, release=parked.release)
     capacity = CapacityPublisher(
         context.client,
         context.clusters,
@@ -86,6 +85,7 @@ def _controller(
         is_absent=lambda volume: informers.is_surely_absent(volume, version),
         describe_pools=capacity.describe_pools,
         refuser=refuser,
+        sources=SourceFinder(context, snapshots.drivers),
     )
     policy = OrphanPolicy(
         interval=settings.reconcile_interval,
@@ -93,7 +93,7 @@ def _controller(
         grace=settings.orphan_grace,
         trash_delay=settings.orphan_trash_delay,
     )
-    return VolumesController(
+    volumes = VolumesController(
         informers,
         context.clusters,
         context.events,
@@ -111,6 +111,11 @@ def _controller(
         # Another replica may lead after the whole difference.
         settle_seconds=(settings.lease_duration - settings.renew_deadline) / 2,
     )
+    return [
+        ("snapshots", SnapshotController(snapshots, snapshotter).run()),
+        ("sources", SourceProtector(context, informers, snapshots).run()),
+        ("volumes", volumes.run()),
+    ]
 
 
 def _cluster_sources(settings: VolumesSettings) -> ClusterSources:

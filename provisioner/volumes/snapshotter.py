@@ -4,7 +4,7 @@ Before the snapshot is created, the content says so and names the image. Thus an
 repeated on the same image until its outcome is known, even if the claim and its volume are deleted meanwhile.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from time import monotonic
@@ -31,6 +31,7 @@ from provisioner.volumes.planning import snapshot_contents
 from provisioner.volumes.planning.persistent_volume import VolumeRequest
 from provisioner.volumes.planning.snapshot_contents import CreateSnapshot
 from provisioner.volumes.snapshot_informers import SnapshotInformers
+from sutler import well_known
 from sutler.errors import SutlerError
 from sutler.kube.errors import Conflict, Invalid, NotFound
 from sutler.kube.resources import (
@@ -40,7 +41,6 @@ from sutler.kube.resources import (
     VOLUME_SNAPSHOTS,
 )
 from sutler.typedefs import Json
-from sutler import well_known
 from sutler.volumes import snapshot_keys
 from sutler.volumes.locations import ids_of, is_sutler_volume, location_of, owner_of
 from sutler.volumes.snapshot_handle import ImageHandle, SnapshotHandle
@@ -73,21 +73,12 @@ class Snapshotter:
         context: LeaderContext,
         informers: SnapshotInformers,
         *,
-        drivers: Collection[str],
         release: Callable[[ImageHandle], Awaitable[None]],
     ) -> None:
-        """The context and three collaborators.
-
-        Args:
-            context: of this leadership.
-            informers: of the contents.
-            drivers: the names of the drivers whose contents Sutler serves.
-            release: called with an image after one of its snapshots was deleted.
-        """
+        """`release`: called with an image after one of its snapshots was deleted."""
         self._context = context
         self._client = context.client
         self._informers = informers
-        self._drivers = drivers
         self._release = release
 
     async def sync(self, name: str) -> None:
@@ -95,7 +86,7 @@ class Snapshotter:
         content = await self._context.get_or_none(VOLUME_SNAPSHOT_CONTENTS, name)
         if content is None:
             return
-        decision = snapshot_contents.decide(content, self._drivers)
+        decision = snapshot_contents.decide(content, self._informers.drivers)
         match decision:
             case snapshot_contents.CreateSnapshot():
                 await self._create(content, decision)
@@ -131,7 +122,7 @@ class Snapshotter:
         volume = None if decision.image is not None else await self._source_volume(content, decision)
         handle = decision.image or await self._image_of(volume or {})
         if decision.image is None or not decision.announced:
-            content = await self._announce(content, handle, being_created=True)
+            content = await self._announce(content, handle, being_created=True, volume=volume)
         try:
             return content, handle, await self._snapshot(handle, decision.name)
         except ImageMissing:
@@ -236,12 +227,19 @@ class Snapshotter:
         nanoseconds = int(snapshot.created.timestamp()) * 10**9
         await self._patch_status(content, snapshot_contents.created_status(handle, snapshot.size, nanoseconds))
 
-    async def _announce(self, content: Json, image: ImageHandle | None, *, being_created: bool) -> Json:
-        """Says on the content whether its snapshot is being created, and of which image. Returns the new content."""
+    async def _announce(
+        self, content: Json, image: ImageHandle | None, *, being_created: bool, volume: Json | None = None
+    ) -> Json:
+        """Says on the content whether its snapshot is being created, and of which image. Returns the new content.
+
+        `volume`: that has the image; its filesystem is recorded for claims that restore the snapshot.
+        """
         metadata = content["metadata"]
         annotations: Json = {snapshot_keys.BEING_CREATED: "yes" if being_created else None}
         if image is not None:
             annotations[well_known.SNAPSHOT_SOURCE] = str(image)
+        if filesystem := ((volume or {}).get("spec", {}).get("csi") or {}).get("fsType"):
+            annotations[well_known.FILESYSTEM] = filesystem
         patch: Json = {"metadata": {"annotations": annotations}}
         if being_created:
             # A deletion that was released meanwhile would not wait for this attempt.

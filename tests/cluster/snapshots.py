@@ -21,7 +21,13 @@ class SnapshotControllerProcess:
         folder = _TESTBED.ensured()
         install_kinds(self._control_plane)
         kubeconfig = str(self._control_plane.kubeconfig)
-        argv = [folder / "snapshot-controller", "--kubeconfig", kubeconfig, "--leader-election=false", "-v=3"]
+        argv: list[str | Path] = [
+            folder / "snapshot-controller",
+            "--kubeconfig",
+            kubeconfig,
+            "--leader-election=false",
+            "-v=3",
+        ]
         # Its own delay between two attempts is made for clusters with thousands of snapshots.
         argv += ["--retry-interval-start=200ms", "--retry-interval-max=5s"]
         self.process = Process.started(argv, place=self._control_plane.place, log=self._log)

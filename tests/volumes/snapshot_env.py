@@ -4,6 +4,7 @@ import json
 import secrets
 from typing import Any
 
+import rados
 import rbd
 
 from tests.cluster import wait_for
@@ -74,6 +75,16 @@ class SnapshotEnv:
         """Names of the image's snapshots, without those that only clones keep."""
         with self._direct.open_ioctx(self.env.pool) as ioctx, rbd.Image(ioctx, image, read_only=True) as opened:
             return [one["name"] for one in opened.list_snaps() if one["namespace"] == 0]
+
+    def omap_keys(self, name: str) -> list[str]:
+        """Keys of an object in the pool; none of one that does not exist."""
+        with self._direct.open_ioctx(self.env.pool) as ioctx, rados.ReadOpCtx() as operation:
+            found, _ = ioctx.get_omap_keys(operation, "", 1000)
+            try:
+                ioctx.operate_read_op(operation, name)
+            except rados.ObjectNotFound:
+                return []
+            return [str(key) for key, _ in found]
 
     def trash(self) -> list[str]:
         return [one["name"] for one in json.loads(self.env.ceph.rbd("trash", "ls", self.env.pool, "--format", "json"))]

@@ -7,8 +7,8 @@ csi-snapshotter does for other drivers: it creates and deletes the snapshots.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from sutler.typedefs import Json
 from sutler import well_known
+from sutler.typedefs import Json
 from sutler.volumes import snapshot_keys
 from sutler.volumes.snapshot_handle import ImageHandle, SnapshotHandle, parse_image_handle, parse_snapshot_handle
 

@@ -117,7 +117,8 @@ def orphans(cluster: ClusterOptions, ceph: CephOptions, *, output: Output = Form
     """Find images without a volume and volumes without an image, with commands to fix each. Changes nothing.
 
     The search covers all RBD pools that the REST API lists. Images of other Kubernetes clusters, images that are not
-    marked with a claim, and images being created are no orphans. Copies of claims' images are listed, but need no fix.
+    marked with a claim, and images being created are no orphans. Copies of claims' images are listed, but need no fix;
+    so are parked images, which Sutler deletes after their last snapshot and clone.
     The exit status is 1 if anything else is found.
     """
     from sutler.cli.volumes import orphan_report
@@ -138,7 +139,7 @@ def orphans(cluster: ClusterOptions, ceph: CephOptions, *, output: Output = Form
     failures = cluster.run(list_deletion_failures)
     found = orphan_report.find_orphans(before, after, images.image, images.trash, failures)
     print_result([one.as_json() for one in found], output, orphan_report.as_text(found, now()))
-    if any(one.kind != orphan_report.COPY for one in found):
+    if any(one.kind not in orphan_report.NO_PROBLEM for one in found):
         raise typer.Exit(ExitCode.PROBLEM)
 
 
