@@ -225,13 +225,12 @@ class Client:
         return self._transport.now()
 
     async def is_served(self, resource: Resource) -> bool:
-        """Whether the API server has the resource: kinds of a CRD may come and go."""
-        path = f"/apis/{resource.group}/{resource.version}"
+        """Whether the API server has the resource: kinds of a CRD may come and go. Requires permission to list it."""
         try:
-            found = await self._read(Call("GET", path, f"GET {path}"), _TIMEOUT_SECONDS)
+            await self._read(_call("GET", resource, None, query=[("limit", "1")]), _TIMEOUT_SECONDS)
         except NotFound:
             return False
-        return any(one.get("name") == resource.plural for one in found.get("resources") or [])
+        return True
 
     async def version(self) -> Json:
         """The version of the API server: gitVersion, major, minor."""
