@@ -95,6 +95,8 @@ PARKED = PREFIX + "parked"
 """In an image's metadata: its volume is deleted, and snapshots or clones need it; see sutler.volumes.parking."""
 ANCESTORS = PREFIX + "ancestors"
 """Annotation of a PersistentVolume whose image is a clone: handles of its ancestors, the parent first."""
+FLATTEN_POLICY = PREFIX + "flatten-policy"
+"""Annotation of a PersistentVolume whose image is a clone: with `async` Sutler flattens it, then removes this."""
 SNAPSHOT_SOURCE = PREFIX + "snapshot-source"
 """Annotation of a VolumeSnapshotContent: the handle of the image that it is a snapshot of."""
 

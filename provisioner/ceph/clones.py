@@ -199,7 +199,7 @@ def _prepare(
     if len(ancestors) > origin.most_ancestors:
         raise InvalidArgument(
             f"cloning {target}: it is a clone of a clone, with {len(ancestors)} ancestors, and nodes map no image with "
-            "more than 16: flatten it first (rbd flatten)"
+            "more than 16: flatten it first (rbd flatten), and set flattenPolicy: async for classes of clones"
         )
     if origin.snapshot is None:
         _require_size(target, header.size, spec)

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from provisioner.ceph import clone_intents, clones, parking, placement, volume_snapshots
+from provisioner.ceph import clone_intents, clones, flattening, parking, placement, volume_snapshots
 from provisioner.ceph.clone_intents import CloneIntent
 from provisioner.ceph.clones import ClonedImage, CloneOrigin
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.images import Fence
 from provisioner.ceph.model import ImageQuery, ImageSpec
 from provisioner.ceph.parking import ParkedDependents
+from provisioner.ceph.removal_progress import ReportProgress
+from provisioner.ceph.thread_pool import LastActivity
 from provisioner.ceph.volume_snapshots import VolumeSnapshot
 
 T = TypeVar("T")
@@ -22,7 +24,13 @@ class SnapshotCalls:
     namespace: str
 
     async def _with(
-        self, operation: str, work: Callable[[Connection, Any], T], changes: str, *, slow: bool = False
+        self,
+        operation: str,
+        work: Callable[[Connection, Any], T],
+        changes: str,
+        *,
+        slow: bool = False,
+        last_activity: LastActivity | None = None,
     ) -> T:
         raise NotImplementedError
 
@@ -64,6 +72,20 @@ class SnapshotCalls:
 
     async def list_clone_intents(self) -> dict[str, CloneIntent]:
         return await self._with("clone_intents", lambda _, ioctx: clone_intents.list_all(ioctx), "")
+
+    async def flatten(
+        self, identifier: str, *, fence: Fence, progress: ReportProgress, last_activity: LastActivity
+    ) -> bool:
+        """Flattens the clone; see provisioner.ceph.flattening. `progress` is called by a thread.
+
+        It takes long, and snapshots of the image can be created and deleted meanwhile.
+        """
+
+        def work(_: Connection, ioctx: Any) -> bool:
+            return flattening.flatten_volume(ioctx, identifier, fence, progress)
+
+        key = f"flatten/{identifier}"
+        return await self._with("flatten", work, key, slow=True, last_activity=last_activity)
 
     async def park(self, sought: ImageQuery, trash_delay: int | None, *, fence: Fence) -> bool:
         """Parks the image that the query identifies. Returns False if nothing depends on it."""

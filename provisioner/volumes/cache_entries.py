@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from provisioner.volumes.planning.data_source import parse_data_source
+from provisioner.volumes.planning.flattening import flattens
 from provisioner.volumes.planning.persistent_volume import VolumeRequest
 from provisioner.volumes.planning.storage_class import ClassError, VolumeClass, parse_class
 from sutler import well_known
@@ -69,6 +70,8 @@ class CachedVolume:
     """Both ids are unknown for a volume of version 0.1.0 until Sutler upgrades it."""
     rebound_claim: tuple[str, str] | None = None
     """Namespace and name of the present claim, if the volume was provisioned for another one."""
+    flattens: bool = False
+    """Whether the volume's image is a clone that is to be flattened."""
 
     @property
     def request(self) -> VolumeRequest:
@@ -132,6 +135,7 @@ def volume_entry(obj: Json) -> CachedVolume | None:
         pool_id=pool_id,
         image_id=image_id,
         rebound_claim=(reference["namespace"], reference["name"]) if is_rebound else None,
+        flattens=flattens(obj),
     )
 
 

@@ -9,6 +9,7 @@ from provisioner.volumes.adopter import Adopter
 from provisioner.volumes.capacity_publisher import CapacityPublisher
 from provisioner.volumes.controller import VolumesController
 from provisioner.volumes.deleter import Deleter
+from provisioner.volumes.flattener import Flattener
 from provisioner.volumes.informers import VolumeInformers
 from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.orphan_images import OrphanPolicy
@@ -102,6 +103,7 @@ def _controllers(
         resizer=Resizer(context),
         adopter=Adopter(context, get_class=informers.classes.get, is_pending=provisioner.is_pending),
         deleter=Deleter(context, informers, purge=purger.add, release=parked.release),
+        flattener=Flattener(context, informers, release=parked.release),
         purger=purger,
         orphan_scanner=OrphanScanner(
             context, informers, is_pending=provisioner.is_pending, purger=purger, parked=parked, policy=policy

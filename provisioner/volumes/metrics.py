@@ -82,6 +82,9 @@ PURGE_LEFT = gauge(
     "Estimated time until the running removals from the trash are complete; 0 until it can be estimated",
     ["cluster", "pool"],
 )
+FLATTENING = gauge("sutler_flattening_images", "Clones that are being flattened, or wait for it")
+FLATTENED = counter("sutler_image_flatten_total", "Clones flattened", ["class"])
+FLATTEN_FAILED = counter("sutler_image_flatten_failed_total", "Attempts to flatten a clone that failed", ["class"])
 IN_FLIGHT = gauge("sutler_volumes_in_progress", "Images requested whose PersistentVolume is not confirmed yet")
 AVAILABLE = gauge("sutler_pool_available_bytes", "Bytes that can still be written to the pool", ["cluster", "pool"])
 USED = gauge("sutler_pool_used_bytes", "Bytes that the pool's data occupies, including replicas", ["cluster", "pool"])

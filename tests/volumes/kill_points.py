@@ -18,6 +18,7 @@ from provisioner.ceph import (
     clones,
     csi_journal,
     fast_create,
+    flattening,
     image_lookup,
     images,
     parking,
@@ -35,6 +36,7 @@ _CEPH = [
     (clone_intents, ["record", "remove"]),
     (volume_snapshots, ["create", "delete"]),
     (clones, ["replace_metadata"]),
+    (flattening, ["flatten"]),
     (parking, ["write_owned_metadata", "find_parked"]),
     (adoption, ["describe", "read_metadata", "write_metadata", "remove_metadata_key"]),
 ]

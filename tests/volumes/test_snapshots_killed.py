@@ -23,8 +23,8 @@ class SnapshotLife:
         self.env.process = start(kill)
         self.killed = False
 
-    def run(self, cls: str, by_snapshot: str) -> str:
-        """The whole life; the log of the first process comes back."""
+    def run(self, cls: str, flattening: str, by_snapshot: str) -> str:
+        """The whole life; the log of the first process comes back. `flattening`: a class whose clones are flattened."""
         env, snapshots, first = self.env, self.snapshots, self.env.process
         env.apply(claim("data", cls, "1Mi", volumeMode="Block"))
         self._until(lambda: env.all_bound(1), "the claim to be Bound")
@@ -33,8 +33,9 @@ class SnapshotLife:
         self._until(lambda: snapshots.is_ready("monday"), "the snapshot to be ready")
         snapshots.write("data", "second")
         env.apply(claim("restored", cls, "2Mi", volumeMode="Block", **of_snapshot("monday")))
-        env.apply(claim("clone", cls, "1Mi", volumeMode="Block", **of_claim("data")))
+        env.apply(claim("clone", flattening, "1Mi", volumeMode="Block", **of_claim("data")))
         self._until(lambda: env.all_bound(3), "all claims to be Bound", 90)
+        self._until(lambda: not self._flattens(), "the clone to be flattened", 90)
         self._check()
         env.delete_claims("data")
         self._until(lambda: len(env.volumes()) == 2, "the first volume to be gone", 90)
@@ -57,6 +58,9 @@ class SnapshotLife:
         uid = env.get("volumesnapshot", "monday")["metadata"]["uid"]
         assert snapshots.snapshots(snapshots.image_of("data")) == [f"sutler-{uid}"]
         assert len(snapshots.contents()) == 1
+
+    def _flattens(self) -> bool:
+        return any("sutler.dev/flatten-policy" in one["metadata"]["annotations"] for one in self.env.volumes())
 
     def _intents(self) -> list[str]:
         return self.snapshots.omap_keys("sutler.clones")
@@ -94,14 +98,15 @@ def test_killed_at_every_call_snapshots_and_clones_recover(
     env.process.stop()
     snapshots = SnapshotEnv(env, direct)
     cls, by_snapshot = env.storage_class(), snapshots.snapshot_class()
-    whole = SnapshotLife(snapshots, start, "0:never").run(cls, by_snapshot)
+    flattening = env.storage_class({"flattenPolicy": "async"})
+    whole = SnapshotLife(snapshots, start, "0:never").run(cls, flattening, by_snapshot)
     calls = [line.split(maxsplit=2)[2] for line in whole.splitlines() if line.startswith("point ")]
     assert len(calls) > 60, calls
     points = [*(f"{number}:before" for number in range(1, len(calls) + 1)), f"{len(calls)}:after"][::step]
     reached = 0
     for point in points:
         life = SnapshotLife(snapshots, start, point)
-        life.run(cls, by_snapshot)
+        life.run(cls, flattening, by_snapshot)
         reached += life.killed
     print(f"killed at {reached} points of {', '.join(calls)}")
     # Some calls are made in some lives only: a second look at what the watch has not shown yet, or at a parked image.

@@ -71,6 +71,8 @@ def render(request: ClaimRequest, cls: VolumeClass, location: ImageLocation, cep
     }
     if ceph.ancestors:
         annotations[well_known.ANCESTORS] = " ".join(map(str, ceph.ancestors))
+        if cls.flatten_policy == "async":
+            annotations[well_known.FLATTEN_POLICY] = cls.flatten_policy
     if cls.deletion_policy == "trash":
         annotations[well_known.TRASH_DELAY] = str(cls.trash_delay)
     if cls.journal:
