@@ -90,6 +90,16 @@ ADOPTED_SIZE = PREFIX + "adopted-size"
 ADOPTING = PREFIX + "adopting"
 """In the image's metadata and on its new volume: the name of the request, until the adoption is complete."""
 
+# Snapshots and clones.
+PARKED = PREFIX + "parked"
+"""In an image's metadata: its volume is deleted, and snapshots or clones need it; see sutler.volumes.parking."""
+ANCESTORS = PREFIX + "ancestors"
+"""Annotation of a PersistentVolume whose image is a clone: handles of its ancestors, the parent first."""
+FLATTEN_POLICY = PREFIX + "flatten-policy"
+"""Annotation of a PersistentVolume whose image is a clone: with `async` Sutler flattens it, then removes this."""
+SNAPSHOT_SOURCE = PREFIX + "snapshot-source"
+"""Annotation of a VolumeSnapshotContent: the handle of the image that it is a snapshot of."""
+
 # Keys of Kubernetes.
 NAME = "app.kubernetes.io/name"
 COMPONENT = "app.kubernetes.io/component"

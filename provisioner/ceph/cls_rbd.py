@@ -47,12 +47,17 @@ def decode_text(data: bytes) -> str:
 
 def decode_map(data: bytes) -> dict[str, str]:
     (count,) = struct.unpack_from("<I", data)
-    offset = 4
+    texts = decode_texts(data, 4, 2 * count)
+    return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+def decode_texts(data: bytes, offset: int, count: int) -> list[str]:
+    """So many texts, one after the other, from the offset on."""
     texts: list[str] = []
-    for _ in range(2 * count):
+    for _ in range(count):
         text, offset = _decode_text_at(data, offset)
         texts.append(text)
-    return dict(zip(texts[::2], texts[1::2], strict=True))
+    return texts
 
 
 def count_objects(object_map: bytes) -> int:

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.ceph import cls_rbd, directory
+from provisioner.ceph import cls_rbd, directory, mirroring
 from provisioner.ceph.bindings import rbd
 from provisioner.ceph.errors import CephError, InUse, clone_path, first_names, image_errors, pool_path
 
 _SNAPSHOT, _GROUP, _FEATURES, _OPERATIONS = "snapshot_", "rbd_group_ref", "features", "op_features"
-_MIRRORING, _MIRRORED = "rbd_mirroring", "image_"
 _MIGRATING = 512
 _KNOWN_OPERATIONS = 0b1111
 """Parents and children of clones, groups, deleted snapshots with clones. librbd changes no image with other bits."""
@@ -22,7 +21,6 @@ _MOST_KEYS = 1000
 
 USER, GROUP, TRASH, MIRROR = range(4)
 """librbd's kinds of snapshots: of users, of a group, deleted but still needed by clones, of mirroring."""
-_DISABLED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +144,11 @@ def read(ioctx: Any, identifier: str, target: str) -> Dependents:
         image_errors("opening", target),
         rbd.Image(ioctx, image_id=identifier, read_only=True) as opened,
     ):
+        mirrored = mirroring.read(ioctx, opened, identifier)
         return Dependents(
             watchers=tuple(watcher["addr"] for watcher in opened.watchers_list()),
             migrating=bool(features & _MIGRATING),
-            demoted=_is_mirrored(ioctx, identifier) and _is_demoted(opened),
+            demoted=mirrored is not None and not mirrored.primary,
             operations=operations & ~_KNOWN_OPERATIONS,
             **_read_snapshots_and_group(ioctx, opened) if full else {},
         )
@@ -177,13 +176,3 @@ def _group_path(ioctx: Any, found: Any) -> str:
     """pool/[namespace/]group; librbd returns only the number of another pool."""
     pool = pool_path(ioctx) if found["pool"] == ioctx.get_pool_id() else f"(pool {found['pool']})"
     return f"{pool}/{found['name']}"
-
-
-def _is_mirrored(ioctx: Any, identifier: str) -> bool:
-    key = _MIRRORED + identifier
-    return any(found == key for found, _ in directory.read_omap(ioctx, _MIRRORING, "", key, 1))
-
-
-def _is_demoted(opened: Any) -> bool:
-    found = opened.mirror_image_get_info()
-    return found["state"] != _DISABLED and not found["primary"]

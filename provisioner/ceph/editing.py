@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from provisioner.ceph import data_removal, dependents, directory, fast_create, trash_purge
+from provisioner.ceph import data_removal, dependents, directory, fast_create, flattening, trash_purge
 from provisioner.ceph.bindings import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import (
@@ -26,7 +26,7 @@ from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.images import create_with_librbd
 from provisioner.ceph.interrupted import InterruptedWork, mark_held, require_complete
 from provisioner.ceph.model import ImageSpec
-from provisioner.ceph.removal_progress import Cancelled, RemovalBegun, ReportProgress
+from provisioner.ceph.removal_progress import RemovalBegun, ReportProgress
 
 _LIBRBD = rbd.RBD()
 
@@ -206,25 +206,8 @@ def check_flattenable(ioctx: Any, name: str, guard: Guard) -> ImageHeader:
 
 def flatten(ioctx: Any, name: str, progress: ReportProgress) -> None:
     """Copies the data that a clone shares with its parent. An interrupted call loses nothing."""
-    stopped: list[Cancelled] = []
-
-    def callback(done: int, total: int) -> int:
-        try:
-            progress(done / total if total else 0.0)
-        except Cancelled as error:
-            stopped.append(error)
-            return -errno.ECANCELED
-        return 0
-
-    target = image_label(ioctx, name)
-    try:
-        with image_errors("flattening", target), rbd.Image(ioctx, name) as opened:
-            opened.flatten(on_progress=callback)
-    except CephError as error:
-        if stopped and error.code == errno.ECANCELED:
-            text = f"flattening {target} was stopped before it was complete: {stopped[0]}"
-            raise Cancelled(text, code=errno.ECANCELED) from None
-        raise
+    with image_errors("flattening", image_label(ioctx, name)), rbd.Image(ioctx, name) as opened:
+        flattening.flatten(opened, image_label(ioctx, name), progress)
 
 
 def require_no_watchers(ioctx: Any, name: str) -> None:

@@ -4,18 +4,21 @@ import errno
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.ceph import directory, images, snapshots
+from provisioner.ceph import directory, images, mirroring, snapshots
 from provisioner.ceph.bindings import rbd
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.directory import DirectoryEntry
 from provisioner.ceph.errors import InvalidArgument, Missing, PoolMissing, image_errors, image_label, translated
 from provisioner.ceph.image_header import ImageHeader
+from provisioner.ceph.mirroring import ImageMirroring
 from provisioner.ceph.snapshots import OtherSnapshot, RbdSnapshot
 
 
 @dataclass(frozen=True, slots=True)
 class ImageDetailsRead:
     entry: DirectoryEntry
+    pool: int
+    """The pool's id."""
     header: ImageHeader
     data_pool: str | None
     watchers: tuple[str, ...]
@@ -24,6 +27,8 @@ class ImageDetailsRead:
     other_snapshots: tuple[OtherSnapshot, ...]
     parent: str | None
     """pool/[namespace/]image@snapshot"""
+    mirroring: ImageMirroring | None = None
+    """None: the image is not mirrored."""
 
 
 def read(connection: Connection, ioctx: Any, name: str) -> ImageDetailsRead:
@@ -33,12 +38,14 @@ def read(connection: Connection, ioctx: Any, name: str) -> ImageDetailsRead:
     with image_errors("opening", image_label(ioctx, name)), rbd.Image(ioctx, name, read_only=True) as opened:
         return ImageDetailsRead(
             entry=DirectoryEntry(name, found.id, found, directory.used_bytes(ioctx, found)),
+            pool=ioctx.get_pool_id(),
             header=found,
             data_pool=pool_name(connection, found.data_pool),
             watchers=tuple(watcher["addr"] for watcher in opened.watchers_list()),
             snapshots=tuple(snapshots.read_snapshots(opened)) if found.snapshots else (),
             other_snapshots=tuple(snapshots.read_other_snapshots(opened)) if found.snapshots else (),
             parent=_parent(opened) if found.is_clone else None,
+            mirroring=mirroring.read(ioctx, opened, found.id),
         )
 
 
@@ -48,9 +55,8 @@ def read_new(connection: Connection, ioctx: Any, name: str, identifier: str | No
     if found is None:
         found = directory.get_header(ioctx, name)
     used = 0 if found.map_usable else None
-    return ImageDetailsRead(
-        DirectoryEntry(name, found.id, found, used), found, pool_name(connection, found.data_pool), (), (), (), None
-    )
+    entry, data_pool = DirectoryEntry(name, found.id, found, used), pool_name(connection, found.data_pool)
+    return ImageDetailsRead(entry, ioctx.get_pool_id(), found, data_pool, (), (), (), None)
 
 
 def pool_name(connection: Connection, number: int | None) -> str | None:

@@ -12,14 +12,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from provisioner.ceph import cls_rbd
 from provisioner.ceph.model import feature_names
 
 METADATA_PREFIX = "metadata_"
 _SNAPSHOT_PREFIX = "snapshot_"
 _VOLATILE = frozenset({"access_timestamp", "modify_timestamp", "flags"})
 _U64 = struct.Struct("<Q")
+_PARENT_VERSION = 2
 _MAP_INVALID = 0b11
 """Bits of `flags`: the object map, or the fast-diff derived from it, is invalid until it is rebuilt."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CloneParent:
+    """The snapshot that a clone was created from, by ids. Its data is the clone's, where the clone was not written."""
+
+    pool: int
+    namespace: str
+    """The RADOS namespace; empty: the default one."""
+    image: str
+    snapshot: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,8 @@ class ImageHeader:
     metadata: Mapping[str, str]
     version: str
     """A digest of all of this and of the snapshots. Data that is written does not change it."""
+    parent: CloneParent | None = None
+    """None: the image is no clone, or its parent is encoded as by releases before Nautilus."""
 
     @property
     def max_objects(self) -> int:
@@ -78,7 +93,18 @@ def decode(identifier: str, name: str, items: Mapping[str, bytes]) -> ImageHeade
             }
         ),
         version=_version(name, identifier, items),
+        parent=_parent(items["parent"]) if "parent" in items else None,
     )
+
+
+def _parent(value: bytes) -> CloneParent | None:
+    """Version 2 is the pool's id, the RADOS namespace, the image's id and the snapshot's id."""
+    if value[0] < _PARENT_VERSION:
+        return None
+    namespace, image = cls_rbd.decode_texts(value, 14, 2)
+    pool = int.from_bytes(value[6:14], "little", signed=True)
+    start = 14 + sum(4 + len(text.encode()) for text in (namespace, image))
+    return CloneParent(pool, namespace, image, _U64.unpack_from(value, start)[0])
 
 
 def _number(items: Mapping[str, bytes], key: str) -> int | None:

@@ -11,7 +11,7 @@ from datetime import UTC
 from typing import Any
 
 from provisioner.ceph import cls_rbd as wire
-from provisioner.ceph import csi_journal, fast_create
+from provisioner.ceph import csi_journal, dependents, fast_create
 from provisioner.ceph.bindings import rados, rbd
 from provisioner.ceph.errors import (
     ImageMissing,
@@ -170,7 +170,8 @@ def resize(ioctx: Any, name: str, size: int, fence: Fence) -> int:
     fence()
     with image_errors("resizing", target), rbd.Image(ioctx, name) as image:
         if image.size() < size:
-            image.resize(size, allow_shrink=False)
+            with dependents.explained_refusal(ioctx, image.id(), target, name), image_errors("resizing", target):
+                image.resize(size, allow_shrink=False)
         return int(image.size())
 
 

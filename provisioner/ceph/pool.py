@@ -19,6 +19,7 @@ from provisioner.ceph.errors import ImageMissing, PoolMissing, image_label
 from provisioner.ceph.images import Fence
 from provisioner.ceph.model import ImageQuery, ImageSpec, JournalEntry, ListedImage, MovedToTrash, PoolSpace, RbdImage
 from provisioner.ceph.removal_progress import ReportProgress, ignore_progress
+from provisioner.ceph.snapshot_calls import SnapshotCalls
 from provisioner.ceph.thread_pool import LastActivity
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class RbdPool:
+class RbdPool(SnapshotCalls):
     """Runs the blocking calls of this package in threads. Every method raises CephError."""
 
     def __init__(self, cluster: "CephCluster", name: str, namespace: str, number: int | None = None) -> None:

@@ -6,6 +6,8 @@ Ten thousand objects of each kind must fit into little memory.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from provisioner.volumes.planning.data_source import parse_data_source
+from provisioner.volumes.planning.flattening import flattens
 from provisioner.volumes.planning.persistent_volume import VolumeRequest
 from provisioner.volumes.planning.storage_class import ClassError, VolumeClass, parse_class
 from sutler import well_known
@@ -13,6 +15,7 @@ from sutler.typedefs import Json
 from sutler.volumes.adoption_request import claim_key
 from sutler.volumes.locations import ImageLocation, ids_of, is_sutler_volume, location_of, owner_of
 from sutler.volumes.served_classes import class_of, is_sutler_class, unclear_annotation
+from sutler.volumes.snapshot_keys import CLAIM_IN_USE
 from sutler.volumes.volume_name import volume_name
 
 
@@ -39,6 +42,10 @@ class CachedClaim:
     """Whether the claim is bound and requests another size than it has."""
     requests_modify: bool = False
     """Whether the claim is bound and requests another VolumeAttributesClass than it has."""
+    source: str = ""
+    """kind/namespace/name of the object that the claim is created from, while it has no volume."""
+    protected: bool = False
+    """Whether the claim has the finalizer that protects it while it is cloned."""
 
     @property
     def volume_key(self) -> str:
@@ -63,6 +70,8 @@ class CachedVolume:
     """Both ids are unknown for a volume of version 0.1.0 until Sutler upgrades it."""
     rebound_claim: tuple[str, str] | None = None
     """Namespace and name of the present claim, if the volume was provisioned for another one."""
+    flattens: bool = False
+    """Whether the volume's image is a clone that is to be flattened."""
 
     @property
     def request(self) -> VolumeRequest:
@@ -91,6 +100,7 @@ def claim_entry(obj: Json) -> CachedClaim:
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
     requested = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
     bound = status.get("phase") == "Bound"
+    source = parse_data_source(obj) if not spec.get("volumeName") else None
     return CachedClaim(
         uid=metadata["uid"],
         storage_class=class_of(obj),
@@ -100,6 +110,8 @@ def claim_entry(obj: Json) -> CachedClaim:
         requests_resize=bound and (status.get("capacity") or {}).get("storage") != requested,
         requests_modify=bound
         and spec.get("volumeAttributesClassName") not in {None, "", status.get("currentVolumeAttributesClassName")},
+        source=source.key if source is not None else "",
+        protected=CLAIM_IN_USE in (metadata.get("finalizers") or []),
     )
 
 
@@ -123,6 +135,7 @@ def volume_entry(obj: Json) -> CachedVolume | None:
         pool_id=pool_id,
         image_id=image_id,
         rebound_claim=(reference["namespace"], reference["name"]) if is_rebound else None,
+        flattens=flattens(obj),
     )
 
 

@@ -16,6 +16,7 @@ from provisioner.volumes.adopter import Adopter
 from provisioner.volumes.cache_entries import CachedClaim
 from provisioner.volumes.capacity_publisher import CapacityPublisher
 from provisioner.volumes.deleter import Deleter
+from provisioner.volumes.flattener import Flattener
 from provisioner.volumes.informers import VolumeInformers
 from provisioner.volumes.orphan_scanner import OrphanScanner
 from provisioner.volumes.planning.storage_class import VolumeClass
@@ -68,6 +69,7 @@ class VolumesController:
         resizer: Resizer,
         adopter: Adopter,
         deleter: Deleter,
+        flattener: Flattener,
         purger: TrashPurger,
         orphan_scanner: OrphanScanner,
         capacity: CapacityPublisher,
@@ -83,6 +85,7 @@ class VolumesController:
         self._resizer = resizer
         self._adopter = adopter
         self._deleter = deleter
+        self._flattener = flattener
         self._purger = purger
         self._orphan_scanner = orphan_scanner
         self._capacity = capacity
@@ -102,6 +105,7 @@ class VolumesController:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._queue.run(self._handle), name="volumes")
                 group.create_task(self._purger.run(), name="purge")
+                group.create_task(self._flattener.run(), name="flatten")
                 group.create_task(self._orphan_scanner.run(), name="orphan scan")
                 group.create_task(self._capacity.run(), name="capacity")
         finally:
@@ -111,6 +115,7 @@ class VolumesController:
 
     def _volume_changed(self, volume: str) -> None:
         """Queues the volume if work is due: most changes concern objects that need none."""
+        self._flattener.volume_changed(volume)
         if volume in self._informers.volumes:
             self._provisioner.record_observed(volume)
         if self._due(volume) is not None:
@@ -194,6 +199,7 @@ class VolumesController:
             case WorkKind.RESIZE:
                 await self._resizer.resize(work.claim, volume)
             case WorkKind.DELETE:
+                await self._flattener.stop(volume)
                 await self._deleter.delete(volume)
             case WorkKind.ADOPT:
                 return await self._adopter.adopt(volume)

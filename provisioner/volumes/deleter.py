@@ -1,11 +1,14 @@
 """Deletes released volumes: first the image, then the PersistentVolume, then Sutler's finalizer."""
 
 import contextlib
+import errno
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from provisioner.ceph.errors import CephError, InUse, PoolMissing
+from provisioner.ceph.model import ImageQuery
+from provisioner.ceph.pool import RbdPool
 from provisioner.volumes import metrics
 from provisioner.volumes.cache_entries import CachedAttachment
 from provisioner.volumes.image_locator import locate_pool
@@ -20,6 +23,7 @@ from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from sutler.typedefs import Json
 from sutler.volumes.attachments import attachment_message
 from sutler.volumes.locations import ImageLocation
+from sutler.volumes.snapshot_handle import ImageHandle
 
 TRIES = 3
 """Attempts to remove the finalizer while others change the list, too."""
@@ -29,14 +33,27 @@ ATTACHED_SECONDS = 10.0
 
 class Deleter:
     def __init__(
-        self, context: LeaderContext, informers: VolumeInformers, *, purge: Callable[[ImageLocation, str], None]
+        self,
+        context: LeaderContext,
+        informers: VolumeInformers,
+        *,
+        purge: Callable[[ImageLocation, str], None],
+        release: Callable[[ImageHandle], Awaitable[None]],
     ) -> None:
-        """`purge`: schedules the removal of an image from the trash, by its location and id."""
+        """The context and three collaborators.
+
+        Args:
+            context: of this leadership.
+            informers: of claims and volumes.
+            purge: schedules the removal of an image from the trash, by its location and id.
+            release: removes an image if it is parked and nothing needs it any more.
+        """
         self._context = context
         self._client = context.client
         self._events = context.events
         self._informers = informers
         self._purge = purge
+        self._release = release
         self._attached_since: dict[str, float] = {}
         """Monotonic time by the volume's name."""
         self._emitted = EventDeduplicator()
@@ -95,25 +112,40 @@ class Deleter:
         metrics.DELETE_SECONDS.labels(cls).observe(time.monotonic() - started)
 
     async def _delete_image(self, volume: Json, decision: deletion.DeleteImage) -> None:
-        request, fence = decision.image, self._context.fence
+        request = decision.image
         if reason := keep_reason(volume, request, self._informers.claims, self._informers.volumes):
             raise InUse(reason)
         pool = await locate_pool(self._context, request)
-        if pool is None:
-            return
-        query = request.query(self._context.kubernetes)
         # A pool that is missing in the cluster's map was deleted with all its images.
-        with contextlib.suppress(PoolMissing):
-            if decision.trash_delay is None:
-                trash_id = await pool.remove(query, fence=fence)
-                if trash_id is not None:
-                    location = replace(request.location, pool=pool.name)
-                    self._purge(location, trash_id)
-                    self._events.normal(volume, "ImagePurging", _purging_message(location, trash_id))
-            else:
-                await pool.move_to_trash(query, delay=decision.trash_delay, fence=fence)
-            if decision.entry is not None:
-                await pool.remove_journal_entry(decision.entry, fence=fence)
+        if pool is not None:
+            with contextlib.suppress(PoolMissing):
+                await self._remove_or_park(volume, decision, pool)
+        # The volume is deleted last: after an interruption, it still names these images.
+        for image in decision.ancestors:
+            await self._release(image)
+
+    async def _remove_or_park(self, volume: Json, decision: deletion.DeleteImage, pool: RbdPool) -> None:
+        query, fence = decision.image.query(self._context.kubernetes), self._context.fence
+        try:
+            await self._remove_image(volume, decision, pool, query)
+        except InUse as error:
+            if error.code != errno.ENOTEMPTY or not await pool.park(query, decision.trash_delay, fence=fence):
+                raise
+            self._events.normal(volume, "ImageParked", _parked_message(decision.image.location))
+        if decision.entry is not None:
+            await pool.remove_journal_entry(decision.entry, fence=fence)
+
+    async def _remove_image(
+        self, volume: Json, decision: deletion.DeleteImage, pool: RbdPool, query: ImageQuery
+    ) -> None:
+        if decision.trash_delay is not None:
+            await pool.move_to_trash(query, delay=decision.trash_delay, fence=self._context.fence)
+            return
+        trash_id = await pool.remove(query, fence=self._context.fence)
+        if trash_id is not None:
+            location = replace(decision.image.location, pool=pool.name)
+            self._purge(location, trash_id)
+            self._events.normal(volume, "ImagePurging", _purging_message(location, trash_id))
 
     async def _remove_finalizer(self, volume: Json) -> None:
         metadata = volume["metadata"]
@@ -130,6 +162,13 @@ class Deleter:
             else:
                 return
         raise Conflict(409, "Conflict", f"PersistentVolume {metadata['name']}: its finalizers keep changing")
+
+
+def _parked_message(location: ImageLocation) -> str:
+    return (
+        f"snapshots or clones need image {location.path}: Sutler deletes the volume now, and the image after its last "
+        "snapshot and clone"
+    )
 
 
 def _purging_message(location: ImageLocation, identifier: str) -> str:

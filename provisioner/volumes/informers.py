@@ -6,6 +6,7 @@ from typing import Any
 
 from provisioner.volumes import cache_entries
 from provisioner.volumes.cache_entries import CachedAttachment, CachedClaim, CachedClass, CachedVolume
+from provisioner.volumes.planning.data_source import CLAIM
 from sutler.kube.client import Client
 from sutler.kube.reflector import ObjectChange, Reflector
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES, VOLUME_ATTACHMENTS
@@ -31,6 +32,9 @@ class VolumeInformers:
         """VolumeAttachments by volume and by their own name."""
         self._adoptions: dict[str, set[str]] = {}
         """Names of adoption requests by namespace/name of their claim."""
+        self._claims_by_source: defaultdict[str, set[str]] = defaultdict(set)
+        """Keys of the claims without a volume by kind/namespace/name of their data source."""
+        self._on_source: Listener | None = None
         self._on_volume: Listener | None = None
         self._on_class: Listener | None = None
         self._classes.subscribe(self._class_changed)
@@ -45,6 +49,28 @@ class VolumeInformers:
     def set_listeners(self, on_volume: Listener | None, on_class: Listener | None) -> None:
         """Sets the callbacks for volumes that have changed, or whose claim has, and for changed StorageClasses."""
         self._on_volume, self._on_class = on_volume, on_class
+
+    def set_source_listener(self, on_source: Listener | None) -> None:
+        """Sets the callback for data sources (kind/namespace/name) that are claims, or whose waiting claims change."""
+        self._on_source = on_source
+
+    def has_waiting_claims(self, source: str) -> bool:
+        """Whether claims without a volume are to be created from this source (kind/namespace/name)."""
+        return source in self._claims_by_source
+
+    def is_protected(self, key: str) -> bool:
+        """Whether the claim (namespace/name) has the finalizer that protects it while it is cloned."""
+        claim = self._claims.store.get(key)
+        return claim is not None and claim.protected
+
+    def protected_claims(self) -> list[str]:
+        """Returns kind/namespace/name of the claims with that finalizer."""
+        return [f"{CLAIM}/{key}" for key, claim in self._claims.store.items() if claim.protected]
+
+    def notify_source(self, source: str) -> None:
+        """Notifies that the source (kind/namespace/name) has changed: claims may wait for it."""
+        claims = [self._claims.store.get(key) for key in self._claims_by_source.get(source, ())]
+        self._notify([claim.volume_key for claim in claims if claim is not None])
 
     def sync_problem(self) -> str | None:
         """For the readiness check: which watches have no complete list yet."""
@@ -105,6 +131,22 @@ class VolumeInformers:
         if change.new is not None:
             self._claims_by_volume[change.new.volume_key] = change.key
         self._notify([*volumes, *self._adoptions.get(change.key, ())])
+        self._record_source(change)
+
+    def _record_source(self, change: ObjectChange[CachedClaim]) -> None:
+        before, after = (claim.source if claim is not None else "" for claim in (change.old, change.new))
+        if before and before != after:
+            self._claims_by_source[before].discard(change.key)
+            if not self._claims_by_source[before]:
+                del self._claims_by_source[before]
+        if after:
+            self._claims_by_source[after].add(change.key)
+        own = f"{CLAIM}/{change.key}"
+        self.notify_source(own)
+        is_protected = change.new is not None and change.new.protected
+        if self._on_source is not None:
+            for source in filter(None, {before, own if is_protected else ""}):
+                self._on_source(source)
 
     def _volume_changed(self, change: ObjectChange[CachedVolume | None]) -> None:
         before, after = (cached.adopting_claim if cached else "" for cached in (change.old, change.new))

@@ -44,9 +44,20 @@ ADOPTIONS = counter(
 )
 for _step in ("asked", "done", "refused"):
     ADOPTIONS.labels(_step)
+SNAPSHOT_SECONDS = histogram(
+    "csi_sidecar_operations_seconds",
+    "Duration of operations on snapshots, by the names that csi-snapshotter uses",
+    ["driver_name", "method_name", "grpc_status_code"],
+    buckets=_SECONDS,
+)
 ORPHANS = gauge(
     "sutler_orphan_images",
     "Images created for claims of this Kubernetes cluster that have neither claim nor volume any more",
+    ["cluster", "pool"],
+)
+PARKED = gauge(
+    "sutler_parked_images",
+    "Images whose volume is deleted and that snapshots or clones still need; Sutler deletes them after the last one",
     ["cluster", "pool"],
 )
 SUSPECTS = gauge(
@@ -71,6 +82,9 @@ PURGE_LEFT = gauge(
     "Estimated time until the running removals from the trash are complete; 0 until it can be estimated",
     ["cluster", "pool"],
 )
+FLATTENING = gauge("sutler_flattening_images", "Clones that are being flattened, or wait for it")
+FLATTENED = counter("sutler_image_flatten_total", "Clones flattened", ["class"])
+FLATTEN_FAILED = counter("sutler_image_flatten_failed_total", "Attempts to flatten a clone that failed", ["class"])
 IN_FLIGHT = gauge("sutler_volumes_in_progress", "Images requested whose PersistentVolume is not confirmed yet")
 AVAILABLE = gauge("sutler_pool_available_bytes", "Bytes that can still be written to the pool", ["cluster", "pool"])
 USED = gauge("sutler_pool_used_bytes", "Bytes that the pool's data occupies, including replicas", ["cluster", "pool"])

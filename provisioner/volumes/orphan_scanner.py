@@ -18,6 +18,8 @@ from provisioner.volumes.informers import VolumeInformers
 from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.metadata_upgrader import ImageIndex, MetadataUpgrader
 from provisioner.volumes.orphan_images import OrphanImages, OrphanPolicy
+from provisioner.volumes.parked_images import ParkedImages
+from provisioner.volumes.stale_clones import StaleClones
 from provisioner.volumes.trash_purger import TrashPurger
 from provisioner.volumes.trash_scanner import TrashScanner
 from provisioner.volumes.volume_pools import VolumePools
@@ -26,6 +28,8 @@ from sutler.kube.errors import KubeError
 from sutler.kube.resources import PERSISTENT_VOLUMES
 from sutler.volumes.identity import Relation, relation
 from sutler.volumes.locations import PoolLocation
+from sutler.volumes.parking import parse_parked
+from sutler.volumes.snapshot_handle import ImageHandle
 
 _log = log.get(__name__)
 
@@ -38,9 +42,19 @@ class OrphanScanner:
         *,
         is_pending: Callable[[str], bool],
         purger: TrashPurger,
+        parked: ParkedImages,
         policy: OrphanPolicy,
     ) -> None:
-        """`is_pending`: whether the volume of this name is being provisioned."""
+        """The context, the informers, what removes images, and the policy.
+
+        Args:
+            context: of this leadership.
+            informers: of claims and volumes.
+            is_pending: whether the volume of this name is being provisioned.
+            purger: removes images from the trash.
+            parked: removes parked images that nothing needs any more.
+            policy: what to do with orphans.
+        """
         self._context = context
         self._kubernetes = context.kubernetes
         self._interval = policy.interval
@@ -51,6 +65,9 @@ class OrphanScanner:
         self._incomplete = IncompleteImages(
             context, informers, is_pending=is_pending, remove=policy.orphans == "trash", grace=policy.grace
         )
+        self._parked = parked
+        self._parked_counts = metrics.NamespaceSum(metrics.PARKED)
+        self._stale_clones = StaleClones(context, informers, parked, is_pending=is_pending)
         self._imageless = metrics.NamespaceSum(metrics.IMAGELESS)
         self._foreign: dict[PoolLocation, set[str]] = {}
         """Ids of images that are not this Kubernetes cluster's: their metadata is not read again."""
@@ -88,7 +105,7 @@ class OrphanScanner:
 
     def _retain(self, locations: set[PoolLocation]) -> None:
         """Drops the state of all other locations."""
-        for state in (self._orphans, self._imageless, self._incomplete):
+        for state in (self._orphans, self._imageless, self._incomplete, self._parked_counts):
             state.retain(locations)
         self._foreign = {location: images for location, images in self._foreign.items() if location in locations}
 
@@ -100,7 +117,10 @@ class OrphanScanner:
         matched = await self._match(pool, index, self._pools.expected(location) | expected)
         number = await pool.number()
         unmatched = self._unmatched(location, listed, {image.id for _, image in matched.values()})
+        cloning = await self._stale_clones.scan(location, pool)
+        unmatched = [image for image in unmatched if image.name not in cloning]
         orphans, incomplete = await self._classify(location, pool, number, unmatched)
+        orphans = await self._without_parked(location, pool, number, orphans)
         orphans = await self._orphans.without_used(location, number, orphans)
         known_seconds = self._orphans.count(location, orphans)
         missing = {name: volume for name, volume in expected.items() if name not in matched}
@@ -155,6 +175,22 @@ class OrphanScanner:
                 else:
                     suspects[image] = True
         return orphans, suspects
+
+    async def _without_parked(
+        self, location: PoolLocation, pool: RbdPool, number: int, orphans: dict[ListedImage, str]
+    ) -> dict[ListedImage, str]:
+        """Leaves out parked images, and removes those that nothing needs any more."""
+        parked: set[ListedImage] = set()
+        for image in orphans:
+            if parse_parked(await self._metadata(pool, image) or {}, number, image.id) is None:
+                continue
+            parked.add(image)
+            try:
+                await self._parked.release(ImageHandle(location.cluster, number, location.namespace, image.id))
+            except CephError as error:
+                _log.warning("could not remove a parked image", image=image.name, pool=pool.name, error=str(error))
+        self._parked_counts.record(location, len(parked))
+        return {image: owner for image, owner in orphans.items() if image not in parked}
 
     async def _has_owner(self, pool: RbdPool, image: ListedImage, owner: str) -> bool:
         """Whether an image that was found by its name is the volume's, and not another one of that name."""

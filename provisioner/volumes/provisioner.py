@@ -6,7 +6,7 @@ A step that fails, or whose outcome is unknown, is repeated until its outcome is
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioner.ceph.errors import CephError, ImageTaken, NoSpace, OutcomeUnknown, PoolMissing
 from provisioner.ceph.model import ImageQuery, ImageSpec
@@ -14,16 +14,19 @@ from provisioner.volumes import metrics
 from provisioner.volumes.cache_entries import CachedClaim
 from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.planning import claims, deletion
+from provisioner.volumes.planning.data_source import SourceObstacle
 from provisioner.volumes.planning.image_name import image_name
 from provisioner.volumes.planning.persistent_volume import CephSource, image_metadata, journal_entry, render
 from provisioner.volumes.planning.storage_class import VolumeClass
 from provisioner.volumes.refuser import ClaimRefuser
+from provisioner.volumes.source_finder import FoundSource, SourceFinder
 from sutler import log, well_known
 from sutler.kube.errors import AlreadyExists, BadRequest, Forbidden, Invalid, KubeError
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from sutler.typedefs import Json
 from sutler.volumes.identity import image_id
 from sutler.volumes.locations import ImageLocation, is_sutler_volume
+from sutler.volumes.snapshot_handle import ImageHandle
 from sutler.volumes.volume_name import volume_name
 
 _log = log.get(__name__)
@@ -31,6 +34,10 @@ _log = log.get(__name__)
 SOURCE = "rbd"
 SLOW_SECONDS = 1.0
 """Seconds after which an event says that the image is being created."""
+AWAIT_SOURCE_SECONDS = 10.0
+"""Seconds after which a claim's source is read again that is not ready yet, if no watch shows it before."""
+REFUSED_SOURCE_SECONDS = 60.0
+"""Seconds after which a source is read again that can't be cloned until a user changes something."""
 STALE_SECONDS = 2.0
 """Seconds after which the claim is read again before its volume is saved."""
 
@@ -52,20 +59,23 @@ class Provisioner:
         is_absent: Callable[[str], bool],
         describe_pools: Callable[[VolumeClass], Awaitable[str]],
         refuser: ClaimRefuser,
+        sources: SourceFinder,
     ) -> None:
-        """The context and three collaborators.
+        """The context and four collaborators.
 
         Args:
             context: of this leadership.
             is_absent: whether no former leader can have saved a volume of this name; False: it has to be read.
             describe_pools: describes how full the pools of a class are.
             refuser: emits events on claims that can't be served.
+            sources: finds what is cloned for claims with a data source.
         """
         self._context = context
         self._events = context.events
         self._is_absent = is_absent
         self._describe_pools = describe_pools
         self._refuser = refuser
+        self._sources = sources
         self._attempts: dict[str, ProvisionAttempt] = {}
         """By the volume's name. Each is kept until its outcome is known, even if the claim is deleted."""
         self._saved: set[str] = set()
@@ -101,6 +111,8 @@ class Provisioner:
             return None
         if isinstance(decision, claims.RefuseClaim):
             return self._refuser.emit(claim, "ProvisioningFailed", decision.message)
+        if isinstance(decision, claims.AwaitPopulator):
+            return self._refuser.inform(claim, "Provisioning", decision.message)
         request = decision.request
         volume = volume_name(request.uid)
         is_new = volume not in self._attempts and volume not in self._saved and self._is_absent(volume)
@@ -108,10 +120,23 @@ class Provisioner:
             await self._yield_to(volume, existing)
             self._record_saved(volume)
             return None
-        return await self._attempt(claim, cls, request, cached)
+        found = None
+        if request.source is not None:
+            try:
+                found = await self._sources.find(request, request.source, cls)
+            except SourceObstacle as obstacle:
+                self._refuser.emit(claim, "ProvisioningFailed", str(obstacle))
+                return AWAIT_SOURCE_SECONDS if obstacle.temporary else REFUSED_SOURCE_SECONDS
+            cls = replace(cls, filesystem=found.filesystem or cls.filesystem)
+        return await self._attempt(claim, cls, request, cached, found)
 
     async def _attempt(
-        self, claim: Json, cls: VolumeClass, request: claims.ClaimRequest, cached: Callable[[], CachedClaim | None]
+        self,
+        claim: Json,
+        cls: VolumeClass,
+        request: claims.ClaimRequest,
+        cached: Callable[[], CachedClaim | None],
+        source: FoundSource | None,
     ) -> float | None:
         started = time.monotonic()
         image = journal_entry(request).image if cls.journal else _image_name(cls, request)
@@ -133,7 +158,7 @@ class Provisioner:
             f"Creating RBD image {location.path} of {request.size} bytes",
         )
         try:
-            body = await self._create_image(cls, attempt)
+            body = await self._create_image(cls, attempt, source)
             current = cached()
             is_fresh = time.monotonic() - started < STALE_SECONDS and current is not None and current.uid == request.uid
             if not is_fresh and not await self._is_needed(request):
@@ -160,7 +185,7 @@ class Provisioner:
             self._events.warning(claim, "SmallFilesystem", size_warning)
         return None
 
-    async def _create_image(self, cls: VolumeClass, attempt: ProvisionAttempt) -> Json:
+    async def _create_image(self, cls: VolumeClass, attempt: ProvisionAttempt, source: FoundSource | None) -> Json:
         """Creates the image, and returns the PersistentVolume to save."""
         request, location = attempt.request, attempt.location
         cluster = self._context.clusters.get(location.cluster)
@@ -178,6 +203,12 @@ class Provisioner:
         pool = cluster.pool(location.pool, location.namespace)
         cluster_id = location.cluster or await cluster.fsid()
         monitors = await cluster.monitors() if cls.volume_source == "rbd" else ()
+        if source is not None:
+            pool_id, cloned = await pool.create_clone(spec, source.origin, fence=self._context.fence)
+            ancestors = tuple(
+                ImageHandle(location.cluster, one.pool, one.namespace, one.image) for one in cloned.ancestors
+            )
+            return render(request, cls, location, CephSource(cluster_id, pool_id, cloned.id, monitors, ancestors))
         entry = journal_entry(request) if cls.journal else None
         pool_id, identifier = await pool.create(spec, owner=well_known.OWNER, fence=self._context.fence, entry=entry)
         return render(request, cls, location, CephSource(cluster_id, pool_id, identifier, monitors))
@@ -237,6 +268,8 @@ class Provisioner:
         # The query has the id: an image that was adopted for the claim meanwhile names the same owner.
         query = ImageQuery(image, attempt.request.uid, kubernetes, image_id(kubernetes, image))
         try:
+            if attempt.request.source is not None:
+                await pool.discard_clone(image, attempt.request.uid, kubernetes, fence=self._context.fence)
             await pool.remove(query, fence=self._context.fence)
             if attempt.journal:
                 await pool.remove_journal_entry(journal_entry(attempt.request), fence=self._context.fence)

@@ -41,6 +41,12 @@ class ClaimRefuser:
             self._events.warning(claim, reason, message)
         return EVENT_LIFETIME
 
+    def inform(self, claim: Json, reason: str, message: str) -> float:
+        """Emits the normal event as `emit` does the warning."""
+        if self._emitted.should_emit(f"{claim['metadata']['uid']} {reason}", message, time.monotonic()):
+            self._events.normal(claim, reason, message)
+        return EVENT_LIFETIME
+
     async def _get(self, key: str) -> Json | None:
         namespace, name = key.split("/", 1)
         try:

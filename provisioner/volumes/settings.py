@@ -43,6 +43,10 @@ class VolumesSettings(LeaderElectionSettings):
     """What to do with Sutler's images that have neither claim nor volume. With report, Sutler only counts and logs
     them; with trash, it also moves them to the trash."""
 
+    snapshot_driver: str = ""
+    """A driver whose VolumeSnapshotContents Sutler serves besides rbd.sutler.dev: rbd.csi.ceph.com, if no
+    csi-snapshotter of ceph-csi runs. Tools that choose a VolumeSnapshotClass by the volume's driver need it."""
+
     orphan_grace: Seconds = 3600.0
     """Seconds for which an image must have existed, and been known as an orphan, before it is moved to the trash."""
 

@@ -13,6 +13,7 @@ from provisioner.ceph.pool import RbdPool
 from provisioner.ceph.removal_progress import Cancelled
 from provisioner.volumes import metrics
 from provisioner.volumes.planning.purge_order import WORKERS, PurgeJob, PurgeOrder
+from provisioner.volumes.work_progress import WorkProgress
 from sutler import log
 from sutler.errors import SutlerError
 from sutler.kube.backoff import Backoff
@@ -26,35 +27,6 @@ _PROGRESS_SECONDS = 5.0
 """Seconds between two updates of the metrics of running removals."""
 _LOG_EVERY = 12
 """The number of updates after which the log shows the progress of a removal."""
-_FENCE_SECONDS = 1.0
-"""Seconds between two checks of a running removal that this process still leads."""
-
-
-class PurgeProgress:
-    def __init__(self, fence: Callable[[], None]) -> None:
-        self._fence = fence
-        self._fenced = self.started = self.reported = monotonic()
-        self.share = 0.0
-        """From 0 to 1."""
-        self.stop_reason = ""
-        """If not empty, the removal stops at its next report."""
-
-    def report(self, share: float) -> None:
-        """Records the progress; raises Cancelled to stop. librbd's threads call this thousands of times a second."""
-        now = monotonic()
-        self.share, self.reported = share, now
-        if now - self._fenced >= _FENCE_SECONDS:
-            self._fenced = now
-            try:
-                self._fence()
-            except SutlerError as error:
-                self.stop_reason = str(error)
-        if self.stop_reason:
-            raise Cancelled(self.stop_reason)
-
-    def seconds_left(self) -> float | None:
-        """Returns an estimate; None until there is any progress."""
-        return (self.reported - self.started) * (1 - self.share) / self.share if self.share else None
 
 
 class TrashPurger:
@@ -71,7 +43,7 @@ class TrashPurger:
         self._queue = WorkQueue("purge", workers=WORKERS)
         self._order = PurgeOrder()
         self._changed = asyncio.Event()
-        self._running: dict[PurgeJob, PurgeProgress] = {}
+        self._running: dict[PurgeJob, WorkProgress] = {}
         self._published: set[tuple[str, str]] = set()
         """Cluster and pool of the metrics that exist."""
 
@@ -93,7 +65,7 @@ class TrashPurger:
                     self._changed.clear()
                     while (job := self._order.start_next()) is not None:
                         # It is registered before its task starts, so that it can be stopped at once.
-                        self._running[job] = PurgeProgress(self._fence)
+                        self._running[job] = WorkProgress(self._fence)
                         group.create_task(self._work(job), name="purge")
                     await self._changed.wait()
         finally:
@@ -131,7 +103,7 @@ class TrashPurger:
             self._order.done(job)
             self._changed.set()
 
-    async def _remove(self, job: PurgeJob, progress: PurgeProgress) -> None:
+    async def _remove(self, job: PurgeJob, progress: WorkProgress) -> None:
         pool = self._pool(job.location)
         try:
             await pool.purge(
@@ -180,7 +152,7 @@ class TrashPurger:
                     )  # fmt: skip
             self._publish(self._running)
 
-    def _publish(self, running: dict[PurgeJob, PurgeProgress]) -> None:
+    def _publish(self, running: dict[PurgeJob, WorkProgress]) -> None:
         """Sets the metrics of each pool: waiting and running removals, least progress, longest remaining time."""
         pools = {job.pool for job in (*running, *(self._order.waiting() if running else ()))}
         for pool in pools:

@@ -42,6 +42,7 @@ GROUPS = {
     ),
     "certs": Group("sutler.cli.certs.cli", "Show and rotate the webhook's CA and certificate."),
     "volumes": Group("sutler.cli.volumes.cli", "List volumes, find orphans, adopt images, restore deleted ones."),
+    "snapshots": Group("sutler.cli.snapshots.cli", "List and show the snapshots of claims."),
     "pools": Group("sutler.cli.pools", "List, create and delete Ceph pools through the REST API."),
     "images": Group("sutler.cli.images.cli", "List, create, resize and delete RBD images through the REST API."),
 }

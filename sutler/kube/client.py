@@ -12,7 +12,7 @@ import msgspec
 
 from sutler.kube import config
 from sutler.kube.backoff import READ_TRIES, retry_delay
-from sutler.kube.errors import ApiError, Gone, Unreachable
+from sutler.kube.errors import ApiError, Gone, NotFound, Unreachable
 from sutler.kube.resources import SECRETS, Resource
 from sutler.kube.transport import Call, Transport
 from sutler.typedefs import Json
@@ -223,6 +223,14 @@ class Client:
     def now(self) -> datetime:
         """The time by the API server's clock, from its last response; by the local clock without one."""
         return self._transport.now()
+
+    async def is_served(self, resource: Resource) -> bool:
+        """Whether the API server has the resource: kinds of a CRD may come and go. Requires permission to list it."""
+        try:
+            await self._read(_call("GET", resource, None, query=[("limit", "1")]), _TIMEOUT_SECONDS)
+        except NotFound:
+            return False
+        return True
 
     async def version(self) -> Json:
         """The version of the API server: gitVersion, major, minor."""

@@ -80,3 +80,8 @@ ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", namespaced=
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", namespaced=True)
 REGISTRY_TOKENS = Resource("sutler.dev", "v1alpha1", "registrytokens", "RegistryToken", namespaced=False)
 REGISTRY_MAPPINGS = Resource("sutler.dev", "v1alpha1", "registrymappings", "RegistryMapping", namespaced=False)
+# The snapshot-controller's, which a cluster may lack: their CRDs come with it.
+VOLUME_SNAPSHOTS = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshots", "VolumeSnapshot", namespaced=True)
+VOLUME_SNAPSHOT_CONTENTS = Resource(
+    "snapshot.storage.k8s.io", "v1", "volumesnapshotcontents", "VolumeSnapshotContent", namespaced=False
+)

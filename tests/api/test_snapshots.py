@@ -161,3 +161,7 @@ def test_snapshots_of_other_kinds_are_shown_as_what_they_are(api: Api, ceph: Cep
         shown = api.get(f"/pools/{pool}/images/{name}").json
         assert (shown["snapshot_count"], shown["snapshots"]) == (1, [])
         assert [one["kind"] for one in shown["other_snapshots"]] == [kind]
+        mirrored = {"mode": "snapshot", "state": "enabled", "primary": True} if kind == "mirror" else None
+        assert shown["mirroring"] == mirrored
+    ceph.rbd("mirror", "image", "demote", f"{pool}/mirrored")
+    assert api.get(f"/pools/{pool}/images/mirrored").json["mirroring"]["primary"] is False

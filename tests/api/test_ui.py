@@ -56,6 +56,30 @@ def test_overview_shows_pools_images_claims_and_trash(browser: Browser, service:
     assert browser.complaints() == []
 
 
+def test_snapshots_of_an_image_are_shown_and_a_parked_image_names_its_former_claim(
+    browser: Browser, service: Service, filled: str, ioctx: Any, ceph: Ceph
+) -> None:
+    with rbd.Image(ioctx, "claimed") as image:
+        image.create_snap("monday")
+        ids = {"pool-id": str(ioctx.get_pool_id()), "image-id": image.id(), "uid": "u1"}
+        for key, value in {**ids, "parked": f"{image.id()} u1 remove"}.items():
+            image.metadata_set(f"sutler.dev/{key}", value)
+    ceph.rbd("clone", "--rbd-default-clone-format", "2", f"{filled}/claimed@monday", f"{filled}/child")
+    browser.open(f"{service.url}/ui#pool={filled}", token=VIEWER)
+    browser.until("#images tbody", "child")
+    row = next(one for one in browser.text("#images tbody").split("clone") if "claimed" in one)
+    assert "parked" in row
+    assert "former claim" in row
+    assert browser.run("return document.getElementById('snapshots').hidden") is True
+    browser.run("[...document.querySelectorAll('#images a')].find(a => a.textContent === 'claimed').click()")
+    assert f"{filled}/child" in browser.until("#snapshots tbody", "monday")
+    assert "Parked: the volume of shop/data is deleted" in browser.text("#about")
+    browser.run("[...document.querySelectorAll('#images a')].find(a => a.textContent === 'child').click()")
+    browser.until("#snapshots .notice", "There are no snapshots")
+    assert f"Clone of {filled}/claimed@monday" in browser.text("#about")
+    assert browser.complaints() == []
+
+
 def test_fill_of_a_pool_is_a_bar_with_its_number(browser: Browser, service: Service, filled: str, ceph: Ceph) -> None:
     ceph.ceph("osd", "pool", "set-quota", filled, "max_bytes", str(8 << 20))
     ceph.rbd("bench", "--io-type", "write", "--io-size", "1M", "--io-total", "4M", f"{filled}/claimed")

@@ -124,7 +124,7 @@ class Life:
         self._claim("impossible", "nowhere")
 
     def _volume(self) -> None:
-        """Made, grown, held by a snapshot and deleted; and one that stays."""
+        """Made, grown, held by a group and deleted; and one that stays."""
         self._classes("rbd", {"pool": self.ceph.pool("rbd")})
         self._claim("data", "rbd")
         bound = ["get", "pvc", "data", "-n", TEAM, "-o", "jsonpath={.status.phase}"]
@@ -138,11 +138,12 @@ class Life:
         )
         name = self.control_plane.kubectl("get", "pv", "-o", "jsonpath={.items[0].metadata.name}")
         (image,) = self.ceph.rbd("ls", "rbd").split()
-        self.ceph.rbd("snap", "create", f"rbd/{image}@held")
+        self.ceph.rbd("group", "create", "rbd/trio")
+        self.ceph.rbd("group", "image", "add", "rbd/trio", f"rbd/{image}")
         self.control_plane.kubectl("delete", "pvc", "data", "-n", TEAM)
         failed = ["get", "events", "-A", "--field-selector=reason=VolumeFailedDelete", "-o", "name"]
         wait_for(lambda: self.control_plane.kubectl(*failed), "the held volume's warning", _PATIENCE)
-        self.ceph.rbd("snap", "rm", f"rbd/{image}@held")
+        self.ceph.rbd("group", "image", "rm", "rbd/trio", f"rbd/{image}")
         self._gone("pv", name)
         self._claim("kept", "rbd")
         bound = ["get", "pvc", "kept", "-n", TEAM, "-o", "jsonpath={.status.phase}"]

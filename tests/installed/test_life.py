@@ -28,7 +28,17 @@ TARGET = {"job": "sutler-system/sutler", "namespace": NAMESPACE, "pod": "a-pod",
 # Labels whose values are answers that can't be had at will: that there is such a label has to do.
 ANSWERS = {"code", "result"}
 # Rights that this life has no use for, with the reason why they are granted.
-UNUSED: dict[str, str] = {}
+_NO_SNAPSHOTS = "the cluster of this life has no VolumeSnapshots; tests/volumes uses these rights"
+_OF_SNAPSHOTS = (
+    "patch persistentvolumeclaims",
+    *(
+        f"{verb} {kind}.snapshot.storage.k8s.io"
+        for kind in ("volumesnapshots", "volumesnapshotcontents")
+        for verb in ("get", "watch", "patch")
+    ),
+    "patch volumesnapshotcontents.snapshot.storage.k8s.io/status",
+)
+UNUSED = {f"sutler-volumes: {right}": _NO_SNAPSHOTS for right in _OF_SNAPSHOTS}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess
+from tests.cluster.snapshots import SnapshotControllerProcess
 from tests.volumes.volume_env import ARGUMENTS, VolumeEnv
 
 SYSTEM = "sutler-system"
@@ -83,3 +84,12 @@ def env(
     made = VolumeEnv(control_plane, ceph, volumes, namespace, pool)
     yield made
     made.clean_up()
+
+
+@pytest.fixture(scope="session")
+def snapshot_controller(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The cluster has snapshots, as most have."""
+    started = SnapshotControllerProcess(control_plane, tmp_path_factory.mktemp("snapshots"))
+    started.start()
+    yield
+    started.stop()

@@ -12,18 +12,35 @@ from collections.abc import Callable
 from typing import Any
 
 from provisioner import __main__ as program
-from provisioner.ceph import adoption, csi_journal, fast_create, image_lookup, images, removal
+from provisioner.ceph import (
+    adoption,
+    clone_intents,
+    clones,
+    csi_journal,
+    fast_create,
+    flattening,
+    image_lookup,
+    images,
+    parking,
+    removal,
+    volume_snapshots,
+)
 from sutler.kube.transport import Call, Transport
 
-_ABOUT_VOLUMES = ("persistentvolumeclaims", "persistentvolumes")
+_ABOUT_VOLUMES = ("persistentvolumeclaims", "persistentvolumes", "volumesnapshots", "volumesnapshotcontents")
 _CEPH = [
     (images, ["create_trash_object"]),
     (fast_create, ["_execute"]),
     (image_lookup, ["describe"]),
     (csi_journal, ["reserve", "complete", "remove"]),
+    (clone_intents, ["record", "remove"]),
+    (volume_snapshots, ["create", "delete"]),
+    (clones, ["replace_metadata"]),
+    (flattening, ["flatten"]),
+    (parking, ["write_owned_metadata", "find_parked"]),
     (adoption, ["describe", "read_metadata", "write_metadata", "remove_metadata_key"]),
 ]
-_LIBRBD = ["remove", "trash_move", "trash_restore"]
+_LIBRBD = ["remove", "trash_move", "trash_restore", "clone"]
 
 
 class Killer:
@@ -74,6 +91,7 @@ def count_everything(killer: Killer) -> None:
             setattr(module, name, counted(killer, f"ceph {name}", getattr(module, name)))
     removal._LIBRBD = CountedLibrbd(killer, removal._LIBRBD)
     adoption._LIBRBD = CountedLibrbd(killer, adoption._LIBRBD)
+    clones._LIBRBD = CountedLibrbd(killer, clones._LIBRBD)
     # A resize happens inside of librbd's image.
     images.resize = counted(killer, "rbd resize", images.resize)
     send = Transport.send

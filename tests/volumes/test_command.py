@@ -93,6 +93,37 @@ def test_show_has_the_events_and_the_image(env: VolumeEnv, sutler: Sutler, alone
     assert (missing.status, "nothing: no such volume" in missing.err) == (1, True)
 
 
+def test_show_finds_a_parked_image_by_its_former_claim(env: VolumeEnv, sutler: Sutler, alone: Sutler) -> None:
+    """Snapshots of administrators park it, too; what mirroring creates does not count."""
+    env.apply(claim("data", env.storage_class(), "16Mi"))
+    env.wait_bound()
+    volume = env.volume_of("data")["metadata"]
+    path = volume["annotations"]["sutler.dev/image"]
+    env.ceph.rbd("mirror", "pool", "enable", env.pool, "image")
+    env.ceph.rbd("mirror", "image", "enable", path, "snapshot")
+    env.ceph.rbd("snap", "create", f"{path}@monday")
+    env.delete_claims()
+    wait_for(lambda: not env.volumes(), "the volume to be gone")
+    env.wait_event(volume["name"], "ImageParked", path, namespace="default")
+    for name in (f"{env.namespace}/data", path, volume["name"]):
+        shown = sutler("volumes", "show", name).out
+        for text in (
+            "State:          Parked: claim and volume are deleted",
+            f"Claim:          {env.namespace}/data",
+            "Snapshots:      monday",
+            "Mirroring:      by snapshot, enabled, primary",
+            "ImageParked:",
+        ):
+            assert text in shown, shown
+    details = sutler("volumes", "show", path, "-o", "json").json["details"]
+    assert (details["parked"], details["mirroring"]["primary"]) == ({"trash_delay": None}, True)
+    assert [one["kind"] for one in details["otherSnapshots"]] == ["mirror"]
+    missing = alone("volumes", "show", f"{env.namespace}/data")
+    assert (missing.status, "with the REST API only" in missing.err) == (1, True)
+    env.ceph.rbd("snap", "rm", f"{path}@monday")
+    wait_for(lambda: not env.images(), "the image to be gone", 60)
+
+
 def test_orphans_are_listed_with_commands_to_fix_them(env: VolumeEnv, sutler: Sutler, alone: Sutler) -> None:
     cls = env.storage_class()
     env.apply(claim("left", cls), claim("lost", cls), claim("fine", cls))

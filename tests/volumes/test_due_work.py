@@ -48,6 +48,7 @@ def controller(
         resizer=doer,
         adopter=doer,
         deleter=doer,
+        flattener=doer,
         purger=doer,
         orphan_scanner=doer,
         capacity=doer,

@@ -242,7 +242,7 @@ def test_annotation_is_read_in_every_spelling(prefix: str, key: str) -> None:
         ({"rbd.sutler.dev/deletionPolicy": "trash"}, "write sutler.dev/deletionPolicy"),
         ({"sutler.dev/cluster-id": "b"}, "clusterID can't be changed by an annotation"),
         ({"sutler.dev/journal": "ceph-csi"}, "journal can't be changed by an annotation"),
-        ({"sutler.dev/adopt": "rbd/a"}, "known are deletionPolicy, imageFeatures"),
+        ({"sutler.dev/adopt": "rbd/a"}, "known are deletionPolicy, flattenPolicy, imageFeatures"),
         ({"sutler.dev/provison": "rbd"}, "write sutler.dev/provision"),
         ({"sutler.dev/provision": "cephfs"}, "'cephfs' is not understood: write rbd, or off"),
         ({"sutler.dev/deletion-policy": "Trash"}, "'Trash' is not one of remove, trash"),

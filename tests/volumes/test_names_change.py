@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import rados
+import rbd
 
 from provisioner.ceph import fast_create
 from provisioner.ceph.model import ImageSpec
@@ -91,6 +92,50 @@ def test_image_goes_after_all_its_names_have_changed_and_its_copies_stay(env: Vo
         assert not [one for one in entries if not one["name"].startswith("marker-")]
     finally:
         env.ceph.ceph("osd", "pool", "rename", new_pool, old_pool)
+
+
+def test_copies_and_clones_of_an_administrator_are_never_touched_when_the_image_was_parked(
+    env: VolumeEnv, direct: Any
+) -> None:
+    """Of a claim's image, of its clone for another claim, and of the parked image; with all metadata, as made."""
+    _, image = provision(env, "data")
+    path = f"{env.pool}/{image}"
+    with direct.open_ioctx(env.pool) as ioctx, rbd.Image(ioctx, image) as opened:
+        opened.write(b"first", 0)
+    env.apply(claim("clone", env.storage_class(), "8Mi", dataSource={"kind": "PersistentVolumeClaim", "name": "data"}))
+    env.wait_bound(2)
+    clone = env.volume_of("clone")["metadata"]["annotations"]["sutler.dev/image"].partition("/")[2]
+    env.ceph.rbd("snap", "create", f"{path}@admin")
+    for source, name in ((image, "of-image"), (clone, "of-clone")):
+        env.ceph.rbd("cp", f"{env.pool}/{source}", f"{env.pool}/{name}-cp")
+        env.ceph.rbd("deep", "cp", f"{env.pool}/{source}", f"{env.pool}/{name}-deep")
+    for name in ("flat", "linked"):
+        env.ceph.rbd("clone", "--rbd-default-clone-format", "2", f"{path}@admin", f"{env.pool}/{name}")
+    env.ceph.rbd("flatten", f"{env.pool}/flat")
+    env.delete_claims()
+    wait_for(lambda: not env.volumes(), "the volumes to go")
+    # The image is parked: copies of it have its mark, too.
+    env.ceph.rbd("cp", path, f"{env.pool}/of-parked-cp")
+    env.ceph.rbd("deep", "cp", path, f"{env.pool}/of-parked-deep")
+    made = {"of-image-cp", "of-image-deep", "of-clone-cp", "of-clone-deep", "flat", "linked"}
+    made |= {"of-parked-cp", "of-parked-deep"}
+    before = {name: env.metadata(name) for name in made}
+    assert "sutler.dev/parked" in before["of-parked-cp"]
+    settle(env)
+    assert set(env.images()) == {*made, image}
+    env.ceph.rbd("snap", "rm", f"{path}@admin")
+    settle(env, 1)
+    assert set(env.images()) == {*made, image}, "a clone still needs the image"
+    env.ceph.rbd("flatten", f"{env.pool}/linked")
+    wait_for(lambda: image not in env.images(), "the parked image to go", 60)
+    settle(env)
+    assert set(env.images()) == made
+    assert {name: env.metadata(name) for name in made} == before
+    for name in made:
+        with direct.open_ioctx(env.pool) as ioctx, rbd.Image(ioctx, name, read_only=True) as opened:
+            assert bytes(opened.read(0, 5)) == b"first", name
+    entries = json.loads(env.ceph.rbd("trash", "ls", env.pool, "--format", "json"))
+    assert not [one for one in entries if not one["name"].startswith("marker-")]
 
 
 def test_new_pool_of_the_old_name_is_another_one(env: VolumeEnv) -> None:

@@ -93,7 +93,9 @@ class FakeCluster:
             return ""
 
         context = LeaderContext(fake, clusters, fake, kubernetes="k", fence=lambda: None)
-        return Provisioner(context, is_absent=lambda _: absent, describe_pools=describe_pools, refuser=fake)
+        return Provisioner(
+            context, is_absent=lambda _: absent, describe_pools=describe_pools, refuser=fake, sources=fake
+        )
 
 
 class FakeCreate(FakeCluster):

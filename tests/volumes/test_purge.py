@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provisioner.ceph.errors import PoolMissing
-from provisioner.volumes import trash_purger
+from provisioner.volumes import trash_purger, work_progress
 from provisioner.volumes.trash_purger import TrashPurger
 from sutler.errors import SutlerError
 from sutler.metrics import REGISTRY
@@ -133,7 +133,7 @@ async def test_removal_in_a_pool_that_is_gone_is_stopped_and_not_tried_again(mon
 
 @pytest.mark.parametrize("lost", [True, False], ids=["lease lost", "process ends"])
 async def test_removal_stops_with_the_lease_and_with_the_process(lost: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trash_purger, "_FENCE_SECONDS", 0.01)
+    monkeypatch.setattr(work_progress, "_FENCE_SECONDS", 0.01)
     gone: list[bool] = []
 
     def fence() -> None:

@@ -17,6 +17,7 @@ from provisioner.api.schemas.images import (
     ImageListQuery,
     ImageResponse,
     ImageUpdate,
+    MirroringResponse,
     image_fields,
 )
 from provisioner.api.schemas.operations import OperationResponse
@@ -73,10 +74,8 @@ class ImageEndpoints:
             found = directory.list_page(ioctx, query.prefix, after, query.limit)
             numbers = {one.header.data_pool for one in found if one.header}
             pools = {number: image_details.pool_name(connection, number) for number in numbers}
-            running = self._backend.operations.is_running
-            return [
-                ImageResponse.of(one, place.pool, place.namespace, pools.get(one.data_pool), running) for one in found
-            ]
+            running, where = self._backend.operations.is_running, (place.pool, ioctx.get_pool_id())
+            return [ImageResponse.of(one, where, place.namespace, pools.get(one.data_pool), running) for one in found]
 
         shown = await self._backend.read("list images", place, work)
         if len(shown) < query.limit:
@@ -236,13 +235,15 @@ async def show_image(backend: Backend, place: ImagePlace, name: str) -> Endpoint
 
 
 def image_response(backend: Backend, place: ImagePlace, found: ImageDetailsRead) -> ImageDetails:
+    where, mirroring = (place.pool, found.pool), found.mirroring
     return ImageDetails.model_validate(
-        image_fields(found.entry, place.pool, place.namespace, found.data_pool, running=backend.operations.is_running)
+        image_fields(found.entry, where, place.namespace, found.data_pool, running=backend.operations.is_running)
         | {
             "watchers": list(found.watchers),
             "snapshots": [SnapshotResponse.model_validate(snapshot) for snapshot in found.snapshots],
             "other_snapshots": [OtherSnapshotResponse.model_validate(snapshot) for snapshot in found.other_snapshots],
             "parent": found.parent,
+            "mirroring": MirroringResponse.model_validate(mirroring) if mirroring is not None else None,
             "metadata": dict(found.header.metadata),
         }
     )

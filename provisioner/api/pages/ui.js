@@ -3,7 +3,7 @@
 
 const REFRESH = 10000, PAGE = 100, MOST = 1000;
 const byId = (id) => document.getElementById(id);
-let pool = null, namespace = "", wanted = PAGE, typing = 0, round = 0, asking = 0, turn = Promise.resolve();
+let pool = null, namespace = "", image = null, wanted = PAGE, typing = 0, round = 0, asking = 0, turn = Promise.resolve();
 
 // Built from the origin: fetch rejects relative URLs on a page whose address has a name and a password.
 async function ask(path) {
@@ -95,10 +95,12 @@ function claimText(claim) {
   if (!claim) return null;
   return claim.name ? claim.namespace + "/" + claim.name : claim.volume ?? claim.uid;
 }
-function nameOf(one) {
-  if (!one.unfinished) return one.is_clone ? both(one.name, faint("a clone")) : one.name;
+function nameOf(one, shown = one.name) {
+  const what = one.parked ? both(badge("parked", "warn"), " the claim is deleted; snapshots or clones need the image")
+    : one.is_clone ? "a clone" : null;
+  if (!one.unfinished) return what ? both(shown, faint(what)) : shown;
   const busy = /^operation \S+ is running$|^it is being removed/.test(one.unfinished);
-  return both(one.name, faint(busy ? both(badge("in progress", "warn"), done(one)) : both(badge("incomplete", "bad"), " ", one.unfinished)));
+  return both(shown, faint(busy ? both(badge("in progress", "warn"), done(one)) : both(badge("incomplete", "bad"), " ", one.unfinished)));
 }
 function done(one) {
   if ((one.progress ?? null) === null) return "";
@@ -108,8 +110,22 @@ function done(one) {
 }
 function imageRow(one) {
   const used = one.used === null ? "–" : bar(one.used / one.size, size(one.used));
-  return element("tr", {}, head(nameOf(one)), cell(claimText(one.claim), "whole"), cell(size(one.size), "number"),
-    cell(used), cell(String(one.snapshot_count), "number"), cell(faint(one.features.join(", ")), "text"), cell(moment(one.created), "moment"));
+  const link = element("a", { href: address(pool, namespace, one.name) }, one.name);
+  const claim = one.parked ? both(claimText(one.claim), faint("former claim")) : claimText(one.claim);
+  return element("tr", { "aria-current": one.name === image ? "true" : null }, head(nameOf(one, link)), cell(claim, "whole"),
+    cell(size(one.size), "number"), cell(used), cell(String(one.snapshot_count), "number"), cell(faint(one.features.join(", ")), "text"), cell(moment(one.created), "moment"));
+}
+function snapshotRow(one) {
+  const other = { trash: "deleted, but clones need it", mirror: "of mirroring", group: "of a group" }[one.kind] ?? one.kind;
+  return element("tr", {}, head(one.protected ? both(one.name, faint("protected")) : other ? both(one.name, faint(other)) : one.name),
+    cell(size(one.size ?? null), "number"), cell(moment(one.created), "moment"), cell((one.children ?? []).join(", ") || "–", "text"));
+}
+function aboutImage(one) {
+  const mirrored = one.mirroring;
+  return [one.parent && "Clone of " + one.parent + ".",
+    one.parked && "Parked: the volume of " + claimText(one.claim) + " is deleted. Sutler deletes the image after its last snapshot and clone.",
+    mirrored && "Mirrored by " + mirrored.mode + (mirrored.primary ? ", primary." : ", not primary: only mirroring changes the image."),
+    one.watchers.length && "In use at " + one.watchers.join(", ") + "."].filter(Boolean).join(" ");
 }
 function trashRow(one) {
   return element("tr", {}, head(nameOf(one)), cell(claimText(one.claim), "whole"), cell(size(one.size), "number"),
@@ -162,7 +178,8 @@ async function kubernetes() {
     show("controllers", [], "", error.message);
   }
 }
-const address = (name, inside) => "#pool=" + encodeURIComponent(name) + (inside ? "&namespace=" + encodeURIComponent(inside) : "");
+const address = (name, inside, chosenImage = "") => "#pool=" + encodeURIComponent(name) +
+  (inside ? "&namespace=" + encodeURIComponent(inside) : "") + (chosenImage ? "&image=" + encodeURIComponent(chosenImage) : "");
 const listOf = (what, limit = PAGE) => "/pools/" + encodeURIComponent(pool) + "/" + what + "?limit=" + limit +
   (namespace ? "&namespace=" + encodeURIComponent(namespace) : "");
 
@@ -220,13 +237,26 @@ async function readMore() {
   const first = found.rows[0]?.querySelector("th");
   if (first) { first.tabIndex = -1; first.focus(); }
 }
+async function snapshots() {
+  byId("snapshots").hidden = pool === null || image === null;
+  if (byId("snapshots").hidden) return;
+  byId("snapshots-title").textContent = "Snapshots of " + image;
+  const path = "/pools/" + encodeURIComponent(pool) + "/images/" + encodeURIComponent(image);
+  const mine = round;
+  await section("snapshots", "There are no snapshots.", async () => {
+    if (mine === round) byId("about").textContent = "";
+    const found = await ask(path + (namespace ? "?namespace=" + encodeURIComponent(namespace) : ""));
+    if (mine === round) byId("about").textContent = aboutImage(found);
+    return [...found.snapshots, ...found.other_snapshots].map(snapshotRow);
+  });
+}
 async function poolParts() {
-  for (const id of ["images", "trash"]) byId(id).hidden = pool === null;
+  for (const id of ["images", "snapshots", "trash"]) byId(id).hidden = pool === null;
   if (pool === null) return;
   const place = namespace ? pool + "/" + namespace : pool;
   byId("images-title").textContent = "Images in " + place;
   byId("trash-title").textContent = "Trash of " + place;
-  await Promise.all([namespaces(), images(), section("trash", "The trash is empty.", async () =>
+  await Promise.all([namespaces(), images(), snapshots(), section("trash", "The trash is empty.", async () =>
     (await ask(listOf("trash"))).entries.map(trashRow))]);
 }
 async function refresh() {
@@ -240,7 +270,7 @@ async function refresh() {
 function chosen() {
   // Other fragments are positions on the page and select nothing.
   const asked = new URLSearchParams(location.hash.slice(1));
-  if (asked.has("pool")) [pool, namespace] = [asked.get("pool"), asked.get("namespace") ?? ""];
+  if (asked.has("pool")) [pool, namespace, image] = [asked.get("pool"), asked.get("namespace") ?? "", asked.get("image")];
   wanted = PAGE;
   byId("prefix").value = "";
 }
@@ -248,7 +278,7 @@ addEventListener("hashchange", async () => {
   if (!location.hash.startsWith("#pool=")) return;
   chosen();
   await refresh();
-  if (pool !== null && document.activeElement !== byId("namespace")) byId("images").focus({ preventScroll: false });
+  if (pool !== null && document.activeElement !== byId("namespace")) byId(image === null ? "images" : "snapshots").focus({ preventScroll: false });
 });
 byId("namespace").addEventListener("change", () => { location.hash = address(pool, byId("namespace").value); });
 byId("prefix").addEventListener("input", () => {

@@ -23,6 +23,7 @@ from provisioner.ceph.directory import DirectoryEntry
 from provisioner.ceph.image_header import ImageHeader
 from provisioner.ceph.interrupted import explain, operation_of
 from sutler import well_known
+from sutler.volumes.parking import parse_parked
 
 _LONGEST_DELAY = 10 * 365 * 24 * 3600
 IsRunning = Callable[[str], bool]
@@ -107,6 +108,27 @@ class ClaimResponse(ResponseModel):
     """Name of the PersistentVolume."""
 
 
+class ParkedResponse(ResponseModel):
+    """The claim of the image is deleted, and snapshots or clones need the image. Sutler deletes it after the last."""
+
+    trash_delay: int | None
+    """Seconds for which the image is kept in the trash then; null: it is deleted without the trash."""
+
+
+class MirroringResponse(ResponseModel):
+    mode: str
+    """`journal` or `snapshot`."""
+    state: str
+    """`enabled`, or `disabling` until it ends."""
+    primary: bool
+    """False: only mirroring changes the image. It cannot be resized or deleted here."""
+
+
+def _parked_of(header: ImageHeader, pool: int) -> ParkedResponse | None:
+    found = parse_parked(header.metadata, pool, header.id)
+    return ParkedResponse(trash_delay=found.trash_delay) if found is not None else None
+
+
 def claim_of(header: ImageHeader) -> ClaimResponse | None:
     """The claim of the image; None if its metadata names none."""
     keys = (
@@ -143,6 +165,8 @@ class ImageResponse(ResponseModel):
     is_clone: bool
     claim: ClaimResponse | None
     """Not null: resizing, renaming, rolling back and deleting need `force`."""
+    parked: ParkedResponse | None
+    """Not null: `claim` is the former claim."""
     unfinished: str | None
     """The operation that changes the image, or the interrupted work on it and the way out."""
 
@@ -152,7 +176,10 @@ class ImageResponse(ResponseModel):
         return None if self.size is None else quantity_text(self.size)
 
     @classmethod
-    def of(cls, entry: DirectoryEntry, pool: str, namespace: str, data_pool: str | None, running: IsRunning) -> Self:
+    def of(
+        cls, entry: DirectoryEntry, pool: tuple[str, int], namespace: str, data_pool: str | None, running: IsRunning
+    ) -> Self:
+        """`pool`: its name and its id."""
         return cls.model_validate(image_fields(entry, pool, namespace, data_pool, running=running))
 
 
@@ -163,12 +190,14 @@ def describe_unfinished(header: ImageHeader, running: IsRunning) -> str | None:
 
 
 def image_fields(
-    entry: DirectoryEntry, pool: str, namespace: str, data_pool: str | None, *, running: IsRunning
+    entry: DirectoryEntry, where: tuple[str, int], namespace: str, data_pool: str | None, *, running: IsRunning
 ) -> dict[str, object]:
-    header = entry.header
+    """`where`: name and id of the pool."""
+    header, (pool, number) = entry.header, where
     if header is None:
-        absent = ("version", "size", "used", "object_size", "order", "stripe_unit", "stripe_count", "created", "claim")
+        absent = ("version", "size", "used", "object_size", "order", "stripe_unit", "stripe_count", "created")
         return dict.fromkeys(absent) | {
+            "claim": None, "parked": None,
             "name": entry.name, "pool": pool, "namespace": namespace, "id": entry.id, "features": [],
             "data_pool": None, "snapshot_count": 0, "is_clone": False, "unfinished": INCOMPLETE,
         }  # fmt: skip
@@ -190,6 +219,7 @@ def image_fields(
         "snapshot_count": header.snapshots,
         "is_clone": header.is_clone,
         "claim": claim_of(header),
+        "parked": _parked_of(header, number),
         "unfinished": describe_unfinished(header, running),
     }
 
@@ -208,4 +238,6 @@ class ImageDetails(ImageResponse):
     other_snapshots: list[OtherSnapshotResponse]
     parent: str | None
     """The parent of a clone, as pool/[namespace/]image@snapshot."""
+    mirroring: MirroringResponse | None
+    """Null: the image is not mirrored."""
     metadata: dict[str, str]

@@ -167,8 +167,12 @@ def claim_request(claim: Json, cls: VolumeClass, size: int, path: str) -> ClaimR
     match claims.decide(claim, cls, formatted=True):
         case claims.IgnoreClaim(reason):
             raise AdoptionObstacle(f"claim {key} can't get {path}: {reason}", temporary=True)
-        case claims.RefuseClaim(message):
+        case claims.RefuseClaim(message) | claims.AwaitPopulator(message):
             raise AdoptionObstacle(f"claim {key}: {message}")
+        case claims.ProvisionClaim(request) if request.source is not None:
+            raise AdoptionObstacle(
+                f"claim {key} has dataSource {request.source}, and {path} is not that: use a claim without dataSource"
+            )
         case claims.ProvisionClaim(request):
             requested = parse(str(claim["spec"]["resources"]["requests"]["storage"])).round_up()
             if requested > size:

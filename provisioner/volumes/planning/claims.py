@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from provisioner.ceph.model import SECTOR
 from provisioner.volumes.planning import secret_templates
+from provisioner.volumes.planning.data_source import DataSource, parse_data_source, source_problem
 from provisioner.volumes.planning.secret_templates import SecretReference, TemplateError
 from provisioner.volumes.planning.storage_class import VolumeClass
 from sutler.quantity import Notation, QuantityError, of_bytes, parse
@@ -18,8 +19,6 @@ SMALLEST = 128 * _KI
 """Bytes below which no filesystem can be created: mkfs.ext4 needs the least of all."""
 _MKFS_MINIMUM = {"xfs": 300 * _MI, "btrfs": 109 * _MI}
 """Bytes that mkfs requires by default: mkfs.xfs since 5.19, mkfs.btrfs without --mixed."""
-_DRIVER_SOURCES = ("VolumeSnapshot", "PersistentVolumeClaim")
-"""Kinds of data sources that the driver itself must serve; volume populators serve the other kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,8 @@ class ClaimRequest:
     volume_mode: str
     annotations: Mapping[str, str] = field(default_factory=dict)
     """The claim's annotations: a class may read the names of Secrets from them."""
+    source: DataSource | None = None
+    """What the image is a clone of; None: it is empty."""
 
     @property
     def key(self) -> str:
@@ -64,7 +65,14 @@ class RefuseClaim:
     """The problem, and what to change."""
 
 
-Decision = ProvisionClaim | IgnoreClaim | RefuseClaim
+@dataclass(frozen=True, slots=True)
+class AwaitPopulator:
+    """A volume populator fills a volume for the claim: Sutler must create none."""
+
+    message: str
+
+
+Decision = ProvisionClaim | IgnoreClaim | RefuseClaim | AwaitPopulator
 
 
 def settled_reason(claim: Json) -> str:
@@ -90,7 +98,13 @@ def decide(  # noqa: PLR0911 - a decision table, row by row
         return IgnoreClaim("Kubernetes has assigned it to another provisioner")
     if cls.waits_for_consumer and not annotations.get(SELECTED_NODE):
         return IgnoreClaim("it waits for its first Pod")
-    problem = _unserved(spec) or _invalid(spec)
+    source = parse_data_source(claim)
+    if source is not None and source.is_populated:
+        return AwaitPopulator(
+            f"dataSource {source}: assuming an external populator provisions the volume; Sutler creates none. For an "
+            "empty volume, remove dataSource"
+        )
+    problem = _unserved(spec) or _invalid(spec, source) or _source_problem(source, metadata["namespace"], spec, cls)
     if problem:
         return RefuseClaim(problem)
     try:
@@ -101,7 +115,7 @@ def decide(  # noqa: PLR0911 - a decision table, row by row
     if size <= 0:
         return RefuseClaim(f"the requested size is {quantity}: request more than 0, for example 1Gi")
     volume_mode = spec.get("volumeMode") or "Filesystem"
-    if volume_mode == "Filesystem" and not formatted and size < SMALLEST:
+    if volume_mode == "Filesystem" and not formatted and source is None and size < SMALLEST:
         return RefuseClaim(
             f"the requested size {quantity} is too small for any filesystem: "
             f"request {of_bytes(SMALLEST)} or more, or volumeMode Block"
@@ -116,6 +130,7 @@ def decide(  # noqa: PLR0911 - a decision table, row by row
         access_modes=tuple(spec["accessModes"]),
         volume_mode=volume_mode,
         annotations=annotations,
+        source=source,
     )
     problem = _secret_problem(request, cls)
     return RefuseClaim(problem) if problem else ProvisionClaim(request)
@@ -123,7 +138,7 @@ def decide(  # noqa: PLR0911 - a decision table, row by row
 
 def size_warning(request: ClaimRequest, filesystem: str) -> str:
     """Returns a warning if newer versions of mkfs reject the size; empty: none do."""
-    minimum = _MKFS_MINIMUM.get(filesystem, 0)
+    minimum = _MKFS_MINIMUM.get(filesystem, 0) if request.source is None else 0
     if request.volume_mode != "Filesystem" or request.size >= minimum:
         return ""
     return (
@@ -149,18 +164,6 @@ def secret_for(request: ClaimRequest, template: SecretReference) -> SecretRefere
 
 def _unserved(spec: Json) -> str:
     """Returns which request of the claim Sutler does not serve; empty: none."""
-    source = spec.get("dataSourceRef") or spec.get("dataSource")
-    if source:
-        what = f"{source.get('kind')} {source.get('name')}"
-        if source.get("kind") not in _DRIVER_SOURCES:
-            return (
-                f"Sutler does not serve dataSource {what}: a volume populator does, if one for {source.get('kind')} is "
-                "installed; for an empty volume, remove dataSource"
-            )
-        return (
-            f"Sutler does not serve dataSource {what}, and an empty volume would not be what was requested: remove "
-            "dataSource, or restore with a class of ceph-csi's"
-        )
     attributes = spec.get("volumeAttributesClassName")
     if attributes:
         return (
@@ -172,7 +175,20 @@ def _unserved(spec: Json) -> str:
     return ""
 
 
-def _invalid(spec: Json) -> str:
+def _source_problem(source: DataSource | None, namespace: str, spec: Json, cls: VolumeClass) -> str:
+    """Returns why the class can't clone the claim's source; empty: it can."""
+    if source is None:
+        return ""
+    if cls.journal:
+        return (
+            f"StorageClass {cls.name} has journal ceph-csi, whose snapshots and clones are ceph-csi's: for dataSource "
+            f"{source}, use a class without it"
+        )
+    filesystem = cls.filesystem if (spec.get("volumeMode") or "Filesystem") == "Filesystem" else ""
+    return source_problem(source, namespace, filesystem=filesystem, features=cls.features)
+
+
+def _invalid(spec: Json, source: DataSource | None) -> str:
     """Returns which value of the claim can't work; empty: none."""
     modes = spec.get("accessModes") or []
     if "ReadWriteMany" in modes and (spec.get("volumeMode") or "Filesystem") == "Filesystem":
@@ -180,6 +196,8 @@ def _invalid(spec: Json) -> str:
             "ReadWriteMany with volumeMode Filesystem would destroy the filesystem of an RBD image: "
             "use ReadWriteOnce, or volumeMode Block, or CephFS"
         )
+    if modes == ["ReadOnlyMany"] and source is not None:
+        return "with ReadOnlyMany alone, no node could replay the filesystem's journal: use ReadWriteOnce"
     if modes == ["ReadOnlyMany"]:
         return "a new image is empty, so with ReadOnlyMany alone there is nothing to read: use ReadWriteOnce"
     if not ((spec.get("resources") or {}).get("requests") or {}).get("storage"):

@@ -14,6 +14,7 @@ from sutler.well_known import PREFIX, PROVISION
 MUTABLE = (
     "deletionPolicy",
     "trashDelay",
+    "flattenPolicy",
     "imageFeatures",
     "imageNameTemplate",
     "mounter",

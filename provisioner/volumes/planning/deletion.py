@@ -1,5 +1,6 @@
 """Decides whether to delete the image of a PersistentVolume. Pure: no I/O."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from provisioner.ceph.model import JournalEntry
@@ -16,6 +17,7 @@ from sutler.volumes.locations import (
     source_agrees,
     uses_image,
 )
+from sutler.volumes.snapshot_handle import ImageHandle, parse_image_handle
 from sutler.volumes.volume_name import volume_name
 
 
@@ -35,6 +37,8 @@ class DeleteImage:
     """The image's entry in ceph-csi's journal, if it has one."""
     rebound_claim: BoundClaim | None = None
     """The claim that the volume was bound to last, if it was provisioned for another. It must not exist any more."""
+    ancestors: tuple[ImageHandle, ...] = ()
+    """The images that the volume's image is a clone of, the parent first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +116,18 @@ def decide(volume: Json, *, attached: bool) -> Decision:  # noqa: PLR0911 - a de
     # The phase may still be Released after a tool has bound the volume to another claim.
     claim = BoundClaim(reference.get("namespace", ""), reference.get("name", ""), reference["uid"])
     return DeleteImage(
-        VolumeRequest(location, owner, *ids_of(volume)), delay, entry, claim if claim.uid != owner else None
+        VolumeRequest(location, owner, *ids_of(volume)),
+        delay,
+        entry,
+        claim if claim.uid != owner else None,
+        parse_ancestors(annotations),
     )
+
+
+def parse_ancestors(annotations: Mapping[str, str]) -> tuple[ImageHandle, ...]:
+    """Returns the images that a volume's annotations name as the ancestors of its image."""
+    handles = map(parse_image_handle, annotations.get(well_known.ANCESTORS, "").split())
+    return tuple(handle for handle in handles if handle is not None)
 
 
 def finalizer_removal(volume: Json) -> list[Json]:

@@ -11,6 +11,7 @@ from sutler.quantity import of_bytes
 from sutler.typedefs import Json
 from sutler.volumes.identity import id_metadata
 from sutler.volumes.locations import ImageLocation
+from sutler.volumes.snapshot_handle import ImageHandle
 from sutler.volumes.volume_name import volume_name
 
 
@@ -51,6 +52,8 @@ class CephSource:
     image_id: str
     monitors: tuple[str, ...] = ()
     """Addresses of the monitors, for volumeSource rbd only."""
+    ancestors: tuple[ImageHandle, ...] = ()
+    """The images that the image is a clone of, the parent first."""
 
 
 def journal_entry(request: ClaimRequest) -> JournalEntry:
@@ -66,6 +69,10 @@ def render(request: ClaimRequest, cls: VolumeClass, location: ImageLocation, cep
         well_known.DELETION_POLICY: cls.deletion_policy,
         **id_metadata(ceph.pool_id, ceph.image_id),
     }
+    if ceph.ancestors:
+        annotations[well_known.ANCESTORS] = " ".join(map(str, ceph.ancestors))
+        if cls.flatten_policy == "async":
+            annotations[well_known.FLATTEN_POLICY] = cls.flatten_policy
     if cls.deletion_policy == "trash":
         annotations[well_known.TRASH_DELAY] = str(cls.trash_delay)
     if cls.journal:

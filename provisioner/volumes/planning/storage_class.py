@@ -22,6 +22,7 @@ from sutler.volumes.served_classes import FALSE, FILESYSTEMS, TRUE, volume_sourc
 
 VOLUME_SOURCES = ("csi", "rbd")
 JOURNALS = ("none", "ceph-csi")
+FLATTEN_POLICIES = ("none", "async")
 _JOURNAL_TEMPLATE = "csi-vol-{uid}"
 _LONGEST = 1000
 """Bytes of the problems of one class: with the number of further ones, they fit into an event."""
@@ -67,6 +68,8 @@ class VolumeClass:
     """Whether images get entries in ceph-csi's journal, so that its controller can resize, snapshot and clone them."""
     trash_delay: int = DEFAULT_TRASH_DELAY
     """Seconds for which an image can be restored; only for deletion policy trash."""
+    flatten_policy: str = "none"
+    """async: Sutler copies in the background what clones share with their parents."""
     reclaim_policy: str = "Delete"
     mount_options: tuple[str, ...] = ()
     waits_for_consumer: bool = False
@@ -107,6 +110,7 @@ def parse_class(obj: Json) -> VolumeClass:
         journal=reader.one_of("journal", JOURNALS) == "ceph-csi",
         deletion_policy=reader.one_of("deletionPolicy", DELETION_POLICIES),
         trash_delay=reader.read("trashDelay", parameter_values.duration, DEFAULT_TRASH_DELAY),
+        flatten_policy=reader.one_of("flattenPolicy", FLATTEN_POLICIES),
         reclaim_policy=obj.get("reclaimPolicy") or "Delete",
         mount_options=tuple(obj.get("mountOptions") or ()),
         waits_for_consumer=obj.get("volumeBindingMode") == "WaitForFirstConsumer",

@@ -89,11 +89,14 @@ def list_volumes(
 def show(
     cluster: ClusterOptions,
     ceph: CephOptions,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a volume, or NAMESPACE/CLAIM.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a volume, NAMESPACE/CLAIM, or POOL/IMAGE.")],
     *,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show one volume with its image, its users and its events."""
+    """Show one volume with its image, its users and its events; or a parked image.
+
+    A parked image is found by its former claim or by its path. Its volume is deleted, and snapshots or clones need it.
+    """
     from sutler.cli.volumes import show
     from sutler.cli.volumes.fetch import CephView, read_inventory
 
@@ -101,9 +104,12 @@ def show(
 
     async def work(client: "Client") -> None:
         inventory = await read_inventory(client)
-        events = await show.list_events(client, show.find_row(inventory, name), inventory)
-        images.read_into(inventory)
-        found = show.as_json(show.find_row(inventory, name), inventory, images, events)
+        known = show.find_volume_row(inventory, name)
+        # Of a parked image, no volume names the pool.
+        images.read_into(inventory, everywhere=known is None)
+        row = show.find_row(inventory, images, name)
+        events = await show.list_events(client, row, inventory)
+        found = show.as_json(row, inventory, images, events)
         print_result(found, output, show.as_text(found))
         _print_unread(inventory, "the state of the image in Ceph")
 
@@ -117,7 +123,8 @@ def orphans(cluster: ClusterOptions, ceph: CephOptions, *, output: Output = Form
     """Find images without a volume and volumes without an image, with commands to fix each. Changes nothing.
 
     The search covers all RBD pools that the REST API lists. Images of other Kubernetes clusters, images that are not
-    marked with a claim, and images being created are no orphans. Copies of claims' images are listed, but need no fix.
+    marked with a claim, and images being created are no orphans. Copies of claims' images are listed, but need no fix;
+    so are parked images, which Sutler deletes after their last snapshot and clone.
     The exit status is 1 if anything else is found.
     """
     from sutler.cli.volumes import orphan_report
@@ -138,7 +145,7 @@ def orphans(cluster: ClusterOptions, ceph: CephOptions, *, output: Output = Form
     failures = cluster.run(list_deletion_failures)
     found = orphan_report.find_orphans(before, after, images.image, images.trash, failures)
     print_result([one.as_json() for one in found], output, orphan_report.as_text(found, now()))
-    if any(one.kind != orphan_report.COPY for one in found):
+    if any(one.kind not in orphan_report.NO_PROBLEM for one in found):
         raise typer.Exit(ExitCode.PROBLEM)
 
 

@@ -108,7 +108,7 @@ class VolumeRow:
     used: int | None
     """Size and used space in bytes."""
     state: str
-    """The volume's phase, or Growing, Deleting, Adopting, Kept or NoImage."""
+    """The volume's phase, or Growing, Deleting, Adopting, Kept, NoImage or Parked."""
     message: str = ""
     """Why the state is not Bound."""
 
@@ -159,6 +159,22 @@ def rows(inventory: VolumeInventory) -> list[VolumeRow]:
     found = [_volume_row(inventory, volume, claims) for volume in inventory.volumes]
     found += _rows_without_volume(inventory)
     return sorted(found, key=lambda row: (not row.claim, row.claim, row.volume))
+
+
+def parked_rows(inventory: VolumeInventory) -> Iterator[VolumeRow]:
+    """Rows of the images whose volumes are deleted, and that snapshots or clones need."""
+    owners = {owner_of(volume) for volume in inventory.volumes}
+    for where, images in inventory.images.items():
+        for image in images:
+            claim = image.get("claim") or {}
+            if not image.get("parked") or claim.get("uid") in owners:
+                continue
+            place = ImageLocation(where.cluster, where.pool, where.namespace, image["name"])
+            yield VolumeRow(
+                claim=f"{claim.get('namespace')}/{claim.get('name')}", volume=claim.get("volume") or "",
+                storage_class="", place=place, size=image["size"], used=image["used"], state="Parked",
+                message="claim and volume are deleted; Sutler deletes the image after its last snapshot and clone",
+            )  # fmt: skip
 
 
 def _volume_row(inventory: VolumeInventory, volume: Json, claims: Mapping[str, Json]) -> VolumeRow:

@@ -16,7 +16,7 @@ class OrphanVolume:
     """An orphan: a volume without its image, an image without a volume, or a copy of an image."""
 
     kind: str
-    """`image`, `volume` or `copy`. A copy needs no fix."""
+    """`image`, `volume`, `copy` or `parked`. The last two need no fix."""
     name: str
     cluster: str
     claim: str

@@ -16,11 +16,16 @@ from sutler.cli.volumes.missing_images import OrphanVolume, missing_images
 from sutler.typedefs import Json
 from sutler.volumes.identity import Relation, relation
 from sutler.volumes.locations import ImageLocation, PoolLocation, owner_of, uses_image
+from sutler.volumes.parking import parse_parked
 from sutler.volumes.served_classes import pool_location
 
 Details = Callable[[PoolLocation, str], Json | None]
 HEADINGS = ("WHAT", "NAME", "CLAIM", "AGE", "WHY")
 COPY = "copy"
+PARKED = "parked"
+"""An image whose volume is deleted, and that Sutler deletes after its last snapshot and clone."""
+NO_PROBLEM = frozenset((COPY, PARKED))
+"""Kinds that need no fix."""
 _WEEK = 7 * 24 * 3600
 
 
@@ -85,6 +90,9 @@ def _images(inventory: VolumeInventory, details: Details) -> Iterator[OrphanVolu
             whose = relation(
                 metadata, pool=number, image=image.get("id", ""), name=place.image, kubernetes=inventory.kubernetes
             )
+            if uid not in owners and parse_parked(metadata, number, image.get("id", "")) is not None:
+                yield _orphan(PARKED, found, f"its claim is deleted; {_why_needed(found) or 'nothing needs it'}")
+                continue
             yield _orphan_image(inventory, found, whose, owners.get(uid))
 
 

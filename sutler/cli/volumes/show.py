@@ -1,10 +1,11 @@
 """The output of `sutler volumes show`: one volume with its image and its events."""
 
+from sutler import well_known
 from sutler.cli.exit_codes import RefusedError
 from sutler.cli.output import one_line
 from sutler.cli.volumes.fetch import CephView, event_time
 from sutler.cli.volumes.fetch import list_events as list_object_events
-from sutler.cli.volumes.inventory import VolumeInventory, VolumeRow, claim_name, rows
+from sutler.cli.volumes.inventory import VolumeInventory, VolumeRow, claim_name, parked_rows, rows
 from sutler.kube.client import Client
 from sutler.text import format_size
 from sutler.typedefs import Json
@@ -14,16 +15,35 @@ from sutler.volumes.locations import PoolLocation
 _MAX_EVENTS = 10
 
 
-def find_row(inventory: VolumeInventory, name: str) -> VolumeRow:
-    """The row of a volume's name, or of a claim's namespace/name. Raises RefusedError."""
+def find_row(inventory: VolumeInventory, ceph: CephView, name: str) -> VolumeRow:
+    """The row of a volume's name, or of a claim's namespace/name, or of a parked image. Raises RefusedError."""
+    found = find_volume_row(inventory, name) or _find_parked_row(inventory, ceph, name)
+    if found is None:
+        raise RefusedError(
+            f"{name}: no such volume of Sutler's, no claim of this name with one, and no parked image of either; see "
+            f"sutler volumes list{'' if inventory.images else ' (parked images are known with the REST API only)'}"
+        )
+    return found
+
+
+def _find_parked_row(inventory: VolumeInventory, ceph: CephView, name: str) -> VolumeRow | None:
+    """The row of a parked image of this Kubernetes cluster, by its path, its former claim or its former volume."""
+    for row in parked_rows(inventory):
+        place = row.place
+        if place is None or name not in {row.claim, row.volume, place.path}:
+            continue
+        image = ceph.image(place.pool_location, place.image)
+        if image is not None and image["metadata"].get(well_known.KUBERNETES) == inventory.kubernetes:
+            return row
+    return None
+
+
+def find_volume_row(inventory: VolumeInventory, name: str) -> VolumeRow | None:
+    """The row of a volume's name, or of a claim's namespace/name; None if there is neither."""
     found = [row for row in rows(inventory) if name in {row.volume, row.claim}]
     # A claim may have several former volumes; its current one comes first.
     found.sort(key=lambda row: row.state not in {"Bound", "Growing", "Adopting"})
-    if not found:
-        raise RefusedError(
-            f"{name}: no such volume of Sutler's, and no claim of this name with one; see sutler volumes list"
-        )
-    return found[0]
+    return found[0] if found else None
 
 
 async def list_events(client: Client, row: VolumeRow, inventory: VolumeInventory) -> list[Json]:
@@ -65,14 +85,31 @@ def as_json(row: VolumeRow, inventory: VolumeInventory, ceph: CephView, events: 
         "volumeMode": spec.get("volumeMode"),
         "mountOptions": spec.get("mountOptions") or [],
         "created": volume["metadata"]["creationTimestamp"] if volume else None,
-        "details": image and {
-            key: image[key] for key in ("id", "features", "object_size", "data_pool", "parent", "watchers", "metadata")
-        } | {"snapshots": [one["name"] for one in image["snapshots"]]},
+        "details": image and _details(image),
         "events": [
             {"type": one["type"], "reason": one["reason"], "message": one["message"], "count": one.get("count") or 1}
             for one in events[-_MAX_EVENTS:]
         ],
     }  # fmt: skip
+
+
+def _details(image: Json) -> Json:
+    keys = ("id", "features", "object_size", "data_pool", "parent", "watchers", "metadata")
+    return {key: image[key] for key in keys} | {
+        "snapshots": [one["name"] for one in image["snapshots"]],
+        # A REST API of an older version has none of these.
+        "clones": [child for one in image["snapshots"] for child in one.get("children", ())],
+        "otherSnapshots": image.get("other_snapshots", []),
+        "parked": image.get("parked"),
+        "mirroring": image.get("mirroring"),
+    }
+
+
+def _mirroring(found: Json | None) -> str | None:
+    if not found:
+        return None
+    primary = "primary" if found["primary"] else "not primary: only mirroring changes it"
+    return f"by {found['mode']}, {found['state']}, {primary}"
 
 
 def as_text(found: Json) -> str:
@@ -97,6 +134,8 @@ def as_text(found: Json) -> str:
             ("Clone of", details["parent"]),
             ("Watchers", ", ".join(details["watchers"]) or "none"),
             ("Snapshots", ", ".join(details["snapshots"]) or "none"),
+            ("Clones", ", ".join(details["clones"])),
+            ("Mirroring", _mirroring(details["mirroring"])),
         ]
     text = [f"{label + ':':<16}{value}" for label, value in lines if value]
     text += ["Events:"] if found["events"] else []

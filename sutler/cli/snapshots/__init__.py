@@ -1,0 +1,1 @@
+"""`sutler snapshots`: VolumeSnapshots of claims, and the snapshots in Ceph behind them."""

@@ -1,0 +1,20 @@
+"""The keys of annotations and finalizers that the snapshot-controller and snapshotters exchange. Pure: no I/O."""
+
+PREFIX = "snapshot.storage.kubernetes.io/"
+BEING_CREATED = PREFIX + "volumesnapshot-being-created"
+"""On a content: a snapshot was requested, and its outcome is not known yet."""
+BEING_DELETED = PREFIX + "volumesnapshot-being-deleted"
+"""On a content: the snapshot-controller releases its deletion."""
+CONTENT_FINALIZER = PREFIX + "volumesnapshotcontent-bound-protection"
+ALLOW_MODE_CHANGE = PREFIX + "allow-volume-mode-change"
+"""On a content, with `true`: a claim may have another volumeMode than the source."""
+GROUP_HANDLE = "groupsnapshot.storage.k8s.io/volumeGroupSnapshotHandle"
+"""On a content: the snapshot belongs to a group, which another snapshotter serves."""
+
+SNAPSHOT_IN_USE = "provisioner.storage.kubernetes.io/volumesnapshot-as-source-protection"
+"""Finalizer on a VolumeSnapshot while a claim is restored from it."""
+CLAIM_IN_USE = "provisioner.storage.kubernetes.io/cloning-protection"
+"""Finalizer on a claim while it is cloned."""
+
+SNAPSHOT_GROUP = "snapshot.storage.k8s.io"
+"""The API group of the kinds."""

@@ -1,0 +1,44 @@
+"""The snapshot-controller of Kubernetes, which every cluster with snapshots has once, and its kinds."""
+
+from pathlib import Path
+
+from tests.cluster import go
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.process import Process
+
+_TESTBED = go.Testbed("snapshot-controller")
+_KINDS = ("volumesnapshots", "volumesnapshotcontents", "volumesnapshotclasses")
+
+
+class SnapshotControllerProcess:
+    """It runs as the cluster's administrator, without a lease: there is one."""
+
+    def __init__(self, control_plane: ControlPlane, state: Path) -> None:
+        self._control_plane = control_plane
+        self._log = state / "snapshot-controller.log"
+
+    def start(self) -> None:
+        folder = _TESTBED.ensured()
+        install_kinds(self._control_plane)
+        kubeconfig = str(self._control_plane.kubeconfig)
+        argv: list[str | Path] = [
+            folder / "snapshot-controller",
+            "--kubeconfig",
+            kubeconfig,
+            "--leader-election=false",
+            "-v=3",
+        ]
+        # Its own delay between two attempts is made for clusters with thousands of snapshots.
+        argv += ["--retry-interval-start=200ms", "--retry-interval-max=5s"]
+        self.process = Process.started(argv, place=self._control_plane.place, log=self._log)
+
+    def stop(self) -> None:
+        self.process.stop()
+
+
+def install_kinds(control_plane: ControlPlane) -> None:
+    folder = _TESTBED.module("github.com/kubernetes-csi/external-snapshotter/client/v8") / "config" / "crd"
+    for kind in _KINDS:
+        file = str(folder / f"snapshot.storage.k8s.io_{kind}.yaml")
+        control_plane.kubectl("apply", "-f", file)
+        control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", file)
