@@ -11,6 +11,7 @@ from provisioner.volumes.controller import VolumesController
 from provisioner.volumes.deleter import Deleter
 from provisioner.volumes.informers import VolumeInformers
 from provisioner.volumes.leader_context import LeaderContext
+from provisioner.volumes.modifier import VolumeModifier
 from provisioner.volumes.orphan_images import OrphanPolicy
 from provisioner.volumes.orphan_scanner import OrphanScanner
 from provisioner.volumes.parked_images import ParkedImages
@@ -100,6 +101,7 @@ def _controllers(
         provisioner=provisioner,
         refuser=refuser,
         resizer=Resizer(context),
+        modifier=VolumeModifier(context, refuser),
         adopter=Adopter(context, get_class=informers.classes.get, is_pending=provisioner.is_pending),
         deleter=Deleter(context, informers, purge=purger.add, release=parked.release),
         purger=purger,

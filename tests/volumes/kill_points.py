@@ -19,6 +19,7 @@ from provisioner.ceph import (
     csi_journal,
     fast_create,
     image_lookup,
+    image_metadata,
     images,
     parking,
     removal,
@@ -36,7 +37,8 @@ _CEPH = [
     (volume_snapshots, ["create", "delete"]),
     (clones, ["replace_metadata"]),
     (parking, ["write_owned_metadata", "find_parked"]),
-    (adoption, ["describe", "read_metadata", "write_metadata", "remove_metadata_key"]),
+    (adoption, ["describe", "read_metadata", "replace_metadata", "write_metadata", "remove_metadata_key"]),
+    (image_metadata, ["replace_metadata"]),
 ]
 _LIBRBD = ["remove", "trash_move", "trash_restore", "clone"]
 
