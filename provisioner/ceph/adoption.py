@@ -10,8 +10,9 @@ from typing import Any
 from provisioner.ceph.bindings import rbd
 from provisioner.ceph.errors import image_errors, pool_path
 from provisioner.ceph.format1 import require_no_format1_image
-from provisioner.ceph.image_metadata import read_metadata, remove_key, replace_metadata, write_metadata
+from provisioner.ceph.image_metadata import read_metadata, remove_key, write_metadata
 from provisioner.ceph.images import Fence, describe
+from provisioner.ceph.metadata_update import replace_metadata
 from provisioner.ceph.model import RbdImage
 from sutler.volumes.identity import id_metadata
 from sutler.volumes.limits import outdated_limits

@@ -30,9 +30,9 @@ from provisioner.ceph.errors import (
 )
 from provisioner.ceph.format1 import require_no_format1_image
 from provisioner.ceph.image_header import CloneParent, ImageHeader
-from provisioner.ceph.image_metadata import replace_metadata, update_limits
 from provisioner.ceph.images import Fence
 from provisioner.ceph.interrupted import interrupted_work
+from provisioner.ceph.metadata_update import replace_metadata, update_limits
 from provisioner.ceph.model import ImageSpec
 from provisioner.ceph.volume_snapshots import VolumeSnapshot
 from sutler import well_known

@@ -25,7 +25,8 @@ from provisioner.ceph.errors import (
     translated,
 )
 from provisioner.ceph.format1 import require_no_format1_image
-from provisioner.ceph.image_metadata import read_metadata, update_limits, write_metadata
+from provisioner.ceph.image_metadata import read_metadata, write_metadata
+from provisioner.ceph.metadata_update import update_limits
 from provisioner.ceph.model import ImageSpec, JournalEntry, ListedImage, RbdImage, feature_names
 from sutler.volumes.identity import has_own_ids, id_metadata
 

@@ -11,6 +11,7 @@ from provisioner.ceph import (
     image_lookup,
     image_metadata,
     images,
+    metadata_update,
     placement,
     removal,
 )
@@ -85,7 +86,7 @@ class RbdPool(SnapshotCalls):
 
         def work(ioctx: Any) -> None:
             found = image_metadata.read_metadata(ioctx, identifier)
-            image_metadata.update_limits(ioctx, identifier, found, metadata, fence)
+            metadata_update.update_limits(ioctx, identifier, found, metadata, fence)
 
         await self._do("limits", work, identifier)
 

@@ -19,8 +19,8 @@ from provisioner.ceph import (
     csi_journal,
     fast_create,
     image_lookup,
-    image_metadata,
     images,
+    metadata_update,
     parking,
     removal,
     volume_snapshots,
@@ -38,7 +38,7 @@ _CEPH = [
     (clones, ["replace_metadata"]),
     (parking, ["write_owned_metadata", "find_parked"]),
     (adoption, ["describe", "read_metadata", "replace_metadata", "write_metadata", "remove_metadata_key"]),
-    (image_metadata, ["replace_metadata"]),
+    (metadata_update, ["replace_metadata"]),
 ]
 _LIBRBD = ["remove", "trash_move", "trash_restore", "clone"]
 

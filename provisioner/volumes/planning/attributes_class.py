@@ -63,8 +63,9 @@ def parse_attributes_class(name: str, obj: Json | None) -> VolumeAttributes:
 
 def read_limits(reader: ParameterReader) -> dict[str, int | None]:
     """Returns the limits that are given. Problems are collected by the reader."""
-    given = {name: reader.read(name, parameter_values.limit, 0) for name in METADATA_KEYS}
-    return {name: value for name, value in given.items() if value != 0}
+    absent: int | None = 0
+    given = {name: reader.read(name, parameter_values.limit, absent) for name in METADATA_KEYS}
+    return {name: value for name, value in given.items() if value != absent}
 
 
 def unlimitable(volume_source: str, options: Mapping[str, str]) -> str:
