@@ -207,7 +207,9 @@ class VolumesController:
                 return await self._refuser.refuse(work.claim, self._class_problem(work.storage_class))
             case WorkKind.MODIFY:
                 again = await self._modifier.modify(work.claim, volume)
-                await self._resizer.resize(work.claim, volume)
+                claim = self._informers.claims.get(work.claim)
+                if claim is not None and claim.requests_resize:
+                    await self._resizer.resize(work.claim, volume)
                 return again
         return None
 

@@ -7,6 +7,7 @@ from provisioner.ceph.cluster_config import CephClusters, ClusterSources
 from provisioner.ceph.connection import ClusterSettings
 from provisioner.volumes.adopter import Adopter
 from provisioner.volumes.capacity_publisher import CapacityPublisher
+from provisioner.volumes.claim_reader import ClaimReader
 from provisioner.volumes.controller import VolumesController
 from provisioner.volumes.deleter import Deleter
 from provisioner.volumes.informers import VolumeInformers
@@ -83,6 +84,7 @@ def _controllers(
     refuser = ClaimRefuser(context.client, context.events)
     provisioner = Provisioner(
         context,
+        claim_reader=ClaimReader(context.client, informers.count_claims),
         is_absent=lambda volume: informers.is_surely_absent(volume, version),
         describe_pools=capacity.describe_pools,
         refuser=refuser,

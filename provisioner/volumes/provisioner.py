@@ -13,6 +13,7 @@ from provisioner.ceph.model import ImageQuery, ImageSpec
 from provisioner.volumes import metrics
 from provisioner.volumes.attributes import with_attributes
 from provisioner.volumes.cache_entries import CachedClaim
+from provisioner.volumes.claim_reader import ClaimReader
 from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.planning import claims, deletion
 from provisioner.volumes.planning.attributes_class import AttributesClassError
@@ -40,8 +41,8 @@ AWAIT_SECONDS = 10.0
 """Seconds after which a claim's source that is not ready yet, or its VolumeAttributesClass, is read again."""
 REFUSED_SOURCE_SECONDS = 60.0
 """Seconds after which a source is read again that can't be cloned until a user changes something."""
-STALE_SECONDS = 2.0
-"""Seconds after which the claim is read again before its volume is saved."""
+STALE_SECONDS = 1.0
+"""Seconds after which the claim is read again before its volume is saved. It was read up to a second before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,17 @@ class Provisioner:
         self,
         context: LeaderContext,
         *,
+        claim_reader: ClaimReader,
         is_absent: Callable[[str], bool],
         describe_pools: Callable[[VolumeClass], Awaitable[str]],
         refuser: ClaimRefuser,
         sources: SourceFinder,
     ) -> None:
-        """The context and four collaborators.
+        """The context and five collaborators.
 
         Args:
             context: of this leadership.
+            claim_reader: reads the claims.
             is_absent: whether no former leader can have saved a volume of this name; False: it has to be read.
             describe_pools: describes how full the pools of a class are.
             refuser: emits events on claims that can't be served.
@@ -74,6 +77,7 @@ class Provisioner:
         """
         self._context = context
         self._events = context.events
+        self._claim_reader = claim_reader
         self._is_absent = is_absent
         self._describe_pools = describe_pools
         self._refuser = refuser
@@ -107,7 +111,7 @@ class Provisioner:
             The seconds after which to try again, if that is needed.
         """
         namespace, name = key.split("/", 1)
-        claim = await self._context.client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
+        claim = await self._claim_reader.read(name, namespace)
         decision = claims.decide(claim, cls)
         if isinstance(decision, claims.IgnoreClaim):
             return None

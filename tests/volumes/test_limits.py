@@ -1,16 +1,9 @@
 """Limits of StorageClasses, in the images of created, cloned and adopted volumes."""
 
 from tests.cluster import ControlPlane
+from tests.volumes.attributes_env import KEY, limits
 from tests.volumes.command import Sutler
 from tests.volumes.volume_env import VolumeEnv, claim
-
-KEY = ".rbd.csi.ceph.com/cgroup_qos_max_"
-
-
-def limits(env: VolumeEnv, name: str) -> dict[str, str]:
-    """The limits in the metadata of the claim's image, as rbd shows them."""
-    image = env.volume_of(name)["metadata"]["annotations"]["sutler.dev/image"].rpartition("/")[2]
-    return {key.removeprefix(KEY): value for key, value in env.metadata(image).items() if key.startswith(KEY)}
 
 
 def test_images_have_the_limits_of_their_class(env: VolumeEnv, control_plane: ControlPlane) -> None:

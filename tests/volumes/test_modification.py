@@ -13,7 +13,7 @@ NOW = "2030-01-01T00:00:00Z"
 BEFORE = "2029-01-01T00:00:00Z"
 UNUSED = {"type": "Unused", "status": "True"}
 MODIFYING = {"type": "ModifyingVolume", "status": "True", "message": "m", "lastProbeTime": BEFORE}
-CSI = {"csi": {"driver": "rbd.csi.ceph.com", "volumeAttributes": {"staticVolume": "true"}}}
+CSI: Any = {"csi": {"driver": "rbd.csi.ceph.com", "volumeAttributes": {"staticVolume": "true"}}}
 
 
 def bound(requested: str | None, current: str | None = None, *conditions: Any, **state: str) -> Any:
@@ -125,7 +125,7 @@ def test_volume_gets_the_limits_of_class_and_attributes() -> None:
 
 def test_volume_that_nodes_can_not_limit_is_named() -> None:
     assert modification.unservable(volume(**CSI)) == ""
-    nbd = {"csi": {"volumeAttributes": {"mounter": "rbd-nbd"}}}
+    nbd: Any = {"csi": {"volumeAttributes": {"mounter": "rbd-nbd"}}}
     assert "mounter rbd-nbd" in modification.unservable(volume(**nbd))
     assert "volumeSource rbd" in modification.unservable(volume(rbd={}))
     assert "node-publish-secret-name" in modification.node_hint(volume(**CSI))
