@@ -47,6 +47,10 @@ JOURNAL = PREFIX + "journal"
 """Value ceph-csi: ceph-csi's journal has an entry for the image."""
 DELETION_POLICY = PREFIX + "deletion-policy"
 TRASH_DELAY = PREFIX + "trash-delay"
+CLASS_LIMITS = PREFIX + "class-limits"
+"""The limits that the StorageClass gave; see sutler.volumes.limits."""
+LIMITS = PREFIX + "limits"
+"""The limits that apply: those, and what a VolumeAttributesClass has changed."""
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
 
 # Annotations of PersistentVolumes and keys of image metadata. Names change, ids never do. A copy has other ids than it

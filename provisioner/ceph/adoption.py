@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from provisioner.ceph.bindings import rbd
-from provisioner.ceph.errors import image_errors, image_label, pool_path
+from provisioner.ceph.errors import image_errors, pool_path
 from provisioner.ceph.format1 import require_no_format1_image
 from provisioner.ceph.image_metadata import read_metadata, remove_key, write_metadata
 from provisioner.ceph.images import Fence, describe
+from provisioner.ceph.metadata_update import replace_metadata
 from provisioner.ceph.model import RbdImage
 from sutler.volumes.identity import id_metadata
+from sutler.volumes.limits import outdated_limits
 
 _LIBRBD = rbd.RBD()
 
@@ -24,14 +26,16 @@ CheckMetadata = Callable[[Mapping[str, str]], None]
 def claim_ownership(
     ioctx: Any, name: str, judge: Callable[[RbdImage], None], metadata: Mapping[str, str], fence: Fence
 ) -> RbdImage:
-    """Writes the metadata to the image, unless `judge` raises. Returns the image as it was before."""
+    """Writes the metadata to the image, unless `judge` raises. Returns the image as it was before.
+
+    Limits that the metadata does not have are removed from the image.
+    """
     found = describe(ioctx, name)
     judge(found)
     fence()
     # The image's own ids come along: even a former copy belongs to this claim from now on.
-    write_metadata(
-        ioctx, found.id, {**metadata, **id_metadata(ioctx.get_pool_id(), found.id)}, image_label(ioctx, name)
-    )
+    own = {**metadata, **id_metadata(ioctx.get_pool_id(), found.id)}
+    replace_metadata(ioctx, found.id, own, outdated_limits(found.metadata, own))
     return found
 
 

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.ceph import clone_intents, cls_rbd, directory, images, volume_snapshots
-from provisioner.ceph.bindings import rados, rbd
+from provisioner.ceph import clone_intents, directory, images, volume_snapshots
+from provisioner.ceph.bindings import rbd
 from provisioner.ceph.clone_intents import CloneIntent
 from provisioner.ceph.connection import Connection
 from provisioner.ceph.errors import (
@@ -32,6 +32,7 @@ from provisioner.ceph.format1 import require_no_format1_image
 from provisioner.ceph.image_header import CloneParent, ImageHeader
 from provisioner.ceph.images import Fence
 from provisioner.ceph.interrupted import interrupted_work
+from provisioner.ceph.metadata_update import replace_metadata, update_limits
 from provisioner.ceph.model import ImageSpec
 from provisioner.ceph.volume_snapshots import VolumeSnapshot
 from sutler import well_known
@@ -86,6 +87,7 @@ def create(connection: Connection, child: Any, spec: ImageSpec, origin: CloneOri
     intent = clone_intents.find(child, spec.name)
     existing = _find(child, spec.name)
     if existing is not None and _is_own(existing, child, owner):
+        update_limits(child, existing.id, existing.metadata, spec.metadata, fence)
         _complete(child, existing.id, spec, parent, origin, fence=fence)
         return ClonedImage(existing.id, tuple(list_ancestors(connection, existing)))
     if intent is None:
@@ -240,16 +242,6 @@ def _clone(
     fence()
     replace_metadata(child, header.id, own, _inherited(header.metadata, own))
     return header.id
-
-
-def replace_metadata(ioctx: Any, identifier: str, metadata: Mapping[str, str], removed: list[str]) -> None:
-    """Sets these keys and removes those, all of it or nothing."""
-    target = volume_snapshots.image_text(ioctx, identifier)
-    with image_errors("writing the metadata of", target), rados.WriteOpCtx() as operation:
-        operation.execute(cls_rbd.CLASS_NAME, "metadata_set", cls_rbd.encode_map(metadata))
-        for key in removed:
-            operation.execute(cls_rbd.CLASS_NAME, "metadata_remove", cls_rbd.encode_text(key))
-        ioctx.operate_write_op(operation, cls_rbd.HEADER_PREFIX + identifier)
 
 
 def _inherited(metadata: Mapping[str, str], own: Mapping[str, str]) -> list[str]:

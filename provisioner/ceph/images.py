@@ -26,6 +26,7 @@ from provisioner.ceph.errors import (
 )
 from provisioner.ceph.format1 import require_no_format1_image
 from provisioner.ceph.image_metadata import read_metadata, write_metadata
+from provisioner.ceph.metadata_update import update_limits
 from provisioner.ceph.model import ImageSpec, JournalEntry, ListedImage, RbdImage, feature_names
 from sutler.volumes.identity import has_own_ids, id_metadata
 
@@ -57,7 +58,7 @@ def _create_or_finish(ioctx: Any, spec: ImageSpec, owner: str, fence: Fence) -> 
         return _create_new(ioctx, spec, target)
     except ImageTaken:
         require_no_format1_image(ioctx, spec.name)
-        confirmed = _finish_existing(ioctx, spec, owner, target)
+        confirmed = _finish_existing(ioctx, spec, owner, target, fence)
         if confirmed is not None:
             return confirmed
         # The directory has the name, but there is no image: a creation or a removal was interrupted.
@@ -98,7 +99,7 @@ def create_with_librbd(ioctx: Any, spec: ImageSpec, target: str) -> None:
         )  # fmt: skip
 
 
-def _finish_existing(ioctx: Any, spec: ImageSpec, owner: str, target: str) -> str | None:
+def _finish_existing(ioctx: Any, spec: ImageSpec, owner: str, target: str, fence: Fence) -> str | None:
     """The id of an existing image that is as requested, finished if need be. None: a name without an image.
 
     Raises ImageTaken for an image that differs or belongs to another owner.
@@ -115,6 +116,8 @@ def _finish_existing(ioctx: Any, spec: ImageSpec, owner: str, target: str) -> st
             raise ImageTaken(f"{target} exists and is a copy of this claim's image: rename or delete it")
         if itself is None:
             write_owned_metadata(ioctx, found.id, {}, target)  # version 0.1.0 created it and was killed
+        # The claim may have changed its attributes since a killed process created the image.
+        update_limits(ioctx, found.id, found.metadata, spec.metadata, fence)
         return found.id
     # The creator was killed before it wrote the owner. The name holds the claim's random UID, so Sutler created it.
     unfinished = not found.metadata and not found.snapshots and not found.watchers and spec.metadata[owner] in spec.name

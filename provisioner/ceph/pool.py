@@ -11,6 +11,7 @@ from provisioner.ceph import (
     image_lookup,
     image_metadata,
     images,
+    metadata_update,
     placement,
     removal,
 )
@@ -79,6 +80,15 @@ class RbdPool(SnapshotCalls):
 
     async def resize(self, name: str, size: int, *, fence: Fence) -> int:
         return await self._do("resize", lambda ioctx: images.resize(ioctx, name, size, fence), name)
+
+    async def set_limits(self, identifier: str, metadata: Mapping[str, str], *, fence: Fence) -> None:
+        """Sets the limits of the image to those in the metadata, and removes all others; see sutler.volumes.limits."""
+
+        def work(ioctx: Any) -> None:
+            found = image_metadata.read_metadata(ioctx, identifier)
+            metadata_update.update_limits(ioctx, identifier, found, metadata, fence)
+
+        await self._do("limits", work, identifier)
 
     async def find(self, sought: ImageQuery) -> RbdImage | None:
         """The image that the query identifies, also after a rename; see provisioner.ceph.image_lookup."""

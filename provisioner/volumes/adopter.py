@@ -16,12 +16,14 @@ from provisioner.ceph.errors import CephError, CephUnavailable, InUse, NoSpace, 
 from provisioner.ceph.model import MovedToTrash, RbdImage
 from provisioner.ceph.pool import RbdPool
 from provisioner.volumes.adoption_reporter import AdoptionReporter
+from provisioner.volumes.attributes import with_attributes
 from provisioner.volumes.cache_entries import CachedClass
 from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.metrics import ADOPTIONS
 from provisioner.volumes.ownership_checker import OwnershipChecker
 from provisioner.volumes.planning import adoption
 from provisioner.volumes.planning.adoption import AdoptionObstacle
+from provisioner.volumes.planning.attributes_class import AttributesClassError, AttributesClassMissing
 from provisioner.volumes.planning.persistent_volume import CephSource, image_metadata, render
 from provisioner.volumes.planning.storage_class import VolumeClass
 from sutler import well_known
@@ -129,6 +131,11 @@ class Adopter:
         """Marks the image as the claim's, and creates the volume."""
         name, context = request["metadata"]["name"], self._context
         wanted = adoption.claim_request(claim, cls, image.size, location.path)
+        try:
+            wanted = await with_attributes(context, wanted)
+        except AttributesClassError as error:
+            temporary = isinstance(error, AttributesClassMissing)
+            raise AdoptionObstacle(f"claim {wanted.key}: {error}", temporary=temporary) from error
         volume = volume_name(wanted.uid)
         if self._is_pending(volume):
             raise AdoptionObstacle(f"Sutler is creating a new image for claim {wanted.key}", temporary=True)
@@ -146,7 +153,7 @@ class Adopter:
             if (found.id, found.size) != (image.id, image.size):
                 raise AdoptionObstacle(f"{location.path} has changed meanwhile", temporary=True)
 
-        metadata = image_metadata(wanted, context.kubernetes) | {well_known.ADOPTING: name}
+        metadata = image_metadata(wanted, cls, context.kubernetes) | {well_known.ADOPTING: name}
         await pool.claim_ownership(location.image, require_unchanged, metadata, fence=context.fence)
         try:
             await self._client.create(PERSISTENT_VOLUMES, body)

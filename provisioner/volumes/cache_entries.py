@@ -6,8 +6,10 @@ Ten thousand objects of each kind must fit into little memory.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from provisioner.volumes.planning import modification
 from provisioner.volumes.planning.data_source import parse_data_source
 from provisioner.volumes.planning.flattening import flattens
+from provisioner.volumes.planning.modification import KeepAttributes
 from provisioner.volumes.planning.persistent_volume import VolumeRequest
 from provisioner.volumes.planning.storage_class import ClassError, VolumeClass, parse_class
 from sutler import well_known
@@ -41,7 +43,7 @@ class CachedClaim:
     requests_resize: bool
     """Whether the claim is bound and requests another size than it has."""
     requests_modify: bool = False
-    """Whether the claim is bound and requests another VolumeAttributesClass than it has."""
+    """Whether the claim is bound and its VolumeAttributesClass has to be applied."""
     source: str = ""
     """kind/namespace/name of the object that the claim is created from, while it has no volume."""
     protected: bool = False
@@ -108,8 +110,7 @@ def claim_entry(obj: Json) -> CachedClaim:
         deleting="deletionTimestamp" in metadata,
         has_node=bool((metadata.get("annotations") or {}).get(well_known.SELECTED_NODE)),
         requests_resize=bound and (status.get("capacity") or {}).get("storage") != requested,
-        requests_modify=bound
-        and spec.get("volumeAttributesClassName") not in {None, "", status.get("currentVolumeAttributesClassName")},
+        requests_modify=bound and not isinstance(modification.decide_by_claim(obj), KeepAttributes),
         source=source.key if source is not None else "",
         protected=CLAIM_IN_USE in (metadata.get("finalizers") or []),
     )

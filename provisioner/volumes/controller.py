@@ -18,6 +18,7 @@ from provisioner.volumes.capacity_publisher import CapacityPublisher
 from provisioner.volumes.deleter import Deleter
 from provisioner.volumes.flattener import Flattener
 from provisioner.volumes.informers import VolumeInformers
+from provisioner.volumes.modifier import VolumeModifier
 from provisioner.volumes.orphan_scanner import OrphanScanner
 from provisioner.volumes.planning.storage_class import VolumeClass
 from provisioner.volumes.provisioner import Provisioner
@@ -42,8 +43,8 @@ class WorkKind(Enum):
     ADOPT = auto()
     REFUSE = auto()
     """The claim's StorageClass is invalid."""
-    REFUSE_MODIFY = auto()
-    """The claim requests another VolumeAttributesClass."""
+    MODIFY = auto()
+    """The claim's VolumeAttributesClass has to be applied, and the image resized if the claim requests that, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class VolumesController:
         provisioner: Provisioner,
         refuser: ClaimRefuser,
         resizer: Resizer,
+        modifier: VolumeModifier,
         adopter: Adopter,
         deleter: Deleter,
         flattener: Flattener,
@@ -83,6 +85,7 @@ class VolumesController:
         self._provisioner = provisioner
         self._refuser = refuser
         self._resizer = resizer
+        self._modifier = modifier
         self._adopter = adopter
         self._deleter = deleter
         self._flattener = flattener
@@ -150,10 +153,10 @@ class VolumesController:
         if cached is not None and cached.awaits_deletion:
             return DueWork(WorkKind.DELETE)
         if cached is not None and claim is not None and claim.volume == volume:
+            if claim.requests_modify:
+                return DueWork(WorkKind.MODIFY, key)
             if claim.requests_resize:
                 return DueWork(WorkKind.RESIZE, key)
-            if claim.requests_modify:
-                return DueWork(WorkKind.REFUSE_MODIFY, key)
         if volume in self._informers.volumes or self._provisioner.has_saved(volume):
             return None
         return self._due_without_volume(volume, key, claim)
@@ -208,8 +211,12 @@ class VolumesController:
             case WorkKind.REFUSE:
                 self._report_class(work.storage_class)
                 return await self._refuser.refuse(work.claim, self._class_problem(work.storage_class))
-            case WorkKind.REFUSE_MODIFY:
-                return await self._refuser.refuse_modify(work.claim)
+            case WorkKind.MODIFY:
+                again = await self._modifier.modify(work.claim, volume)
+                claim = self._informers.claims.get(work.claim)
+                if claim is not None and claim.requests_resize:
+                    await self._resizer.resize(work.claim, volume)
+                return again
         return None
 
     async def _provision(self, volume: str, work: DueWork) -> float | None:

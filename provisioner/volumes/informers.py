@@ -34,6 +34,8 @@ class VolumeInformers:
         """Names of adoption requests by namespace/name of their claim."""
         self._claims_by_source: defaultdict[str, set[str]] = defaultdict(set)
         """Keys of the claims without a volume by kind/namespace/name of their data source."""
+        self._claim_counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+        """By namespace: the numbers of claims without a volume and with one."""
         self._on_source: Listener | None = None
         self._on_volume: Listener | None = None
         self._on_class: Listener | None = None
@@ -101,6 +103,11 @@ class VolumeInformers:
         claim = self._claims.store.get(key) if key is not None else None
         return (key, claim) if key is not None and claim is not None else None
 
+    def count_claims(self, namespace: str) -> tuple[int, int]:
+        """Returns how many claims of the namespace have no volume, and how many have one."""
+        waiting, others = self._claim_counts.get(namespace, (0, 0))
+        return waiting, others
+
     def is_surely_absent(self, volume: str, version: str) -> bool:
         """Whether no volume of that name existed at this resourceVersion, nor does now as far as the watch shows."""
         return volume not in self._volumes.store and self._volumes.has_seen(version)
@@ -130,6 +137,10 @@ class VolumeInformers:
             del self._claims_by_volume[change.old.volume_key]
         if change.new is not None:
             self._claims_by_volume[change.new.volume_key] = change.key
+        counts = self._claim_counts[change.key.partition("/")[0]]
+        for claim, difference in ((change.old, -1), (change.new, 1)):
+            if claim is not None:
+                counts[bool(claim.volume)] += difference
         self._notify([*volumes, *self._adoptions.get(change.key, ())])
         self._record_source(change)
 

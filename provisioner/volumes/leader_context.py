@@ -9,7 +9,12 @@ from provisioner.ceph.pool import RbdPool
 from sutler.kube.client import Client
 from sutler.kube.errors import NotFound
 from sutler.kube.events import EventRecorder
-from sutler.kube.resources import PERSISTENT_VOLUMES, Resource
+from sutler.kube.resources import (
+    PERSISTENT_VOLUMES,
+    VOLUME_ATTRIBUTES_CLASSES,
+    VOLUME_ATTRIBUTES_CLASSES_BETA,
+    Resource,
+)
 from sutler.typedefs import Json
 from sutler.volumes.locations import ImageLocation, PoolLocation
 
@@ -36,6 +41,13 @@ class LeaderContext:
             if not error.reason:
                 raise
             return None
+
+    async def get_attributes_class(self, name: str) -> Json | None:
+        """Returns the VolumeAttributesClass; None if it does not exist, or the cluster lacks the kind."""
+        for resource in (VOLUME_ATTRIBUTES_CLASSES, VOLUME_ATTRIBUTES_CLASSES_BETA):
+            with contextlib.suppress(NotFound):
+                return await self.client.get(resource, name)
+        return None
 
     async def delete_volume(self, metadata: Json) -> None:
         """Deletes the PersistentVolume of this name and uid, if it still exists."""

@@ -7,11 +7,13 @@ from provisioner.ceph.cluster_config import CephClusters, ClusterSources
 from provisioner.ceph.connection import ClusterSettings
 from provisioner.volumes.adopter import Adopter
 from provisioner.volumes.capacity_publisher import CapacityPublisher
+from provisioner.volumes.claim_reader import ClaimReader
 from provisioner.volumes.controller import VolumesController
 from provisioner.volumes.deleter import Deleter
 from provisioner.volumes.flattener import Flattener
 from provisioner.volumes.informers import VolumeInformers
 from provisioner.volumes.leader_context import LeaderContext
+from provisioner.volumes.modifier import VolumeModifier
 from provisioner.volumes.orphan_images import OrphanPolicy
 from provisioner.volumes.orphan_scanner import OrphanScanner
 from provisioner.volumes.parked_images import ParkedImages
@@ -83,6 +85,7 @@ def _controllers(
     refuser = ClaimRefuser(context.client, context.events)
     provisioner = Provisioner(
         context,
+        claim_reader=ClaimReader(context.client, informers.count_claims),
         is_absent=lambda volume: informers.is_surely_absent(volume, version),
         describe_pools=capacity.describe_pools,
         refuser=refuser,
@@ -101,6 +104,7 @@ def _controllers(
         provisioner=provisioner,
         refuser=refuser,
         resizer=Resizer(context),
+        modifier=VolumeModifier(context, refuser),
         adopter=Adopter(context, get_class=informers.classes.get, is_pending=provisioner.is_pending),
         deleter=Deleter(context, informers, purge=purger.add, release=parked.release),
         flattener=Flattener(context, informers, release=parked.release),

@@ -36,6 +36,10 @@ DELETE_SECONDS = histogram(
 )
 RESIZED = counter("sutler_volume_resize_total", "Images resized", ["class"])
 RESIZE_FAILED = counter("sutler_volume_resize_failed_total", "Attempts to resize an image that failed", ["class"])
+MODIFIED = counter("sutler_volume_modify_total", "VolumeAttributesClasses applied to volumes", ["class"])
+MODIFY_FAILED = counter(
+    "sutler_volume_modify_failed_total", "Attempts to apply a VolumeAttributesClass that Ceph failed", ["class"]
+)
 ADOPTIONS = counter(
     "sutler_adoptions_total",
     "Adoptions requested by `sutler volumes adopt` and `restore`, by step: `asked`, `done` and `refused`; the "

@@ -11,9 +11,12 @@ from dataclasses import dataclass, replace
 from provisioner.ceph.errors import CephError, ImageTaken, NoSpace, OutcomeUnknown, PoolMissing
 from provisioner.ceph.model import ImageQuery, ImageSpec
 from provisioner.volumes import metrics
+from provisioner.volumes.attributes import with_attributes
 from provisioner.volumes.cache_entries import CachedClaim
+from provisioner.volumes.claim_reader import ClaimReader
 from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.planning import claims, deletion
+from provisioner.volumes.planning.attributes_class import AttributesClassError
 from provisioner.volumes.planning.data_source import SourceObstacle
 from provisioner.volumes.planning.image_name import image_name
 from provisioner.volumes.planning.persistent_volume import CephSource, image_metadata, journal_entry, render
@@ -34,12 +37,12 @@ _log = log.get(__name__)
 SOURCE = "rbd"
 SLOW_SECONDS = 1.0
 """Seconds after which an event says that the image is being created."""
-AWAIT_SOURCE_SECONDS = 10.0
-"""Seconds after which a claim's source is read again that is not ready yet, if no watch shows it before."""
+AWAIT_SECONDS = 10.0
+"""Seconds after which a claim's source that is not ready yet, or its VolumeAttributesClass, is read again."""
 REFUSED_SOURCE_SECONDS = 60.0
 """Seconds after which a source is read again that can't be cloned until a user changes something."""
-STALE_SECONDS = 2.0
-"""Seconds after which the claim is read again before its volume is saved."""
+STALE_SECONDS = 1.0
+"""Seconds after which the claim is read again before its volume is saved. It was read up to a second before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +59,17 @@ class Provisioner:
         self,
         context: LeaderContext,
         *,
+        claim_reader: ClaimReader,
         is_absent: Callable[[str], bool],
         describe_pools: Callable[[VolumeClass], Awaitable[str]],
         refuser: ClaimRefuser,
         sources: SourceFinder,
     ) -> None:
-        """The context and four collaborators.
+        """The context and five collaborators.
 
         Args:
             context: of this leadership.
+            claim_reader: reads the claims.
             is_absent: whether no former leader can have saved a volume of this name; False: it has to be read.
             describe_pools: describes how full the pools of a class are.
             refuser: emits events on claims that can't be served.
@@ -72,6 +77,7 @@ class Provisioner:
         """
         self._context = context
         self._events = context.events
+        self._claim_reader = claim_reader
         self._is_absent = is_absent
         self._describe_pools = describe_pools
         self._refuser = refuser
@@ -105,7 +111,7 @@ class Provisioner:
             The seconds after which to try again, if that is needed.
         """
         namespace, name = key.split("/", 1)
-        claim = await self._context.client.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
+        claim = await self._claim_reader.read(name, namespace)
         decision = claims.decide(claim, cls)
         if isinstance(decision, claims.IgnoreClaim):
             return None
@@ -121,13 +127,15 @@ class Provisioner:
             self._record_saved(volume)
             return None
         found = None
-        if request.source is not None:
-            try:
+        try:
+            request = await with_attributes(self._context, request)
+            if request.source is not None:
                 found = await self._sources.find(request, request.source, cls)
-            except SourceObstacle as obstacle:
-                self._refuser.emit(claim, "ProvisioningFailed", str(obstacle))
-                return AWAIT_SOURCE_SECONDS if obstacle.temporary else REFUSED_SOURCE_SECONDS
-            cls = replace(cls, filesystem=found.filesystem or cls.filesystem)
+                cls = replace(cls, filesystem=found.filesystem or cls.filesystem)
+        except (AttributesClassError, SourceObstacle) as obstacle:
+            self._refuser.emit(claim, "ProvisioningFailed", str(obstacle))
+            temporary = obstacle.temporary if isinstance(obstacle, SourceObstacle) else True
+            return AWAIT_SECONDS if temporary else REFUSED_SOURCE_SECONDS
         return await self._attempt(claim, cls, request, cached, found)
 
     async def _attempt(
@@ -197,7 +205,7 @@ class Provisioner:
             stripe_unit=cls.stripe_unit,
             stripe_count=cls.stripe_count,
             data_pool=cls.data_pool,
-            metadata=image_metadata(request, self._context.kubernetes),
+            metadata=image_metadata(request, cls, self._context.kubernetes),
             id=image_id(self._context.kubernetes, location.image),
         )
         pool = cluster.pool(location.pool, location.namespace)

@@ -23,18 +23,6 @@ class ClaimRefuser:
             return None
         return self.emit(claim, "ProvisioningFailed", problem)
 
-    async def refuse_modify(self, key: str) -> float | None:
-        """Reports on a bound claim that Sutler can't change its attributes; returns the seconds until the next."""
-        claim = await self._get(key)
-        requested = claim["spec"].get("volumeAttributesClassName") if claim is not None else None
-        if claim is None or not requested:
-            return None
-        message = (
-            f"Sutler does not serve volumeAttributesClassName {requested}: the volume is not changed; "
-            "set the name to its former value, or remove it"
-        )
-        return self.emit(claim, "VolumeModifyFailed", message)
-
     def emit(self, claim: Json, reason: str, message: str) -> float:
         """Emits the warning if it is due; returns the seconds after which to repeat it if it still applies."""
         if self._emitted.should_emit(f"{claim['metadata']['uid']} {reason}", message, time.monotonic()):

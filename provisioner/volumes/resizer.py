@@ -1,7 +1,5 @@
 """Resizes the images of claims that request more. The kubelet resizes the filesystem."""
 
-from datetime import UTC, datetime
-
 from provisioner.ceph.errors import CephError, ImageMissing
 from provisioner.volumes import metrics
 from provisioner.volumes.image_locator import locate_image
@@ -10,6 +8,7 @@ from provisioner.volumes.planning import expansion
 from provisioner.volumes.planning.persistent_volume import VolumeRequest
 from sutler.kube.errors import NotFound
 from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from sutler.kube.times import now_in_seconds
 from sutler.typedefs import Json
 from sutler.volumes.locations import ids_of, owner_of
 
@@ -42,7 +41,7 @@ class Resizer:
         if not grow.volume_done:
             self._events.normal(claim, "Resizing", f"Resizing RBD image {grow.location.path} to {grow.size} bytes")
             if not grow.in_tree:
-                claim = await self._update_status(claim, expansion.resizing_status(claim, _now()))
+                claim = await self._update_status(claim, expansion.resizing_status(claim, now_in_seconds()))
             try:
                 await self._resize_image(volume, grow)
             except CephError as error:
@@ -54,7 +53,7 @@ class Resizer:
         if grow.in_tree:
             metrics.RESIZED.labels(cls).inc()
             return
-        claim = await self._update_status(claim, expansion.resized_status(claim, grow, _now()))
+        claim = await self._update_status(claim, expansion.resized_status(claim, grow, now_in_seconds()))
         metrics.RESIZED.labels(cls).inc()
         if grow.block:
             self._events.normal(claim, "VolumeResizeSuccessful", f"The volume now has {grow.capacity}")
@@ -83,7 +82,3 @@ class Resizer:
 def _precondition(obj: Json) -> Json:
     """Returns metadata by which the API server rejects a patch if the object has changed since it was read."""
     return {"resourceVersion": obj["metadata"]["resourceVersion"]}
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

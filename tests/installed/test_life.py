@@ -38,7 +38,10 @@ _OF_SNAPSHOTS = (
     ),
     "patch volumesnapshotcontents.snapshot.storage.k8s.io/status",
 )
-UNUSED = {f"sutler-volumes: {right}": _NO_SNAPSHOTS for right in _OF_SNAPSHOTS}
+_NO_ATTRIBUTES = "no claim of this life names a VolumeAttributesClass; tests/volumes uses this right"
+UNUSED = {f"sutler-volumes: {right}": _NO_SNAPSHOTS for right in _OF_SNAPSHOTS} | {
+    "sutler-volumes: get volumeattributesclasses.storage.k8s.io": _NO_ATTRIBUTES
+}
 
 
 @pytest.fixture(scope="module")

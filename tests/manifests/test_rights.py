@@ -52,6 +52,7 @@ MAY = {
         "patch persistentvolumeclaims in team-a",
         "patch volumesnapshots.snapshot.storage.k8s.io in team-a",
         "patch volumesnapshotcontents.snapshot.storage.k8s.io#status",
+        "get volumeattributesclasses.storage.k8s.io",
         f"update leases.coordination.k8s.io/sutler-volumes in {OWN}",
     ],
     "api": [
@@ -107,6 +108,7 @@ MAY_NOT = {
         "create volumesnapshotcontents.snapshot.storage.k8s.io",
         "delete volumesnapshotcontents.snapshot.storage.k8s.io",
         "patch storageclasses.storage.k8s.io",
+        "list volumeattributesclasses.storage.k8s.io",
         "list registrymappings.sutler.dev",
         "get namespaces/team-a",
         f"update leases.coordination.k8s.io/sutler-secrets in {OWN}",

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 
 from tests.cluster import Ceph, ControlPlane, Place, SutlerProcess
 from tests.cluster.snapshots import SnapshotControllerProcess
+from tests.volumes.attributes_env import CLASSES, LATER
 from tests.volumes.volume_env import ARGUMENTS, VolumeEnv
 
 SYSTEM = "sutler-system"
@@ -93,3 +95,11 @@ def snapshot_controller(control_plane: ControlPlane, tmp_path_factory: pytest.Te
     started.start()
     yield
     started.stop()
+
+
+@pytest.fixture(scope="module")
+def attributes_classes(control_plane: ControlPlane) -> Iterator[None]:
+    control_plane.kubectl("create", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": CLASSES}))
+    yield
+    names = [one["metadata"]["name"] for one in CLASSES]
+    control_plane.kubectl("delete", "volumeattributesclass", "--ignore-not-found", *names, LATER)

@@ -21,6 +21,7 @@ from provisioner.ceph import (
     flattening,
     image_lookup,
     images,
+    metadata_update,
     parking,
     removal,
     volume_snapshots,
@@ -38,7 +39,8 @@ _CEPH = [
     (clones, ["replace_metadata"]),
     (flattening, ["flatten"]),
     (parking, ["write_owned_metadata", "find_parked"]),
-    (adoption, ["describe", "read_metadata", "write_metadata", "remove_metadata_key"]),
+    (adoption, ["describe", "read_metadata", "replace_metadata", "write_metadata", "remove_metadata_key"]),
+    (metadata_update, ["replace_metadata"]),
 ]
 _LIBRBD = ["remove", "trash_move", "trash_restore", "clone"]
 

@@ -32,6 +32,7 @@ NODE = {"volume.kubernetes.io/selected-node": "node-1"}
         ("one Pod only", claim(accessModes=["ReadWriteOncePod"]), parsed()),
         ("no volumeMode, as from old API servers", claim(volumeMode=None), parsed()),
         ("empty selector", claim(selector={}), parsed()),
+        ("attributes", claim(volumeAttributesClassName="gold"), parsed()),
         ("no status yet", claim(status={}), parsed()),
         ("another claim's finalizers do not matter", claim(metadata={"finalizers": ["x"]}), parsed()),
     ],
@@ -75,7 +76,6 @@ def test_claim_is_ignored(case: str, obj: Any, cls: Any, reason: str) -> None:
         ("shared filesystem among others", claim(accessModes=["ReadWriteOnce", "ReadWriteMany"]), "ReadWriteOnce"),
         ("only ever read", claim(accessModes=["ReadOnlyMany"]), "nothing to read"),
         ("selector", claim(selector={"matchLabels": {"a": "b"}}), "remove it"),
-        ("attributes", claim(volumeAttributesClassName="gold"), "does not serve volumeAttributesClassName gold"),
         ("nothing", claim(size="0"), "more than 0"),
         ("less than nothing", claim(size="-1Gi"), "more than 0"),
         ("no quantity", claim(size="much"), "like 10Gi"),
@@ -90,6 +90,16 @@ def test_impossible_claim_is_refused_with_what_to_do(case: str, obj: Any, says: 
     decision = decide(obj, parsed())
     assert isinstance(decision, RefuseClaim), case
     assert says in decision.message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"), [({"mounter": "rbd-nbd"}, "mounter rbd-nbd"), ({"volumeSource": "rbd"}, "volumeSource rbd")]
+)
+def test_attributes_that_nodes_would_not_apply_are_refused(parameters: dict[str, str], says: str) -> None:
+    decision = decide(claim(volumeAttributesClassName="gold"), parsed(parameters))
+    assert isinstance(decision, RefuseClaim)
+    assert says in decision.message
+    assert "remove it, or use another class" in decision.message
 
 
 def test_no_event_on_an_invalid_claim_of_another_provisioner() -> None:

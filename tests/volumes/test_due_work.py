@@ -46,6 +46,7 @@ def controller(
         provisioner=provisioner,
         refuser=doer,
         resizer=doer,
+        modifier=doer,
         adopter=doer,
         deleter=doer,
         flattener=doer,
@@ -91,7 +92,12 @@ def controller(
         (
             "requests other attributes",
             {"claim": replace(BOUND, requests_modify=True), "volumes": {VOLUME: SAVED}},
-            DueWork(WorkKind.REFUSE_MODIFY, KEY),
+            DueWork(WorkKind.MODIFY, KEY),
+        ),
+        (
+            "requests other attributes and more",
+            {"claim": replace(BOUND, requests_modify=True, requests_resize=True), "volumes": {VOLUME: SAVED}},
+            DueWork(WorkKind.MODIFY, KEY),
         ),
         ("volume of another provisioner", {"claim": CLAIM, "volumes": {VOLUME: None}}, None),
         ("released", {"volumes": {VOLUME: replace(SAVED, awaits_deletion=True)}}, DueWork(WorkKind.DELETE)),

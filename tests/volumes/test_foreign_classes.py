@@ -75,7 +75,7 @@ def test_class_is_served_as_it_stands(parameters: dict[str, str], more: dict[str
         ({"tryOtherMounters": "maybe"}, "neither true nor false"),
         ({"imageFormat": "1"}, "images have format 2: remove it"),
         ({"topologyConstrainedPools": '[{"poolName": "a"}]'}, "a class for each pool"),
-        ({"maxReadIops": "100"}, "does not serve limits of throughput"),
+        ({"baseReadIops": "100"}, "serves the limits maxReadIops, maxWriteIops, maxReadBps, maxWriteBps alone"),
         ({"mapOptions": "read_from_replica=localize,crush_location=zone:a"}, "begin with krbd: or nbd:"),
         ({"unmapOptions": "rbd:force"}, "begin with krbd: or nbd:"),
         ({"volumeNamePrefix": "a/"}, "letters, digits"),

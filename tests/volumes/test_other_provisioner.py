@@ -9,6 +9,7 @@ import pytest
 
 from provisioner.ceph.errors import ImageTaken
 from provisioner.ceph.model import ImageQuery
+from provisioner.volumes.claim_reader import ClaimReader
 from provisioner.volumes.leader_context import LeaderContext
 from provisioner.volumes.planning import deletion
 from provisioner.volumes.planning.claims import ProvisionClaim, decide
@@ -94,7 +95,12 @@ class FakeCluster:
 
         context = LeaderContext(fake, clusters, fake, kubernetes="k", fence=lambda: None)
         return Provisioner(
-            context, is_absent=lambda _: absent, describe_pools=describe_pools, refuser=fake, sources=fake
+            context,
+            claim_reader=ClaimReader(fake, lambda _: (1, 0)),
+            is_absent=lambda _: absent,
+            describe_pools=describe_pools,
+            refuser=fake,
+            sources=fake,
         )
 
 

@@ -31,28 +31,16 @@ class Api:
         return ClaimRefuser(fake, fake)
 
 
-BOUND = {"phase": "Bound"}
-
-
-async def test_other_attributes_of_a_bound_claim_are_refused_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    api = Api(claim(volumeName="pvc-1", status=BOUND, volumeAttributesClassName="gold"))
+def test_event_is_emitted_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api(None)
     refuser = api.refuser()
     for _ in range(3):
-        assert await refuser.refuse_modify("shop/data") == EVENT_LIFETIME
-    ((reason, message),) = api.said
-    assert reason == "VolumeModifyFailed"
-    assert "does not serve volumeAttributesClassName gold" in message
+        assert refuser.emit(claim(), "VolumeModifyFailed", "no such class") == EVENT_LIFETIME
+    assert api.said == [("VolumeModifyFailed", "no such class")]
     later = time.monotonic() + EVENT_LIFETIME
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    await refuser.refuse_modify("shop/data")
+    refuser.emit(claim(), "VolumeModifyFailed", "no such class")
     assert len(api.said) == 2
-
-
-@pytest.mark.parametrize("found", [None, claim(volumeName="pvc-1", status=BOUND)])
-async def test_no_event_on_a_claim_that_requests_nothing(found: Any) -> None:
-    api = Api(found)
-    assert await api.refuser().refuse_modify("shop/data") is None
-    assert api.said == []
 
 
 @pytest.mark.parametrize(

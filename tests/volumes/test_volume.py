@@ -197,7 +197,7 @@ def test_volume_remembers_what_its_deletion_needs() -> None:
 
 
 def test_metadata_leads_from_the_image_to_the_claim() -> None:
-    assert image_metadata(request(), "cluster-uid") == {
+    assert image_metadata(request(), parsed(), "cluster-uid") == {
         "sutler.dev/uid": UID,
         "sutler.dev/kubernetes": "cluster-uid",
         "csi.storage.k8s.io/pvc/name": "data",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from provisioner.ceph.model import SECTOR
 from provisioner.volumes.planning import secret_templates
+from provisioner.volumes.planning.attributes_class import VolumeAttributes, unlimitable
 from provisioner.volumes.planning.data_source import DataSource, parse_data_source, source_problem
 from provisioner.volumes.planning.secret_templates import SecretReference, TemplateError
 from provisioner.volumes.planning.storage_class import VolumeClass
@@ -38,6 +39,10 @@ class ClaimRequest:
     """The claim's annotations: a class may read the names of Secrets from them."""
     source: DataSource | None = None
     """What the image is a clone of; None: it is empty."""
+    attributes_class: str = ""
+    """The name of the VolumeAttributesClass; empty: none."""
+    attributes: VolumeAttributes | None = None
+    """What that class requests, once it is read."""
 
     @property
     def key(self) -> str:
@@ -104,7 +109,9 @@ def decide(  # noqa: PLR0911 - a decision table, row by row
             f"dataSource {source}: assuming an external populator provisions the volume; Sutler creates none. For an "
             "empty volume, remove dataSource"
         )
-    problem = _unserved(spec) or _invalid(spec, source) or _source_problem(source, metadata["namespace"], spec, cls)
+    problem = (
+        _unserved(spec, cls) or _invalid(spec, source) or _source_problem(source, metadata["namespace"], spec, cls)
+    )
     if problem:
         return RefuseClaim(problem)
     try:
@@ -131,6 +138,7 @@ def decide(  # noqa: PLR0911 - a decision table, row by row
         volume_mode=volume_mode,
         annotations=annotations,
         source=source,
+        attributes_class=spec.get("volumeAttributesClassName") or "",
     )
     problem = _secret_problem(request, cls)
     return RefuseClaim(problem) if problem else ProvisionClaim(request)
@@ -149,7 +157,7 @@ def size_warning(request: ClaimRequest, filesystem: str) -> str:
 
 def _secret_problem(request: ClaimRequest, cls: VolumeClass) -> str:
     try:
-        for template in filter(None, (cls.secret, cls.expand_secret)):
+        for template in filter(None, (cls.secret, cls.expand_secret, cls.publish_secret)):
             secret_for(request, template)
     except TemplateError as error:
         return f"StorageClass {cls.name}: {error}"
@@ -162,14 +170,10 @@ def secret_for(request: ClaimRequest, template: SecretReference) -> SecretRefere
     return secret_templates.resolve(template, claim)
 
 
-def _unserved(spec: Json) -> str:
+def _unserved(spec: Json, cls: VolumeClass) -> str:
     """Returns which request of the claim Sutler does not serve; empty: none."""
-    attributes = spec.get("volumeAttributesClassName")
-    if attributes:
-        return (
-            f"Sutler does not serve volumeAttributesClassName {attributes}, and a volume without its attributes would "
-            "not be what was requested: remove it"
-        )
+    if spec.get("volumeAttributesClassName") and (problem := unlimitable(cls.volume_source, dict(cls.options))):
+        return f"volumeAttributesClassName: StorageClass {cls.name} has {problem}: remove it, or use another class"
     if spec.get("selector"):
         return "spec.selector selects an existing volume: remove it for a new one, or set volumeName or no class"
     return ""

@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Container, Iterable, Mapping
 
 from sutler.typedefs import Json
+from sutler.volumes.limits import METADATA_KEYS
 from sutler.volumes.served_classes import unclear_annotation
 from sutler.well_known import PREFIX, PROVISION
 
@@ -20,6 +21,7 @@ MUTABLE = (
     "mounter",
     "mapOptions",
     "unmapOptions",
+    *METADATA_KEYS,
 )
 """Parameters that annotations can set and override."""
 

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Mapping
 
 from provisioner.volumes.planning.class_annotations import MUTABLE
+from sutler.volumes.limits import METADATA_KEYS
 from sutler.volumes.served_classes import FALSE, TRUE
 
 CSI_PREFIX = "csi.storage.k8s.io/"
@@ -45,10 +46,10 @@ _BOOLEANS = {
 _REFUSED = {
     "topologyConstrainedPools": "Sutler does not serve pools by topology; create a class for each pool",
     **dict.fromkeys(
-        ("maxReadIops", "maxWriteIops", "maxReadBps", "maxWriteBps", "MaxReadBytesPerSecond", "MaxWriteBytesPerSecond",
-         "baseReadIops", "baseWriteIops", "baseReadBytesPerSecond", "baseWriteBytesPerSecond", "readIopsPerGiB",
-         "writeIopsPerGiB", "readBpsPerGiB", "writeBpsPerGiB", "baseVolSizeBytes"),
-        "Sutler does not serve limits of throughput",
+        ("MaxReadBytesPerSecond", "MaxWriteBytesPerSecond", "baseReadIops", "baseWriteIops", "baseReadBytesPerSecond",
+         "baseWriteBytesPerSecond", "readIopsPerGiB", "writeIopsPerGiB", "readBpsPerGiB", "writeBpsPerGiB",
+         "baseVolSizeBytes"),
+        f"Sutler serves the limits {', '.join(METADATA_KEYS)} alone",
     ),
     **dict.fromkeys(("fsName", "kernelMountOptions", "fuseMountOptions"), "Sutler serves RBD images only, not CephFS"),
     "monValueFromSecret": "Sutler reads the monitors from its own Ceph configuration",
@@ -72,8 +73,8 @@ _KINDS = (
     "", "provisioner-", "controller-publish-", "controller-expand-", "controller-modify-", "node-stage-",
     "node-publish-", "node-expand-", "resizer-", "snapshotter-", "snapshotter-list-",
 )  # fmt: skip
-"""Uses of Secrets in parameter names; the empty one means all uses. Only node-stage and, with the journal,
-controller-expand have an effect."""
+"""Uses of Secrets in parameter names; the empty one means all uses. Only node-stage, node-publish and, with the
+journal, controller-expand have an effect."""
 _DEPRECATED = {
     f"csi{kind.title().replace('-', '')}Secret{part.title()}": f"{CSI_PREFIX}{kind}secret-{part}"
     for kind in ("provisioner-", "controller-publish-", "node-stage-", "node-publish-")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import TypeVar
 
 from provisioner.ceph.model import FEATURES, LARGEST_OBJECT, REQUIRES, SMALLEST_OBJECT
@@ -139,6 +140,22 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise ValueError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+def limit(text: str) -> int | None:
+    """Returns operations or bytes a second; None for `max`, which means no limit.
+
+    The node plugin takes whole numbers, and the kernel rejects 0.
+    """
+    if text == "max":
+        return None
+    try:
+        value = parse(text).value
+    except QuantityError:
+        value = Decimal(0)
+    if value != value.to_integral_value() or value <= 0:
+        raise ValueError(f"{text!r} is not a whole number greater than 0, such as 1000 or 50Mi, nor max (no limit)")
+    return int(value)
 
 
 def duration(text: str) -> int:

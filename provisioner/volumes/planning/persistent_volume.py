@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from provisioner.ceph.model import ImageQuery, JournalEntry
+from provisioner.volumes.planning.attributes_class import effective_limits
 from provisioner.volumes.planning.claims import ClaimRequest, secret_for
 from provisioner.volumes.planning.secret_templates import SecretReference
 from provisioner.volumes.planning.storage_class import VolumeClass
@@ -10,6 +11,7 @@ from sutler import well_known
 from sutler.quantity import of_bytes
 from sutler.typedefs import Json
 from sutler.volumes.identity import id_metadata
+from sutler.volumes.limits import limits_metadata, render_limits
 from sutler.volumes.locations import ImageLocation
 from sutler.volumes.snapshot_handle import ImageHandle
 from sutler.volumes.volume_name import volume_name
@@ -31,9 +33,15 @@ class VolumeRequest:
         return ImageQuery(self.location.image, self.owner, kubernetes, self.image_id)
 
 
-def image_metadata(request: ClaimRequest, kubernetes: str) -> dict[str, str]:
-    """Returns the metadata by which the image names its owner."""
+def volume_limits(request: ClaimRequest, cls: VolumeClass) -> dict[str, int]:
+    """Returns the limits of the claim's volume."""
+    return effective_limits(cls.limits, request.attributes.limits if request.attributes is not None else {})
+
+
+def image_metadata(request: ClaimRequest, cls: VolumeClass, kubernetes: str) -> dict[str, str]:
+    """Returns the metadata by which the image names its owner, and its limits."""
     return {
+        **limits_metadata(volume_limits(request, cls)),
         well_known.OWNER: request.uid,
         well_known.KUBERNETES: kubernetes,
         well_known.METADATA_CLAIM: request.name,
@@ -77,6 +85,10 @@ def render(request: ClaimRequest, cls: VolumeClass, location: ImageLocation, cep
         annotations[well_known.TRASH_DELAY] = str(cls.trash_delay)
     if cls.journal:
         annotations[well_known.JOURNAL] = "ceph-csi"
+    if cls.limits:
+        annotations[well_known.CLASS_LIMITS] = render_limits(cls.limits)
+    if limits := volume_limits(request, cls):
+        annotations[well_known.LIMITS] = render_limits(limits)
     csi = cls.volume_source == "csi"
     source = _csi(request, cls, location, ceph) if csi else _rbd(request, cls, location, ceph.monitors)
     spec: Json = {
@@ -97,6 +109,8 @@ def render(request: ClaimRequest, cls: VolumeClass, location: ImageLocation, cep
     }
     if cls.mount_options:
         spec["mountOptions"] = list(cls.mount_options)
+    if request.attributes_class:
+        spec["volumeAttributesClassName"] = request.attributes_class
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -130,6 +144,10 @@ def _csi(request: ClaimRequest, cls: VolumeClass, location: ImageLocation, ceph:
         source["fsType"] = cls.filesystem
     if cls.secret is not None:
         source["nodeStageSecretRef"] = _secret(request, cls.secret)
+    # Without this Secret the node plugin can't read limits. It can't be added to a volume later.
+    publish = cls.publish_secret or (cls.secret if cls.limits or request.attributes_class else None)
+    if publish is not None:
+        source["nodePublishSecretRef"] = _secret(request, publish)
     if cls.journal and cls.expand_secret is not None:
         source["controllerExpandSecretRef"] = _secret(request, cls.expand_secret)
     return source

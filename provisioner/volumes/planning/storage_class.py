@@ -5,11 +5,12 @@ change without harm to existing volumes can also be set, and overridden, by `sut
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 from provisioner.ceph.model import DEFAULT_OBJECT
 from provisioner.volumes.planning import class_annotations, image_name, known_parameters, parameter_values
+from provisioner.volumes.planning.attributes_class import NBD, effective_limits, read_limits, unlimitable
 from provisioner.volumes.planning.known_parameters import FSTYPE, PASSED_ON, SERVED
 from provisioner.volumes.planning.parameter_values import ParameterReader
 from provisioner.volumes.planning.secret_templates import SecretReference
@@ -17,6 +18,7 @@ from provisioner.volumes.planning.trash_delay import DEFAULT_TRASH_DELAY, DELETI
 from sutler import well_known
 from sutler.errors import SutlerError
 from sutler.typedefs import Json
+from sutler.volumes.limits import Limits
 from sutler.volumes.locations import CSI_DRIVER
 from sutler.volumes.served_classes import FALSE, FILESYSTEMS, TRUE, volume_source
 
@@ -58,8 +60,12 @@ class VolumeClass:
     """The Secret with which nodes map the image."""
     expand_secret: SecretReference | None = None
     """The Secret with which ceph-csi's controller resizes the image; only with the journal."""
+    publish_secret: SecretReference | None = None
+    """The Secret with which nodes read the image's limits."""
     user: str = "admin"
     """The Ceph user with which nodes map the image; only for volumeSource rbd."""
+    limits: Limits = field(default_factory=dict)
+    """Limits of input and output of the volumes."""
     options: tuple[tuple[str, str], ...] = ()
     """Parameters for ceph-csi's node plugin."""
     template: str = image_name.DEFAULT_TEMPLATE
@@ -104,6 +110,8 @@ def parse_class(obj: Json) -> VolumeClass:
         monitors=reader.read("monitors", parameter_values.monitors, ()),
         secret=_node_secret(given, reader, source),
         expand_secret=reader.secret("controller-expand-", ""),
+        publish_secret=reader.secret("node-publish-"),
+        limits=effective_limits(read_limits(reader)),
         user=given.get("userId") or given.get("adminId") or "admin",
         options=_options(given, reader),
         template=_template(given, reader),
@@ -150,11 +158,13 @@ def _conflicts(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
 
 
 def _unmountable(cls: VolumeClass, given: Mapping[str, str]) -> list[str]:
-    """Returns the problems of which volumes are provisioned and bound, but can't be mounted by any node."""
+    """Returns the problems of volumes that would be bound, and that no node could mount, or not as requested."""
     problems = []
+    if cls.limits and (problem := unlimitable(cls.volume_source, given)):
+        problems.append(f"{min(cls.limits)}: the class has {problem}: remove one of the two")
     if "ro" in ",".join(cls.mount_options).replace(" ", "").split(","):
         problems.append("mountOptions: with ro, no node can format a new, empty image: remove it")
-    by_kernel = given.get("mounter") != "rbd-nbd" and given.get("tryOtherMounters") not in TRUE
+    by_kernel = given.get("mounter") != NBD and given.get("tryOtherMounters") not in TRUE
     if "journaling" in cls.features and (by_kernel or cls.volume_source == "rbd"):
         problems.append(
             "imageFeatures: the kernel can't map images with journaling: remove it, or set mounter: rbd-nbd"

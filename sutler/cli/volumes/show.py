@@ -10,6 +10,7 @@ from sutler.kube.client import Client
 from sutler.text import format_size
 from sutler.typedefs import Json
 from sutler.volumes.adoption_request import UNBOUND_UID
+from sutler.volumes.limits import limits_in_metadata, parse_limits, render_limits
 from sutler.volumes.locations import PoolLocation
 
 _MAX_EVENTS = 10
@@ -85,6 +86,9 @@ def as_json(row: VolumeRow, inventory: VolumeInventory, ceph: CephView, events: 
         "volumeMode": spec.get("volumeMode"),
         "mountOptions": spec.get("mountOptions") or [],
         "created": volume["metadata"]["creationTimestamp"] if volume else None,
+        "attributesClass": spec.get("volumeAttributesClassName"),
+        "modification": _modification(row, inventory),
+        "limits": _limits(volume, image),
         "details": image and _details(image),
         "events": [
             {"type": one["type"], "reason": one["reason"], "message": one["message"], "count": one.get("count") or 1}
@@ -112,7 +116,29 @@ def _mirroring(found: Json | None) -> str | None:
     return f"by {found['mode']}, {found['state']}, {primary}"
 
 
+def _modification(row: VolumeRow, inventory: VolumeInventory) -> Json | None:
+    """The VolumeAttributesClass that the claim requests and does not have, and the state of that."""
+    claim = next((one for one in inventory.claims if row.claim == claim_name(one)), None)
+    if claim is None or claim["spec"].get("volumeName") != row.volume:
+        return None
+    status: Json = claim.get("status") or {}
+    state = status.get("modifyVolumeStatus") or {}
+    target = state.get("targetVolumeAttributesClassName") or claim["spec"].get("volumeAttributesClassName")
+    if not target or (not state and target == status.get("currentVolumeAttributesClassName")):
+        return None
+    return {"class": target, "status": state.get("status") or "Pending"}
+
+
+def _limits(volume: Json | None, image: Json | None) -> dict[str, int]:
+    """The limits that the image has; without the REST API, those that the volume records."""
+    if image is not None:
+        return limits_in_metadata(image["metadata"])
+    annotations = (volume["metadata"].get("annotations") or {}) if volume is not None else {}
+    return parse_limits(annotations.get(well_known.LIMITS, ""))
+
+
 def as_text(found: Json) -> str:
+    modification = found["modification"]
     lines = [
         ("Claim", found["claim"]),
         ("Volume", found["volume"]),
@@ -124,6 +150,9 @@ def as_text(found: Json) -> str:
         ("Used", None if found["used"] is None else f"{format_size(found['used'])} ({found['used']} bytes)"),
         ("Reclaim policy", found["reclaimPolicy"]),
         ("Mount options", ", ".join(found["mountOptions"])),
+        ("Attributes", found["attributesClass"]),
+        ("Requested", f"{modification['class']}: {modification['status']}" if modification else None),
+        ("Limits", render_limits(found["limits"]).replace(",", ", ")),
         ("Access", ", ".join([*found["accessModes"], *filter(None, [found["volumeMode"]])])),
     ]
     details = found["details"]
