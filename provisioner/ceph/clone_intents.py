@@ -33,6 +33,10 @@ class CloneIntent:
     temporary: str = ""
     """Name of the snapshot that is created for this clone alone; empty: the source is a snapshot that exists."""
 
+    @property
+    def source(self) -> tuple[int, str, str]:
+        return self.pool, self.namespace, self.image
+
 
 def record(ioctx: Any, name: str, intent: CloneIntent) -> None:
     with translated("recording the clone", f"{pool_path(ioctx)}/{name}"), rados.WriteOpCtx() as operation:

@@ -98,7 +98,7 @@ def create(connection: Connection, child: Any, spec: ImageSpec, origin: CloneOri
     elif (intent.owner, intent.kubernetes) != (owner, kubernetes):
         raise ImageTaken(f"{image_label(child, spec.name)} is being created for another claim, {intent.owner}")
     else:
-        _remove_unowned(child, spec.name, fence)
+        _remove_unowned(child, spec.name, intent, fence)
     try:
         snapshot = _prepare(connection, parent, origin, temporary, spec, fence=fence)
         identifier = _clone(connection, parent, origin, snapshot, child, spec=spec, fence=fence)
@@ -114,7 +114,7 @@ def create(connection: Connection, child: Any, spec: ImageSpec, origin: CloneOri
 def discard(connection: Connection, child: Any, name: str, owner: str, kubernetes: str, *, fence: Fence) -> bool:
     """Removes what an interrupted call has left before the clone was the claim's. Returns whether the intent is gone.
 
-    A clone that has its own metadata is kept: it is an ordinary image of the claim.
+    A clone that has its own metadata is kept, since it is an ordinary image of the claim. So is an image of another origin.
     """
     intent = clone_intents.find(child, name)
     if intent is None:
@@ -123,7 +123,8 @@ def discard(connection: Connection, child: Any, name: str, owner: str, kubernete
         return False
     existing = _find(child, name)
     if existing is None or not _is_own(existing, child, owner):
-        _remove_unowned(child, name, fence)
+        with contextlib.suppress(ImageTaken):
+            _remove_unowned(child, name, intent, fence)
     if intent.temporary:
         with contextlib.suppress(PoolMissing):
             parent = connection.ioctx(intent.pool, intent.namespace)
@@ -170,8 +171,12 @@ def _require_no_image(ioctx: Any, name: str) -> None:
         raise ImageTaken(f"{image_label(ioctx, name)} exists and is no clone for this claim: rename or delete it")
 
 
-def _remove_unowned(ioctx: Any, name: str, fence: Fence) -> None:
-    """Removes an incomplete clone: the intent was recorded when no image had its name, so Sutler created it."""
+def _remove_unowned(ioctx: Any, name: str, intent: CloneIntent, fence: Fence) -> None:
+    """Removes an incomplete clone. No image had its name when the intent was recorded.
+
+    An administrator may have created an image of that name since: raises ImageTaken unless the image is a clone of the
+    intent's source, or has no parent yet, no owner and no data.
+    """
     target = image_label(ioctx, name)
     header = _find(ioctx, name)
     if header is None and not directory.has_name(ioctx, name):
@@ -184,9 +189,22 @@ def _remove_unowned(ioctx: Any, name: str, fence: Fence) -> None:
                     f"{target} is an incomplete clone, and it is in use or has snapshots: Sutler removes it once it "
                     f"has neither{f'; it is in use at {watchers[0]}' if watchers else ''}"
                 )
+            if not _is_remainder(ioctx, header, opened, intent):
+                raise ImageTaken(f"{target} exists and is no clone for this claim: rename or delete it")
     fence()
     with contextlib.suppress(ImageMissing), image_errors("removing", target):
         _LIBRBD.remove(ioctx, name)
+
+
+def _is_remainder(ioctx: Any, header: ImageHeader, opened: Any, intent: CloneIntent) -> bool:
+    """Whether an interrupted call for the intent has left this image: librbd creates it, then attaches its parent."""
+    if header.parent is not None:
+        return (header.parent.pool, header.parent.namespace, header.parent.image) == intent.source
+    if has_own_ids(header.metadata, ioctx.get_pool_id(), header.id) is True:
+        return False
+    written: list[int] = []
+    opened.diff_iterate(0, opened.size(), None, lambda offset, *_: written.append(offset), False, True)
+    return not written
 
 
 def _prepare(

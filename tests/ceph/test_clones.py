@@ -9,6 +9,7 @@ import pytest
 import rbd
 
 from provisioner.ceph import clone_intents, clones, directory, images, parking, removal, volume_snapshots
+from provisioner.ceph.clone_intents import CloneIntent
 from provisioner.ceph.clones import CloneOrigin
 from provisioner.ceph.connection import ClusterSettings, Connection
 from provisioner.ceph.errors import CephError, ImageMissing, ImageTaken, InUse, InvalidArgument
@@ -215,6 +216,56 @@ def test_image_that_had_the_name_before_is_kept(connection: Connection, ioctx: A
     assert clones.discard(connection, ioctx, spec().name, CHILD, KUBERNETES, fence=fence)
     assert names(ioctx) == [spec().name, "data"]
     assert kinds(ioctx, "data") == []
+
+
+def clone_of_source(ioctx: Any) -> None:
+    rbd.RBD().clone(ioctx, "data", "one", ioctx, spec().name)
+
+
+def clone_of_another_image(ioctx: Any) -> None:
+    owned(ioctx, "other", "another")
+    with rbd.Image(ioctx, "other") as image:
+        image.create_snap("one")
+    rbd.RBD().clone(ioctx, "other", "one", ioctx, spec().name)
+
+
+def image_with_data(ioctx: Any) -> None:
+    rbd.RBD().create(ioctx, spec().name, 8 * MIB)
+    with rbd.Image(ioctx, spec().name) as image:
+        image.write(b"x", 5 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("made_by_another", "is_kept"),
+    [
+        (clone_of_source, False),
+        (lambda ioctx: rbd.RBD().create(ioctx, spec().name, 8 * MIB), False),
+        (clone_of_another_image, True),
+        (image_with_data, True),
+        (lambda ioctx: owned(ioctx, spec().name, "another"), True),
+    ],
+    ids=["clone of the source", "without parent, owner and data", "clone of another image", "data", "owned"],
+)
+def test_image_that_took_the_name_while_a_clone_was_incomplete_is_kept(
+    made_by_another: Any, is_kept: bool, connection: Connection, ioctx: Any
+) -> None:
+    connection.rados.conf_set("rbd_default_clone_format", "2")
+    identifier = owned(ioctx, "data", OWNER)
+    snapshot = volume_snapshots.create(ioctx, identifier, "one", fence)
+    origin = CloneOrigin(ioctx.get_pool_id(), "", identifier, snapshot.id)
+    wanted = spec()
+    clone_intents.record(ioctx, wanted.name, CloneIntent(CHILD, KUBERNETES, *origin.key, "team/restored"))
+    made_by_another(ioctx)
+    before = directory.get_header(ioctx, wanted.name).id
+    if is_kept:
+        with pytest.raises(ImageTaken, match="rename or delete it"):
+            clones.create(connection, ioctx, wanted, origin, fence=fence)
+    assert clones.discard(connection, ioctx, wanted.name, CHILD, KUBERNETES, fence=fence)
+    assert clone_intents.list_all(ioctx) == {}
+    if is_kept:
+        assert directory.get_header(ioctx, wanted.name).id == before
+    else:
+        assert wanted.name not in names(ioctx)
 
 
 @pytest.mark.parametrize(
