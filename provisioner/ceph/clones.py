@@ -114,7 +114,7 @@ def create(connection: Connection, child: Any, spec: ImageSpec, origin: CloneOri
 def discard(connection: Connection, child: Any, name: str, owner: str, kubernetes: str, *, fence: Fence) -> bool:
     """Removes what an interrupted call has left before the clone was the claim's. Returns whether the intent is gone.
 
-    A clone that has its own metadata is kept, since it is an ordinary image of the claim. So is an image of another origin.
+    An image with its own metadata is kept, since it is an ordinary image of the claim; so is one of another origin.
     """
     intent = clone_intents.find(child, name)
     if intent is None:

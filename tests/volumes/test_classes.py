@@ -108,6 +108,7 @@ def test_annotations_set_what_may_change_and_nothing_else() -> None:
             "radosNamespace: in-tree rbd volumes do not support RADOS namespaces: remove it",
         ),
         ({"deletionPolicy": "shred"}, "remove, trash"),
+        ({"flattenPolicy": "sync"}, "flattenPolicy: 'sync' is not one of none, async"),
         ({"trashDelay": "soon"}, "24h or 7d"),
         ({"imageNameTemplate": "vol-{claim}"}, "lacks {uid}"),
         ({"imageNameTemplate": "a/{uid}"}, "letters, digits"),

@@ -7,8 +7,10 @@ import pytest
 from provisioner.ceph.model import JournalEntry
 from provisioner.volumes.planning import deletion, expansion
 from provisioner.volumes.planning.claims import ClaimRequest, ProvisionClaim, decide
+from provisioner.volumes.planning.flattening import flattens
 from provisioner.volumes.planning.persistent_volume import CephSource, VolumeRequest, image_metadata, render
 from sutler.volumes.locations import ImageLocation, location_of
+from sutler.volumes.snapshot_handle import ImageHandle
 from tests.volumes.objects import UID, claim, parsed, volume
 
 FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer"
@@ -194,6 +196,34 @@ def test_volume_remembers_what_its_deletion_needs() -> None:
     body = rendered(cls)
     assert location_of(body) == ImageLocation("b", "rbd", "tenant", f"shop-data-{UID}")
     assert body["metadata"]["annotations"]["sutler.dev/trash-delay"] == "3600"
+
+
+@pytest.mark.parametrize(("policy", "is_clone", "requested"), [("async", True, True), ("async", False, False),
+                                                               ("none", True, False)])  # fmt: skip
+def test_volume_of_a_clone_requests_what_the_class_says(policy: str, is_clone: bool, requested: bool) -> None:
+    ancestors = (ImageHandle("b", 3, "", "5a1b"),) if is_clone else ()
+    cls, place = parsed({"flattenPolicy": policy}), ImageLocation("", "rbd", "", "image")
+    body = render(request(), cls, place, CephSource("b", 3, "6c2d", (), ancestors))
+    assert (body["metadata"]["annotations"].get("sutler.dev/flatten-policy") == "async") is requested
+    assert flattens(body | {"status": {"phase": "Bound"}}) is requested
+
+
+@pytest.mark.parametrize(
+    ("policy", "phase", "deleted", "due"),
+    [
+        ("async", "Bound", False, True),
+        ("async", "Pending", False, False),
+        ("async", "Released", False, False),
+        ("async", "Bound", True, False),
+        ("none", "Bound", False, False),
+        ("", "Bound", False, False),
+    ],
+)
+def test_image_is_flattened_only_while_a_claim_has_its_volume(
+    policy: str, phase: str, deleted: bool, due: bool
+) -> None:
+    obj = volume(phase=phase, annotations={"sutler.dev/flatten-policy": policy}, metadata=LEAVING if deleted else None)
+    assert flattens(obj) is due
 
 
 def test_metadata_leads_from_the_image_to_the_claim() -> None:

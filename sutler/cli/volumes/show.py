@@ -72,7 +72,7 @@ def events_of(found: list[Json], known: set[str]) -> list[Json]:
 
 def as_json(row: VolumeRow, inventory: VolumeInventory, ceph: CephView, events: list[Json]) -> Json:
     volume = next((one for one in inventory.volumes if one["metadata"]["name"] == row.volume), None)
-    spec = volume["spec"] if volume else {}
+    spec, annotations = (volume["spec"], volume["metadata"].get("annotations") or {}) if volume else ({}, {})
     place, there = row.place, inventory.image(volume) if volume else None
     where, name = (there[0], there[1]["name"]) if there else (None, "")
     if place and not there and not (volume and inventory.has_read_images(volume)):
@@ -89,6 +89,7 @@ def as_json(row: VolumeRow, inventory: VolumeInventory, ceph: CephView, events: 
         "attributesClass": spec.get("volumeAttributesClassName"),
         "modification": _modification(row, inventory),
         "limits": _limits(volume, image),
+        "flattening": annotations.get(well_known.FLATTEN_POLICY) == "async",
         "details": image and _details(image),
         "events": [
             {"type": one["type"], "reason": one["reason"], "message": one["message"], "count": one.get("count") or 1}
@@ -107,6 +108,10 @@ def _details(image: Json) -> Json:
         "parked": image.get("parked"),
         "mirroring": image.get("mirroring"),
     }
+
+
+def _parent(parent: str | None, *, flattening: bool) -> str | None:
+    return f"{parent} (being flattened)" if parent and flattening else parent
 
 
 def _mirroring(found: Json | None) -> str | None:
@@ -160,7 +165,7 @@ def as_text(found: Json) -> str:
         lines += [
             ("Features", ", ".join(details["features"])),
             ("Data pool", details["data_pool"]),
-            ("Clone of", details["parent"]),
+            ("Clone of", _parent(details["parent"], flattening=found["flattening"])),
             ("Watchers", ", ".join(details["watchers"]) or "none"),
             ("Snapshots", ", ".join(details["snapshots"]) or "none"),
             ("Clones", ", ".join(details["clones"])),
