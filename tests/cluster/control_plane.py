@@ -4,7 +4,6 @@ import base64
 import json
 import secrets
 import subprocess
-import urllib.request
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import yaml
 
 from tests.cluster import binaries, flags, kubectl_requests, pki, probe
 from tests.cluster.errors import ClusterError
+from tests.cluster.kept_connections import KeptConnections
 from tests.cluster.place import Place
 from tests.cluster.process import Process
 from tests.cluster.wait import wait_for
@@ -46,6 +46,7 @@ class ControlPlane:
         self._binaries = binaries.ensured(*binaries.CONTROL_PLANE)
         self._ports = flags.Ports(*self.place.ports(3))
         self.url = f"https://127.0.0.1:{self._ports.apiserver}"
+        self._connections = KeptConnections(self._ports.apiserver, self.state / "pki" / "ca.crt")
         self.etcd_url = f"http://127.0.0.1:{self._ports.etcd}"
         self._write_files()
         try:
@@ -58,6 +59,7 @@ class ControlPlane:
 
     def stop(self) -> None:
         """End all three, the last started first."""
+        self._connections.close()
         for process in reversed(self._started):
             process.stop(_APISERVER_GRACE)
         self._started.clear()
@@ -109,8 +111,7 @@ class ControlPlane:
         """Of the administrator to the API server; ClusterError when it is refused or not answered."""
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type}
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)  # noqa: S310 - our own
-        status, text = probe.call(request, self.state / "pki" / "ca.crt", timeout=60)
+        status, text = self._connections.call(method, path, data, headers, timeout=60)
         if status not in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
             raise ClusterError(f"{method} {path}: {status} {_message(text)}")
         return json.loads(text)
