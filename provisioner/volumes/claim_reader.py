@@ -14,9 +14,11 @@ from sutler.kube.resources import PERSISTENT_VOLUME_CLAIMS
 from sutler.typedefs import Json
 
 MANY = 16
-"""Claims without a volume in a namespace for which listing the namespace is worth it."""
-MOST_OTHERS = 3
-"""For each of these claims, the list may have so many that have a volume."""
+"""Claims of a namespace without a volume for which listing the namespace is worth it."""
+MOST_OTHERS = 8
+"""For each of these claims, the list may have so many others. An entry of a list costs a thirtieth of a request."""
+MOST_LISTED = 2000
+"""Claims of a namespace that is still listed: the answer must come long before it is out of date."""
 FRESH_SECONDS = 1.0
 """Seconds after the start of a list for which its claims count as read just now."""
 
@@ -30,7 +32,7 @@ class _ClaimList:
 
 class ClaimReader:
     def __init__(self, client: Client, count: Callable[[str], tuple[int, int]]) -> None:
-        """`count`: returns how many claims of a namespace have no volume, and how many have one."""
+        """`count`: returns for how many claims of a namespace no volume exists, and how many others there are."""
         self._client = client
         self._count = count
         self._lists: dict[str, _ClaimList] = {}
@@ -49,7 +51,7 @@ class ClaimReader:
 
     def _is_worth_a_list(self, namespace: str) -> bool:
         waiting, others = self._count(namespace)
-        return waiting >= MANY and others <= MOST_OTHERS * waiting
+        return waiting >= MANY and others <= MOST_OTHERS * waiting and waiting + others <= MOST_LISTED
 
     def _take(self, name: str, namespace: str) -> Json | None:
         listed = self._lists.get(namespace)

@@ -1,6 +1,6 @@
 """Watches the API objects that the controller needs, and reports which volumes each change concerns."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
@@ -34,8 +34,10 @@ class VolumeInformers:
         """Names of adoption requests by namespace/name of their claim."""
         self._claims_by_source: defaultdict[str, set[str]] = defaultdict(set)
         """Keys of the claims without a volume by kind/namespace/name of their data source."""
-        self._claim_counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-        """By namespace: the numbers of claims without a volume and with one."""
+        self._claim_totals: Counter[str] = Counter()
+        """The number of claims by namespace."""
+        self._volumeless: defaultdict[str, set[str]] = defaultdict(set)
+        """By namespace: the claims for which no volume exists."""
         self._on_source: Listener | None = None
         self._on_volume: Listener | None = None
         self._on_class: Listener | None = None
@@ -104,9 +106,9 @@ class VolumeInformers:
         return (key, claim) if key is not None and claim is not None else None
 
     def count_claims(self, namespace: str) -> tuple[int, int]:
-        """Returns how many claims of the namespace have no volume, and how many have one."""
-        waiting, others = self._claim_counts.get(namespace, (0, 0))
-        return waiting, others
+        """Returns for how many claims of the namespace no volume exists, and how many others there are."""
+        waiting = len(self._volumeless.get(namespace, ()))
+        return waiting, self._claim_totals[namespace] - waiting
 
     def is_surely_absent(self, volume: str, version: str) -> bool:
         """Whether no volume of that name existed at this resourceVersion, nor does now as far as the watch shows."""
@@ -137,12 +139,20 @@ class VolumeInformers:
             del self._claims_by_volume[change.old.volume_key]
         if change.new is not None:
             self._claims_by_volume[change.new.volume_key] = change.key
-        counts = self._claim_counts[change.key.partition("/")[0]]
-        for claim, difference in ((change.old, -1), (change.new, 1)):
-            if claim is not None:
-                counts[bool(claim.volume)] += difference
+        self._claim_totals[change.key.partition("/")[0]] += (change.new is not None) - (change.old is not None)
+        self._record_volumeless(change.key)
         self._notify([*volumes, *self._adoptions.get(change.key, ())])
         self._record_source(change)
+
+    def _record_volumeless(self, key: str) -> None:
+        """Records whether a volume exists for the claim `key` (namespace/name)."""
+        namespace, claim = key.partition("/")[0], self._claims.store.get(key)
+        if claim is not None and not claim.volume and claim.volume_key not in self._volumes.store:
+            self._volumeless[namespace].add(key)
+            return
+        self._volumeless[namespace].discard(key)
+        if not self._volumeless[namespace]:
+            del self._volumeless[namespace]
 
     def _record_source(self, change: ObjectChange[CachedClaim]) -> None:
         before, after = (claim.source if claim is not None else "" for claim in (change.old, change.new))
@@ -160,6 +170,8 @@ class VolumeInformers:
                 self._on_source(source)
 
     def _volume_changed(self, change: ObjectChange[CachedVolume | None]) -> None:
+        if (key := self._claims_by_volume.get(change.key)) is not None:
+            self._record_volumeless(key)
         before, after = (cached.adopting_claim if cached else "" for cached in (change.old, change.new))
         if before == after:
             self._notify([change.key])

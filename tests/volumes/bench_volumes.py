@@ -138,7 +138,9 @@ def bare_round(bench: Bench, name: str, threads: int) -> float:
 
 def our_round(bench: Bench, process: SutlerProcess, name: str, *, journal: bool) -> Round:
     kubeconfig = bench.control_plane.kubeconfig
-    asyncio.run(bulk.claims(kubeconfig, "bench", name, bench.claims))
+    # The claims of a round are together in a namespace, as those of an application that is being deployed.
+    bench.control_plane.create_namespace(name)
+    asyncio.run(bulk.claims(kubeconfig, name, name, bench.claims))
     usage, before = bench.usage(process), operations(bench.ceph)
     taken = asyncio.run(bulk.time_of_volumes(kubeconfig, name, bench.claims, journal=journal))
     spent = usage.spent_per(bench.claims)

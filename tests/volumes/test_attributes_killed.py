@@ -52,7 +52,10 @@ class AttributesLife:
                 self.env.process = self._start("0:never")
             return condition()
 
-        wait_for(true, f"the claim to be {what}", 60)
+        try:
+            wait_for(true, f"the claim to be {what}", 60)
+        except TimeoutError as error:
+            raise AssertionError(self.env.process.log_text()[-3000:]) from error
 
 
 @pytest.mark.timeout(1800)

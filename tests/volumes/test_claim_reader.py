@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from provisioner.volumes.cache_entries import claim_entry
-from provisioner.volumes.claim_reader import FRESH_SECONDS, MANY, MOST_OTHERS, ClaimReader
+from provisioner.volumes.claim_reader import FRESH_SECONDS, MANY, MOST_LISTED, MOST_OTHERS, ClaimReader
 from provisioner.volumes.informers import VolumeInformers
-from sutler.kube.reflector import ObjectChange
 from tests.volumes.objects import claim
 
 
@@ -52,7 +51,9 @@ async def test_claims_that_wait_together_are_read_by_one_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "others"), [(1, 0), (MANY - 1, 0), (MANY, MOST_OTHERS * MANY + 1)], ids=["one", "few", "among many"]
+    ("waiting", "others"),
+    [(1, 0), (MANY - 1, 0), (MANY, MOST_OTHERS * MANY + 1), (MOST_LISTED + 1, 0)],
+    ids=["one", "few", "few among many", "too many"],
 )
 async def test_claims_are_read_one_by_one_where_a_list_would_cost_more(waiting: int, others: int) -> None:
     api = Api(waiting, others)
@@ -96,7 +97,17 @@ def test_informers_count_the_claims_of_a_namespace() -> None:
     client: Any = None
     informers = VolumeInformers(client)
     waiting, bound = claim_entry(claim()), claim_entry(claim(volumeName="v"))
-    for old, new, counts in ((None, waiting, (1, 0)), (waiting, bound, (0, 1)), (bound, None, (0, 0))):
-        informers._claim_changed(ObjectChange("shop/data", old, new))
-        assert informers.count_claims("shop") == counts
-    assert informers.count_claims("bank") == (0, 0)
+    claims, volumes = informers._claims, informers._volumes
+    claims._store("shop/data", "1", waiting)
+    claims._store("shop/other", "1", bound)
+    assert informers.count_claims("shop") == (1, 1)
+    volumes._store(waiting.volume_key, "2", None)
+    assert informers.count_claims("shop") == (0, 2)
+    volumes._remove(waiting.volume_key)
+    assert informers.count_claims("shop") == (1, 1)
+    claims._store("shop/data", "3", bound)
+    claims._remove("shop/other")
+    assert informers.count_claims("shop") == (0, 1)
+    claims._remove("shop/data")
+    assert informers.count_claims("shop") == informers.count_claims("bank") == (0, 0)
+    assert informers._volumeless == {}
