@@ -47,8 +47,8 @@ def _template(found: list[ChartObject]) -> str:
 def _foreign() -> str:
     tables = {"values": FOREIGN, "globals": FOREIGN_GLOBALS, "lists": FOREIGN_LISTS}
     defined = [
-        f'{{{{- define "sutler.foreign.{name}" -}}}}\n{yaml.safe_dump(table, sort_keys=False, width=1000)}{{{{- end }}}}\n'
-        for name, table in tables.items()
+        f'{{{{- define "sutler.foreign.{name}" -}}}}\n{lines}{{{{- end }}}}\n'
+        for name, lines in ((name, yaml.safe_dump(one, sort_keys=False, width=1000)) for name, one in tables.items())
     ]
     return f"{{{{- /* {_BY} */ -}}}}\n{''.join(defined)}"
 
@@ -65,7 +65,10 @@ def schema() -> Json:
         }
     for name, instead in FOREIGN.items():
         *path, last = name.split(".")
-        _at(root, path)["properties"][last] = {"description": f"Not a value of Sutler. Use {instead}.", "deprecated": True}
+        _at(root, path)["properties"][last] = {
+            "description": f"Not a value of Sutler. Use {instead}.",
+            "deprecated": True,
+        }
     for name in FOREIGN_LISTS:
         root["properties"][name]["type"] = ["object", "array"]
     root["properties"]["global"]["additionalProperties"] = True
@@ -129,21 +132,22 @@ def _comment(text: str, margin: str) -> list[str]:
 
 def table() -> str:
     """The page docs/helm-values.md."""
+    sections: dict[str, list[Value]] = {"": []}
+    for one in values():
+        sections.setdefault(one.name.partition(".")[0] if "." in one.name else "", []).append(one)
     parts = [
+        "<!-- Written by `make docs`; a test fails when the code differs. -->\n",
         "# Values of the Helm chart\n",
         "[Install](install.md#helm) shows how to use them. `helm show values manifests/chart` prints the same.\n",
     ]
-    for (name, nested), members in groupby(_sorted(values(), 0), lambda one: (_part(one, 0)[0] if _part(one, 0)[1] else "", _part(one, 0)[1])):
-        parts += [f"## {name if nested else 'All Pods'}\n"] if nested or "## All Pods\n" not in parts else []
-        parts += [f"{SECTIONS[name]}\n"] if nested else []
-        parts += ["| value | default | meaning |", "|---|---|---|"]
-        parts += [f"| `{one.name}` | `{json.dumps(one.default)}` | {_cell(one.description)} |" for one in members]
-        parts.append("")
-    parts += ["## Names in other charts\n", "The chart rejects these names, and says what to use instead.\n"]
-    parts += ["| name | instead |", "|---|---|"]
+    for name, members in sections.items():
+        parts += [f"## {name}\n", f"{SECTIONS[name]}\n"] if name else ["## All Pods\n"]
+        rows = [f"| `{one.name}` | `{json.dumps(one.default)}` | {_cell(one.description)} |" for one in members]
+        parts += ["| value | default | meaning |", "|---|---|---|", *rows, ""]
     named = {**FOREIGN, **{f"global.{name}": instead for name, instead in FOREIGN_GLOBALS.items()}}
-    parts += [f"| `{name}` | {_cell(instead)} |" for name, instead in named.items()]
-    parts += [f"| `{name}` (a list) | {_cell(instead)} |" for name, instead in FOREIGN_LISTS.items()]
+    named |= {f"{name} (a list)": instead for name, instead in FOREIGN_LISTS.items()}
+    parts += ["## Names in other charts\n", "The chart rejects these names, and says what to use instead.\n"]
+    parts += ["| name | instead |", "|---|---|", *(f"| `{name}` | {_cell(one)} |" for name, one in named.items())]
     return "\n".join(parts) + "\n"
 
 
@@ -154,12 +158,18 @@ def _cell(text: str) -> str:
 def stale() -> list[str]:
     """Generated files that differ from what they should be, or that should not be there."""
     wanted: dict[str, Any] = files()
-    different = [name for name, text in wanted.items() if not (CHART / name).is_file() or (CHART / name).read_text() != text]
+    different = [
+        name for name, text in wanted.items() if not (CHART / name).is_file() or (CHART / name).read_text() != text
+    ]
     return different + [name for name in _generated() if name not in wanted]
 
 
 def _generated() -> list[str]:
-    return [str(path.relative_to(CHART)) for path in (CHART / "templates").glob("*") if path.is_file() and _BY in path.read_text()]
+    return [
+        str(path.relative_to(CHART))
+        for path in (CHART / "templates").glob("*")
+        if path.is_file() and _BY in path.read_text()
+    ]
 
 
 def write() -> None:

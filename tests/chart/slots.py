@@ -46,7 +46,9 @@ def _map_of(node: Map, key: str, values: str) -> None:
 
 
 def _labels(one: ChartObject) -> None:
-    one.tree["metadata"]["labels"].fields.append(_lines("toYaml .Values.prometheus.labels", ".Values.prometheus.labels"))
+    one.tree["metadata"]["labels"].fields.append(
+        _lines("toYaml .Values.prometheus.labels", ".Values.prometheus.labels")
+    )
 
 
 def _lines(expression: str, condition: str = "") -> Field:
@@ -89,7 +91,8 @@ def _deployment(one: ChartObject) -> None:
     container.field("resources").conditions.append(f".Values.{own}.resources")
     arguments = f'include "sutler.extraArgs" {given}'
     container.put("args", Block(f"{{{{- {arguments} | nindent INDENT }}}}"), arguments)
-    _PROCESS.get(own, lambda *_: None)(pod, container)
+    if own in _PROCESS:
+        _PROCESS[own](pod, container)
     environment = f'include "sutler.extraEnv" {given}'
     container.get("env", Seq([])).items.append(_lines(environment, environment))
     for key, parent, values in (("volumeMounts", container, "extraVolumeMounts"), ("volumes", pod, "extraVolumes")):
@@ -165,7 +168,7 @@ def _api_certificate(one: ChartObject) -> None:
 
 
 def _classes(values: str, **parameters: str) -> Callable[[ChartObject], None]:
-    """`parameters`: values by parameter, with `_` for `-` and `.`"""
+    """The values of a StorageClass, by its parameters with `_` for `-`."""
 
     def put(one: ChartObject) -> None:
         for each in one.tree["parameters"].fields:
@@ -190,12 +193,8 @@ _BY_PLACE: dict[tuple[str, str], Callable[[ChartObject], None]] = {
     ("NetworkPolicy", "sutler-to-api-server"): _api_server_ports,
 }
 _BY_FILE: dict[str, Callable[[ChartObject], None]] = {
-    "csi-classes.yaml": _classes(
-        "csi", clusterID="clusterID", pool="pool", node_stage_secret_name="nodeStageSecret"
-    ),
-    "in-tree-class.yaml": _classes(
-        "inTree", pool="pool", userId="user", node_stage_secret_name="nodeStageSecret"
-    ),
+    "csi-classes.yaml": _classes("csi", clusterID="clusterID", pool="pool", node_stage_secret_name="nodeStageSecret"),
+    "in-tree-class.yaml": _classes("inTree", pool="pool", userId="user", node_stage_secret_name="nodeStageSecret"),
 }
 _PROCESS: dict[str, Callable[[Map, Map], None]] = {
     "webhook": _webhook_process,

@@ -162,7 +162,7 @@ def _aligned(old: list[Any], new: list[Any]) -> list[tuple[int | None, Any]]:
     named = all(isinstance(each, dict) and "name" in each for each in (*old, *new))
     keys = [[each["name"] if named else json.dumps(each, sort_keys=True) for each in side] for side in (old, new)]
     result: list[tuple[int | None, Any]] = []
-    for tag, low, high, first, last in difflib.SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
+    for tag, low, high, first, last in difflib.SequenceMatcher(None, keys[0], keys[1], autojunk=False).get_opcodes():
         same = tag == "equal"
         result += [(index, new[first + index - low] if same else ADDED) for index in range(low, high)]
         result += [] if same else [(None, each) for each in new[first:last]]

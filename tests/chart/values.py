@@ -40,7 +40,7 @@ SECTIONS = {
     "csi": "StorageClasses rbd and rbd-retain, whose volumes ceph-csi's node plugin mounts.",
     "inTree": "StorageClass rbd, whose volumes the kubelet itself mounts. Needs Kubernetes 1.30 or older.",
     "test": "The Pod of `helm test`, which runs `sutler check-install`.",
-    "global": "Values that a chart which contains this one shares between its charts. Sutler reads imagePullSecrets only.",
+    "global": "Values that a chart that contains this one shares with it. Sutler reads imagePullSecrets only.",
 }
 # The manifests give them, or another value does.
 _FIXED = {
@@ -137,7 +137,7 @@ def _secrets() -> Iterator[Value]:
 
 
 def _volumes() -> Iterator[Value]:
-    secret = "Secret with ceph.conf and keyring, for classes without a clusterID. Empty: none."  # noqa: S105 - no password
+    secret = "Secret with ceph.conf and keyring, for classes without a clusterID. Empty: none."
     yield Value("volumes.ceph.secretName", secret, NAME_OR_NONE, "sutler-ceph")
     yield Value("volumes.ceph.user", 'The Ceph user, without "client.".', {**TEXT, "minLength": 1}, "sutler")
     clusters = "Secrets by clusterID, as in {east: sutler-ceph-east}, each with userID, userKey and ceph.conf."
@@ -145,7 +145,7 @@ def _volumes() -> Iterator[Value]:
 
 
 def _api() -> Iterator[Value]:
-    secret = "Secret with ceph.conf and keyring. The REST API starts without it. Empty: none."  # noqa: S105 - no password
+    secret = "Secret with ceph.conf and keyring. The REST API starts without it. Empty: none."
     yield Value("api.ceph.secretName", secret, NAME_OR_NONE, "sutler-api-ceph")
     yield Value("api.ceph.user", 'The Ceph user for images, without "client.".', {**TEXT, "minLength": 1}, "sutler-api")
     pools = 'The Ceph user that creates and deletes pools, without "client.". Empty: no pool can be changed.'
@@ -161,7 +161,10 @@ def _rest() -> Iterator[Value]:
     yield Value("certificates.source", source, kinds.one_of("sutler", "cert-manager"), "sutler")
     operator = "Create a PodMonitor and a NetworkPolicy for Prometheus. The operator must be installed before."
     yield Value("prometheus.enabled", operator, BOOLEAN, False)
-    labels = "Labels of PodMonitor and PrometheusRule, as in {release: kube-prometheus-stack}: your Prometheus selects by them."
+    labels = (
+        "Labels of PodMonitor and PrometheusRule, by which your Prometheus selects them, "
+        "as in {release: kube-prometheus-stack}."
+    )
     yield Value("prometheus.labels", labels, TEXTS, {})
     yield Value("prometheus.rules.enabled", "With Prometheus: create the alerts.", BOOLEAN, True)
     dashboard = "With Prometheus: create the ConfigMap with Grafana's dashboard."
@@ -186,7 +189,7 @@ def _rest() -> Iterator[Value]:
 
 def _class(values: str) -> Iterator[Value]:
     yield Value(f"{values}.pool", "Pool of the images.", {**TEXT, "minLength": 1}, "rbd")
-    secret = "Secret in Sutler's namespace with which the nodes map the images."  # noqa: S105 - no password
+    secret = "Secret in Sutler's namespace with which the nodes map the images."
     yield Value(f"{values}.nodeStageSecret", secret, NAME, "rbd-node")
 
 

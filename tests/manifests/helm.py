@@ -27,11 +27,40 @@ def program(version: str = "4") -> str:
     return str(go.Testbed(HELMS[version]).ensured() / "helm")
 
 
-def helm(*arguments: str, version: str = "4", values: Json | None = None) -> subprocess.CompletedProcess[str]:
-    given = ["--values=-"] if values is not None else []
-    command = [program(version), *arguments, *given]
+def helm(
+    *arguments: str, version: str = "4", values: Json | None = None, kubeconfig: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """What helm said. `values` are those of a values file."""
+    more = (["--values=-"] if values is not None else []) + ([f"--kubeconfig={kubeconfig}"] if kubeconfig else [])
+    command = [program(version), *arguments, *more]
     text = yaml.safe_dump(values) if values is not None else None
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=300, check=False)
+
+
+class Release:
+    """The release `sutler` in a cluster."""
+
+    def __init__(self, kubeconfig: Path, version: str = "4") -> None:
+        self._kubeconfig = kubeconfig
+        self._version = version
+
+    def install(self, *options: str, values: Json | None = None) -> str:
+        return self._run("install", str(CHART), "--create-namespace", *options, values=values or {})
+
+    def upgrade(self, *options: str, values: Json | None = None) -> str:
+        return self._run("upgrade", str(CHART), *options, values=values or {})
+
+    def test(self) -> str:
+        return self._run("test", "--logs")
+
+    def uninstall(self) -> str:
+        return self._run("uninstall", "--wait")
+
+    def _run(self, command: str, *arguments: str, values: Json | None = None) -> str:
+        given = [command, "sutler", *arguments, f"--namespace={NAMESPACE}"]
+        ran = helm(*given, version=self._version, values=values, kubeconfig=self._kubeconfig)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout + ran.stderr
 
 
 def render(values: Json | None = None, *options: str, version: str = "4", namespace: str = NAMESPACE) -> Objects:
@@ -42,9 +71,9 @@ def render(values: Json | None = None, *options: str, version: str = "4", namesp
     return by_place(ran.stdout)
 
 
-def refusal(values: Json, version: str = "4") -> str:
+def refusal(values: Json, *options: str) -> str:
     """What helm says of values that it does not take."""
-    ran = helm("template", "sutler", str(CHART), version=version, values=values)
+    ran = helm("template", "sutler", str(CHART), *options, values=values)
     assert ran.returncode != 0
     return ran.stderr
 

@@ -9,7 +9,7 @@ import yaml
 from tests.chart.files import stale
 from tests.chart.objects import kustomized, load_all
 from tests.conftest import REPOSITORY
-from tests.manifests.helm import CHART, HELMS, Objects, helm, render, render_each
+from tests.manifests.helm import CHART, Objects, helm, render, render_each
 from tests.manifests.references import dangling
 from tests.manifests.rendered import KNOWS_COMPONENTS, MANIFESTS, OVERLAYS, Json, pods, rendered
 from tests.manifests.restricted import violations
@@ -72,7 +72,9 @@ KEPT = {"helm.sh/resource-policy": "keep"}
 
 def test_each_switch_equals_the_overlay_of_its_name() -> None:
     assert SWITCHED.keys() == OVERLAYS.keys()
-    for overlay, found in render_each({name: {"createNamespace": True, **one} for name, one in SWITCHED.items()}).items():
+    for overlay, found in render_each(
+        {name: {"createNamespace": True, **one} for name, one in SWITCHED.items()}
+    ).items():
         found["Namespace", "", "sutler-system"]["metadata"].pop("annotations")
         wanted = _by_place(rendered(OVERLAYS[overlay]))
         for one in wanted.values():
@@ -101,7 +103,9 @@ def every() -> list[Combination]:
 
 
 @pytest.mark.parametrize(
-    "combinations", [few(), pytest.param(every(), marks=[pytest.mark.long, pytest.mark.timeout(3600)])], ids=["few", "every"]
+    "combinations",
+    [few(), pytest.param(every(), marks=[pytest.mark.long, pytest.mark.timeout(3600)])],
+    ids=["few", "every"],
 )
 def test_combination_equals_what_kustomize_makes_of_it(combinations: list[Combination]) -> None:
     chosen = {_text(one): one for one in combinations}
