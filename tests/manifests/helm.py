@@ -42,7 +42,7 @@ class Release:
 
     def __init__(self, kubeconfig: Path, version: str = "4") -> None:
         self._kubeconfig = kubeconfig
-        self._version = version
+        self.version = version
 
     def install(self, *options: str, values: Json | None = None) -> str:
         return self._run("install", str(CHART), "--create-namespace", *options, values=values or {})
@@ -58,7 +58,7 @@ class Release:
 
     def _run(self, command: str, *arguments: str, values: Json | None = None) -> str:
         given = [command, "sutler", *arguments, f"--namespace={NAMESPACE}"]
-        ran = helm(*given, version=self._version, values=values, kubeconfig=self._kubeconfig)
+        ran = helm(*given, version=self.version, values=values, kubeconfig=self._kubeconfig)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout + ran.stderr
 

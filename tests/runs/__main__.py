@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import ClusterError, binaries, ceph_programs, dockerfile, machine, packages
+from tests.cluster import ClusterError, binaries, ceph_programs, dockerfile, go, machine, packages
 from tests.runs import report
 from tests.runs.clients import TESTED, Client
 
@@ -62,6 +62,7 @@ class Ground:
             binaries.ensured(*binaries.NODE, version=self._version)
             kubernetes.containerd  # noqa: B018 - builds it where it has to
             dockerfile.ensured()
+        go.Testbed("helm").ensured()
         for release in ceph_programs.SUITES:  # tests of the ground start each of them
             ceph_programs.ensured(release)
         if self.client:
