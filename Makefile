@@ -15,7 +15,7 @@ STATE := .state/cluster
 SIDE_BY_SIDE := --numprocesses $(shell nproc --all | awk '{print ($$1 < 3 ? $$1 : 3) + 1}') --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help machine venv demo up down test test-unit test-long test-matrix check format docs bench lock clean
+.PHONY: help machine venv demo up down test test-unit test-long test-matrix check format docs chart bench lock clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,8 +51,11 @@ format: venv ## Format the code
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-docs: venv ## Write the tables of flags, commands and metrics in docs/ from the code
+docs: venv ## Write the tables of flags, commands, metrics and values in docs/ from the code
 	@$(PYTHON) -m tests.docs
+
+chart: venv ## Write the Helm chart in manifests/chart from the kustomize base and its components
+	@$(PYTHON) -m tests.chart
 
 bench: venv ## Measure speed, as ratios to a bare server within one run
 	@for bench in tests/*/bench_*.py; do echo "== $$bench"; $(PYTHON) -m "$$(echo "$${bench%.py}" | tr / .)" || exit 1; done

@@ -16,6 +16,7 @@ from provisioner.volumes.settings import VolumesSettings
 from sutler.cli.exit_codes import EXIT_CODES
 from sutler.cli.main import GROUPS
 from sutler.settings import ProcessSettings
+from tests.chart import files as chart
 from tests.conftest import REPOSITORY
 from webhook.settings import WebhookSettings
 
@@ -145,4 +146,9 @@ def _command(path: str, command: Any) -> Iterator[str]:
         yield ""
 
 
-TABLES: dict[str, Callable[[], str]] = {"flags.md": flags, "metrics.md": metrics, "commands.md": commands}
+TABLES: dict[str, Callable[[], str]] = {
+    "flags.md": flags,
+    "metrics.md": metrics,
+    "commands.md": commands,
+    "helm-values.md": chart.table,
+}

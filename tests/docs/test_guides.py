@@ -10,6 +10,7 @@ import yaml
 from provisioner.volumes.planning.class_annotations import MUTABLE
 from provisioner.volumes.planning.known_parameters import SERVED
 from tests.conftest import REPOSITORY
+from tests.manifests.helm import render
 from tests.manifests.references import dangling
 from tests.manifests.rendered import KNOWS_COMPONENTS, MANIFESTS, container, pods, rendered
 from tests.manifests.restricted import violations
@@ -70,7 +71,7 @@ def test_guide_lists_every_parameter_of_a_class_and_those_that_can_be_annotation
 
 @KNOWS_COMPONENTS
 def test_the_overlay_of_the_guide_can_be_rendered(tmp_path: Path) -> None:
-    text, _ = blocks("install.md", "yaml")
+    text, _, _ = blocks("install.md", "yaml")
     (tmp_path / "kustomization.yaml").write_text(text.replace("sutler/manifests/", f"{from_here(tmp_path)}/"))
     objects = rendered(tmp_path)
     assert dangling(objects) == []
@@ -79,7 +80,7 @@ def test_the_overlay_of_the_guide_can_be_rendered(tmp_path: Path) -> None:
 
 @KNOWS_COMPONENTS
 def test_the_guides_patch_for_several_ceph_clusters_gives_each_its_folder(tmp_path: Path) -> None:
-    _, patch = blocks("install.md", "yaml")
+    _, _, patch = blocks("install.md", "yaml")
     (tmp_path / "clusters.yaml").write_text(patch)
     own = {"resources": [f"{from_here(tmp_path)}/base"], "patches": [{"path": "clusters.yaml"}]}
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(own))
@@ -89,6 +90,15 @@ def test_the_guides_patch_for_several_ceph_clusters_gives_each_its_folder(tmp_pa
     mounts = {one["name"]: one["mountPath"] for one in container(pod)["volumeMounts"]}
     assert mounts == {"ceph": "/etc/ceph", "east": f"{folder}/east"}
     assert {volume["name"] for volume in pod["spec"]["volumes"]} == mounts.keys()
+
+
+@KNOWS_COMPONENTS
+def test_the_guides_values_are_those_of_the_chart() -> None:
+    _, text, _ = blocks("install.md", "yaml")
+    found = render(yaml.safe_load(text))
+    assert ("PrometheusRule", "sutler-system", "sutler") in found
+    images = {container(pod)["image"] for pod in pods(list(found.values())).values()}
+    assert images == {"registry.example.com/public/sutler:0.1.0"}
 
 
 def from_here(folder: Path) -> str:

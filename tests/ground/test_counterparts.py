@@ -15,6 +15,7 @@ SAYS = {
     "csi-sanity": (["csi-sanity", "--help"], "csi.endpoint"),
     "ecr-credential-provider": (["ecr-credential-provider", "--help"], "credential provider for kubelet"),
     "helm": (["helm", "version"], "Version:"),
+    "helm-3": (["helm", "version"], "Version:"),
     "snapshot-controller": (["snapshot-controller", "--version"], "snapshot-controller"),
 }
 

@@ -15,6 +15,7 @@ from tests.conftest import REPOSITORY
 from tests.installed import rights
 from tests.installed.life import TEAM
 from tests.manifests.rendered import KNOWS_COMPONENTS, OVERLAYS, Json, container, named, of, pods, rendered
+from tests.node.shell import Shell
 from tests.system.conftest import ALIYUN, apply, registry_mapping
 
 RIGHTS = ("Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
@@ -50,8 +51,22 @@ def webhook(
         control_plane,
         configuration | {"webhooks": [one | {"clientConfig": client} for one in configuration["webhooks"]]},
     )
+    apply(control_plane, _issued(authority.certificate, pair))
     yield process
     process.stop()
+
+
+def _issued(authority: bytes, pair: pki.KeyPair) -> Json:
+    """The Secret as cert-manager writes it."""
+    files = {"ca.crt": authority, "tls.crt": pair.certificate, "tls.key": pair.key}
+    annotations = {"cert-manager.io/certificate-name": "sutler-webhook"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "sutler-webhook-tls", "namespace": NAMESPACE, "annotations": annotations},
+        "type": "kubernetes.io/tls",
+        "data": {name: base64.b64encode(content).decode() for name, content in files.items()},
+    }
 
 
 def test_webhook_works_without_a_right_to_write_anything(control_plane: ControlPlane, webhook: SutlerProcess) -> None:
@@ -70,6 +85,8 @@ def test_webhook_works_without_a_right_to_write_anything(control_plane: ControlP
         return list(made["spec"].get("imagePullSecrets", []))
 
     assert wait_for(injected, "the mapping to be known") == [{"name": "aliyun"}]
+    found = json.loads(Shell(control_plane).type("sutler check-install -o json"))
+    assert {each["level"] for each in found} <= {"ok", "note"}, found
     webhook.stop()
     with control_plane.audit_log.open() as log:
         asked = list(rights.entries(log))

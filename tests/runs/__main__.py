@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from tests.cluster import ClusterError, binaries, ceph_programs, dockerfile, machine, packages
+from tests.cluster import ClusterError, binaries, ceph_programs, dockerfile, go, machine, packages
 from tests.runs import report
 from tests.runs.clients import TESTED, Client
 
@@ -64,6 +64,7 @@ class Ground:
             binaries.ensured(*binaries.NODE, version=self._version)
             kubernetes.containerd  # noqa: B018 - builds it where it has to
             dockerfile.ensured()
+        go.Testbed("helm").ensured()
         for release in ceph_programs.SUITES:  # tests of the ground start each of them
             ceph_programs.ensured(release)
         if self.client:

@@ -56,6 +56,9 @@ T = TypeVar("T")
 _CRD = "registrymappings.sutler.dev"
 _OWN_OBJECTS = f"{well_known.NAME}=sutler"
 _HAS_ENDPOINT_SLICES = (1, 21)
+_INJECT_CA = "cert-manager.io/inject-ca-from"
+_CERT_MANAGER_SECRET = "sutler-webhook-tls"  # noqa: S105 - a name
+"""Secret of the webhook's certificate in manifests/components/cert-manager."""
 
 
 class ClusterReader:
@@ -69,6 +72,7 @@ class ClusterReader:
         self._state = ClusterState(ClusterView(own_namespace), namespace=namespace)
         self._webhooks: list[Json] = []
         self._reads_crd = False
+        self._secret = SECRET
         self._readers = {
             Part.VERSION: self._read_version,
             Part.CRD: self._read_crd,
@@ -150,6 +154,8 @@ class ClusterReader:
         if found is None and self._state.view.registered:
             self._note_unread(MUTATING_WEBHOOK_CONFIGURATIONS)
         self._webhooks = (found or {}).get("webhooks") or []
+        if found and _INJECT_CA in (found["metadata"].get("annotations") or {}):
+            self._secret = _CERT_MANAGER_SECRET
         configs = [webhook["clientConfig"] for webhook in self._webhooks]
         self._state.ca_published = all(config.get("caBundle") for config in configs)
         self._state.webhook_urls = tuple(dict.fromkeys(config["url"] for config in configs if config.get("url")))
@@ -183,9 +189,9 @@ class ClusterReader:
 
     async def _read_certificate(self) -> None:
         try:
-            self._state.certificate = await read_certificate(self._client, self._own, SECRET, CONFIGURATION)
+            self._state.certificate = await read_certificate(self._client, self._own, self._secret, CONFIGURATION)
         except Forbidden:
-            self._state.unread.append(f"The webhook's certificate (Secret {self._own}/{SECRET})")
+            self._state.unread.append(f"The webhook's certificate (Secret {self._own}/{self._secret})")
         except RefusedError as error:
             self._state.certificate_problem = str(error)
 
@@ -196,7 +202,14 @@ class ClusterReader:
     async def _read_permissions(self) -> None:
         call = self._client.list(SERVICE_ACCOUNTS, self._own)
         names = {each["metadata"]["name"] for each in await self._if_allowed(UNREAD_PERMISSIONS, call) or []}
-        needed = [(account, each) for account, all_ in permissions.NEEDED.items() if account in names for each in all_]
+        issues = self._secret == SECRET
+        needed = [
+            (account, each)
+            for account, all_ in permissions.NEEDED.items()
+            if account in names
+            for each in all_
+            if issues or not each.issuing
+        ]
         calls = [self._client.post(permissions.PATH, permissions.access_review(self._own, *each)) for each in needed]
         reviews = await self._if_allowed(UNREAD_PERMISSIONS, asyncio.gather(*calls)) or []
         self._state.permissions_checked = len(reviews)

@@ -17,6 +17,8 @@ class NeededPermission(NamedTuple):
     name: str = ""
     own: bool = False
     """In Sutler's own namespace only."""
+    issuing: bool = False
+    """Needed only if Sutler issues its certificate itself, and not cert-manager."""
 
     def __str__(self) -> str:
         which = f" {self.name}" if self.name else ""
@@ -32,9 +34,9 @@ NEEDED = {
         _LIST_MAPPINGS,
         _LIST_NAMESPACES,
         NeededPermission("watch", "", "serviceaccounts"),
-        NeededPermission("get", *_CONFIGURATION),
-        NeededPermission("patch", *_CONFIGURATION),
-        NeededPermission("update", "", "secrets", "sutler-webhook-certificate", own=True),
+        NeededPermission("get", *_CONFIGURATION, issuing=True),
+        NeededPermission("patch", *_CONFIGURATION, issuing=True),
+        NeededPermission("update", "", "secrets", "sutler-webhook-certificate", own=True, issuing=True),
     ),
     "sutler-secrets": (
         _LIST_MAPPINGS,
