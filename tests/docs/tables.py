@@ -1,4 +1,4 @@
-"""The tables of all flags, commands and metrics, generated from the code."""
+"""The generated pages of docs/: flags, commands and metrics, and those of the modules beside this one."""
 
 import json
 import subprocess
@@ -17,6 +17,9 @@ from sutler.cli.exit_codes import EXIT_CODES
 from sutler.cli.main import GROUPS
 from sutler.settings import ProcessSettings
 from tests.conftest import REPOSITORY
+from tests.docs.kinds import kinds
+from tests.docs.rest_endpoints import rest_endpoints
+from tests.docs.symptoms import symptoms
 from webhook.settings import WebhookSettings
 
 FOLDER = REPOSITORY / "docs"
@@ -145,4 +148,11 @@ def _command(path: str, command: Any) -> Iterator[str]:
         yield ""
 
 
-TABLES: dict[str, Callable[[], str]] = {"flags.md": flags, "metrics.md": metrics, "commands.md": commands}
+TABLES: dict[str, Callable[[], str]] = {
+    "flags.md": flags,
+    "metrics.md": metrics,
+    "commands.md": commands,
+    "kinds.md": lambda: _NOTE + "\n" + kinds(),
+    "rest-endpoints.md": lambda: _NOTE + "\n" + rest_endpoints(),
+    "faq.md": lambda: _NOTE + "\n" + symptoms(),
+}
