@@ -1,6 +1,7 @@
 """Hooks of MkDocs: pages from elsewhere in the repository, links to them, and a `nav` that may name pages to come."""
 
 import posixpath
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ _SOURCE = "source"
 """The folder of the site with the files of the repository that pages link to."""
 _BOOST = {"faq.md": 4.0, "troubleshooting.md": 0.5, "CHANGELOG.md": 0.2}
 """How much a page counts in the search; 1 is the default."""
+_SESSION = re.compile(r"^( *```)\n( *\$ )", re.MULTILINE)
+"""The beginning of a block of commands with their output."""
 _LANGUAGES = {".yaml": "yaml", ".json": "json", ".py": "python"}
 
 
@@ -118,6 +121,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if name.startswith(_SOURCE + "/"):
         page.meta["search"] = {"exclude": True}
         return markdown
+    if name == "README.md":
+        page.meta["hide"] = ["navigation"]  # it would list this page alone
     if name in _BOOST:
         page.meta["search"] = {"boost": _BOOST[name]}
     folder = posixpath.dirname(name) or "."
@@ -125,4 +130,4 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     def target(path: str) -> str:
         return path if path in files.src_uris else posixpath.relpath(_target(name, path), folder)
 
-    return adapted(linked(markdown, target))
+    return _SESSION.sub(r"\1console\n\2", adapted(linked(markdown, target)))

@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from provisioner.api.application import openapi_document
+from provisioner.api.endpoint import BASE
 
 Json = dict[str, Any]
 
@@ -15,14 +16,14 @@ _LARGEST_LISTED = 8
 def rest_endpoints() -> str:
     document = openapi_document()
     found = [
-        (operation["tags"][0], f"{method.upper()} {path}", operation)
+        (operation["tags"][0], f"{method.upper()} {path.removeprefix(BASE)}", operation)
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
     ]
     parts = [
         "# REST endpoints\n",
         "The [guide](rest-api.md) shows requests with their responses. `/openapi.json` of a running API has the same.",
-        "Names in bold are required.\n",
+        f"Paths are below `{BASE}`. Names in bold are required.\n",
         "A failed request is answered with a [ProblemDocument](#problemdocument) and one of these statuses:\n",
         "| status | meaning |\n|---|---|",
         *(f"| {status} | {text} |" for status, text in sorted(_problems(found).items())),
