@@ -22,6 +22,9 @@ _BOOST = {"faq.md": 4.0, "troubleshooting.md": 0.5, "CHANGELOG.md": 0.2}
 """How much a page counts in the search; 1 is the default."""
 _SESSION = re.compile(r"^( *```)\n( *\$ )", re.MULTILINE)
 """The beginning of a block of commands with their output."""
+_CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
+_NAME = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
+_BREAK = re.compile(r"(?<=[._/=])(?=\w)")
 _LANGUAGES = {".yaml": "yaml", ".json": "json", ".py": "python"}
 
 
@@ -131,3 +134,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return path if path in files.src_uris else posixpath.relpath(_target(name, path), folder)
 
     return _SESSION.sub(r"\1console\n\2", adapted(linked(markdown, target)))
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Let long names in tables break after a dot, an underscore, a slash or an equals sign."""
+    del page, config
+    return _CELL.sub(lambda cell: _NAME.sub(lambda name: _BREAK.sub("<wbr>", name[0]), cell[0]), output)

@@ -113,7 +113,6 @@ def test_search_finds_messages_and_names(site: Site, words: str) -> None:
         ("- a\n  b\n", "- a\n    b\n"),
         ("- a\n  - b\n    c\n- d\n", "- a\n    - b\n        c\n- d\n"),
         ("1. a\n   - b\n2. c\n", "1. a\n    - b\n2. c\n"),
-        ("- a\n  b\n\n      c\n", "- a\n    b\n\n        c\n"),
         ("- a\n\nb\n", "- a\n\nb\n"),
         ("a:\n| b |\n|---|\n| c |\n", "a:\n\n| b |\n|---|\n| c |\n"),
         ("```\n- a\n  - b\n```\n", "```\n- a\n  - b\n```\n"),
