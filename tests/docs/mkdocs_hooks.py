@@ -119,7 +119,7 @@ def _listing(source: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    del config
+    del config, files
     name = page.file.src_uri
     if name.startswith(_SOURCE + "/"):
         page.meta["search"] = {"exclude": True}
@@ -131,7 +131,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     folder = posixpath.dirname(name) or "."
 
     def target(path: str) -> str:
-        return path if path in files.src_uris else posixpath.relpath(_target(name, path), folder)
+        return posixpath.relpath(_target(name, path), folder)
 
     return _SESSION.sub(r"\1console\n\2", adapted(linked(markdown, target)))
 

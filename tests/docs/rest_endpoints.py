@@ -98,7 +98,7 @@ def _link(schema: Json) -> str:
 
 
 def _meaning(described: Json, schema: Json) -> str:
-    inner = next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), {})
+    inner: Json = next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), {})
     parts = [_words(described) or _words(inner)]
     values = schema.get("enum") or inner.get("enum") or schema.get("items", {}).get("enum") or ()
     if 0 < len(values) <= _LARGEST_LISTED:
