@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tests.conftest import REPOSITORY
 
 _CHANGES = re.compile(r"\b(?:create|apply|patch|delete|add|remove)\b")
-_ASSIGNMENT = re.compile(r"[A-Z_]+=")
+_ASSIGNMENT = re.compile(r"([A-Z_]+)=")
 _SECONDS = 60
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _VARIES = {
@@ -38,16 +38,15 @@ def steps(guide: Path) -> list[Step]:
     return [Step(line, shown) for line, _, shown in found]
 
 
-def replay(name: str, environment: Mapping[str, str]) -> None:
+def replay(tutorial: str, environment: Mapping[str, str]) -> None:
     """Run a tutorial of docs/tutorials. A command that changes nothing is repeated until it prints what is shown."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     variables = {**os.environ, "PATH": path, **environment}
-    assigned: list[str] = []
-    for line, shown in steps(REPOSITORY / "docs" / "tutorials" / name):
-        if _ASSIGNMENT.match(line):
-            assigned.append(line)
+    for line, shown in steps(REPOSITORY / "docs" / "tutorials" / tutorial):
+        if name := _ASSIGNMENT.match(line):
+            variables[name[1]] = _output(f'{line}\nprintf %s "${name[1]}"', variables)
             continue
-        actual = _run("\n".join([*assigned, line]), shown, variables, seconds=0 if _CHANGES.search(line) else _SECONDS)
+        actual = _run(line, shown, variables, seconds=0 if _CHANGES.search(line) else _SECONDS)
         assert _is_as(shown, actual), f"{line}\nshown:\n{shown}\nprinted:\n{actual}"
 
 
@@ -68,7 +67,7 @@ def _output(script: str, variables: Mapping[str, str]) -> str:
 
 
 def _is_as(shown: str, actual: str) -> bool:
-    pattern = re.escape(_fixed(shown)).replace("…", ".*")
+    pattern = re.escape(_fixed(shown)).replace("\\\n…", ".*").replace("…", ".*")
     return re.fullmatch(pattern, _fixed(actual), re.DOTALL) is not None
 
 
