@@ -15,7 +15,7 @@ STATE := .state/cluster
 SIDE_BY_SIDE := --numprocesses $(shell nproc --all | awk '{print ($$1 < 3 ? $$1 : 3) + 1}') --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help machine venv demo up down test test-unit test-long test-matrix check format docs chart bench lock clean
+.PHONY: help machine venv demo up down test test-unit test-long test-matrix check format docs chart site bench lock clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,20 +51,28 @@ format: venv ## Format the code
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-docs: venv ## Write the tables of flags, commands, metrics and values in docs/ from the code
+docs: venv ## Write the generated pages of docs/: flags, commands, metrics, kinds, REST endpoints, symptoms, values of the chart
 	@$(PYTHON) -m tests.docs
 
 chart: venv ## Write the Helm chart in manifests/chart from the kustomize base and its components
 	@$(PYTHON) -m tests.chart
 
+site: venv ## Build the documentation site in .state/site
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+	@echo "The site is in .state/site. To read it: $(PYTHON) -m http.server --bind 127.0.0.1 --directory .state/site"
+
 bench: venv ## Measure speed, as ratios to a bare server within one run
 	@for bench in tests/*/bench_*.py; do echo "== $$bench"; $(PYTHON) -m "$$(echo "$${bench%.py}" | tr / .)" || exit 1; done
 
-lock: venv ## Pin the newest versions that pyproject.toml allows into constraints.txt
+lock: venv ## Pin the newest versions that pyproject.toml allows into constraints.txt and constraints-site.txt
 	@$(PYTHON) -m pip install --quiet pip-tools
 	@$(VENV)/bin/pip-compile --quiet --upgrade --extra dev --generate-hashes --allow-unsafe --strip-extras --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-options --no-emit-trusted-host \
 	  --output-file constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["site"], sep="\n")' \
+	  | $(VENV)/bin/pip-compile --quiet --upgrade --constraint constraints.txt --generate-hashes --allow-unsafe --strip-extras \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-options --no-emit-trusted-host \
+	  --output-file constraints-site.txt -
 
 clean: down ## Remove the virtual environment and all state; builds in the cache stay
 	@rm -rf $(VENV) .state build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -74,12 +82,14 @@ machine:
 
 venv: machine $(VENV)/.ready
 
-# An isolated environment of hashed packages. It can import only two extension modules of the system, which exist only in the
+# An isolated environment of hashed packages; those that build the documentation site have a file of their own, because the
+# container image is built from the other. It can import only two extension modules of the system, which exist only in the
 # distribution. With all of the system's packages, Debian's older cryptography would satisfy an unpinned requirement.
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml constraints.txt constraints-site.txt
 	@echo "Creating the virtual environment in $(VENV) …"
 	@$(SYSTEM_PYTHON) -m venv --clear $(VENV)
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints-site.txt
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@for module in rados rbd; do \
 	  ln -sf "$$($(SYSTEM_PYTHON) -c "import $$module; print($$module.__file__)")" $(VENV)/lib/python3.*/site-packages/; \

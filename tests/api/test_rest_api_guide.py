@@ -1,4 +1,4 @@
-"""The guide of the REST API: the tests run its command lines, and compare the output with what it shows."""
+"""The guide of the REST API and its tutorial: the tests run their commands, and compare the output."""
 
 import os
 import re
@@ -13,6 +13,7 @@ from tests.api.client import ADMIN
 from tests.api.conftest import Service
 from tests.cluster import Ceph, Place
 from tests.conftest import REPOSITORY
+from tests.docs.replay import steps
 
 _VARIES = {
     r'("fsid":)"[0-9a-f-]{36}"': r'\1"…"',
@@ -32,26 +33,16 @@ def fresh_service(place: Place, own_ceph: Ceph, tmp_path_factory: pytest.TempPat
     started.process.stop()
 
 
-def commands_with_output() -> list[tuple[str, str]]:
-    """Return the command lines of the guide's blocks, which begin with `$`, each with the output below it."""
-    guide = (REPOSITORY / "docs" / "rest-api.md").read_text()
-    pairs = []
-    for block in re.findall(r"^```\n(\$ .*?)^```", guide, flags=re.DOTALL | re.MULTILINE):
-        for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            line, _, output = step.partition("\n")
-            pairs.append((line, output))
-    return pairs
-
-
 def without_varying_parts(text: str) -> str:
     for varying, fixed in _VARIES.items():
         text = re.sub(varying, fixed, text)
     return text
 
 
-def test_commands_of_the_guide_print_what_it_shows(fresh_service: Service) -> None:
-    pairs = commands_with_output()
-    assert len(pairs) >= 18
+@pytest.mark.parametrize(("guide", "least"), {"tutorials/console.md": 10, "rest-api.md": 18}.items())
+def test_commands_of_the_guide_print_what_it_shows(fresh_service: Service, guide: str, least: int) -> None:
+    pairs = steps(REPOSITORY / "docs" / guide)
+    assert len(pairs) >= least
     script = "".join(f"{line}\necho '{_END_OF_STEP}'\n" for line, _ in pairs)
     variables = {
         "SUTLER_API_URL": fresh_service.url,

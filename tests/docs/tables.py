@@ -1,4 +1,4 @@
-"""The tables of all flags, commands and metrics, generated from the code."""
+"""The generated pages of docs/: flags, commands and metrics, and those of the modules beside this one."""
 
 import json
 import subprocess
@@ -18,6 +18,9 @@ from sutler.cli.main import GROUPS
 from sutler.settings import ProcessSettings
 from tests.chart import files as chart
 from tests.conftest import REPOSITORY
+from tests.docs.kinds import kinds
+from tests.docs.rest_endpoints import rest_endpoints
+from tests.docs.symptoms import symptoms
 from webhook.settings import WebhookSettings
 
 FOLDER = REPOSITORY / "docs"
@@ -151,4 +154,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics,
     "commands.md": commands,
     "helm-values.md": chart.table,
+    "kinds.md": lambda: _NOTE + "\n" + kinds(),
+    "rest-endpoints.md": lambda: _NOTE + "\n" + rest_endpoints(),
+    "faq.md": lambda: _NOTE + "\n" + symptoms(),
 }

@@ -21,6 +21,7 @@ CONTRIBUTING = REPOSITORY / "CONTRIBUTING.md"
 GUIDES = [README, CONTRIBUTING, REPOSITORY / "SECURITY.md", REPOSITORY / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 LONGEST_README = 200
 _PATH = re.compile(r"`((?:webhook|certs|provisioner|sutler|manifests|docs|tests)/[\w./-]*)`")
+_CODE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
@@ -36,7 +37,7 @@ def blocks(guide: str, language: str) -> list[str]:
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_link_has_a_target(guide: Path) -> None:
-    for path, anchor in _LINK.findall(guide.read_text()):
+    for path, anchor in _LINK.findall(_CODE.sub("", guide.read_text())):
         target = (guide.parent / path).resolve() if path else guide
         assert target.exists(), path
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.cluster import Ceph, ClusterError, ControlPlane, Place, Registry, dockerfile, needs, wait_for
+from tests.docs.replay import replay
 from tests.node.conftest import extra_image
 from tests.node.pods import create, make_secret, run_pod, wait_reason, wait_running
 from tests.node.shell import Shell
@@ -182,6 +183,20 @@ def test_installation_of_the_overlay_for_newer_servers_is_found_to_be_right(
     found = json.loads(shell.type("sutler check-install -o json"))
     said = {f"{each['what']} {each['why']}".strip(): each["level"] for each in found}
     assert set(said.values()) <= {"ok", "note"}, said
+
+
+def test_tutorial_shows_how_a_private_image_runs(control_plane: ControlPlane) -> None:
+    """The tutorial begins without a mapping."""
+    examples = str(MANIFESTS / "examples" / "mappings.yaml")
+    control_plane.kubectl("delete", "-f", examples)
+    try:
+        replay("private-image.md", {"KUBECONFIG": str(control_plane.kubeconfig)})
+    finally:
+        control_plane.kubectl("apply", "-f", examples)
+
+
+def test_tutorial_shows_how_a_claim_is_bound(control_plane: ControlPlane, ceph: Ceph) -> None:
+    replay("claim.md", {"KUBECONFIG": str(control_plane.kubeconfig), "CEPH_CONF": str(ceph.conf)})
 
 
 def test_claim_is_bound_to_a_real_image(control_plane: ControlPlane, ceph: Ceph, namespace: str) -> None:
