@@ -44,6 +44,8 @@ GROUPS = {
     "volumes": Group("sutler.cli.volumes.cli", "List volumes, find orphans, adopt images, restore deleted ones."),
     "pools": Group("sutler.cli.pools", "List, create and delete Ceph pools through the REST API."),
     "images": Group("sutler.cli.images.cli", "List, create, resize and delete RBD images through the REST API."),
+    "version": Group("sutler.cli.version.cli", "Show the versions of the command, the cluster and Sutler in it."),
+    "support-dump": Group("sutler.cli.support.cli", "Collect objects and logs for a bug report, without secrets."),
 }
 
 
