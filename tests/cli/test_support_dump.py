@@ -171,5 +171,5 @@ def _objects(namespace: str) -> list[dict[str, Any]]:
             parameters={"pool": "rbd", "password": "hunter2", "userSecretName": CEPHX},
         ),
         of("v1", "PersistentVolumeClaim", "data", spec={**storage, "storageClassName": namespace}),
-        of("v1", "PersistentVolumeClaim", "other", spec={**storage, "storageClassName": "Password"}),
+        of("v1", "PersistentVolumeClaim", "other", spec={**storage, "storageClassName": "other"}),
     ]
