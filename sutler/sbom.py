@@ -65,8 +65,8 @@ def _debian(status: Path, release: Mapping[str, str]) -> Iterator[dict[str, Any]
 def _python(package: Distribution) -> dict[str, Any]:
     name = package.name.lower().replace("_", "-").replace(".", "-")
     found = _library(package.name, package.version, f"pkg:pypi/{quote(name)}@{quote(package.version)}")
-    license_ = package.metadata.get("License-Expression")
-    return {**found, "licenses": [{"expression": license_}]} if license_ else found
+    licenses = package.metadata.get_all("License-Expression") or []
+    return {**found, "licenses": [{"expression": each} for each in licenses]} if licenses else found
 
 
 def _library(name: str, version: str, purl: str) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def test_unknown_annotations_variables_and_parameters_keep_their_names_only() ->
     shown = scrub(pod)
     assert "hunter2" not in json.dumps(shown)
     assert "managedFields" not in shown["metadata"]
-    assert shown["metadata"]["annotations"].keys() == pod["metadata"]["annotations"].keys()  # type: ignore[index,attr-defined] # a literal
+    assert shown["metadata"]["annotations"].keys() == pod["metadata"]["annotations"].keys()  # type: ignore[index] # a literal
     assert shown["metadata"]["annotations"]["sutler.dev/inject"] == "false"
     assert shown["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] == "node-1"
     variables = {each["name"]: each.get("value") for each in shown["spec"]["containers"][0]["env"]}

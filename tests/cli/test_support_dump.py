@@ -53,8 +53,9 @@ def _account(
     metadata: Any = {"name": name}
     role = {"apiVersion": f"{api}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules}
     binding = {
-        **role,
+        "apiVersion": f"{api}/v1",
         "kind": "ClusterRoleBinding",
+        "metadata": metadata,
         "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": namespace}],
     }

@@ -66,7 +66,7 @@ class SupportCollector:
         return self._dump
 
     async def _own_kinds(self) -> list[Resource]:
-        """Every kind that the cluster has of Sutler's group, whatever release installed it."""
+        """Every kind of Sutler's group that the cluster has, of any release."""
         group = REGISTRY_MAPPINGS.group
         return await self._try(f"Kinds of {group}", self._client.discover(group)) or []
 
