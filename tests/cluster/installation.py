@@ -136,9 +136,10 @@ class Installation:
         self._running.append(process)
         return process
 
-    def register(self, webhook: SutlerProcess) -> None:
-        """New objects of the cluster are sent to this process from now on."""
-        self._apply([_by_url(one, webhook.url) for one in self._rendered if one["kind"] == _WEBHOOK])
+    def register(self, webhook: SutlerProcess, timeout: int | None = None) -> None:
+        """New objects of the cluster are sent to this process from now on. `timeout`: seconds."""
+        changed = {"timeoutSeconds": timeout} if timeout else {}
+        self._apply([_by_url(one, webhook.url, changed) for one in self._rendered if one["kind"] == _WEBHOOK])
 
     def launch_volumes(self) -> SutlerProcess:
         return self.launch("volumes", *self._ceph_user("volumes", {"sutler": _IMAGES}), *_LEASE)
@@ -204,10 +205,10 @@ def _console() -> list[Any]:
     ]
 
 
-def _by_url(configuration: Any, url: str) -> Any:
-    """The same paths at `url` instead of a Service's."""
+def _by_url(configuration: Any, url: str, changed: Mapping[str, Any]) -> Any:
+    """The same paths at `url` instead of a Service's, with `changed` fields."""
     webhooks = []
     for webhook in configuration["webhooks"]:
         path = webhook["clientConfig"]["service"].get("path", "/")
-        webhooks.append({**webhook, "clientConfig": {"url": f"{url}{path}"}})
+        webhooks.append({**webhook, "clientConfig": {"url": f"{url}{path}"}, **changed})
     return {**configuration, "webhooks": webhooks}

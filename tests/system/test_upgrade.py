@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MAPPED = f"{ALIYUN}/xxxx/rbd-rest-api:latest"
 LEASE = ("--lease-duration", "6", "--renew-deadline", "4", "--retry-period", "1")
 PAUSE = 0.2
+TIMEOUT = 30
+"""Seconds. A busy machine must not look like a webhook that is not there: that refuses connections at once."""
 SOME = 5
 """Pods or claims that each release has to serve."""
 
@@ -42,12 +44,13 @@ class Release:
     def install(self) -> None:
         self.installation.apply()
         self._start(register=True)
+        self.installation.register(self.running[0], TIMEOUT)
 
     def replace(self, old: "Release", *, definitions: bool) -> None:
         """The definitions and the permissions first; then new processes become ready, and old ones end."""
         self.installation.apply(upgrade=True, definitions=definitions)
         self._start(register=False)
-        self.installation.register(self.running[0])
+        self.installation.register(self.running[0], TIMEOUT)
         for process in old.running:
             process.stop()
         old.running.clear()
