@@ -40,7 +40,8 @@ COPY --from=dependencies /opt/sutler /opt/sutler
 RUN ln -s /usr/lib/python3/dist-packages/rados.*.so /usr/lib/python3/dist-packages/rbd.*.so \
     /opt/sutler/lib/python3.*/site-packages/
 COPY --from=build /own /
-ENV PATH=/opt/sutler/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# The user is in no passwd. A runtime may then set no HOME, and the Kubernetes client needs one.
+ENV PATH=/opt/sutler/bin:$PATH HOME=/ PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # A number, not a name: the kubelet can then check runAsNonRoot without the image's passwd.
 USER 65532:65532
 ENTRYPOINT ["python3", "-m"]

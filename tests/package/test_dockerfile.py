@@ -18,6 +18,7 @@ from tests.cluster.process import Process
 from tests.conftest import REPOSITORY
 
 READS_NEW_SECRETS = (20, 2, 4)
+PARTS = ("secrets", "volumes", "api", "tokens")
 CREATES = """
 import asyncio
 from provisioner.ceph.cluster import CephCluster
@@ -124,11 +125,14 @@ def test_image_has_nothing_that_builds_or_installs_and_lists_what_it_has(root: P
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("program", ["webhook", "provisioner", "sutler.cli.main"])
-def test_any_user_starts_it_on_a_read_only_file_system(root: Path, program: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    ["python3 -m webhook --help", *(f"python3 -m provisioner {each} --help" for each in PARTS), "sutler --version"],
+)
+def test_any_user_starts_it_on_a_read_only_file_system(root: Path, command: str) -> None:
     """As a namespace of OpenShift assigns users, with no capability and no way to more privileges."""
-    code = f"import sys, runpy; sys.argv = ['x', '--help']; runpy.run_module({program!r}, run_name='__main__')"
-    as_stranger(root, code)
+    started = subprocess.run(stranger(root, command.split()), capture_output=True, text=True, timeout=120, check=False)
+    assert (started.returncode, started.stderr) == (0, "")
 
 
 @pytest.mark.long
@@ -160,8 +164,8 @@ STRANGER = "1000680000"
 def stranger(root: Path, command: Sequence[str]) -> list[str]:
     """The command in the image as `restricted` runs it: an assigned user, no capability, nothing to write to."""
     privileges = ["--reuid", STRANGER, "--regid", "0", "--clear-groups", "--no-new-privs", "--bounding-set", "-all"]
-    environment = ["PATH=/opt/sutler/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE=1"]
-    run = shlex.join(["setpriv", *privileges, "env", "-i", *environment, *command])
+    set_by_image = dict(dockerfile.stages()[-1])["ENV"].replace("$PATH", "/usr/bin:/bin").split()
+    run = shlex.join(["setpriv", *privileges, "env", "-i", *set_by_image, *command])
     return debian.entered(root, ["/bin/sh", "-ec", f"mount -o remount,bind,ro / && exec {run}"], [])
 
 
