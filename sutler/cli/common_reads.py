@@ -2,6 +2,7 @@
 
 import asyncio
 
+from sutler import well_known
 from sutler.cli.cluster_view import ClusterView, SecretInfo, parse_secret_info
 from sutler.cli.exit_codes import RefusedError
 from sutler.cli.leases import is_doubtful, renew_time
@@ -13,6 +14,8 @@ from sutler.typedefs import Json
 
 WEBHOOK_CONFIGURATION = "sutler-webhook"
 """Name of the webhook's MutatingWebhookConfiguration."""
+OWN_OBJECTS = f"{well_known.NAME}=sutler"
+"""Label selector of the objects of an installation."""
 _POLL_SECONDS = 1.0
 _MAX_POLLS = 8
 """Reads of a Lease whose time is doubtful. A live holder renews it every two seconds."""

@@ -45,6 +45,8 @@ GROUPS = {
     "snapshots": Group("sutler.cli.snapshots.cli", "List and show the snapshots of claims."),
     "pools": Group("sutler.cli.pools", "List, create and delete Ceph pools through the REST API."),
     "images": Group("sutler.cli.images.cli", "List, create, resize and delete RBD images through the REST API."),
+    "version": Group("sutler.cli.version.cli", "Show the versions of the command, the cluster and Sutler in it."),
+    "support-dump": Group("sutler.cli.support.cli", "Collect objects and logs for a bug report, without secrets."),
 }
 
 

@@ -13,7 +13,7 @@ import msgspec
 from sutler.kube import config
 from sutler.kube.backoff import READ_TRIES, retry_delay
 from sutler.kube.errors import ApiError, Gone, NotFound, Unreachable
-from sutler.kube.resources import SECRETS, Resource
+from sutler.kube.resources import PODS, SECRETS, Resource
 from sutler.kube.transport import Call, Transport
 from sutler.typedefs import Json
 
@@ -24,6 +24,7 @@ T = TypeVar("T")
 # Aliases, because inside of Client `list` is a method.
 _Objects = list[Json]
 _Query = list[tuple[str, str]]
+_Resources = list[Resource]
 Transformed = list[T]
 
 # The API server itself gives up after 60 s.
@@ -235,6 +236,27 @@ class Client:
     async def version(self) -> Json:
         """The version of the API server: gitVersion, major, minor."""
         return await self._read(Call("GET", "/version", "GET /version"), _TIMEOUT_SECONDS)
+
+    async def discover(self, group: str) -> _Resources:
+        """What can be listed of a group, in the version that the API server prefers.
+
+        Raises NotFound if the cluster does not have the group.
+        """
+        found = await self._read(Call("GET", f"/apis/{group}", f"GET /apis/{group}"), _TIMEOUT_SECONDS)
+        version = found["preferredVersion"]["version"]
+        path = f"/apis/{group}/{version}"
+        listed = await self._read(Call("GET", path, f"GET {path}"), _TIMEOUT_SECONDS)
+        return [
+            Resource(group, version, each["name"], each["kind"], namespaced=each["namespaced"])
+            for each in listed.get("resources") or ()
+            if "list" in each["verbs"]
+        ]
+
+    async def read_log(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool) -> str:
+        """The last lines of a container's log, of its previous run if so asked. BadRequest: it has none."""
+        query = [("container", container), ("tailLines", str(lines)), ("timestamps", "true")]
+        call = _call("GET", PODS, namespace, pod, "log", query=query + [("previous", "true")] * previous, accept="*/*")
+        return (await self._transport.send(call, _LIST_TIMEOUT_SECONDS)).decode(errors="replace")
 
     async def post(self, path: str, body: Json) -> Json:
         """POST to a path, for objects that are not stored: reviews of tokens and access."""

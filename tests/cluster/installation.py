@@ -20,7 +20,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.place import Place
 from tests.cluster.sutler import SutlerProcess
 
-MANIFESTS = Path(__file__).parents[2] / "manifests"
+REPOSITORY = Path(__file__).parents[2]
 NAMESPACE = "sutler-system"
 _DEPLOYMENT = "Deployment"
 _NEEDS_AN_IMAGE = {_DEPLOYMENT, "Service", "PodDisruptionBudget"}
@@ -41,6 +41,7 @@ class Installation:
         state: folder for what they keep and log.
         environment: what they run from. Default: the working tree.
         manifests: the folder that is applied, below manifests/.
+        source: the tree whose manifests and processes these are. Default: the working tree.
     """
 
     webhook: SutlerProcess
@@ -58,13 +59,15 @@ class Installation:
         state: Path,
         environment: Environment | None = None,
         manifests: str = "base",
+        source: Path = REPOSITORY,
     ) -> None:
         self.control_plane = control_plane
         self.place = place
         self.state = state
         self._ceph = ceph
         self._environment = environment
-        self._manifests = MANIFESTS / manifests
+        self._source = source
+        self._manifests = source / "manifests" / manifests
         self._running: list[SutlerProcess] = []
 
     def start(self) -> None:
@@ -73,7 +76,7 @@ class Installation:
             self.apply()
             self.webhook = self.launch("webhook")
             self.secrets = self.launch("secrets", *_LEASE)
-            self.volumes = self.launch("volumes", *self._ceph_user("volumes", {"sutler": _IMAGES}), *_LEASE)
+            self.volumes = self.launch_volumes()
             users = {"sutler-api": _IMAGES, "sutler-pools": _POOLS}
             self.api = self.launch("api", *self._ceph_user("api", users), "--pools-user", "sutler-pools")
             for process in self._running:
@@ -89,12 +92,15 @@ class Installation:
         self._running.clear()
         self.control_plane.kubectl("delete", _WEBHOOK, "sutler-webhook", "--ignore-not-found")
 
-    def apply(self) -> None:
-        crds = str(MANIFESTS / "crds")
-        self.control_plane.kubectl("apply", "-f", crds)
-        self.control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
+    def apply(self, *, upgrade: bool = False, definitions: bool = True) -> None:
+        """Apply the manifests; with `upgrade` over those of another release, whose objects stay."""
+        if definitions:
+            crds = str(self._source / "manifests" / "crds")
+            self.control_plane.kubectl("apply", "-f", crds)
+            self.control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
         self._rendered = _rendered(self._manifests)
-        self._forget_earlier_ones()
+        if not upgrade:
+            self._forget_earlier_ones()
         self._apply([one for one in self._rendered if one["kind"] not in {*_NEEDS_AN_IMAGE, _WEBHOOK}])
 
     def run(self, account: str, *flags: str) -> SutlerProcess:
@@ -107,8 +113,11 @@ class Installation:
             raise
         return process
 
-    def launch(self, account: str, *flags: str) -> SutlerProcess:
-        """The same without waiting, so that several can come up at once. `stop` ends it, ready or not."""
+    def launch(self, account: str, *flags: str, register: bool = True) -> SutlerProcess:
+        """The same without waiting, so that several can come up at once. `stop` ends it, ready or not.
+
+        The webhook is registered before it is ready; with `register` False it is not.
+        """
         command, variables = self._command(f"sutler-{account}")
         state = self.state / account
         state.mkdir(parents=True, exist_ok=True)
@@ -119,12 +128,21 @@ class Installation:
             state=state,
             env=variables,
             python=self._environment.python if self._environment else None,
+            source=self._source,
         )
-        if account == "webhook":
-            self._apply([_by_url(one, process.url) for one in self._rendered if one["kind"] == _WEBHOOK])
+        if account == "webhook" and register:
+            self.register(process)
         process.launch()
         self._running.append(process)
         return process
+
+    def register(self, webhook: SutlerProcess, timeout: int | None = None) -> None:
+        """New objects of the cluster are sent to this process from now on. `timeout`: seconds."""
+        changed = {"timeoutSeconds": timeout} if timeout else {}
+        self._apply([_by_url(one, webhook.url, changed) for one in self._rendered if one["kind"] == _WEBHOOK])
+
+    def launch_volumes(self) -> SutlerProcess:
+        return self.launch("volumes", *self._ceph_user("volumes", {"sutler": _IMAGES}), *_LEASE)
 
     def api_access(self) -> dict[str, str]:
         """What `sutler` and curl need to use the REST API as its administrator, by the names of the variables."""
@@ -187,10 +205,10 @@ def _console() -> list[Any]:
     ]
 
 
-def _by_url(configuration: Any, url: str) -> Any:
-    """The same paths at `url` instead of a Service's."""
+def _by_url(configuration: Any, url: str, changed: Mapping[str, Any]) -> Any:
+    """The same paths at `url` instead of a Service's, with `changed` fields."""
     webhooks = []
     for webhook in configuration["webhooks"]:
         path = webhook["clientConfig"]["service"].get("path", "/")
-        webhooks.append({**webhook, "clientConfig": {"url": f"{url}{path}"}})
+        webhooks.append({**webhook, "clientConfig": {"url": f"{url}{path}"}, **changed})
     return {**configuration, "webhooks": webhooks}

@@ -18,7 +18,8 @@ _REPOSITORY = Path(__file__).parents[2]
 class SutlerProcess:
     """`python -m` with `module_args`, for example ["webhook"] or ["provisioner", "secrets", "--workers", "4"].
 
-    `python` is that of an environment where Sutler is installed. Default: this one, which runs the working tree.
+    `python` is that of an environment where Sutler is installed. Default: this one, which runs `source`, the
+    working tree unless another is given.
     """
 
     process: Process
@@ -33,6 +34,7 @@ class SutlerProcess:
         state: Path,
         env: Mapping[str, str] | None = None,
         python: Path | None = None,
+        source: Path = _REPOSITORY,
     ) -> None:
         self.place = place
         self.name = "-".join(word for word in module_args[:2] if not word.startswith("-"))
@@ -42,7 +44,7 @@ class SutlerProcess:
         self._ports = [self._probe_port]
         self._env = dict(env or {})
         # Python looks for modules where it starts, before it looks into its environment.
-        self._folder = _REPOSITORY if python is None else state
+        self._folder = source if python is None else state
         self._argv = [str(python or sys.executable), "-m", *module_args, "--kubeconfig", str(kubeconfig)]
         self._argv += ["--probe-host", "127.0.0.1", "--probe-port", str(self._probe_port)]
         if module_args[0] == "webhook":

@@ -15,13 +15,23 @@ def rules() -> Json:
     return spec
 
 
-def panels() -> dict[str, str]:
+def panels(rate_interval: str = "5m") -> dict[str, str]:
     """Return the expressions by panel and query, with the values that Grafana fills in."""
     return {
-        f"{panel['title']} {target['refId']}": target["expr"].replace("$__rate_interval", "5m")
-        for panel in json.loads((_PROMETHEUS / "dashboard.json").read_text())["panels"]
+        f"{panel['title']} {target['refId']}": target["expr"].replace("$__rate_interval", rate_interval)
+        for panel in _dashboard()
         for target in panel.get("targets", [])
     }
+
+
+def titles() -> list[str]:
+    """Return the titles of all panels that show something."""
+    return [panel["title"] for panel in _dashboard() if panel.get("targets")]
+
+
+def _dashboard() -> list[Json]:
+    found: list[Json] = json.loads((_PROMETHEUS / "dashboard.json").read_text())["panels"]
+    return found
 
 
 def expressions() -> dict[str, str]:

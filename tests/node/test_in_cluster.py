@@ -199,6 +199,24 @@ def test_tutorial_shows_how_a_claim_is_bound(control_plane: ControlPlane, ceph: 
     replay("claim.md", {"KUBECONFIG": str(control_plane.kubeconfig), "CEPH_CONF": str(ceph.conf)})
 
 
+def test_support_dump_has_the_logs_of_every_pod_and_no_credential(
+    control_plane: ControlPlane, shell: Shell, ceph: Ceph, tmp_path: Path
+) -> None:
+    shell.type(f"sutler support-dump {tmp_path / 'dump'}")
+    pods = control_plane.kubectl_json("get", "pods", "-n", OWN)["items"]
+    logs = {path.parent.name: path.read_text() for path in (tmp_path / "dump" / "logs").rglob("*.log")}
+    assert logs.keys() == {pod["metadata"]["name"] for pod in pods}
+    assert all('"event"' in text for text in logs.values()), logs
+    versions = json.loads((tmp_path / "dump" / "versions.json").read_text())
+    assert {each["process"] for each in versions["processes"]} == {"webhook", "secrets", "volumes", "api"}
+    assert {each["ready"] for each in versions["processes"]} == {True}
+    everything = "\n".join(path.read_text() for path in (tmp_path / "dump").rglob("*.*") if path.is_file())
+    key = ceph.ceph("auth", "get-key", "client.sutler").strip()
+    assert not any(
+        secret in everything for secret in (key, "Password", base64.b64encode(b"UserName:Password").decode())
+    )
+
+
 def test_claim_is_bound_to_a_real_image(control_plane: ControlPlane, ceph: Ceph, namespace: str) -> None:
     name = {"metadata": {"name": "rbd"}}
     storage_class = {

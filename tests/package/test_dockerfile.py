@@ -2,20 +2,23 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster import Ceph, Place, debian, dockerfile
+from tests.cluster import Ceph, ControlPlane, Place, debian, dockerfile, probe
 from tests.cluster.environment import PACKAGES
+from tests.cluster.process import Process
 from tests.conftest import REPOSITORY
 
 READS_NEW_SECRETS = (20, 2, 4)
+PARTS = ("secrets", "volumes", "api", "tokens")
 CREATES = """
 import asyncio
 from provisioner.ceph.cluster import CephCluster
@@ -99,6 +102,78 @@ def test_image_works_with_a_ceph_that_accepts_new_secrets_alone(root: Path, plac
         assert ceph.rbd_program("ls", pool).split() == ["one"]
     finally:
         ceph.stop()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_image_has_nothing_that_builds_or_installs_and_lists_what_it_has(root: Path) -> None:
+    programs = {
+        path.name for folder in ("bin", "sbin", "usr/bin", "opt/sutler/bin") for path in (root / folder).glob("*")
+    }
+    assert programs & {"cc", "gcc", "g++", "ld", "make", "pip", "pip3", "git", "curl", "wget", "systemctl"} == set()
+    assert list(root.rglob("ensurepip")) == []
+    bill = json.loads(as_stranger(root, "import runpy; runpy.run_module('sutler.sbom', run_name='__main__')"))
+    listed = {each["name"] for each in bill["components"]}
+    installed = re.findall(
+        r"^Package: (\S+)\nStatus: install ok installed", (root / "var/lib/dpkg/status").read_text(), re.MULTILINE
+    )
+    assert set(installed) <= listed
+    assert {"librbd1", "python3-rados", "aiohttp", "cryptography", "uvloop"} <= listed
+    assert listed & {"systemd", "pip", "setuptools", "pytest"} == set()
+    assert (root / "etc/os-release").exists()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "command",
+    ["python3 -m webhook --help", *(f"python3 -m provisioner {each} --help" for each in PARTS), "sutler --version"],
+)
+def test_any_user_starts_it_on_a_read_only_file_system(root: Path, command: str) -> None:
+    """As a namespace of OpenShift assigns users, with no capability and no way to more privileges."""
+    started = subprocess.run(stranger(root, command.split()), capture_output=True, text=True, timeout=120, check=False)
+    assert (started.returncode, started.stderr) == (0, "")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_process_of_the_image_serves_as_any_user(
+    root: Path, control_plane: ControlPlane, crds: None, place: Place
+) -> None:
+    """The webhook, as the manifests run it: no file is written, and it becomes ready."""
+    del crds
+    ports = place.ports(2)
+    kubeconfig = control_plane.state / "for-all.kubeconfig"
+    kubeconfig.write_bytes(control_plane.kubeconfig.read_bytes())
+    kubeconfig.chmod(0o644)
+    for folder in (control_plane.state, *control_plane.state.parents[:3]):
+        folder.chmod(0o755)
+    command = ["python3", "-m", "webhook", "--kubeconfig", str(kubeconfig), "--port", str(ports[0])]
+    command += ["--probe-port", str(ports[1]), "--probe-host", "127.0.0.1", "--host", "127.0.0.1"]
+    log = control_plane.state / "image-webhook.log"
+    process = Process.started(stranger(root, command), place=place, log=log, env={})
+    try:
+        process.until(lambda: probe.get(f"http://127.0.0.1:{ports[1]}/readyz")[0] == 200, "the webhook to be ready")
+    finally:
+        process.stop()
+
+
+STRANGER = "1000680000"
+
+
+def stranger(root: Path, command: Sequence[str]) -> list[str]:
+    """The command in the image as `restricted` runs it: an assigned user, no capability, nothing to write to."""
+    privileges = ["--reuid", STRANGER, "--regid", "0", "--clear-groups", "--no-new-privs", "--bounding-set", "-all"]
+    set_by_image = dict(dockerfile.stages()[-1])["ENV"].replace("$PATH", "/usr/bin:/bin").split()
+    run = shlex.join(["setpriv", *privileges, "env", "-i", *set_by_image, *command])
+    return debian.entered(root, ["/bin/sh", "-ec", f"mount -o remount,bind,ro / && exec {run}"], [])
+
+
+def as_stranger(root: Path, code: str) -> str:
+    command = stranger(root, ["python3", "-c", code])
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
 
 
 def layers(archive: Path) -> list[str]:

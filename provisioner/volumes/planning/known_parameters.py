@@ -88,6 +88,11 @@ _CANONICAL = (
 )
 
 
+def is_known(name: str) -> bool:
+    """Whether a class can have the parameter, served or not. Its value then is no password: names refer to Secrets."""
+    return name.lower() in _CANONICAL
+
+
 def canonical_parameters(parameters: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Returns the parameters by their canonical names, and the problems.
 

@@ -24,7 +24,7 @@ from sutler.cli.check.cluster_state import (
     parse_failing_pod,
 )
 from sutler.cli.cluster_view import ClusterView
-from sutler.cli.common_reads import list_mappings, read_lease, read_registration, read_secret_info
+from sutler.cli.common_reads import OWN_OBJECTS, list_mappings, read_lease, read_registration, read_secret_info
 from sutler.cli.exit_codes import RefusedError
 from sutler.cli.pods import parse_pod
 from sutler.kube.client import Client
@@ -54,7 +54,6 @@ from sutler.volumes.served_classes import is_sutler_class
 T = TypeVar("T")
 
 _CRD = "registrymappings.sutler.dev"
-_OWN_OBJECTS = f"{well_known.NAME}=sutler"
 _HAS_ENDPOINT_SLICES = (1, 21)
 _INJECT_CA = "cert-manager.io/inject-ca-from"
 _CERT_MANAGER_SECRET = "sutler-webhook-tls"  # noqa: S105 - a name
@@ -126,9 +125,9 @@ class ClusterReader:
                 self._state.terminating.add(obj["metadata"]["name"])
 
     async def _read_deployments(self) -> None:
-        deployments = await self._list(DEPLOYMENTS, self._own, label_selector=_OWN_OBJECTS)
+        deployments = await self._list(DEPLOYMENTS, self._own, label_selector=OWN_OBJECTS)
         self._state.deployments = {_component(each): each for each in deployments}
-        self._state.own_pods = await self._list(PODS, self._own, label_selector=_OWN_OBJECTS)
+        self._state.own_pods = await self._list(PODS, self._own, label_selector=OWN_OBJECTS)
 
     async def _read_lease(self, component: str) -> None:
         try:

@@ -1,0 +1,1 @@
+"""`sutler support-dump`: what a bug report needs, without secrets."""

@@ -1,0 +1,1 @@
+"""`sutler version`: the versions of the command, the cluster, Sutler's kinds and its processes."""
