@@ -11,8 +11,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from tests.cluster import ClusterError, binaries, ceph_programs, dockerfile, machine, packages
 from tests.runs import report
@@ -67,19 +69,30 @@ class Ground:
         if self.client:
             Client(self.client).ensured()
 
-    def pytest(self, arguments: Sequence[str]) -> int:
-        """Its exit status."""
+    def pytest(self, arguments: Sequence[str], output: TextIO | None = None) -> int:
+        """Its exit status; `output` gets what it prints, in place of standard output and error."""
         self.state.mkdir(parents=True, exist_ok=True)
         given = ["-o", f"cache_dir={self.state / 'cache'}", f"--junitxml={self.state / 'report.xml'}"]
         environment = {**os.environ, "CEPH": self.ceph}
         if self._version:
             environment["KUBERNETES"] = self._version
         client = f", librados of Ceph {self.client}" if self.client else ""
-        print(f"== Kubernetes {self.kubernetes}, Ceph {self.ceph}{client}", flush=True)
+        print(f"== Kubernetes {self.kubernetes}, Ceph {self.ceph}{client}", file=output, flush=True)
         if self.client:
             return Client(self.client).pytest([*given, *arguments, *TESTED], environment)
         command = [sys.executable, "-m", "pytest", *given, *arguments]
-        return subprocess.run(command, cwd=REPOSITORY, env=environment, check=False).returncode
+        error = None if output is None else subprocess.STDOUT
+        ran = subprocess.run(command, cwd=REPOSITORY, env=environment, stdout=output, stderr=error, check=False)
+        return ran.returncode
+
+    def pytest_beside(self, arguments: Sequence[str]) -> int:
+        """As `pytest` in one worker, with what it prints in one piece at its end, for a run beside another."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        with (self.state / "output").open("w+") as output:
+            status = self.pytest([*arguments, "--numprocesses=1"], output)
+            output.seek(0)
+            print(output.read(), end="", flush=True)
+        return status
 
     def failed(self) -> set[str]:
         """The tests that failed when they last ran."""
@@ -107,7 +120,7 @@ def main() -> int:
 
 
 def test(arguments: list[str], *, again: bool) -> int:
-    """All tests on the default ground, then the core on the oldest one where it can be had."""
+    """All tests on the default ground, and beside them the core on the oldest one where it can be had."""
     default = Ground(_GIVEN if binaries.assets_folder() else packages.kubernetes(), ceph_programs.named())
     grounds = {default: arguments}
     if default != _OLDEST and not binaries.assets_folder():
@@ -122,12 +135,15 @@ def test(arguments: list[str], *, again: bool) -> int:
         print(left_out, flush=True)
         del grounds[_OLDEST]
     statuses, passed_alone = [], list[str]()
-    for ground, chosen in grounds.items():
-        status = ground.pytest(chosen)
-        if status == _FAILED and again:
-            status, names = alone(ground)
-            passed_alone += names
+    others = {ground: chosen for ground, chosen in grounds.items() if ground != default}
+    # The oldest releases need one worker for as long as a third of the run takes: after it, cores would wait for tests.
+    with ThreadPoolExecutor() as threads:
+        beside = {ground: threads.submit(ground.pytest_beside, chosen) for ground, chosen in others.items()}
+        ended = {default: default.pytest(arguments)} | {ground: one.result() for ground, one in beside.items()}
+    for ground, ended_with in ended.items():
+        status, names = alone(ground) if ended_with == _FAILED and again else (ended_with, [])
         statuses.append(status)
+        passed_alone += names
     if left_out:
         print(left_out)
     if passed_alone:

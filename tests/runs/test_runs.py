@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
+from tests.cluster import packages
 from tests.conftest import REPOSITORY
 from tests.runs import __main__ as runs
 from tests.runs import report
@@ -96,3 +98,34 @@ def test_few_may_pass_alone_and_none_may_fail_alone(
     out = capsys.readouterr().out
     assert said in out
     assert ("passed when they ran alone" in out) is bool(said)
+
+
+def test_oldest_releases_run_beside_the_others_and_print_in_one_piece(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Each of the two ends only when both have begun."""
+    script = """
+import pathlib, sys, time
+here, oldest = pathlib.Path(sys.argv[1]), "--numprocesses=1" in sys.argv
+(here / str(oldest)).touch()
+while len(list(here.iterdir())) < 2:
+    time.sleep(0.01)
+print("oldest" if oldest else "default")
+sys.exit(4 if oldest else 0)
+"""
+    met = tmp_path / "met"
+    met.mkdir()
+
+    def ran(ground: runs.Ground, arguments: list[str], output: TextIO | None = None) -> int:
+        command = [sys.executable, "-c", script, str(met), *arguments]
+        assert (output is None) is (ground.kubernetes != packages.OLDEST)
+        return subprocess.run(command, stdout=output, timeout=60, check=False).returncode
+
+    monkeypatch.setattr(runs, "STATE", tmp_path / "runs")
+    monkeypatch.setattr(runs.Ground, "built", lambda _: None)
+    monkeypatch.setattr(runs.Ground, "pytest", ran)
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    for name in ("KUBERNETES", "CEPH"):
+        monkeypatch.delenv(name, raising=False)
+    assert runs.test(["-q"], again=False) == 4
+    assert sorted(capfd.readouterr().out.split()) == ["default", "oldest"]
