@@ -23,7 +23,7 @@ def names(api: Api, pool: str) -> list[str]:
 
 
 def info(ceph: Ceph, image: str) -> Any:
-    return json.loads(ceph.rbd("info", "--format", "json", image))
+    return json.loads(ceph.rbd_program("info", "--format", "json", image))
 
 
 def give_to_claim(ceph: Ceph, image: str) -> None:

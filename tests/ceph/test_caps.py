@@ -67,7 +67,7 @@ async def test_documented_caps_suffice_for_the_life_of_a_volume(limited: CephClu
 
 
 async def test_caps_of_one_rados_namespace_suffice(ceph: Ceph, settings: ClusterSettings, pool: str) -> None:
-    ceph.rbd("namespace", "create", f"{pool}/tenant")
+    ceph.rbd_program("namespace", "create", f"{pool}/tenant")
     user = f"tenant-{secrets.token_hex(4)}"
     only = [f"{word} namespace=tenant" if word.endswith(pool) else word for word in caps(pool)]
     key = ceph.ceph("auth", "get-or-create-key", f"client.{user}", *only).strip()
@@ -85,7 +85,7 @@ async def test_caps_of_one_rados_namespace_suffice(ceph: Ceph, settings: Cluster
         with pytest.raises((Denied, NamespaceMissing)):
             await elsewhere.create(SPEC, owner=OWNER, fence=open_gate)
     await cluster.close()
-    assert ceph.rbd("ls", pool) == ceph.rbd("ls", f"{pool}/tenant") == ""
+    assert ceph.rbd_program("ls", pool) == ceph.rbd_program("ls", f"{pool}/tenant") == ""
 
 
 async def test_caps_of_one_pool_open_no_other_pool(limited: CephCluster, ceph: Ceph, pool: str) -> None:

@@ -64,8 +64,8 @@ async def test_created_image_is_byte_for_byte_the_one_of_librbd(
 def compare(images: RbdPool, ceph: Ceph, ioctx: Any, features: tuple[str, ...], size: int, order: int) -> None:
     path = f"{images.name}/theirs-{size}"
     shape = ["--size", f"{size}B", "--object-size", f"{2**order}B", "--image-feature", ",".join(features)]
-    ceph.rbd("create", path, *shape)
-    theirs = json.loads(ceph.rbd("info", path, "--format", "json"))["id"]
+    ceph.rbd_program("create", path, *shape)
+    theirs = json.loads(ceph.rbd_program("info", path, "--format", "json"))["id"]
     header, their_header = omap(ioctx, f"rbd_header.{ID}"), omap(ioctx, f"rbd_header.{theirs}")
     assert wire.decode_text(header.pop("object_prefix")) == f"rbd_data.{ID}"
     assert wire.decode_text(their_header.pop("object_prefix")) == f"rbd_data.{theirs}"
@@ -82,20 +82,20 @@ def compare(images: RbdPool, ceph: Ceph, ioctx: Any, features: tuple[str, ...], 
 async def test_created_image_supports_all_operations_of_librbd(images: RbdPool, ceph: Ceph) -> None:
     await create(images, replace(SPEC, features=ALL_FEATURES, size=2**24))
     path = f"{images.name}/{SPEC.name}"
-    ceph.rbd("bench", "--io-type", "write", "--io-size", "64K", "--io-total", "5M", "--io-threads", "1", path)
-    ceph.rbd("object-map", "check", path)
-    assert json.loads(ceph.rbd("du", path, "--format", "json"))["images"][0]["used_size"] == 2**23
-    ceph.rbd("snap", "create", f"{path}@base")
-    ceph.rbd("clone", "--rbd-default-clone-format", "2", f"{path}@base", f"{images.name}/copy")
-    ceph.rbd("flatten", f"{images.name}/copy")
-    ceph.rbd("resize", path, "--size", "32M")
-    ceph.rbd("snap", "rm", f"{path}@base")
-    ceph.rbd("feature", "disable", path, "object-map")
-    ceph.rbd("mv", path, f"{path}-renamed")
-    ceph.rbd("trash", "mv", f"{path}-renamed")
-    ceph.rbd("trash", "restore", f"{images.name}/{ID}")
-    ceph.rbd("rm", f"{path}-renamed")
-    ceph.rbd("rm", f"{images.name}/copy")
+    ceph.rbd_program("bench", "--io-type", "write", "--io-size", "64K", "--io-total", "5M", "--io-threads", "1", path)
+    ceph.rbd_program("object-map", "check", path)
+    assert json.loads(ceph.rbd_program("du", path, "--format", "json"))["images"][0]["used_size"] == 2**23
+    ceph.rbd_program("snap", "create", f"{path}@base")
+    ceph.rbd_program("clone", "--rbd-default-clone-format", "2", f"{path}@base", f"{images.name}/copy")
+    ceph.rbd_program("flatten", f"{images.name}/copy")
+    ceph.rbd_program("resize", path, "--size", "32M")
+    ceph.rbd_program("snap", "rm", f"{path}@base")
+    ceph.rbd_program("feature", "disable", path, "object-map")
+    ceph.rbd_program("mv", path, f"{path}-renamed")
+    ceph.rbd_program("trash", "mv", f"{path}-renamed")
+    ceph.rbd_program("trash", "restore", f"{images.name}/{ID}")
+    ceph.rbd_program("rm", f"{path}-renamed")
+    ceph.rbd_program("rm", f"{images.name}/copy")
     assert await images.list_images() == []
 
 
@@ -137,7 +137,7 @@ async def test_interrupted_creation_is_finished(images: RbdPool, ioctx: Any) -> 
 
 @pytest.mark.parametrize("left", ["directory", "name", "both"])
 async def test_interrupted_creation_of_librbd_is_replaced(images: RbdPool, ioctx: Any, ceph: Ceph, left: str) -> None:
-    ceph.rbd("create", f"{images.name}/{SPEC.name}", "--size", "1M")
+    ceph.rbd_program("create", f"{images.name}/{SPEC.name}", "--size", "1M")
     theirs = (await images.describe(SPEC.name)).id
     ioctx.remove_object(f"rbd_header.{theirs}")
     if left == "directory":
@@ -153,11 +153,11 @@ async def test_interrupted_creation_of_librbd_is_replaced(images: RbdPool, ioctx
 
 async def test_image_in_the_trash_or_renamed_is_not_created_twice(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
-    ceph.rbd("trash", "mv", f"{images.name}/{SPEC.name}")
+    ceph.rbd_program("trash", "mv", f"{images.name}/{SPEC.name}")
     with pytest.raises(ImageTaken, match="in the trash"):
         await create(images)
     assert await images.list_images() == []
-    ceph.rbd("trash", "restore", f"{images.name}/{ID}", "--image", "other")
+    ceph.rbd_program("trash", "restore", f"{images.name}/{ID}", "--image", "other")
     with pytest.raises(ImageTaken, match="renamed"):
         await create(images)
     assert [image.name for image in await images.list_images()] == ["other"]
@@ -166,9 +166,9 @@ async def test_image_in_the_trash_or_renamed_is_not_created_twice(images: RbdPoo
 async def test_missing_namespace_is_not_created(cluster: CephCluster, ceph: Ceph, pool: str) -> None:
     with pytest.raises(NamespaceMissing, match=f"namespace tenant does not exist in pool {pool}"):
         await create(cluster.pool(pool, "tenant"))
-    ceph.rbd("namespace", "create", f"{pool}/tenant")
+    ceph.rbd_program("namespace", "create", f"{pool}/tenant")
     await create(cluster.pool(pool, "tenant"))
-    assert ceph.rbd("ls", f"{pool}/tenant").strip() == SPEC.name
+    assert ceph.rbd_program("ls", f"{pool}/tenant").strip() == SPEC.name
 
 
 async def test_full_pool_gets_no_incomplete_image(images: RbdPool, ceph: Ceph, ioctx: Any) -> None:
@@ -187,7 +187,7 @@ async def test_removed_incomplete_image_leaves_nothing(images: RbdPool, ceph: Ce
     ioctx.remove_object(f"rbd_header.{ID}")
     fast_create.remove_incomplete(ioctx, SPEC.name, ID, "image")
     assert (objects(ioctx), omap(ioctx, "rbd_directory")) == (set(), {})
-    assert ceph.rbd("ls", images.name) == ""
+    assert ceph.rbd_program("ls", images.name) == ""
 
 
 @pytest.mark.parametrize(

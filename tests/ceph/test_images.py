@@ -71,9 +71,9 @@ async def test_repeated_creation_changes_nothing(images: RbdPool) -> None:
 
 async def test_metadata_is_compatible_with_rbd(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
-    ceph.rbd("image-meta", "set", f"{images.name}/{SPEC.name}", "from", "rbd")
+    ceph.rbd_program("image-meta", "set", f"{images.name}/{SPEC.name}", "from", "rbd")
     assert (await images.describe(SPEC.name)).metadata["from"] == "rbd"
-    assert ceph.rbd("image-meta", "get", f"{images.name}/{SPEC.name}", "note").strip() == "für dich"
+    assert ceph.rbd_program("image-meta", "get", f"{images.name}/{SPEC.name}", "note").strip() == "für dich"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ async def test_image_without_owner_is_finished_only_under_a_name_that_holds_the_
 ) -> None:
     other = replace(SPEC, name="backup")
     for name in (SPEC.name, other.name):
-        ceph.rbd("create", f"{images.name}/{name}", "--size", f"{SPEC.size}B")
+        ceph.rbd_program("create", f"{images.name}/{name}", "--size", f"{SPEC.size}B")
     await create(images)
     assert (await images.describe(SPEC.name)).metadata[OWNER] == UID
     with pytest.raises(ImageTaken, match="names no owner"):
@@ -153,7 +153,7 @@ async def test_repeated_removal_is_a_success(images: RbdPool) -> None:
 
 async def test_image_is_removed_for_its_owner_only(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
-    ceph.rbd("create", f"{images.name}/foreign", "--size", "1M")
+    ceph.rbd_program("create", f"{images.name}/foreign", "--size", "1M")
     with pytest.raises(ImageTaken, match="does not belong to this volume"):
         await remove(images, value="another")
     with pytest.raises(ImageTaken, match=r"metadata has no sutler\.dev/uid"):
@@ -163,7 +163,7 @@ async def test_image_is_removed_for_its_owner_only(images: RbdPool, ceph: Ceph) 
 
 async def test_image_with_a_snapshot_is_neither_removed_nor_trashed(images: RbdPool, ceph: Ceph) -> None:
     await create(images)
-    ceph.rbd("snap", "create", f"{images.name}/{SPEC.name}@nightly")
+    ceph.rbd_program("snap", "create", f"{images.name}/{SPEC.name}@nightly")
     with pytest.raises(InUse, match="nightly"):
         await remove(images)
     with pytest.raises(InUse, match="nightly"):

@@ -71,7 +71,7 @@ def raw(ceph: Ceph, pool: str) -> Iterator[str]:
 
 
 def info(ceph: Ceph, pool: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(ceph.rbd("info", f"{pool}/{name}", "--format", "json"))
+    found: dict[str, Any] = json.loads(ceph.rbd_program("info", f"{pool}/{name}", "--format", "json"))
     return found
 
 
@@ -80,7 +80,7 @@ async def test_default_data_pool_is_honoured(
     settings: ClusterSettings, ceph: Ceph, pool: str, other: str, where: str, tmp_path: Any
 ) -> None:
     if where == "pool":
-        ceph.rbd("config", "pool", "set", pool, "rbd_default_data_pool", other)
+        ceph.rbd_program("config", "pool", "set", pool, "rbd_default_data_pool", other)
     elif where == "monitors":
         ceph.ceph("config", "set", "client.placing", "rbd_default_data_pool", other)
         key = json.loads(
@@ -102,7 +102,7 @@ async def test_default_data_pool_is_honoured(
 
 async def test_default_stripes_are_honoured(settings: ClusterSettings, ceph: Ceph, pool: str) -> None:
     for option, value in (("unit", 65536), ("count", 4)):
-        ceph.rbd("config", "pool", "set", pool, f"rbd_default_stripe_{option}", str(value))
+        ceph.rbd_program("config", "pool", "set", pool, f"rbd_default_stripe_{option}", str(value))
     cluster = CephCluster(settings)
     await create(cluster.pool(pool))
     await cluster.close()
@@ -111,7 +111,7 @@ async def test_default_stripes_are_honoured(settings: ClusterSettings, ceph: Cep
 
 
 async def test_default_data_pool_that_is_missing_is_named(settings: ClusterSettings, ceph: Ceph, pool: str) -> None:
-    ceph.rbd("config", "pool", "set", pool, "rbd_default_data_pool", "gone")
+    ceph.rbd_program("config", "pool", "set", pool, "rbd_default_data_pool", "gone")
     cluster = CephCluster(settings)
     with pytest.raises(InvalidArgument, match="rbd_default_data_pool = gone for images of pool"):
         await create(cluster.pool(pool))
@@ -123,8 +123,8 @@ async def test_uninitialized_pool_is_prepared_for_snapshots(cluster: CephCluster
     assert ceph.ceph("osd", "pool", "ls", "detail", "-f", "json").count('"snap_mode":"pool"') == 0
     with pytest.raises(ClusterError, match="unmanaged snaps mode"):
         ceph.ceph("osd", "pool", "mksnap", raw, "whole")
-    ceph.rbd("snap", "create", f"{raw}/{SPEC.name}@one")
-    ceph.rbd("create", "--size", "1M", f"{raw}/theirs")
+    ceph.rbd_program("snap", "create", f"{raw}/{SPEC.name}@one")
+    ceph.rbd_program("create", "--size", "1M", f"{raw}/theirs")
 
 
 async def test_pool_with_snapshots_of_its_own_is_refused_as_librbd_does(
@@ -132,10 +132,10 @@ async def test_pool_with_snapshots_of_its_own_is_refused_as_librbd_does(
 ) -> None:
     ceph.ceph("osd", "pool", "mksnap", raw, "whole")
     with pytest.raises(ClusterError):
-        ceph.rbd("create", "--size", "1M", f"{raw}/theirs")
+        ceph.rbd_program("create", "--size", "1M", f"{raw}/theirs")
     with pytest.raises(InvalidArgument, match="ceph osd pool mksnap"):
         await create(cluster.pool(raw))
-    assert ceph.rbd("ls", raw) == ""
+    assert ceph.rbd_program("ls", raw) == ""
 
 
 async def test_prepared_pool_is_as_librbd_leaves_it(cluster: CephCluster, ceph: Ceph, raw: str) -> None:
@@ -150,7 +150,7 @@ async def test_image_of_format_1_is_not_removed_as_incomplete(
 ) -> None:
     """Librbd's create and its removal of remains both know it by its name."""
     monkeypatch.setenv("RBD_FORCE_ALLOW_V1", "1")
-    ceph.rbd("create", "--image-format", "1", "--size", "8M", f"{pool}/{SPEC.name}")
+    ceph.rbd_program("create", "--image-format", "1", "--size", "8M", f"{pool}/{SPEC.name}")
     with pytest.raises(ImageTaken, match="format 1"):
         await create(cluster.pool(pool), replace(SPEC, id=None))
     assert info(ceph, pool, SPEC.name)["format"] == 1

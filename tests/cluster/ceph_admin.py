@@ -21,7 +21,7 @@ def command(conf: Path, prefix: str, **arguments: str | bool) -> Any:
         ClusterError: with the command and the error that the monitor gives.
     """
     wanted = json.dumps({"prefix": prefix, "format": "json", **arguments})
-    with _connected(conf, prefix) as cluster:
+    with connected(conf, prefix) as cluster:
         status, answer, error = cluster.mon_command(wanted, b"")
     if status:
         raise ClusterError(f"ceph {prefix} {arguments}: {error or status}")
@@ -30,7 +30,7 @@ def command(conf: Path, prefix: str, **arguments: str | bool) -> Any:
 
 def create_pool(conf: Path, name: str) -> None:
     """A pool that RBD may use."""
-    with _connected(conf, f"create pool {name}") as cluster:
+    with connected(conf, f"create pool {name}") as cluster:
         cluster.create_pool(name)
         with cluster.open_ioctx(name) as pool:
             rbd.RBD().pool_init(pool, force=False)
@@ -38,12 +38,13 @@ def create_pool(conf: Path, name: str) -> None:
 
 def delete_pool(conf: Path, name: str) -> None:
     """As `ceph osd pool rm`: one that is gone is no error."""
-    with _connected(conf, f"delete pool {name}") as cluster, suppress(rados.ObjectNotFound):
+    with connected(conf, f"delete pool {name}") as cluster, suppress(rados.ObjectNotFound):
         cluster.delete_pool(name)
 
 
 @contextmanager
-def _connected(conf: Path, what: str) -> Iterator[rados.Rados]:
+def connected(conf: Path, what: str) -> Iterator[rados.Rados]:
+    """A connection of the administrator, whose errors are ClusterErrors that say `what`."""
     try:
         with rados.Rados(conffile=str(conf), conf=_SECONDS) as cluster:
             yield cluster

@@ -41,8 +41,8 @@ def test_kubectl_failure_names_the_command_and_the_reason(control_plane: Control
 
 
 def test_pool_holds_images(ceph: Ceph, pool: str) -> None:
-    ceph.rbd("create", f"{pool}/one", "--size", "1536M")
-    assert json.loads(ceph.rbd("info", f"{pool}/one", "--format", "json"))["size"] == 1_610_612_736
+    ceph.rbd_program("create", f"{pool}/one", "--size", "1536M")
+    assert json.loads(ceph.rbd_program("info", f"{pool}/one", "--format", "json"))["size"] == 1_610_612_736
 
 
 def test_ceph_is_healthy_and_has_no_pools_of_its_own(ceph: Ceph, pool: str) -> None:
@@ -66,7 +66,7 @@ def test_ceph_of_another_release_serves_this_machines_client(release: str, place
         conf = ceph.client_conf(tmp_path / "user", {"reader": {"mon": "profile rbd", "osd": "profile rbd"}})
         with rados.Rados(conffile=str(conf), rados_id="reader") as cluster, cluster.open_ioctx(pool) as ioctx:
             rbd.RBD().create(ioctx, "one", 1 << 20)
-        assert ceph.rbd("ls", pool).split() == ["one"]
+        assert ceph.rbd_program("ls", pool).split() == ["one"]
     finally:
         ceph.stop()
     mounts = Path("/proc/self/mounts").read_text()
@@ -79,7 +79,7 @@ def test_ceph_20_as_freshly_made_accepts_the_new_kind_of_secret_alone(place: Pla
     ceph.start()
     try:
         pool = ceph.pool("images")
-        assert ceph.rbd("ls", pool) == ""
+        assert ceph.rbd_program("ls", pool) == ""
         assert "auth_allowed_ciphers aes256k\n" in ceph.ceph("mon", "dump")
         assert ceph.ceph("auth", "get-key", "client.admin").startswith("Ag")
     finally:

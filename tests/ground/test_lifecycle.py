@@ -103,8 +103,8 @@ def test_ceph_in_a_namespace_serves_the_host(tmp_path: Path) -> None:
         ceph = Ceph(tmp_path, place)
         ceph.start()
         pool = ceph.pool("inside")
-        ceph.rbd("create", f"{pool}/one", "--size", "1M")
-        assert ceph.rbd("ls", pool) == "one\n"
+        ceph.rbd_program("create", f"{pool}/one", "--size", "1M")
+        assert ceph.rbd_program("ls", pool) == "one\n"
         ceph.wait_for_manager()
         assert "pool inside" in ceph.ceph("osd", "pool", "stats"), "only the manager answers this"
         ceph.stop()
@@ -116,9 +116,9 @@ def test_bluestore_keeps_images_over_a_kill(tmp_path: Path) -> None:
         ceph = Ceph(tmp_path, place, store="bluestore")
         ceph.start()
         pool = ceph.pool("kept")
-        ceph.rbd("create", f"{pool}/one", "--size", "1M")
+        ceph.rbd_program("create", f"{pool}/one", "--size", "1M")
         ceph.osd.restart()
-        assert ceph.rbd("ls", pool) == "one\n"
+        assert ceph.rbd_program("ls", pool) == "one\n"
         ceph.stop()
 
 

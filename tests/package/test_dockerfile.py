@@ -96,7 +96,7 @@ def test_image_works_with_a_ceph_that_accepts_new_secrets_alone(root: Path, plac
         conf = ceph.client_conf(tmp_path / "user", {"sutler": {"mon": "profile rbd", "osd": "profile rbd"}})
         said = inside(root, CREATES.format(conf=str(conf), pool=pool))
         assert said == "made\n"
-        assert ceph.rbd("ls", pool).split() == ["one"]
+        assert ceph.rbd_program("ls", pool).split() == ["one"]
     finally:
         ceph.stop()
 

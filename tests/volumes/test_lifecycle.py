@@ -79,7 +79,7 @@ def test_class_sets_data_pool_namespace_objects_and_stripes(env: VolumeEnv) -> N
     (bound,) = env.wait_bound()
     name = f"kube-{bound['metadata']['uid']}"
     assert env.images(f"{env.pool}/tenant") == [name]
-    info = json.loads(env.ceph.rbd("info", f"{env.pool}/tenant/{name}", "--format", "json"))
+    info = json.loads(env.ceph.rbd_program("info", f"{env.pool}/tenant/{name}", "--format", "json"))
     assert (info["data_pool"], info["object_size"], info["stripe_unit"], info["stripe_count"]) == (
         data,
         8 << 20,
