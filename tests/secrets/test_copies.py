@@ -32,7 +32,7 @@ def test_copies_reach_every_selected_namespace_and_no_other(cluster: Cluster) ->
             "sutler.dev/mapping": mapping,
         }
     assert cluster.secret(other, mapping) is None
-    assert ("Normal", "Synced") in wait_for(lambda: cluster.events(mapping), "an event")
+    wait_for(lambda: ("Normal", "Synced") in cluster.events(mapping), "the event")
 
 
 def test_the_legacy_type_is_copied_as_such(cluster: Cluster) -> None:
@@ -110,7 +110,7 @@ def test_foreign_secret_is_never_changed_and_is_reported(cluster: Cluster) -> No
     assert f"{namespace}/{mapping} exists and is not Sutler's" in ready["message"]
     assert ready["namespaces"] == {"selected": 2, "synced": 1, "lacking": [namespace]}
     assert cluster.condition(mapping, "Conflict")["status"] == "True"
-    assert ("Warning", "Conflict") in wait_for(lambda: cluster.events(mapping), "an event")
+    wait_for(lambda: ("Warning", "Conflict") in cluster.events(mapping), "the event")
     assert cluster.auths(free, mapping) == PASSWORDS["first"], "one conflict held up the other namespace"
     cluster.source("source", SECOND)
     wait_for(lambda: cluster.auths(free, mapping) == PASSWORDS["second"], "the rotation elsewhere")
@@ -235,7 +235,7 @@ def test_broken_source_is_reported_and_the_last_good_copies_stay(
     else:
         cluster.kubectl("delete", "secret", source, "-n", OWN)
     assert cluster.wait_for_reason(mapping, reason)["status"] == "False"
-    assert ("Warning", reason) in wait_for(lambda: cluster.events(mapping), "an event")
+    wait_for(lambda: ("Warning", reason) in cluster.events(mapping), "the event")
     assert cluster.secret(namespace, mapping) == before
     cluster.source("source", SECOND)
     wait_for(lambda: cluster.auths(namespace, mapping) == PASSWORDS["second"], "the mended source in the copy")
