@@ -4,6 +4,7 @@ import base64
 import json
 import secrets
 import subprocess
+import time
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.cluster.wait import wait_for
 _APISERVER_GRACE = 3.0
 # Seconds for a start, which takes 5: a start that hangs is reported, and a busy machine is not taken for one.
 _START = 150.0
+_TRIES = 30
 _NEEDS_NO_TOKEN = 24  # minor version
 # Go's garbage collector at rest while there is memory: cores are what a run of the tests is short of.
 _SPARE_CORES = {"GOGC": "400", "GOMEMLIMIT": "600MiB"}
@@ -109,9 +111,13 @@ class ControlPlane:
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         """Of the administrator to the API server; ClusterError when it is refused or not answered."""
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type}
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type, "User-Agent": "tests"}
         data = None if body is None else json.dumps(body).encode()
-        status, text = self._connections.call(method, path, data, headers, timeout=60)
+        for _ in range(_TRIES):
+            status, text = self._connections.call(method, path, data, headers, timeout=60)
+            if status != HTTPStatus.TOO_MANY_REQUESTS:
+                break
+            time.sleep(1)  # what the API server asks for while it makes the storage of a new kind
         if status not in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
             raise ClusterError(f"{method} {path}: {status} {_message(text)}")
         return json.loads(text)
