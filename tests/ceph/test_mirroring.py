@@ -32,6 +32,8 @@ def mirrored(ceph: Ceph, ioctx: Any, mode: str = "snapshot") -> ImageQuery:
     if mode == "journal":
         ceph.rbd("feature", "enable", f"{pool}/data", "exclusive-lock")
     ceph.rbd("mirror", "pool", "enable", pool, "image")
+    # Nothing answers there: mirroring creates further snapshots only for a peer.
+    ceph.rbd("mirror", "pool", "peer", "add", pool, "client.mirror@elsewhere")
     ceph.rbd("mirror", "image", "enable", f"{pool}/data", mode)
     return ImageQuery("data", OWNER, KUBERNETES, identifier)
 
