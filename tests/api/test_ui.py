@@ -67,7 +67,8 @@ def test_snapshots_of_an_image_are_shown_and_a_parked_image_names_its_former_cla
     ceph.rbd("clone", "--rbd-default-clone-format", "2", f"{filled}/claimed@monday", f"{filled}/child")
     browser.open(f"{service.url}/ui#pool={filled}", token=VIEWER)
     browser.until("#images tbody", "child")
-    row = next(one for one in browser.text("#images tbody").split("clone") if "claimed" in one)
+    rows = "return [...document.querySelectorAll('#images tbody tr')].map(one => one.innerText)"
+    row = next(one for one in browser.run(rows) if "claimed" in one)
     assert "parked" in row
     assert "former claim" in row
     assert browser.run("return document.getElementById('snapshots').hidden") is True

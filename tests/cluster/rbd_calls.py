@@ -3,6 +3,7 @@
 Words that are not known here are run by rbd itself.
 """
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,7 +110,10 @@ def _of_image(image: Any, command: str, given: Sequence[str]) -> str:
         case "info":
             bits = image.features()
             features = [name for name, bit in _FEATURES.items() if bits & bit]
-            return json.dumps({"name": image.get_name(), "id": image.id(), "size": image.size(), "features": features})
+            found = {"name": image.get_name(), "id": image.id(), "size": image.size(), "features": features}
+            with contextlib.suppress(rbd.ImageNotFound):
+                found["parent"] = dict(zip(("pool", "image", "snapshot"), image.parent_info(), strict=True))
+            return json.dumps(found)
         case "image-meta list":
             return json.dumps(dict(image.metadata_list()))
         case "image-meta set":

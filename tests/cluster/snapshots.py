@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.cluster import go
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.process import Process
+from tests.cluster.wait import wait_for
 
 _TESTBED = go.Testbed("snapshot-controller")
 _KINDS = ("volumesnapshots", "volumesnapshotcontents", "volumesnapshotclasses")
@@ -41,4 +42,12 @@ def install_kinds(control_plane: ControlPlane) -> None:
     for kind in _KINDS:
         file = str(folder / f"snapshot.storage.k8s.io_{kind}.yaml")
         control_plane.kubectl("apply", "-f", file)
-        control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", file)
+        name = f"{kind}.snapshot.storage.k8s.io"
+        wait_for(lambda name=name: is_established(control_plane, name), f"{name} to be established")  # type: ignore[misc] # mypy can't type a lambda with a default
+
+
+def is_established(control_plane: ControlPlane, name: str) -> bool:
+    """Whether the API server serves the kind of this CustomResourceDefinition, which has no status at first."""
+    found = control_plane.there(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}") or {}
+    conditions = (found.get("status") or {}).get("conditions") or []
+    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)

@@ -155,7 +155,7 @@ def env(control_plane: ControlPlane, ceph: Ceph, start: Start, namespace: str, p
 def test_killed_at_its_turning_points_no_image_is_lost(env: VolumeEnv, start: Start) -> None:
     cls = env.storage_class()
     calls = follow(env, start, cls, trashed=False)
-    marked = calls.index("ceph write_metadata") + 1
+    marked = calls.index("ceph replace_metadata") + 1
     made = next(i for i, call in enumerate(calls, 1) if call.startswith("POST persistentvolumes"))
     # Written onto the image, and no volume yet; a volume, and no controller manager that binds it.
     assert life(env, start, f"{marked}:after", cls, "given up")

@@ -117,6 +117,7 @@ def test_attributes_class_that_comes_later_is_waited_for(env: VolumeEnv) -> None
     cls = env.storage_class()
     env.apply(claim("data", cls), with_attributes("new", cls, LATER))
     env.wait_event("new", "ProvisioningFailed", f"VolumeAttributesClass {LATER} does not exist: create it")
+    wait_for(lambda: env.get("pvc", "data")["status"]["phase"] == "Bound", "the other claim to be Bound")
     request(env, LATER)
     wait_state(env, "Pending", LATER)
     env.wait_event("data", "VolumeModifyFailed", f"VolumeAttributesClass {LATER} does not exist: create it")
