@@ -119,7 +119,7 @@ def _volumes_process(pod: Map, container: Map) -> None:
     container["env"].items.append(_variable("SUTLER_CEPH_CLUSTERS", CLUSTERS, clusters))
     mount = f"- name: {volume}\n  mountPath: {CLUSTERS}/{{{{ $clusterID }}}}\n  readOnly: true"
     container["volumeMounts"].items.append(Field(Block(f"{each}\n{mount}\n{{{{- end }}}}"), conditions=[clusters]))
-    secret = f"- name: {volume}\n  secret:\n    secretName: {{{{ $secretName }}}}"
+    secret = f"- name: {volume}\n  secret:\n    secretName: {{{{ $secretName | quote }}}}"
     pod["volumes"].items.append(Field(Block(f"{each}\n{secret}\n{{{{- end }}}}"), conditions=[clusters]))
 
 
@@ -144,15 +144,15 @@ def _ceph(own: str, pod: Map, container: Map) -> None:
     for each in pod["volumes"].items:
         if each.origin is not ADDED:
             each.conditions.append(f"{given}.secretName")
-            each.value["secret"].put("secretName", Inline(f"{{{{ {given}.secretName }}}}"))
+            each.value["secret"].put("secretName", Inline(f"{{{{ {given}.secretName | quote }}}}"))
 
 
 def _registration(one: ChartObject) -> None:
-    webhooks = one.tree["webhooks"]
+    webhooks, excluded = one.tree["webhooks"], ".Values.webhook.excludedNamespaces"
     for each in webhooks.items:
         by_name = each.value["namespaceSelector"]["matchExpressions"][0]
         own = by_name["values"].items[0]
-        by_name["values"].items = [own, _lines("toYaml .Values.webhook.excludedNamespaces")]
+        by_name["values"].items = [own, _lines(f"toYaml {excluded}", excluded)]
     inject = webhooks[0]
     inject.put("failurePolicy", Inline("{{ .Values.webhook.failurePolicy }}"))
     inject.put("timeoutSeconds", Inline("{{ .Values.webhook.timeoutSeconds }}"))

@@ -74,6 +74,7 @@ WORK: dict[str, Json] = {
     "network": {"networkPolicy": {"enabled": False}},
     "image": {"image": {"repository": "r.example.com/sutler", "digest": f"sha256:{'0' * 64}", "pullPolicy": "Always"}},
     "no tag": {"image": {"tag": ""}},
+    "no namespace": {"webhook": {"excludedNamespaces": []}},
     "none": {name: {"enabled": False} for name in PROCESSES},
 }
 # What the schema refuses, and what it says.
@@ -202,6 +203,8 @@ def test_files_for_other_charts_work() -> None:
     assert image == f"r.example.com/sutler@sha256:{'0' * 64}"
     assert container(pods(list(made["no tag"].values()))["sutler-api"])["image"] == "sutler:0.1.0"
     assert not any(kind == "NetworkPolicy" for kind, _, _ in made["network"])
+    inject = made["no namespace"]["MutatingWebhookConfiguration", "", "sutler-webhook"]["webhooks"][0]
+    assert inject["namespaceSelector"]["matchExpressions"][0]["values"] == ["sutler-system"]
     assert not any(kind in {"Deployment", "ServiceAccount"} for kind, _, _ in made["none"])
 
 
