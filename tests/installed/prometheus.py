@@ -15,7 +15,7 @@ from tests.manifests.promql_expressions import rules
 
 Json = dict[str, Any]
 JOB = "sutler-system/sutler"
-_SCRAPE_SECONDS = 1
+SCRAPE_SECONDS = 1
 
 
 class Prometheus:
@@ -30,7 +30,7 @@ class Prometheus:
             for component, target in targets.items()
         ]
         config = {
-            "global": {"scrape_interval": f"{_SCRAPE_SECONDS}s", "evaluation_interval": f"{_SCRAPE_SECONDS}s"},
+            "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": f"{SCRAPE_SECONDS}s"},
             "rule_files": ["rules.yaml"],
             "scrape_configs": [{"job_name": JOB, "static_configs": groups}],
         }
