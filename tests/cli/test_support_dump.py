@@ -95,7 +95,7 @@ def test_dump_is_complete_without_a_right_to_read_secrets_or_to_write(
     (deployment,) = items(files["objects/deployments.json"]).values()
     variables = {each["name"]: each for each in deployment["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert variables["SUTLER_LOG_LEVEL"]["value"] == "debug"
-    assert items(files["objects/registrymappings.json"])[full]["spec"]["pullSecret"] == {"name": "team"}
+    assert items(files["objects/registrymappings.json"])[full]["spec"]["pullSecret"]["name"] == "team"
     assert items(files["objects/storageclasses.json"])[full]["parameters"]["pool"] == "rbd"
     claims = json.loads(files["objects/persistentvolumeclaims.json"])["items"]
     assert [each["metadata"]["name"] for each in claims if each["metadata"]["namespace"] == full] == ["data"]
