@@ -119,7 +119,6 @@ class Reflector(Generic[T]):
         self._version = ""
         self._synced = asyncio.Event()
         self.store: Mapping[str, T] = MappingProxyType(self._objects)
-        self._last_event = metrics.REFLECTOR_LAST_EVENT.labels(resource.plural)
         self._count = metrics.REFLECTOR_OBJECTS.labels(resource.plural)
         self._lists = metrics.REFLECTOR_LISTS.labels(resource.plural)
 
@@ -150,6 +149,8 @@ class Reflector(Generic[T]):
         self._subscribers.append(on_change)
 
     async def run(self) -> NoReturn:
+        # The series begins here: to alerts, one that is 0 is a watch that has stalled since 1970.
+        metrics.REFLECTOR_LAST_EVENT.labels(self._resource.plural).set_to_current_time()
         failures = 0
         while True:
             began = monotonic()
@@ -253,7 +254,7 @@ class Reflector(Generic[T]):
                 _log.exception("a subscriber failed", **self._name(change.key))
 
     def _record_contact(self) -> None:
-        self._last_event.set_to_current_time()
+        metrics.REFLECTOR_LAST_EVENT.labels(self._resource.plural).set_to_current_time()
         self._error = None
 
     def _name(self, key: str = "") -> dict[str, str]:

@@ -8,14 +8,14 @@ from urllib.parse import urlencode
 
 import yaml
 
-from tests.cluster import Place, SutlerProcess, probe
+from tests.cluster import Place, SutlerProcess, probe, wait_for
 from tests.cluster.installation import NAMESPACE
 from tests.cluster.process import Process
 from tests.manifests.promql_expressions import rules
 
 Json = dict[str, Any]
 JOB = "sutler-system/sutler"
-_SCRAPE_SECONDS = 1
+SCRAPE_SECONDS = 1
 
 
 class Prometheus:
@@ -30,7 +30,7 @@ class Prometheus:
             for component, target in targets.items()
         ]
         config = {
-            "global": {"scrape_interval": f"{_SCRAPE_SECONDS}s", "evaluation_interval": f"{_SCRAPE_SECONDS}s"},
+            "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": f"{SCRAPE_SECONDS}s"},
             "rule_files": ["rules.yaml"],
             "scrape_configs": [{"job_name": JOB, "static_configs": groups}],
         }
@@ -60,8 +60,13 @@ class Prometheus:
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
     def _get(self, path: str) -> Json:
-        status, text = probe.get(f"{self.url}/api/v1/{path}")
-        answer = json.loads(text)
-        assert (status, answer["status"]) == (200, "success"), text
+        answer = json.loads(wait_for(lambda: self._answer(path), "Prometheus to answer"))
+        assert answer["status"] == "success", answer
         data: Json = answer["data"]
         return data
+
+    def _answer(self, path: str) -> str:
+        """Empty without an answer in time."""
+        status, text = probe.get(f"{self.url}/api/v1/{path}")
+        assert status in {0, 200}, text
+        return text if status else ""

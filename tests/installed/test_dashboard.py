@@ -1,15 +1,17 @@
 """Each panel of the dashboard answers its question, on a real Prometheus that watches a life with faults."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.api.client import Api
 from tests.cluster import Ceph, ControlPlane, Place, wait_for
 from tests.cluster.installation import NAMESPACE, Installation
 from tests.installed.life import Life
-from tests.installed.prometheus import Prometheus
+from tests.installed.prometheus import SCRAPE_SECONDS, Prometheus
 from tests.manifests.promql_expressions import panels, titles
 from tests.tokens.fakes.aws import FakeAws
 from tests.tokens.fakes.reviewed import reviewed_by
@@ -53,19 +55,19 @@ SHOWN: dict[str, Callable[[Values], bool]] = {
     "Are copies of pull Secrets being written? A": some("create", "patch", "delete"),
     "Does work queue up? A": within(0, 50),
     "What has to be tried again? A": lambda found: any(value > 0 for value in found.values()),
-    "When do the tokens of cloud registries end? A": within(3600, 86_400),
+    "When do the tokens of cloud registries end? A": within(60, 86_400),
     "Do refreshes of tokens succeed? A": some("ecr success"),
     "Do claims get their volumes? A": some("rbd"),
     "Do claims get their volumes? B": some("nowhere"),
     "How long do claims wait for their volumes? A": lambda found: found.keys() >= {"rbd"},
-    "Are released volumes deleted? A": some("rbd"),
+    "Are released volumes deleted? A": lambda found: "rbd" in found,
     "Are released volumes deleted? B": some("rbd"),
     "How much space is left in the pools? A": some("ceph rbd"),
     "How much space is left in the pools? B": within(0, 1 << 30),
     "Do images and volumes match? A": within(0, 10),
     "Do images and volumes match? B": within(0, 10),
     "Does Ceph answer? A": some("ok"),
-    "How are requests to the REST API answered? A": some("200", "201", "400", "401", "404"),
+    "How are requests to the REST API answered? A": some("200", "401", "404"),
     "How long does the REST API take to answer? A": lambda found: len(found) > 3,
     "How much memory does each Pod use? A": within(20 << 20, 512 << 20),
     "How much CPU does each Pod use? A": within(0, 2),
@@ -107,10 +109,20 @@ def life(control_plane: ControlPlane, ceph: Ceph, place: Place, tmp_path: Path) 
             installation.stop()
 
 
+def again(life: Life) -> None:
+    """What happened once in the life happens once more: a rate does not see the first of its kind."""
+    time.sleep(3 * SCRAPE_SECONDS)
+    api = Api(life.installation.api.url, life.installation.state / "api" / "ca.crt", token=life.token)
+    answers = [api.get("/pools"), api.get("/pools/nowhere/images"), api.as_(None).get("/pools")]
+    assert [each.status for each in answers] == [200, 404, 401]
+    life.control_plane.kubectl("annotate", "registrytoken", "ecr", "sutler.dev/refresh-requested-at=again")
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_panels_show_what_happened_and_alerts_can_be_evaluated(life: tuple[Life, Prometheus]) -> None:
     lived, prometheus = life
+    again(lived)
     lived.installation.api.stop()
     wait_for(lambda: 0 in prometheus.values('up{component="api"}').values(), "the stop to be seen")
     seen: dict[str, Values] = {}

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -19,6 +19,9 @@ from tests.cluster.wait import wait_for_async
 from tests.kube import faults
 from tests.kube.proxy import Fault, FaultyProxy
 from tests.kube.running import running
+
+if TYPE_CHECKING:
+    from sutler.kube.transport import Transport
 
 MINE = "of=test"
 
@@ -333,6 +336,14 @@ async def test_metric_tells_when_the_server_was_last_heard(client: Client, names
         before = heard()
         await client.create(CONFIG_MAPS, config_map("a"), namespace)
         await wait_for_async(_more(heard, before), "the metric to move")
+
+
+def test_watch_that_was_not_begun_has_no_time() -> None:
+    """Its alert would fire for ever."""
+    never = Resource("", "v1", "neverwatched", "NeverWatched", namespaced=True)
+    Reflector(Client(cast("Transport", None)), never, transform=dict)
+    labels = {"resource": "neverwatched"}
+    assert REGISTRY.get_sample_value("sutler_reflector_last_event_timestamp_seconds", labels) is None
 
 
 def _holds(followed: Followed, count: int) -> Callable[[], Awaitable[bool]]:
