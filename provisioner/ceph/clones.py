@@ -215,6 +215,11 @@ def _prepare(
     target = volume_snapshots.image_text(parent, origin.image)
     if "layering" not in header.features or "layering" not in spec.features:
         raise InvalidArgument(f"cloning {target}: source and class both need the image feature layering")
+    if spec.order < header.order:  # librbd rejects it as an invalid argument
+        raise InvalidArgument(
+            f"cloning {target}: the source has objects of {header.object_size} bytes, and a clone cannot have smaller "
+            f"ones: use a class with objectSize {header.object_size} or more"
+        )
     ancestors = list_ancestors(connection, header)
     if len(ancestors) > origin.most_ancestors:
         raise InvalidArgument(

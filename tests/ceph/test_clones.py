@@ -273,8 +273,9 @@ def test_image_that_took_the_name_while_a_clone_was_incomplete_is_kept(
     [
         ("request 8388608 or more", lambda one: replace(one, size=MIB)),
         ("feature layering", lambda one: replace(one, features=("exclusive-lock",))),
+        ("objectSize 4194304 or more", lambda one: replace(one, object_size=4096)),
     ],
-    ids=["too small", "no layering"],
+    ids=["too small", "no layering", "smaller objects"],
 )
 def test_unfit_clone_is_refused_and_leaves_nothing(says: str, change: Any, connection: Connection, ioctx: Any) -> None:
     identifier = owned(ioctx, "data", OWNER)

@@ -30,7 +30,8 @@ def is_flattening(env: VolumeEnv) -> bool:
 
 def clone_of_data(snapshots: SnapshotEnv, parameters: dict[str, str]) -> None:
     env = snapshots.env
-    env.apply(claim("data", env.storage_class(), "16Mi"))
+    objects = {key: value for key, value in parameters.items() if key == "objectSize"}
+    env.apply(claim("data", env.storage_class(objects), "16Mi"))
     env.wait_bound()
     snapshots.write("data", "first")
     env.apply(claim("clone", env.storage_class(parameters), "16Mi", **of_claim("data")))
