@@ -50,7 +50,9 @@ def ask(env: VolumeEnv, image: str, cls: str, name: str = "data") -> str:
 
 
 def requested(env: VolumeEnv) -> list[str]:
-    return [pv["metadata"]["name"] for pv in env.get("pv")["items"] if pv["metadata"]["name"].startswith("adopt-")]
+    """Without those that are being deleted, which pv-protection delays."""
+    found = [pv["metadata"] for pv in env.get("pv")["items"] if pv["metadata"]["name"].startswith("adopt-")]
+    return [metadata["name"] for metadata in found if "deletionTimestamp" not in metadata]
 
 
 def counted(env: VolumeEnv) -> dict[str, float]:
@@ -222,7 +224,7 @@ def test_image_in_use_is_waited_for(requests: VolumeEnv, cls: str, sutler: Sutle
     options = ["--claim", f"{env.namespace}/data", "--class", cls, "--timeout", "2"]
     ran = sutler("volumes", "adopt", image, *options)
     assert (ran.status, f"timed out after 2 s: {image} is in use at" in ran.err, ran.out) == (1, True, ""), ran.err
-    wait_for(lambda: requested(env) == [], "the withdrawn request to be deleted, which pv-protection delays")
+    assert requested(env) == []
     name = ask(env, image, cls)
     env.apply(claim("data", cls, "1Mi"))
     env.wait_event(name, "AdoptionWaiting", f"{image} is in use at", namespace="default")
