@@ -31,7 +31,10 @@ class SnapshotControllerProcess:
         ]
         # Its own delay between two attempts is made for clusters with thousands of snapshots.
         argv += ["--retry-interval-start=200ms", "--retry-interval-max=5s"]
+        # How long it waits for the kinds of snapshots of groups, which are not installed.
+        argv.append("--retry-crd-interval-max=1s")
         self.process = Process.started(argv, place=self._control_plane.place, log=self._log)
+        self.process.until(lambda: "Starting snapshot controller" in self._log.read_text(), "the snapshot-controller")
 
     def stop(self) -> None:
         self.process.stop()

@@ -30,6 +30,12 @@ def pre_provisioned(env: VolumeEnv, name: str, handle: str, policy: str, driver:
     source = {"source": {"volumeSnapshotContentName": content_name(env, name)}}
     env.apply({"apiVersion": f"{GROUP}/v1", "kind": "VolumeSnapshot", "metadata": {"name": name}, "spec": source})
 
+    def bound() -> object:
+        return (env.get("volumesnapshot", name).get("status") or {}).get("boundVolumeSnapshotContentName")
+
+    # A snapshot that is deleted before leaves its content: the snapshot-controller does not know it yet.
+    wait_for(bound, "the snapshot to be bound")
+
 
 def content_name(env: VolumeEnv, name: str) -> str:
     return f"{env.namespace}-{name}"
