@@ -33,7 +33,7 @@ def requests(env: VolumeEnv) -> Iterator[VolumeEnv]:
     yield env
     for name in [pv["metadata"]["name"] for pv in env.get("pv")["items"]]:
         if name.startswith("adopt-"):
-            env.kubectl("delete", "pv", name)
+            env.kubectl("delete", "pv", name, "--ignore-not-found")
 
 
 def make(env: VolumeEnv, name: str, size: str = "8M", pool: str | None = None) -> str:
