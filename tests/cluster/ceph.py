@@ -166,7 +166,7 @@ class Ceph:
                 return printed
         return self.rbd_program(*args, input=input, timeout=timeout)
 
-    def rbd_program(self, *args: str, input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - as in subprocess.run
+    def rbd_program(self, *args: str, input: str | None = None, timeout: float = _RBD_SECONDS) -> str:  # noqa: A002 - as in subprocess.run
         """Run the `rbd` of this cluster's release; ClusterError when it fails."""
         return self._run(["rbd", *args], input, timeout)
 

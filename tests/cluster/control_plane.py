@@ -4,7 +4,6 @@ import base64
 import json
 import secrets
 import subprocess
-import time
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from tests.cluster.wait import wait_for
 _APISERVER_GRACE = 3.0
 # Seconds for a start, which takes 5: a start that hangs is reported, and a busy machine is not taken for one.
 _START = 150.0
-_TRIES = 30
 _NEEDS_NO_TOKEN = 24  # minor version
 # Go's garbage collector at rest while there is memory: cores are what a run of the tests is short of.
 _SPARE_CORES = {"GOGC": "400", "GOMEMLIMIT": "600MiB"}
@@ -43,12 +41,12 @@ class ControlPlane:
         self.audit_log = state / "audit.log"
         self._started: list[Process] = []
         self._token = secrets.token_urlsafe(24)
+        self._connections = KeptConnections(state / "pki" / "ca.crt")
 
     def start(self) -> None:
         self._binaries = binaries.ensured(*binaries.CONTROL_PLANE)
         self._ports = flags.Ports(*self.place.ports(3))
         self.url = f"https://127.0.0.1:{self._ports.apiserver}"
-        self._connections = KeptConnections(self._ports.apiserver, self.state / "pki" / "ca.crt")
         self.etcd_url = f"http://127.0.0.1:{self._ports.etcd}"
         self._write_files()
         try:
@@ -113,11 +111,13 @@ class ControlPlane:
         """Of the administrator to the API server; ClusterError when it is refused or not answered."""
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type, "User-Agent": "tests"}
         data = None if body is None else json.dumps(body).encode()
-        for _ in range(_TRIES):
-            status, text = self._connections.call(method, path, data, headers, timeout=60)
-            if status != HTTPStatus.TOO_MANY_REQUESTS:
-                break
-            time.sleep(1)  # what the API server asks for while it makes the storage of a new kind
+
+        def answer() -> tuple[int, str] | None:
+            status, text = self._connections.call(self._ports.apiserver, method, path, data, headers)
+            # While the API server makes the storage of a new kind, it asks for another attempt.
+            return None if status == HTTPStatus.TOO_MANY_REQUESTS else (status, text)
+
+        status, text = wait_for(answer, f"{method} {path} to be served")
         if status not in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
             raise ClusterError(f"{method} {path}: {status} {_message(text)}")
         return json.loads(text)

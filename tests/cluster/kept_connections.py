@@ -8,29 +8,32 @@ import select
 import ssl
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+
+_SECONDS = 60.0
 
 
 class KeptConnections:
     """One connection for each thread."""
 
-    def __init__(self, port: int, authority: Path) -> None:
-        self._port = port
+    def __init__(self, authority: Path) -> None:
         self._authority = authority
         self._of_thread = threading.local()
         self._all = list[http.client.HTTPSConnection]()
 
     def close(self) -> None:
+        """The next call opens another one, which may be to another port."""
         for connection in self._all:
             connection.close()
+        self._all.clear()
+        self._of_thread = threading.local()
 
     def call(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float
+        self, port: int, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, str]:
         """Status and text of the answer; status 0 when there is none."""
-        connection = self._open(timeout)
+        connection = self._open(port)
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
@@ -39,18 +42,14 @@ class KeptConnections:
             connection.close()
             return 0, ""
 
-    def _open(self, timeout: float) -> http.client.HTTPSConnection:
+    def _open(self, port: int) -> http.client.HTTPSConnection:
         kept: http.client.HTTPSConnection | None = getattr(self._of_thread, "connection", None)
         if kept is None:
-            kept = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._context)
+            kept = http.client.HTTPSConnection("127.0.0.1", port, timeout=_SECONDS, context=self._context)
             self._of_thread.connection = kept
             self._all.append(kept)
         elif kept.sock is not None and _has_ended(kept):
             kept.close()
-        kept.timeout = timeout  # of the next connection
-        if kept.sock is not None:
-            with suppress(OSError):
-                kept.sock.settimeout(timeout)
         return kept
 
     @cached_property

@@ -54,17 +54,18 @@ def read(
             reasons[skipped.get("message", "")] += 1
         else:
             passed += 1
+    failed = [name for name in failures if name not in passed_alone]
     return Outcome(
         kubernetes,
         ceph,
         passed=passed,
-        failed=len(failures.keys() - set(passed_alone)),
+        failed=len(failed),
         skipped=reasons.total(),
         seconds=seconds,
         date=date,
         client=client,
         reasons=dict(sorted(reasons.items())),
-        failures=[name for name in failures if name not in passed_alone],
+        failures=failed,
         passed_alone=[name for name in failures if name in passed_alone],
         tests=tests,
     )

@@ -24,7 +24,7 @@ from tests.tokens.fakes.jwt import service_account_token
 
 Json = dict[str, Any]
 
-ENDPOINTS = {
+ENDPOINTS: dict[type[FakeCloud], list[str]] = {
     FakeAws: ["ecr", "ecr-public", "aws-sts", "aws-metadata"],
     google.FakeGoogle: ["google-metadata", "google-sts", "google-iam"],
     azure.FakeAzure: ["azure-login", "azure-metadata", "acr"],

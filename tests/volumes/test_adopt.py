@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sutler.typedefs import Json
 from sutler.volumes.adoption_request import AdoptionRequest, render, request_name
 from tests.cluster import ControlPlane, wait_for
 from tests.volumes.command import Sutler
@@ -31,9 +32,8 @@ def cls(env: VolumeEnv) -> str:
 def requests(env: VolumeEnv) -> Iterator[VolumeEnv]:
     """Takes back what requests a test leaves."""
     yield env
-    for name in [pv["metadata"]["name"] for pv in env.get("pv")["items"]]:
-        if name.startswith("adopt-"):
-            env.kubectl("delete", "pv", name, "--ignore-not-found")
+    for one in all_requests(env):
+        env.kubectl("delete", "pv", one["name"], "--ignore-not-found")
 
 
 def make(env: VolumeEnv, name: str, size: str = "8M", pool: str | None = None) -> str:
@@ -49,10 +49,14 @@ def ask(env: VolumeEnv, image: str, cls: str, name: str = "data") -> str:
     return request_name(wanted.key)
 
 
+def all_requests(env: VolumeEnv) -> list[Json]:
+    """Their metadata."""
+    return [pv["metadata"] for pv in env.get("pv")["items"] if pv["metadata"]["name"].startswith("adopt-")]
+
+
 def requested(env: VolumeEnv) -> list[str]:
     """Without those that are being deleted, which pv-protection delays."""
-    found = [pv["metadata"] for pv in env.get("pv")["items"] if pv["metadata"]["name"].startswith("adopt-")]
-    return [metadata["name"] for metadata in found if "deletionTimestamp" not in metadata]
+    return [one["name"] for one in all_requests(env) if "deletionTimestamp" not in one]
 
 
 def counted(env: VolumeEnv) -> dict[str, float]:

@@ -8,7 +8,6 @@ import msgspec
 
 from provisioner.tokens.planning.acs3 import AliyunCredentials
 from provisioner.tokens.planning.credential import session_left
-from provisioner.tokens.planning.failure import Reason, TokenError
 from provisioner.tokens.planning.http_message import (
     METADATA_TIMEOUT_SECONDS,
     HttpAnswer,
@@ -98,9 +97,8 @@ async def _from_metadata(context: FetchContext, role: str) -> tuple[AliyunCreden
 
     path = "/meta-data/ram/security-credentials/"
     if not role:
-        role = await read_role(context, get(path), missing="the node has no RAM role: attach one to it")
-        if not _role_name(role):
-            raise TokenError(Reason.BAD_ANSWER, f"{name}: the answer does not name a role")
+        missing = "the node has no RAM role: attach one to it"
+        role = await read_role(context, get(path), is_name=_role_name, missing=missing)
     request = get(path + quote(role, safe=""))
     answer = await context.send(request)
     return _session(decode(request, answer, _Session), request, answer, context)

@@ -154,9 +154,8 @@ async def _instance_credentials(context: FetchContext) -> AwsCredentials:
         return HttpRequest(begin.name, "GET", base + path, token, timeout_seconds=METADATA_TIMEOUT_SECONDS)
 
     path = "/meta-data/iam/security-credentials/"
-    role = await read_role(context, get(path), missing="the instance has no role: attach an instance profile")
-    if not _role_name(role):
-        raise TokenError(Reason.BAD_ANSWER, f"{begin.name}: the answer does not name a role")
+    missing = "the instance has no role: attach an instance profile"
+    role = await read_role(context, get(path), is_name=_role_name, missing=missing)
     request = get(path + quote(role, safe=""))
     return _metadata_session(request, await context.send(request), context)
 

@@ -106,10 +106,15 @@ def text_of(secret: Mapping[str, bytes], name: str, key: str, *, required: bool 
     return value
 
 
-async def read_role(context: FetchContext, listing: HttpRequest, *, missing: str) -> str:
-    """The first role that a metadata service lists; it may have any characters. Raises TokenError if it has none."""
+async def read_role(
+    context: FetchContext, listing: HttpRequest, *, is_name: Callable[[str], object], missing: str
+) -> str:
+    """The first role that a metadata service lists. Raises TokenError if there is none that `is_name` accepts."""
     answer = await context.send(listing)
     if answer.status == HTTPStatus.NOT_FOUND:
         raise TokenError(Reason.IDENTITY_MISSING, f"{listing.name}: {missing}")
     require_success(listing, answer)
-    return answer.body.decode("ascii", "replace").split("\n", 1)[0].strip()
+    role = answer.body.decode("ascii", "replace").split("\n", 1)[0].strip()
+    if not is_name(role):
+        raise TokenError(Reason.BAD_ANSWER, f"{listing.name}: the answer does not name a role")
+    return role

@@ -6,6 +6,7 @@ They are strict: an identity that is wrong, stale or missing is refused as the c
 import asyncio
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ class Fault:
 
 
 @dataclass
-class FakeCloud:
+class FakeCloud(ABC):
     """`issued` holds every password and its end by the fake's clock, which is `skew_seconds` ahead of the local one."""
 
     life_seconds: float = 3600.0
@@ -47,8 +48,9 @@ class FakeCloud:
     url: str = ""
     _runner: web.AppRunner | None = None
 
+    @abstractmethod
     def routes(self) -> dict[tuple[str, str], Handler]:
-        raise NotImplementedError
+        """The handler of each method and path."""
 
     def refusal(self, request: web.Request, refused: Refused) -> web.Response:
         del request
