@@ -90,6 +90,7 @@ class Elector:
         self._written: Json | None = None
         # The version of another holder's Lease, and when it was first seen.
         self._seen, self._seen_at = "", 0.0
+        self._leader = ""
         self._problem = ""
         self._metric = metrics.LEADING.labels(name)
         self._metric.set(0)
@@ -123,6 +124,7 @@ class Elector:
         while await self._try() is not _ClaimResult.HELD or clock() >= self._may_act_until:
             await self._pause()
         self._metric.set(1)
+        self._leader = self.identity
         _log.info("leading", lease=self._name, identity=self.identity)
 
     async def _lead(self, lead: Lead) -> None:
@@ -223,6 +225,7 @@ class Elector:
     async def _claim(self, lease: Json) -> _ClaimResult:
         if _holder(lease) not in {"", self.identity} and not self._has_expired(lease):
             self._written = None
+            self._log_leader(_holder(lease))
             return _ClaimResult.OTHER_HOLDER
         sent = clock()
         self._record_renewal(await self._client.replace(LEASES, self._renewed(lease)), sent)
@@ -266,6 +269,12 @@ class Elector:
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._retry_period * random.uniform(*_JITTER))  # noqa: S311 - no secret
+
+    def _log_leader(self, leader: str) -> None:
+        """Without this line, the log of a process that stands by is empty, as if the process did not run."""
+        if leader != self._leader:
+            _log.info("waiting for the lease", lease=self._name, leader=leader)
+        self._leader = leader
 
     def _log_problem(self, problem: str) -> None:
         if problem and problem != self._problem:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from sutler.kube.client import Client
 from sutler.kube.errors import ConfigError, KubeError, LeaseLost
@@ -52,9 +53,9 @@ class Work:
         await until(lambda: self.active, "the work to begin")
 
 
-async def until(condition: Callable[[], bool], what: str) -> None:
+async def until(condition: Callable[[], object], what: str) -> None:
     async def ask() -> bool:
-        return condition()
+        return bool(condition())
 
     await wait_for_async(ask, what)
 
@@ -123,6 +124,20 @@ async def test_lease_is_given_back_although_a_renewal_was_on_its_way(
 
         await wait_for_async(written, "the renewal whose answer does not come")
     assert not (await spec(client, namespace)).get("holderIdentity")
+
+
+async def test_process_that_waits_logs_once_who_leads(client: Client, namespace: str) -> None:
+    def waits() -> list[Any]:
+        return [each for each in logged if each["event"] == "waiting for the lease"]
+
+    work = Work()
+    with capture_logs() as logged:
+        async with running(elector(client, namespace, "one").run(work)):
+            await work.begun()
+            async with running(elector(client, namespace, "two").run(Work())):
+                await until(waits, "the line")
+                await renewals(client, namespace, await client.get(LEASES, "test", namespace))
+    assert [each["leader"] for each in waits()] == ["one"]
 
 
 async def test_next_leader_begins_when_the_work_has_ended(client: Client, namespace: str) -> None:
