@@ -244,10 +244,15 @@ async function snapshots() {
   const path = "/pools/" + encodeURIComponent(pool) + "/images/" + encodeURIComponent(image);
   const mine = round;
   await section("snapshots", "There are no snapshots.", async () => {
-    if (mine === round) byId("about").textContent = "";
-    const found = await ask(path + (namespace ? "?namespace=" + encodeURIComponent(namespace) : ""));
-    if (mine === round) byId("about").textContent = aboutImage(found);
-    return [...found.snapshots, ...found.other_snapshots].map(snapshotRow);
+    // It changes with the answer, not before: a page that is only read again does not flicker.
+    let about = "";
+    try {
+      const found = await ask(path + (namespace ? "?namespace=" + encodeURIComponent(namespace) : ""));
+      about = aboutImage(found);
+      return [...found.snapshots, ...found.other_snapshots].map(snapshotRow);
+    } finally {
+      if (mine === round) byId("about").textContent = about;
+    }
   });
 }
 async function poolParts() {
@@ -273,6 +278,7 @@ function chosen() {
   if (asked.has("pool")) [pool, namespace, image] = [asked.get("pool"), asked.get("namespace") ?? "", asked.get("image")];
   wanted = PAGE;
   byId("prefix").value = "";
+  byId("about").textContent = "";
 }
 addEventListener("hashchange", async () => {
   if (!location.hash.startsWith("#pool=")) return;
