@@ -14,7 +14,12 @@ import yaml
 from sutler.kube import resources
 from sutler.kube.resources import Resource
 
-_KINDS = {one.kind: one for one in vars(resources).values() if isinstance(one, Resource)}
+# Tests of the beta version's kind alone name it in full.
+_KINDS = {
+    one.kind: one
+    for one in vars(resources).values()
+    if isinstance(one, Resource) and one is not resources.VOLUME_ATTRIBUTES_CLASSES_BETA
+}
 _BY_NAME = {
     "pv": resources.PERSISTENT_VOLUMES,
     "pvc": resources.PERSISTENT_VOLUME_CLAIMS,

@@ -55,6 +55,7 @@ def test_life_of_a_release(control_plane: ControlPlane, release: Release) -> Non
     release.uninstall()
 
 
+@pytest.mark.long
 def test_installation_by_kustomize_is_taken_over(control_plane: ControlPlane, release: Release) -> None:
     control_plane.kubectl("apply", "-f", str(MANIFESTS / "crds"))
     control_plane.kubectl("apply", "-k", str(BASE))

@@ -249,7 +249,8 @@ def story(
     assert "eyJhbGciOi" not in said
 
 
-@pytest.mark.parametrize("story", [["ecr"], pytest.param(list(VENDORS), marks=pytest.mark.long)], indirect=True)
+@pytest.mark.long
+@pytest.mark.parametrize("story", [list(VENDORS)], indirect=True)
 def test_pod_runs_by_each_password_and_by_none_that_has_ended(story: Story, shell: Shell) -> None:
     first = story.wait_passwords({})
     story.run_pods("first")

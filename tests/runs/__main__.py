@@ -26,7 +26,8 @@ VERSIONS = REPOSITORY / "docs" / "versions.md"
 OLDEST_CEPH = "16"
 # Injection, copies, claims, deletion, the REST API and the manifests.
 CORE = (
-    "tests/system",
+    "tests/system/test_claims.py",
+    "tests/system/test_pods.py",
     "tests/secrets/test_copies.py::test_copies_reach_every_selected_namespace_and_no_other",
     "tests/secrets/test_copies.py::test_rotation_reaches_the_copies_in_place",
     "tests/secrets/test_copies.py::test_foreign_secret_survives_the_mapping",

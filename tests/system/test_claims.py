@@ -70,6 +70,7 @@ def test_claim_is_bound_to_an_image_of_exactly_its_size(
     _delete_all(control_plane, ceph, storage_class, namespace)
 
 
+@pytest.mark.long
 def test_twenty_claims_at_once_are_bound_and_leave_nothing_behind(
     control_plane: ControlPlane, ceph: Ceph, storage_class: str, namespace: str
 ) -> None:
@@ -79,6 +80,7 @@ def test_twenty_claims_at_once_are_bound_and_leave_nothing_behind(
     _delete_all(control_plane, ceph, storage_class, namespace)
 
 
+@pytest.mark.long
 def test_a_kill_in_the_middle_doubles_and_loses_nothing(
     control_plane: ControlPlane, ceph: Ceph, sutler: Installation, storage_class: str, namespace: str
 ) -> None:

@@ -134,6 +134,7 @@ def _not_ready(control_plane: ControlPlane, mapping: str) -> dict[str, str] | No
     return condition if condition["status"] == "False" else None
 
 
+@pytest.mark.long
 def test_webhook_and_secrets_go_on_after_a_kill(
     control_plane: ControlPlane, sutler: Installation, mapping: str, namespace: str
 ) -> None:

@@ -60,7 +60,7 @@ class AttributesLife:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    "step", [pytest.param(9, id="every ninth call"), pytest.param(1, id="every call", marks=pytest.mark.long)]
+    "step", [pytest.param(30, id="every thirtieth call"), pytest.param(1, id="every call", marks=pytest.mark.long)]
 )
 def test_killed_at_every_call_the_attributes_are_applied_once(
     step: int,

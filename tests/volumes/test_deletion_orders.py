@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.usefixtures("snapshot_controller"), pytest.mark.timeou
 
 OBJECTS = ("data", "monday", "restored", "again")
 ORDERS = list(permutations(OBJECTS))
-QUICK = ORDERS[::5]
+QUICK = ORDERS[::12]
 
 
 @pytest.fixture

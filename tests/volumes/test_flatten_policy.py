@@ -65,6 +65,7 @@ def test_clone_without_the_policy_is_flattened_when_its_volume_requests_it(snaps
     env.wait_gone()
 
 
+@pytest.mark.long
 def test_killed_controller_continues_to_flatten(snapshots: SnapshotEnv) -> None:
     env = snapshots.env
     clone_of_data(snapshots, MANY_OBJECTS)

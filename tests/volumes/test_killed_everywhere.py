@@ -63,7 +63,7 @@ def start(start_killable: Callable[..., SutlerProcess]) -> Callable[[str], Sutle
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    "step", [pytest.param(20, id="every twentieth call"), pytest.param(1, id="every call", marks=pytest.mark.long)]
+    "step", [pytest.param(40, id="every fortieth call"), pytest.param(1, id="every call", marks=pytest.mark.long)]
 )
 def test_killed_at_every_call_everything_recovers(
     step: int, control_plane: ControlPlane, ceph: Ceph, start: Callable[[str], SutlerProcess], namespace: str, pool: str

@@ -13,7 +13,7 @@ from tests.cluster import SutlerProcess, wait_for
 from tests.volumes import bulk
 from tests.volumes.volume_env import VolumeEnv, claim
 
-COUNTS = [30, pytest.param(1000, marks=pytest.mark.long)]
+CLAIMS = 1000
 """Kubernetes' own binder takes four to six a second."""
 MOST_CALLS = 5
 """To the API server for a claim, what a start costs included."""
@@ -29,19 +29,19 @@ def volumes(start_volumes: Callable[..., SutlerProcess]) -> Iterator[SutlerProce
     started.stop()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("count", COUNTS)
-def test_as_many_claims_at_once_are_bound_and_leave_nothing_in_ceph(env: VolumeEnv, count: int) -> None:
+def test_as_many_claims_at_once_are_bound_and_leave_nothing_in_ceph(env: VolumeEnv) -> None:
     cls = env.storage_class({"journal": "ceph-csi", "clusterID": "b", "imageFeatures": "layering"})
     kubeconfig = env.control_plane.kubeconfig
-    asyncio.run(bulk.claims(kubeconfig, env.namespace, cls, count, size="1Mi"))
-    wait_for(lambda: asyncio.run(bulk.bound(kubeconfig, env.namespace, cls)) == count, "all to be Bound", 2 * count)
-    assert len(env.images()) == count
+    asyncio.run(bulk.claims(kubeconfig, env.namespace, cls, CLAIMS, size="1Mi"))
+    wait_for(lambda: asyncio.run(bulk.bound(kubeconfig, env.namespace, cls)) == CLAIMS, "all to be Bound", 2 * CLAIMS)
+    assert len(env.images()) == CLAIMS
     # Events are sent when there is time. The lease is renewed, by PUT, all the while.
     asked = {key: value for key, value in env.process.metrics().items() if "rest_client_requests_total" in key}
-    assert sum(value for key, value in asked.items() if "PUT" not in key) / count <= MOST_CALLS, asked
+    assert sum(value for key, value in asked.items() if "PUT" not in key) / CLAIMS <= MOST_CALLS, asked
     env.delete_claims()
-    env.wait_gone(2 * count)
+    env.wait_gone(2 * CLAIMS)
     assert env.ceph.rbd("trash", "ls", env.pool) == ""
     listed = subprocess.run(
         ["rados", "-c", str(env.ceph.conf), "-p", env.pool, "ls"], capture_output=True, text=True, check=True
@@ -53,7 +53,7 @@ def test_as_many_claims_at_once_are_bound_and_leave_nothing_in_ceph(env: VolumeE
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", [10, pytest.param(CLAIMS, marks=pytest.mark.long)])
 def test_poisoned_objects_do_not_delay_others(env: VolumeEnv, count: int) -> None:
     """With our annotations, of our class, and not to be made sense of."""
     cls = env.storage_class()

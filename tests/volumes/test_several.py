@@ -33,6 +33,7 @@ def leader_metrics(process: SutlerProcess) -> dict[str, float]:
     return {name: value for name, value in process.metrics().items() if name.startswith(current) and value}
 
 
+@pytest.mark.long
 def test_frozen_leader_is_replaced_in_time_and_never_acts_again_by_mistake(
     env: VolumeEnv, second: SutlerProcess
 ) -> None:

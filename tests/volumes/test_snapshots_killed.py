@@ -83,7 +83,7 @@ def start(start_killable: Callable[..., SutlerProcess]) -> Callable[[str], Sutle
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    "step", [pytest.param(25, id="every 25th call"), pytest.param(1, id="every call", marks=pytest.mark.long)]
+    "step", [pytest.param(75, id="every 75th call"), pytest.param(1, id="every call", marks=pytest.mark.long)]
 )
 def test_killed_at_every_call_snapshots_and_clones_recover(
     step: int,

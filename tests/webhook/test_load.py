@@ -47,6 +47,7 @@ async def behind_balancer(replicas: Replicas, count: int, *flags: str) -> AsyncI
             await asyncio.to_thread(replicas.end_all)
 
 
+@pytest.mark.long
 async def test_rolling_restart_under_load_loses_no_request(replicas: Replicas) -> None:
     async with behind_balancer(replicas, 2):
         report = await rolling(replicas, rate=100, replaced=1)
