@@ -74,10 +74,10 @@ def test_snapshots_of_an_image_are_shown_and_a_parked_image_names_its_former_cla
     assert browser.run("return document.getElementById('snapshots').hidden") is True
     browser.run("[...document.querySelectorAll('#images a')].find(a => a.textContent === 'claimed').click()")
     assert f"{filled}/child" in browser.until("#snapshots tbody", "monday")
-    assert "Parked: the volume of shop/data is deleted" in browser.text("#about")
+    browser.until("#about", "Parked: the volume of shop/data is deleted")
     browser.run("[...document.querySelectorAll('#images a')].find(a => a.textContent === 'child').click()")
+    browser.until("#about", f"Clone of {filled}/claimed@monday")
     browser.until("#snapshots .notice", "There are no snapshots")
-    assert f"Clone of {filled}/claimed@monday" in browser.text("#about")
     assert browser.complaints() == []
 
 

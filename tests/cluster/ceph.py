@@ -147,6 +147,7 @@ class Ceph:
 
     def stop(self) -> None:
         """End all three; nothing in a test's Ceph is worth the time of a clean end."""
+        ceph_admin.close(self.conf)
         for process in reversed(self._started):
             process.stop(grace=0 if self.store == "memstore" else 5)
         self._started.clear()
