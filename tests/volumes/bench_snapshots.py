@@ -24,6 +24,7 @@ from sutler.kube.resources import (
     PERSISTENT_VOLUMES,
     VOLUME_SNAPSHOT_CONTENTS,
     VOLUME_SNAPSHOTS,
+    Resource,
 )
 from sutler.volumes import snapshot_keys
 from tests.cluster import SutlerProcess, wait_for
@@ -176,14 +177,21 @@ async def make_objects(kubeconfig: Path, names: dict[str, Source]) -> None:
     async def make(client: Client, name: str) -> None:
         source = names[name]
         spec: dict[str, Any] = {"source": {"persistentVolumeClaimName": source.claim}}
-        made = await client.create(VOLUME_SNAPSHOTS, {"metadata": {"name": name}, "spec": spec}, "bench")
+        made = await client.create(
+            VOLUME_SNAPSHOTS, {**_typed(VOLUME_SNAPSHOTS), "metadata": {"name": name}, "spec": spec}, "bench"
+        )
         reference = {"namespace": "bench", "name": name, "uid": made["metadata"]["uid"]}
         content = {"driver": "rbd.sutler.dev", "deletionPolicy": "Delete", "volumeSnapshotRef": reference}
         content["source"] = {"volumeHandle": source.volume_handle}
         metadata = {"name": name, "finalizers": [snapshot_keys.CONTENT_FINALIZER]}
-        await client.create(VOLUME_SNAPSHOT_CONTENTS, {"metadata": metadata, "spec": content})
+        made = {**_typed(VOLUME_SNAPSHOT_CONTENTS), "metadata": metadata, "spec": content}
+        await client.create(VOLUME_SNAPSHOT_CONTENTS, made)
 
     await with_each(kubeconfig, list(names), make)
+
+
+def _typed(resource: Resource) -> dict[str, str]:
+    return {"apiVersion": resource.api_version, "kind": resource.kind}
 
 
 async def delete_objects(kubeconfig: Path, names: list[str]) -> None:

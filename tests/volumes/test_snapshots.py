@@ -70,6 +70,42 @@ def test_snapshot_of_a_claim_is_one_of_its_image_and_goes_with_it(snapshots: Sna
     assert metrics[name.format("/csi.v1.Controller/DeleteSnapshot")] >= 1
 
 
+def test_snapshots_of_one_image_at_the_same_time_wait_for_each_other(snapshots: SnapshotEnv) -> None:
+    """As schedules make them and delete them. What has been requested while Sutler was away is due all at once."""
+    env, names = snapshots.env, [f"hour-{number}" for number in range(8)]
+    env.apply(claim("data", env.storage_class(), "16Mi"))
+    env.wait_bound()
+    by_class = snapshots.snapshot_class()
+    env.process.kill9()
+    for name in names:
+        snapshots.snapshot(name, "data", by_class)
+    wait_for(lambda: len(snapshots.contents()) == len(names), "the contents")
+    env.process.start()
+    wait_for(lambda: all(map(snapshots.is_ready, names)), "all snapshots to be ready")
+    image = snapshots.image_of("data")
+    assert len(snapshots.snapshots(image)) == len(names)
+    assert turned_away(env) == {}
+
+    env.process.kill9()
+    env.kubectl("delete", "volumesnapshot", *names, "--wait=false")
+    wait_for(lambda: deleting(snapshots) == len(names), "the contents to be deleted")
+    env.process.start()
+    wait_for(lambda: not snapshots.contents(), "the contents to be gone")
+    assert snapshots.snapshots(image) == []
+    assert turned_away(env) == {}
+
+
+def turned_away(env: VolumeEnv) -> dict[str, float]:
+    """Calls that failed because another one had not ended."""
+    calls = {key: count for key, count in env.process.metrics().items() if "csi_sidecar_operations_seconds_count" in key}
+    return {key: count for key, count in calls.items() if '"Unavailable"' in key}
+
+
+def deleting(snapshots: SnapshotEnv) -> int:
+    found = [snapshots.env.get("volumesnapshotcontent", name)["metadata"] for name in snapshots.contents()]
+    return sum("deletionTimestamp" in one for one in found)
+
+
 def test_retained_snapshot_outlives_its_objects_and_can_be_named_again(snapshots: SnapshotEnv) -> None:
     env = snapshots.env
     env.apply(claim("data", env.storage_class(), "16Mi"))
