@@ -23,8 +23,13 @@ from tests.node.test_in_cluster import (
 )
 
 DEPLOYMENTS = ("sutler-webhook", "sutler-secrets", "sutler-volumes", "sutler-api")
-# The test's Ceph is on the loopback address alone.
-BESIDE_CEPH = {"spec": {"template": {"spec": {"hostNetwork": True}}}}
+# The test's Ceph is on the loopback address alone; there, an old and a new Pod can't have the same port.
+BESIDE_CEPH = {
+    "spec": {
+        "strategy": {"type": "Recreate", "rollingUpdate": None},
+        "template": {"spec": {"hostNetwork": True}},
+    }
+}
 IMAGE = f"{HOST}/xxxx/rbd-rest-api:latest"
 
 pytestmark = [

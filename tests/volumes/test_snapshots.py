@@ -97,8 +97,8 @@ def test_snapshots_of_one_image_at_the_same_time_wait_for_each_other(snapshots: 
 
 def turned_away(env: VolumeEnv) -> dict[str, float]:
     """Calls that failed because another one had not ended."""
-    calls = {key: count for key, count in env.process.metrics().items() if "csi_sidecar_operations_seconds_count" in key}
-    return {key: count for key, count in calls.items() if '"Unavailable"' in key}
+    counted, name = env.process.metrics(), "csi_sidecar_operations_seconds_count"
+    return {key: count for key, count in counted.items() if key.startswith(name) and '"Unavailable"' in key}
 
 
 def deleting(snapshots: SnapshotEnv) -> int:
