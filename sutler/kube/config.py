@@ -98,7 +98,9 @@ def _problem(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return f"a certificate or key in it is not PEM ({error.reason})"
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}"
+        # The library writes certificates that are data in the kubeconfig into temporary files.
+        no_folder = f"{error.strerror}: set TMPDIR to a folder that can be written, or name certificates by files"
+        return f"{error.filename}: {error.strerror}" if error.filename else no_folder
     text = str(error)
     if missing := _NO_KEY.match(text):
         return f"{missing[1]!r} is missing in it"

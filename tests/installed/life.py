@@ -102,12 +102,20 @@ class Life:
         found = self.control_plane.kubectl_json("get", "events", "-A", f"--field-selector=reason={reason}")["items"]
         return any(event["count"] > 1 for event in found)
 
-    def _pods(self) -> None:
-        container = {"name": "app", "image": f"{ALIYUN}/xxxx/app", "env": [{"name": "P", "value": self.environment}]}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app"}, "spec": {"containers": [container]}}
+    @property
+    def _container(self) -> Json:
+        return {"name": "app", "image": f"{ALIYUN}/xxxx/app", "env": [{"name": "P", "value": self.environment}]}
+
+    def create_pod(self) -> None:
+        self.control_plane.kubectl("delete", "pod", "app", "-n", TEAM, "--now", "--ignore-not-found")
+        spec = {"containers": [self._container]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app"}, "spec": spec}
         body = json.dumps(pod)
         made = self.control_plane.kubectl_json("create", "-n", TEAM, "-f", "-", input=body)
         assert made["spec"]["imagePullSecrets"] == [{"name": "aliyun"}]
+
+    def _pods(self) -> None:
+        self.create_pod()
         changed = ["kubectl", f"--kubeconfig={self.control_plane.kubeconfig}", "-n", TEAM, "set", "image", "pod/app"]
         ran = subprocess.run([*changed, "app=quay.io/a/b"], capture_output=True, text=True, timeout=60, check=True)
         self.said["warnings"] = ran.stderr
@@ -115,7 +123,7 @@ class Life:
             "no JSON": f'{{"{self.environment}',
             "no review": json.dumps({"kind": "Pod", "spec": self.environment}),
             "no Pod": json.dumps(_review({"spec": {"containers": self.environment}})),
-            "a strange image": json.dumps(_review({"spec": {"containers": [{"image": "A b"} | container]}})),
+            "a strange image": json.dumps(_review({"spec": {"containers": [{"image": "A b"} | self._container]}})),
         }.items():
             self.said[f"answer to {name}"] = _post(f"{self.installation.webhook.url}/mutate", content.encode())
 
@@ -143,6 +151,9 @@ class Life:
         self.control_plane.kubectl("delete", "pvc", "data", "-n", TEAM)
         failed = ["get", "events", "-A", "--field-selector=reason=VolumeFailedDelete", "-o", "name"]
         wait_for(lambda: self.control_plane.kubectl(*failed), "the held volume's warning", _PATIENCE)
+        attempts = 'controller_persistentvolume_delete_failed_total{class="rbd"}'
+        metrics = self.installation.volumes.metrics
+        wait_for(lambda: metrics().get(attempts, 0) > 1, "another attempt: a rate does not see the first", _PATIENCE)
         self.ceph.rbd("group", "image", "rm", "rbd/trio", f"rbd/{image}")
         self._gone("pv", name)
         self._claim("kept", "rbd")

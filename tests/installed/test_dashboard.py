@@ -10,9 +10,10 @@ import pytest
 from tests.api.client import Api
 from tests.cluster import Ceph, ControlPlane, Place, wait_for
 from tests.cluster.installation import NAMESPACE, Installation
-from tests.installed.life import Life
+from tests.installed.life import SOURCE, TEAM, Life
 from tests.installed.prometheus import SCRAPE_SECONDS, Prometheus
 from tests.manifests.promql_expressions import panels, titles
+from tests.system.conftest import ALIYUN, apply, registry_mapping
 from tests.tokens.fakes.aws import FakeAws
 from tests.tokens.fakes.reviewed import reviewed_by
 from tests.tokens.fakes.threaded import running_cloud
@@ -111,11 +112,21 @@ def life(control_plane: ControlPlane, ceph: Ceph, place: Place, tmp_path: Path) 
 
 def again(life: Life) -> None:
     """What happened once in the life happens once more: a rate does not see the first of its kind."""
+    kubectl = life.control_plane.kubectl
     time.sleep(3 * SCRAPE_SECONDS)
+    life.create_pod()
+    leaving = registry_mapping("leaving", f"{ALIYUN}/xxxx/left", copy_from=SOURCE)
+    apply(life.control_plane, leaving, life.source("again"))
+    copies = ("get", "secret", "-n", TEAM, "-o", "name")
+    wait_for(lambda: "secret/leaving" in kubectl(*copies), "another copy")
+    kubectl("delete", "registrymapping", "leaving")
+    wait_for(lambda: "secret/leaving" not in kubectl(*copies), "the copy to go")
     api = Api(life.installation.api.url, life.installation.state / "api" / "ca.crt", token=life.token)
     answers = [api.get("/pools"), api.get("/pools/nowhere/images"), api.as_(None).get("/pools")]
     assert [each.status for each in answers] == [200, 404, 401]
-    life.control_plane.kubectl("annotate", "registrytoken", "ecr", "sutler.dev/refresh-requested-at=again")
+    kubectl("annotate", "registrytoken", "ecr", "sutler.dev/refresh-requested-at=again")
+    # What stops after this is not seen before the next look at it.
+    time.sleep(3 * SCRAPE_SECONDS)
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """Which API server is meant, and what is said when that can't be found out."""
 
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,17 @@ async def test_kubeconfig_is_read(tmp_path: Path) -> None:
     assert await read.get_api_key_with_prefix("BearerToken") == f"Bearer {CANARY}"
     async with connect(str(path), component="test") as client:
         assert client.host == "10.0.0.1:6443"
+
+
+async def test_data_in_a_kubeconfig_without_a_place_for_it_names_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(kubeconfig(clusters=[cluster(**{"certificate-authority-data": "YQ=="})])))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "absent")])
+    with pytest.raises(ConfigError, match=f"kubeconfig {path}: No usable temporary directory .*: set TMPDIR"):
+        await config.read(ClientConfig(str(path)))
 
 
 async def test_several_kubeconfigs_are_merged(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster import Ceph, ControlPlane, Place, debian, dockerfile, probe
 from tests.cluster.environment import PACKAGES
@@ -142,11 +143,18 @@ def test_process_of_the_image_serves_as_any_user(
 ) -> None:
     """The webhook, as the manifests run it: no file is written, and it becomes ready."""
     del crds
+    control_plane.kubectl("apply", "-f", "-", input=json.dumps(OWN_NAMESPACE))
     ports = place.ports(2)
     kubeconfig = control_plane.state / "for-all.kubeconfig"
-    kubeconfig.write_bytes(control_plane.kubeconfig.read_bytes())
+    # Data in a kubeconfig would need a temporary file, and the image has no place for one.
+    config = yaml.safe_load(control_plane.kubeconfig.read_text())
+    config["clusters"][0]["cluster"] = {
+        "server": control_plane.url,
+        "certificate-authority": str(control_plane.state / "pki" / "ca.crt"),
+    }
+    kubeconfig.write_text(yaml.safe_dump(config))
     kubeconfig.chmod(0o644)
-    for folder in (control_plane.state, *control_plane.state.parents[:3]):
+    for folder in (control_plane.state, control_plane.state / "pki", *control_plane.state.parents[:3]):
         folder.chmod(0o755)
     command = ["python3", "-m", "webhook", "--kubeconfig", str(kubeconfig), "--port", str(ports[0])]
     command += ["--probe-port", str(ports[1]), "--probe-host", "127.0.0.1", "--host", "127.0.0.1"]
@@ -158,6 +166,7 @@ def test_process_of_the_image_serves_as_any_user(
         process.stop()
 
 
+OWN_NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sutler-system"}}
 STRANGER = "1000680000"
 
 

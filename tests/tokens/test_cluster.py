@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,13 +123,16 @@ def test_killed_at_a_request_the_secret_is_whole(
     wait_condition(token, ("True", "Refreshed"))
     held, asked = passwords(token), len(cloud.requests)
 
+    killed = threading.Event()
+
     def kill(_: str) -> None:
         if len(cloud.requests) == asked + at:
             process.kill9()
+            killed.set()
 
     cloud.on_request = kill
     token.kubectl("annotate", "registrytoken", "ecr", f"sutler.dev/refresh-requested-at=killed-{at}")
-    wait_for(lambda: len(cloud.requests) >= asked + at, "the request")
+    wait_for(killed.is_set, "the request and the kill")
     assert passwords(token) == held
     cloud.on_request = None
     process.restart()
