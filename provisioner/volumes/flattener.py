@@ -26,7 +26,7 @@ from sutler.volumes.snapshot_handle import ImageHandle
 
 WORKERS = 2
 """Images that are flattened at the same time, in all clusters."""
-_STOP_SECONDS = 15.0
+_STOP_SECONDS = 5.0
 """The longest time that the deletion of a volume waits until the flattening of its image has stopped."""
 
 

@@ -90,7 +90,7 @@ class SnapshotEnv:
         return [one["name"] for one in json.loads(self.env.ceph.rbd("trash", "ls", self.env.pool, "--format", "json"))]
 
     def delete(self, kind: str, name: str) -> None:
-        self.env.kubectl("delete", kind, name, "--wait=false")
+        self.env.kubectl("delete", kind, name, "--wait=false", "--ignore-not-found")
 
     def wait_nothing_left(self, timeout: float = 60) -> None:
         env = self.env
