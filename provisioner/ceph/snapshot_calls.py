@@ -1,5 +1,6 @@
 """The calls of a pool about snapshots, clones and parked images, for asynchronous callers."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,12 +18,13 @@ from provisioner.ceph.volume_snapshots import VolumeSnapshot
 T = TypeVar("T")
 
 
-class SnapshotCalls:
+class SnapshotCalls(ABC):
     """A part of RbdPool. Images are addressed by their ids. Every method raises CephError."""
 
     _pool: str | int
     namespace: str
 
+    @abstractmethod
     async def _with(
         self,
         operation: str,
@@ -32,7 +34,7 @@ class SnapshotCalls:
         slow: bool = False,
         last_activity: LastActivity | None = None,
     ) -> T:
-        raise NotImplementedError
+        """Runs `work` in a thread; `changes` is what calls that change the same have in common."""
 
     async def create_snapshot(self, identifier: str, name: str, *, fence: Fence) -> VolumeSnapshot:
         """Creates the snapshot, or confirms that it exists."""

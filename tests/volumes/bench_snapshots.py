@@ -184,8 +184,9 @@ async def make_objects(kubeconfig: Path, names: dict[str, Source]) -> None:
         content = {"driver": "rbd.sutler.dev", "deletionPolicy": "Delete", "volumeSnapshotRef": reference}
         content["source"] = {"volumeHandle": source.volume_handle}
         metadata = {"name": name, "finalizers": [snapshot_keys.CONTENT_FINALIZER]}
-        made = {**_typed(VOLUME_SNAPSHOT_CONTENTS), "metadata": metadata, "spec": content}
-        await client.create(VOLUME_SNAPSHOT_CONTENTS, made)
+        await client.create(
+            VOLUME_SNAPSHOT_CONTENTS, {**_typed(VOLUME_SNAPSHOT_CONTENTS), "metadata": metadata, "spec": content}
+        )
 
     await with_each(kubeconfig, list(names), make)
 

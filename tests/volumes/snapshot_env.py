@@ -90,7 +90,7 @@ class SnapshotEnv:
         return [one["name"] for one in json.loads(self.env.ceph.rbd("trash", "ls", self.env.pool, "--format", "json"))]
 
     def delete(self, kind: str, name: str) -> None:
-        self.env.kubectl("delete", kind, name, "--wait=false", "--ignore-not-found")
+        self.env.kubectl("delete", kind, name, "--wait=false")
 
     def wait_nothing_left(self, timeout: float = 60) -> None:
         env = self.env
@@ -99,9 +99,9 @@ class SnapshotEnv:
         wait_for(lambda: not self.trash(), "the trash to be empty", timeout)
 
     def clean_up(self) -> None:
-        for kind in ("volumesnapshot",):
-            for one in self.env.get(kind)["items"]:
-                self.delete(kind, one["metadata"]["name"])
+        if names := [one["metadata"]["name"] for one in self.env.get("volumesnapshot")["items"]]:
+            # One that a test has deleted may go meanwhile.
+            self.env.kubectl("delete", "volumesnapshot", *names, "--wait=false", "--ignore-not-found")
         wait_for(lambda: not self.env.get("volumesnapshot")["items"], "the snapshots to be gone")
         if self._classes:
             self.env.control_plane.kubectl("delete", "volumesnapshotclass", *self._classes)
