@@ -121,8 +121,9 @@ class Cluster:
         ]
 
     def events(self, mapping: str) -> list[tuple[str, str]]:
-        found = self.control_plane.kubectl_json("get", "events", "-n", "default")["items"]
-        return [(one["type"], one["reason"]) for one in found if one["involvedObject"]["name"] == mapping]
+        about = f"involvedObject.name={mapping}"
+        found = self.control_plane.kubectl_json("get", "events", "-n", "default", "--field-selector", about)["items"]
+        return [(one["type"], one["reason"]) for one in found]
 
     def clean(self) -> None:
         for kind, names in (

@@ -8,7 +8,7 @@ from tests.api.client import ADMIN
 from tests.api.conftest import Service
 from tests.cluster import Ceph, ControlPlane, Place, wait_for
 from tests.volumes.command import Sutler
-from tests.volumes.volume_env import VolumeEnv, claim
+from tests.volumes.volume_env import Json, VolumeEnv, claim
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,29 @@ def test_show_has_the_events_and_the_image(env: VolumeEnv, sutler: Sutler, alone
     assert "would destroy the filesystem" in alone("volumes", "show", f"{env.namespace}/shared").out
     missing = alone("volumes", "show", "nothing")
     assert (missing.status, "nothing: no such volume" in missing.err) == (1, True)
+
+
+def test_events_of_other_programs_need_neither_texts_nor_an_object_with_a_name(env: VolumeEnv, sutler: Sutler) -> None:
+    env.apply(claim("data", env.storage_class()))
+    env.wait_bound()
+    volume = env.volume_of("data")["metadata"]["name"]
+
+    def record(namespace: str, involved: Json, **rest: str) -> str:
+        events = f"/api/v1/namespaces/{namespace}/events"
+        metadata = {"generateName": "other-", "namespace": namespace}
+        made = env.control_plane.request("POST", events, {"metadata": metadata, "involvedObject": involved, **rest})
+        return f"{events}/{made['metadata']['name']}"
+
+    record(env.namespace, {"kind": "PersistentVolumeClaim", "name": "data", "namespace": env.namespace})
+    bare = [record("default", {"name": name} if name else {}, reason="VolumeFailedDelete") for name in ("", volume)]
+    try:
+        assert sutler("volumes", "show", f"{env.namespace}/data").status == 0
+        shown = sutler("volumes", "show", f"{env.namespace}/data", "-o", "json").json
+        assert {"type": "", "reason": "", "message": "", "count": 1} in shown["events"]
+        assert sutler("volumes", "orphans").status in {0, 1}
+    finally:
+        for event in bare:
+            env.control_plane.request("DELETE", event)
 
 
 def test_show_finds_a_parked_image_by_its_former_claim(env: VolumeEnv, sutler: Sutler, alone: Sutler) -> None:

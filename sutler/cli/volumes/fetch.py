@@ -60,7 +60,9 @@ async def list_deletion_failures(client: Client) -> dict[str, str]:
         found = await client.list(EVENTS, "default", field_selector="reason=VolumeFailedDelete")
     except (Forbidden, NotFound):
         return {}
-    return {event["involvedObject"]["name"]: event["message"] for event in sorted(found, key=event_time)}
+    # Events of other programs need neither a message nor an object with a name.
+    latest = {event["involvedObject"].get("name"): event.get("message") for event in sorted(found, key=event_time)}
+    return {name: message for name, message in latest.items() if name and message}
 
 
 def event_time(event: Json) -> str:

@@ -78,7 +78,7 @@ def as_json(row: VolumeRow, inventory: VolumeInventory, ceph: CephView, events: 
     if place and not there and not (volume and inventory.has_read_images(volume)):
         where, name = PoolLocation(place.cluster, place.pool, place.namespace), place.image
     image = ceph.image(where, name) if where else None
-    failed = next((one["message"] for one in reversed(events) if one["reason"] == "VolumeFailedDelete"), None)
+    failed = next((one.get("message") for one in reversed(events) if one.get("reason") == "VolumeFailedDelete"), None)
     blocked = {"message": failed} if row.state == "Deleting" and failed else {}
     return row.as_json() | blocked | {
         "reclaimPolicy": spec.get("persistentVolumeReclaimPolicy"),
@@ -92,7 +92,7 @@ def as_json(row: VolumeRow, inventory: VolumeInventory, ceph: CephView, events: 
         "flattening": annotations.get(well_known.FLATTEN_POLICY) == "async",
         "details": image and _details(image),
         "events": [
-            {"type": one["type"], "reason": one["reason"], "message": one["message"], "count": one.get("count") or 1}
+            {key: one.get(key) or "" for key in ("type", "reason", "message")} | {"count": one.get("count") or 1}
             for one in events[-_MAX_EVENTS:]
         ],
     }  # fmt: skip
