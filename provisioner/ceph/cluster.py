@@ -7,7 +7,15 @@ from typing import TypeVar
 
 from provisioner.ceph.circuit_breaker import CircuitBreaker
 from provisioner.ceph.connection import ClusterSettings, Connection
-from provisioner.ceph.errors import DISCONNECTED, CephError, CephUnavailable, KeyUnusable, OutcomeUnknown, PoolMissing
+from provisioner.ceph.errors import (
+    DISCONNECTED,
+    CephError,
+    CephUnavailable,
+    KeyUnusable,
+    OutcomeUnknown,
+    PoolMissing,
+    translated,
+)
 from provisioner.ceph.metrics import record_operation, result_of
 from provisioner.ceph.pool import RbdPool
 from provisioner.ceph.thread_pool import InFlight, LastActivity, ThreadPool
@@ -88,8 +96,14 @@ class CephCluster:
             threads, limit = (
                 (self._slow, SLOW_DEADLINE_SECONDS) if slow else (self._quick, self.settings.timeout * DEADLINE_FACTOR)
             )
+
+            def call() -> T:
+                # For what no translation below covers: an error of the binding must not end the controller.
+                with translated(operation, f"pool {pool}" if pool else self.name):
+                    return work(connection)
+
             what = key or f"{operation} {id(work)}"
-            answer = await threads.call(what, lambda: work(connection), deadline=limit, last_activity=last_activity)
+            answer = await threads.call(what, call, deadline=limit, last_activity=last_activity)
         except OutcomeUnknown as error:
             result = result_of(error)
             hint = self._caps_hint() if pool else ""

@@ -11,7 +11,7 @@ from typing import Any
 
 from provisioner.ceph import cls_rbd, directory, mirroring
 from provisioner.ceph.bindings import rbd
-from provisioner.ceph.errors import CephError, InUse, clone_path, first_names, image_errors, pool_path
+from provisioner.ceph.errors import CephError, InUse, clone_path, first_names, image_errors, pool_label, pool_path
 
 _SNAPSHOT, _GROUP, _FEATURES, _OPERATIONS = "snapshot_", "rbd_group_ref", "features", "op_features"
 _MIGRATING = 512
@@ -125,7 +125,7 @@ def explained_refusal(ioctx: Any, identifier: str, target: str, name: str) -> It
 def _require_unblocked(ioctx: Any, identifier: str, target: str, name: str | None, *, everything: bool) -> None:
     dependents = read(ioctx, identifier, target)
     namespace = f" --image-namespace {ioctx.get_namespace()}" if ioctx.get_namespace() else ""
-    options = f"--image-pool {ioctx.get_pool_name()}{namespace} --image-id {identifier}" if name is None else ""
+    options = f"--image-pool {pool_label(ioctx)}{namespace} --image-id {identifier}" if name is None else ""
     path = f"{pool_path(ioctx)}/{name or 'IMAGE'}"
     found = removal_blockers(path, dependents, options) if everything else change_blockers(path, dependents)
     if found:

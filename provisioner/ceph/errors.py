@@ -169,10 +169,20 @@ def from_errno(code: int, operation: str, target: str) -> CephError:
     return kind(f"{operation} {target}: {meaning} ({errno_name(code)}, {code})", code=code)
 
 
+def pool_label(ioctx: Any) -> str:
+    """The pool's name; its number as text if the pool has been deleted, because the number is all that is left."""
+    try:
+        return str(ioctx.get_pool_name())
+    except Exception as error:
+        if getattr(error, "errno", None) is None:
+            raise
+        return str(ioctx.get_pool_id())
+
+
 def pool_path(ioctx: Any) -> str:
     """`pool` or `pool/namespace`."""
-    name, namespace = ioctx.get_pool_name(), ioctx.get_namespace()
-    return f"{name}/{namespace}" if namespace else str(name)
+    name, namespace = pool_label(ioctx), ioctx.get_namespace()
+    return f"{name}/{namespace}" if namespace else name
 
 
 def image_label(ioctx: Any, name: str) -> str:

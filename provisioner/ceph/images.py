@@ -21,6 +21,7 @@ from provisioner.ceph.errors import (
     clone_path,
     image_errors,
     image_label,
+    pool_label,
     pool_path,
     translated,
 )
@@ -186,5 +187,5 @@ def require_namespace(ioctx: Any, namespace: str) -> None:
         if _LIBRBD.namespace_exists(ioctx, namespace):
             return
     raise NamespaceMissing(
-        f"RADOS namespace {namespace} does not exist in pool {ioctx.get_pool_name()}: create it (rbd namespace create)"
+        f"RADOS namespace {namespace} does not exist in pool {pool_label(ioctx)}: create it (rbd namespace create)"
     )

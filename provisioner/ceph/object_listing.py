@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.ceph.errors import CephUnavailable, Missing, translated
+from provisioner.ceph.errors import CephUnavailable, Missing, pool_label, translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ObjectListing:
     def iterate(self) -> Iterator[Any]:
         """Every object, with `key` and `nspace`. Raises CephUnavailable if a placement group does not answer."""
         found = iter(self.ioctx.list_objects())
-        target = f"the objects of pool {self.ioctx.get_pool_name()}"
+        target = f"the objects of pool {pool_label(self.ioctx)}"
         while True:
             requested = time.monotonic()
             with translated("listing", target):
@@ -35,7 +35,7 @@ class ObjectListing:
         # Ceph's clock for time-outs is coarse: it can fire some milliseconds early.
         if time.monotonic() - requested >= 0.95 * self.timeout:
             raise CephUnavailable(
-                f"listing the objects of pool {self.ioctx.get_pool_name()}: a placement group does not answer"
+                f"listing the objects of pool {pool_label(self.ioctx)}: a placement group does not answer"
             )
         # A read needs the same permissions, and fails if the client has been blocklisted.
         with contextlib.suppress(Missing), translated("listing", target):

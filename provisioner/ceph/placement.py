@@ -14,7 +14,7 @@ from typing import Any
 from provisioner.ceph import images
 from provisioner.ceph.bindings import rados, rbd
 from provisioner.ceph.connection import Connection
-from provisioner.ceph.errors import CephError, Denied, InvalidArgument, NoSpace, translated
+from provisioner.ceph.errors import CephError, Denied, InvalidArgument, NoSpace, pool_label, translated
 from provisioner.ceph.model import ImageSpec
 
 _LIBRBD = rbd.RBD()
@@ -45,13 +45,13 @@ def prepare_creation(connection: Connection, pool: str | int, namespace: str, sp
     # A user with caps for one RADOS namespace may not validate the whole pool; other users do.
     connection.prepared_ioctx(pool, "", validate_pool)
     ioctx = connection.prepared_ioctx(pool, namespace, images.create_trash_object)
-    shaped = connection.cached(pool, namespace, read_defaults).apply(spec, ioctx.get_pool_name())
+    shaped = connection.cached(pool, namespace, read_defaults).apply(spec, pool_label(ioctx))
     if shaped.data_pool != spec.data_pool:
         try:
             connection.ioctx(str(shaped.data_pool))
         except CephError as error:
             raise InvalidArgument(
-                f"the configuration sets {_DATA_POOL} = {shaped.data_pool} for images of pool {ioctx.get_pool_name()}: "
+                f"the configuration sets {_DATA_POOL} = {shaped.data_pool} for images of pool {pool_label(ioctx)}: "
                 f"{error}; create that pool, or change the option (ceph config, rbd config pool, ceph.conf)",
                 code=errno.ENOENT,
             ) from error
@@ -60,7 +60,7 @@ def prepare_creation(connection: Connection, pool: str | int, namespace: str, sp
 
 def validate_pool(ioctx: Any) -> None:
     """Prepares the pool as librbd does before its first image. Skips a full pool and one without permission."""
-    name = ioctx.get_pool_name()
+    name = pool_label(ioctx)
     with contextlib.suppress(Denied, NoSpace), translated("preparing", f"pool {name}"):
         with contextlib.suppress(rados.ObjectNotFound):
             ioctx.stat(_INFO)
@@ -80,7 +80,7 @@ def validate_pool(ioctx: Any) -> None:
 def read_defaults(ioctx: Any) -> CreationDefaults:
     """The defaults for this pool; none if the user may not read the pool's configuration, as for librbd."""
     try:
-        with translated("reading the configuration of", f"pool {ioctx.get_pool_name()}"):
+        with translated("reading the configuration of", f"pool {pool_label(ioctx)}"):
             options = {one["name"]: one["value"] for one in _LIBRBD.config_list(ioctx)}
     except Denied:
         return CreationDefaults()

@@ -215,7 +215,8 @@ class RbdPool(SnapshotCalls):
             try:
                 return work(connection, ioctx)
             except ImageMissing:
-                images.require_namespace(ioctx, self.namespace)
+                # The pool or the namespace may have been deleted meanwhile, and everything in it.
+                images.require_namespace(connection.ioctx(self._pool, self.namespace), self.namespace)
                 raise
 
         key = self._key(changes) if changes else ""

@@ -24,7 +24,7 @@ from provisioner.volumes.trash_purger import TrashPurger
 from provisioner.volumes.trash_scanner import TrashScanner
 from provisioner.volumes.volume_pools import VolumePools
 from sutler import log, well_known
-from sutler.kube.errors import KubeError
+from sutler.errors import SutlerError
 from sutler.kube.resources import PERSISTENT_VOLUMES
 from sutler.volumes.identity import Relation, relation
 from sutler.volumes.locations import PoolLocation
@@ -96,12 +96,16 @@ class OrphanScanner:
                 expected = self._pools.expected(location)
                 deleted = {name: volume for name, volume in expected.items() if self._pools.is_deleted(volume)}
                 self._report_imageless(location, await self._without_image(deleted))
-            except (CephError, KubeError) as error:
+            except Exception as error:  # noqa: BLE001 - one broken pool must not stop the others
                 # The next scan tries again: nothing waits for this one.
                 self._log_failure(location, error)
 
     def _log_failure(self, location: PoolLocation, error: Exception) -> None:
-        _log.warning("could not scan pool", cluster=location.cluster, pool=location.pool, error=str(error))
+        context = {"cluster": location.cluster, "pool": location.pool}
+        if isinstance(error, SutlerError):
+            _log.warning("could not scan pool", error=str(error), **context)
+        else:
+            _log.error("unhandled error", exc_info=error, **context)
 
     def _retain(self, locations: set[PoolLocation]) -> None:
         """Drops the state of all other locations."""

@@ -1,22 +1,28 @@
 """Clusters that hang, do not answer or reject the client, and several clusters."""
 
 import asyncio
+import errno
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from provisioner.ceph import images as image_calls
+from provisioner.ceph import removal
 from provisioner.ceph.cluster import CephCluster
 from provisioner.ceph.cluster_config import CephClusters, ClusterSources
-from provisioner.ceph.connection import ClusterSettings
-from provisioner.ceph.errors import CephError, CephUnavailable, Denied, InvalidArgument, OutcomeUnknown
+from provisioner.ceph.connection import ClusterSettings, Connection
+from provisioner.ceph.errors import CephError, CephUnavailable, Denied, InvalidArgument, OutcomeUnknown, PoolMissing
 from provisioner.ceph.model import ImageQuery
 from provisioner.ceph.pool import RbdPool
-from tests.ceph.test_images import SPEC, create, open_gate
+from tests.ceph.test_images import SPEC, UID, create, open_gate
 from tests.cluster import Ceph, wait_for_async
 
 
@@ -210,3 +216,45 @@ def test_invalid_configuration_is_reported(tmp_path: Path) -> None:
     ]:
         with pytest.raises(InvalidArgument, match=says):
             CephClusters(sources).get("b")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        image_calls.list_images,
+        removal.list_trash,
+        partial(image_calls.get_id, name="data"),
+        partial(image_calls.describe, name="data"),
+        partial(image_calls.resize, name="data", size=2**20, fence=open_gate),
+        lambda ioctx: ioctx.get_pool_name(),
+    ],
+    ids=["list", "list_trash", "get_id", "describe", "resize", "an error that no one translates"],
+)
+async def test_pool_that_is_deleted_during_a_call_is_an_error_of_ceph(
+    cluster: CephCluster, pool: str, direct: Any, work: Callable[[Any], object]
+) -> None:
+    """The errors of the binding itself would end the controller."""
+
+    def run(connection: Connection) -> object:
+        ioctx = connection.ioctx(pool)
+        direct.delete_pool(pool)
+        connection.rados.wait_for_latest_osdmap()
+        return work(ioctx)
+
+    try:
+        assert await cluster.run("test", run, pool=pool) == []
+    except CephError as error:
+        assert error.code == errno.ENOENT, error  # noqa: PT017 - librbd lists nothing, or says that it is missing
+
+
+async def test_image_in_a_pool_that_is_deleted_during_its_removal_is_removed(
+    images: RbdPool, pool: str, direct: Any
+) -> None:
+    await create(images)
+
+    def delete_pool() -> None:
+        direct.delete_pool(pool)
+
+    with suppress(PoolMissing):
+        await images.remove(ImageQuery(SPEC.name, UID, ""), fence=delete_pool)
+    assert not await images.exists()
