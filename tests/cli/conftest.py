@@ -100,4 +100,4 @@ def team(control_plane: ControlPlane, namespace: str, registered: None) -> Itera
     control_plane.create_namespace(name)
     control_plane.kubectl("label", "namespace", name, "team=a")
     yield name
-    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+    control_plane.empty_namespace(name)

@@ -19,7 +19,7 @@ async def client(control_plane: ControlPlane) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> str:
-    """It stays: its deletion costs a fifth of a second of a core, and none of Sutler's controllers runs."""
+    """It stays as it is: none of Sutler's controllers runs."""
     name = f"test-{secrets.token_hex(4)}"
     control_plane.create_namespace(name)
     return name

@@ -129,10 +129,11 @@ class Cluster:
         for kind, names in (
             ("registrymapping", self.mappings),
             ("secret", ["-n", OWN, *self.sources] if self.sources else []),
-            ("namespace", self.namespaces),
         ):
             if names:
                 self.kubectl("delete", kind, *names, "--ignore-not-found", "--wait=false")
+        for name in self.namespaces:
+            self.control_plane.empty_namespace(name)
         self.kubectl("label", "namespace", OWN, "test-")
 
 
