@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from tests.cluster import ceph_admin, ceph_keys, ceph_programs, rbd_calls
+from tests.cluster import ceph_admin, ceph_calls, ceph_keys, ceph_programs, rbd_calls
 from tests.cluster.ceph_keys import Capabilities, Cipher
 from tests.cluster.errors import ClusterError
 from tests.cluster.place import Place
@@ -17,7 +17,7 @@ from tests.cluster.process import Process
 Store = Literal["memstore", "bluestore"]
 
 # As librados waits in ceph_admin.
-_RBD_SECONDS = 60.0
+_SECONDS = 60.0
 _BLUESTORE_SIZE = 4 << 30  # a sparse file
 
 _CONF = """\
@@ -152,22 +152,26 @@ class Ceph:
             process.stop(grace=0 if self.store == "memstore" else 5)
         self._started.clear()
 
-    def ceph(self, *args: str, input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - as in subprocess.run
-        """Run `ceph` as the administrator and return what it prints; ClusterError when it fails."""
+    def ceph(self, *args: str, input: str | None = None, timeout: float = _SECONDS) -> str:  # noqa: A002 - as in subprocess.run
+        """Do what `ceph` does as the administrator and return what it prints; ClusterError when it fails."""
+        if self._known_here and timeout == _SECONDS:
+            printed = ceph_calls.called(self.conf, args, input)
+            if printed is not None:
+                return printed
         return self._run(["ceph", f"--connect-timeout={timeout:g}", *args], input, timeout)
 
-    def rbd(self, *args: str, input: str | None = None, timeout: float = _RBD_SECONDS) -> str:  # noqa: A002 - as in subprocess.run
+    def rbd(self, *args: str, input: str | None = None, timeout: float = _SECONDS) -> str:  # noqa: A002 - as in subprocess.run
         """Do what `rbd` does as the administrator and return what it prints; ClusterError when it fails.
 
         Common words are calls of this machine's librbd.
         """
-        if self._known_here and timeout == _RBD_SECONDS:
+        if self._known_here and timeout == _SECONDS:
             printed = rbd_calls.called(self.conf, args)
             if printed is not None:
                 return printed
         return self.rbd_program(*args, input=input, timeout=timeout)
 
-    def rbd_program(self, *args: str, input: str | None = None, timeout: float = _RBD_SECONDS) -> str:  # noqa: A002 - as in subprocess.run
+    def rbd_program(self, *args: str, input: str | None = None, timeout: float = _SECONDS) -> str:  # noqa: A002 - as in subprocess.run
         """Run the `rbd` of this cluster's release; ClusterError when it fails."""
         return self._run(["rbd", *args], input, timeout)
 
