@@ -130,9 +130,7 @@ def registry(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="session")
 def crds(control_plane: ControlPlane) -> None:
     """Sutler's kinds, established."""
-    folder = str(REPOSITORY / "manifests" / "crds")
-    control_plane.kubectl("apply", "-f", folder)
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", folder)
+    control_plane.apply_crds(REPOSITORY / "manifests" / "crds")
 
 
 @pytest.fixture

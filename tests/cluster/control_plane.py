@@ -12,7 +12,7 @@ import yaml
 
 from tests.cluster import binaries, flags, kubectl_requests, pki, probe
 from tests.cluster.errors import ClusterError
-from tests.cluster.kept_connections import KeptConnections
+from tests.cluster.kept_connections import Answer, KeptConnections
 from tests.cluster.place import Place
 from tests.cluster.process import Process
 from tests.cluster.wait import wait_for
@@ -85,16 +85,14 @@ class ControlPlane:
     def kubectl(self, *args: str, input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - as in subprocess.run
         """Do what kubectl does as the administrator, and return what it prints.
 
-        Where kubectl itself need not be started, nothing is printed.
+        Where kubectl itself need not be started, it prints only what `-o json`, `-o name` or `get --raw` ask for.
 
         Raises:
             ClusterError: with the command and the error that it shows, when it failed.
         """
         wanted = kubectl_requests.requests(args, input)
         if wanted is not None:
-            for one in wanted:
-                self._change(one, timeout)
-            return ""
+            return "".join(self._done(one, timeout) for one in wanted)
         command = ["kubectl", f"--kubeconfig={self.kubeconfig}", *args]
         ran = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout, check=False)
         if ran.returncode != 0:
@@ -109,18 +107,24 @@ class ControlPlane:
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         """Of the administrator to the API server; ClusterError when it is refused or not answered."""
+        return json.loads(self.warned_request(method, path, body, content_type)[0])
+
+    def warned_request(
+        self, method: str, path: str, body: Any = None, content_type: str = "application/json"
+    ) -> tuple[str, list[str]]:
+        """As `request`: the text of the answer, and the warnings that kubectl shows."""
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type, "User-Agent": "tests"}
         data = None if body is None else json.dumps(body).encode()
 
-        def answer() -> tuple[int, str] | None:
-            status, text = self._connections.call(self._ports.apiserver, method, path, data, headers)
+        def answer() -> Answer | None:
+            given = self._connections.call(self._ports.apiserver, method, path, data, headers)
             # While the API server makes the storage of a new kind, it asks for another attempt.
-            return None if status == HTTPStatus.TOO_MANY_REQUESTS else (status, text)
+            return None if given.status == HTTPStatus.TOO_MANY_REQUESTS else given
 
-        status, text = wait_for(answer, f"{method} {path} to be served")
+        status, text, warnings = wait_for(answer, f"{method} {path} to be served")
         if status not in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
             raise ClusterError(f"{method} {path}: {status} {_message(text)}")
-        return json.loads(text)
+        return text, warnings
 
     def there(self, path: str) -> Any:
         """The object at this path; None if there is none."""
@@ -136,7 +140,10 @@ class ControlPlane:
                 raise
             return None
 
-    def _change(self, wanted: kubectl_requests.Request, timeout: float) -> None:
+    def _done(self, wanted: kubectl_requests.Request, timeout: float) -> str:
+        """What kubectl prints of it."""
+        if wanted.output == "raw":
+            return self.warned_request(wanted.method, wanted.path)[0]
         if wanted.may_be_absent:
             answer = self._unless_absent(wanted.method, wanted.path, wanted.body)
         else:
@@ -152,6 +159,22 @@ class ControlPlane:
                 return now is None or now["metadata"]["uid"] != uid
 
             wait_for(is_gone, f"{wanted.path} to go", timeout)
+        return kubectl_requests.printed(answer, wanted.output)
+
+    def apply_crds(self, folder: Path) -> None:
+        """Return when the API server serves their kinds."""
+        self.kubectl("apply", "-f", str(folder))
+        specs = [yaml.safe_load(one.read_text())["spec"] for one in folder.glob("*.yaml")]
+        paths = [f"/apis/{one['group']}/{one['versions'][0]['name']}/{one['names']['plural']}" for one in specs]
+        wait_for(lambda: all(map(self._is_served, paths)), f"{paths} to be served")
+
+    def _is_served(self, path: str) -> bool:
+        try:
+            return self.there(path) is not None
+        except ClusterError as error:
+            if f"{path}: {HTTPStatus.TOO_MANY_REQUESTS:d} " not in str(error):  # while its storage is initialized
+                raise
+            return False
 
     def create_namespace(self, name: str) -> None:
         """Return when Pods can be created in it, which is when it has its default service account."""

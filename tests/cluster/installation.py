@@ -95,9 +95,7 @@ class Installation:
     def apply(self, *, upgrade: bool = False, definitions: bool = True) -> None:
         """Apply the manifests; with `upgrade` over those of another release, whose objects stay."""
         if definitions:
-            crds = str(self._source / "manifests" / "crds")
-            self.control_plane.kubectl("apply", "-f", crds)
-            self.control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
+            self.control_plane.apply_crds(self._source / "manifests" / "crds")
         self._rendered = _rendered(self._manifests)
         if not upgrade:
             self._forget_earlier_ones()
@@ -186,7 +184,7 @@ def _rendered(folder: Path) -> list[Any]:
     ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     if ran.returncode != 0:
         raise ClusterError(f"{' '.join(command)}: {ran.stderr.strip()}")
-    return list(yaml.safe_load_all(ran.stdout))
+    return list(yaml.load_all(ran.stdout, yaml.CSafeLoader))
 
 
 def _console() -> list[Any]:

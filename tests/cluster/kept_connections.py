@@ -4,14 +4,24 @@ A new connection costs the test 6 ms of a core and the API server 3 ms, several 
 """
 
 import http.client
+import re
 import select
 import ssl
 import threading
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 _SECONDS = 60.0
+
+
+class Answer(NamedTuple):
+    status: int
+    """0 when there is no answer."""
+    text: str
+    warnings: list[str]
+    """The texts of the Warning headers."""
 
 
 class KeptConnections:
@@ -29,18 +39,16 @@ class KeptConnections:
         self._all.clear()
         self._of_thread = threading.local()
 
-    def call(
-        self, port: int, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> tuple[int, str]:
-        """Status and text of the answer; status 0 when there is none."""
+    def call(self, port: int, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         connection = self._open(port)
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            warnings = [_warning_text(one) for one in answer.headers.get_all("Warning", [])]
+            return Answer(answer.status, answer.read().decode(), warnings)
         except (OSError, http.client.HTTPException):  # the latter: it has ended in the midst of its answer
             connection.close()
-            return 0, ""
+            return Answer(0, "", [])
 
     def _open(self, port: int) -> http.client.HTTPSConnection:
         kept: http.client.HTTPSConnection | None = getattr(self._of_thread, "connection", None)
@@ -61,3 +69,8 @@ def _has_ended(connection: http.client.HTTPSConnection) -> bool:
     """Whether the server has closed it: nothing else can be read before the next request."""
     readable, _, _ = select.select([connection.sock], [], [], 0)
     return bool(readable)
+
+
+def _warning_text(header: str) -> str:
+    """Of `299 - "text"`, with the text's quotes and backslashes escaped."""
+    return re.sub(r"\\(.)", r"\1", header.partition('"')[2].rpartition('"')[0])

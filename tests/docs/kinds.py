@@ -25,7 +25,7 @@ _LIMITS = {
 
 
 def kinds() -> str:
-    crds = [yaml.safe_load(file.read_text()) for file in sorted(_CRDS.glob("*.yaml"))]
+    crds = [yaml.load(file.read_text(), yaml.CSafeLoader) for file in sorted(_CRDS.glob("*.yaml"))]
     parts = ["# Kinds\n", "`kubectl explain KIND --recursive` shows the same. Names in bold are required.\n"]
     return "\n".join([*parts, *(part for crd in crds for part in _kind(crd["spec"]))])
 

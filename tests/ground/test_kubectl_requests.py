@@ -10,6 +10,7 @@ from tests.cluster import ClusterError, ControlPlane, kubectl_requests
 
 _MAPPING = {"apiVersion": "sutler.dev/v1alpha1", "kind": "RegistryMapping", "metadata": {"name": "acme"}}
 _SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a", "namespace": "other"}}
+_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made"}, "data": {"a": "b"}}
 _BACKGROUND = {"propagationPolicy": "Background"}
 
 
@@ -29,6 +30,19 @@ _BACKGROUND = {"propagationPolicy": "Background"}
         ("delete pv a b", None, [("DELETE", f"/api/v1/persistentvolumes/{name}", _BACKGROUND) for name in "ab"]),
         ("delete regmap --all", None, [("DELETE", "/apis/sutler.dev/v1alpha1/registrymappings", _BACKGROUND)]),
         ("-n team delete secret a", None, [("DELETE", "/api/v1/namespaces/team/secrets/a", _BACKGROUND)]),
+        (
+            "create -f - -o json --dry-run=server --validate=false",
+            _SECRET,
+            [("POST", "/api/v1/namespaces/other/secrets?fieldValidation=Ignore&dryRun=All", _SECRET)],
+        ),
+        (
+            "-n team delete secrets --field-selector type=x",
+            None,
+            [("DELETE", "/api/v1/namespaces/team/secrets?fieldSelector=type%3Dx", _BACKGROUND)],
+        ),
+        ("delete -f -", _SECRET, [("DELETE", "/api/v1/namespaces/other/secrets/a", _BACKGROUND)]),
+        ("replace --raw /a/status -f -", _SECRET, [("PUT", "/a/status", _SECRET)]),
+        ("get regmap -o name", None, [("GET", "/apis/sutler.dev/v1alpha1/registrymappings", None)]),
         ("patch pv a -p {}", None, [("PATCH", "/api/v1/persistentvolumes/a", {})]),
         ("patch regmap a -p {}", None, [("PATCH", "/apis/sutler.dev/v1alpha1/registrymappings/a", {})]),
         (
@@ -66,6 +80,9 @@ def test_deleting_waits_for_the_end_and_takes_absence_only_as_asked() -> None:
     "words",
     [
         "get pods",
+        "get pods -o wide",
+        "get pod a -o jsonpath={.status}",
+        "create -f - --dry-run=client",
         "delete pods a --all",
         "delete deployments,secrets a",
         "delete crontab a",
@@ -84,6 +101,26 @@ def test_other_words_are_left_to_kubectl(words: str) -> None:
 def test_unknown_kind_among_documents_is_left_to_kubectl() -> None:
     both = json.dumps({"kind": "List", "items": [_SECRET, {"apiVersion": "v2", "kind": "Secret", "metadata": {}}]})
     assert kubectl_requests.requests(["apply", "-f", "-"], both) is None
+
+
+def test_outputs_are_those_of_kubectl(control_plane: ControlPlane, namespace: str) -> None:
+    for words in (["get", "sa", "-n", namespace], ["get", "clusterrole", "view"]):
+        for output in "name", "json":
+            assert kubectl_requests.requests([*words, "-o", output], None)
+            # With an option that is not known here, kubectl itself runs.
+            slow = control_plane.kubectl(*words, "-o", output, "--request-timeout=30s")
+            quick = control_plane.kubectl(*words, "-o", output)
+            if output == "name":
+                assert quick == slow
+            else:
+                listed = [one.get("items", [one]) for one in (json.loads(quick), json.loads(slow))]
+                assert listed[0] == listed[1]
+    assert control_plane.kubectl("get", "pod", "nothing", "-n", namespace, "--ignore-not-found", "-o", "name") == ""
+    made = json.loads(
+        control_plane.kubectl("create", "-f", "-", "-o", "json", "--dry-run=server", input=json.dumps(_MAP))
+    )
+    assert made["data"] == {"a": "b"}
+    assert "made" not in control_plane.kubectl("get", "configmaps", "-o", "name")
 
 
 @pytest.mark.parametrize(("words", "content_type"), [("pv", "strategic-merge"), ("regmap", "merge")])

@@ -190,5 +190,5 @@ def test_uninstalled_without_losing_data(life: Life, control_plane: ControlPlane
     finalizers = ("get", "pv", name, "-o", "jsonpath={.metadata.finalizers[*]}")
     wait_for(lambda: control_plane.kubectl(*finalizers) == ATTACHED, "only the attacher to hold the volume")
     control_plane.kubectl("patch", "pv", name, "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
-    wait_for(lambda: not control_plane.kubectl("get", "pv", name, "--ignore-not-found"), "the volume to go")
+    wait_for(lambda: not control_plane.there(f"/api/v1/persistentvolumes/{name}"), "the volume to go")
     assert life.ceph.rbd("ls", "rbd").split() == images

@@ -26,7 +26,7 @@ OVERLAYS = {folder.name: folder for folder in sorted((MANIFESTS / "overlays").it
 
 
 def rendered(folder: Path) -> list[Json]:
-    return [one for one in yaml.safe_load_all(_text(folder)) if one]
+    return [one for one in yaml.load_all(_text(folder), yaml.CSafeLoader) if one]
 
 
 @cache

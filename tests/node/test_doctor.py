@@ -50,7 +50,10 @@ def test_each_pod_that_cannot_pull_is_fixed_by_the_commands_of_the_doctor(
     make_secret(control_plane, namespace, "theirs", server="elsewhere.example.com", user="a", password="b")
     shell.type(add(f"{HOST}/xxxx", "UserName", "ours"), "Password")
     shell.type(add("unused.example.com", "UserName", "unused"), "Password")
-    wait_for(lambda: control_plane.kubectl("get", "secret", "ours", "-n", namespace, "--ignore-not-found"), "the copy")
+    wait_for(
+        lambda: control_plane.there(f"/api/v1/namespaces/{namespace}/secrets/ours"),
+        "the copy",
+    )
 
     # Without the webhook, and an image that no mapping matches.
     pod_of(control_plane, namespace, "early", ours)
@@ -66,7 +69,10 @@ def test_each_pod_that_cannot_pull_is_fixed_by_the_commands_of_the_doctor(
     )
     wrong = add(f"{HOST}/yyyy", "UserName", "wrong")
     shell.type(wrong, "not this")
-    wait_for(lambda: control_plane.kubectl("get", "secret", "wrong", "-n", namespace, "--ignore-not-found"), "the copy")
+    wait_for(
+        lambda: control_plane.there(f"/api/v1/namespaces/{namespace}/secrets/wrong"),
+        "the copy",
+    )
     pod_of(control_plane, namespace, "refused", f"{HOST}/yyyy/other:latest")
     pod_of(control_plane, namespace, "missing", f"{OTHER_HOST}/yyyy/other:latest")
 

@@ -335,7 +335,10 @@ def test_copy_that_was_a_source_goes_when_it_is_one_no_more(cluster: Cluster) ->
     cluster.wait_for_reason(last, "Synced")
     cluster.unmap(base)
     cluster.unmap(middle)
-    wait_for(lambda: not cluster.control_plane.kubectl("get", "registrymapping", base, "--ignore-not-found"), "its end")
+    wait_for(
+        lambda: not cluster.control_plane.there(f"/apis/sutler.dev/v1alpha1/registrymappings/{base}"),
+        "its end",
+    )
     assert cluster.secret(OWN, middle), "it is what the last one copies from"
     cluster.unmap(last)
     for copy in (base, middle, last):
@@ -366,7 +369,9 @@ def test_namespace_that_goes_takes_its_copy_along(cluster: Cluster) -> None:
     wait_for(lambda: cluster.auths(staying, mapping) == PASSWORDS["second"], "the other namespace's rotation")
     wait_for(lambda: cluster.condition(mapping)["namespaces"] == {"selected": 1, "synced": 1}, "a new count")
     wait_for(
-        lambda: not cluster.kubectl("get", "namespace", going, "--ignore-not-found"), "the namespace to be gone", 60
+        lambda: not cluster.control_plane.there(f"/api/v1/namespaces/{going}"),
+        "the namespace to be gone",
+        60,
     )
     again = cluster.namespace("going")
     cluster.copied(again, mapping)

@@ -37,7 +37,7 @@ def test_pod_with_mapped_image_gets_exactly_its_secret(
 ) -> None:
     assert pull_secrets(create(control_plane, namespace, pod("mapped", MAPPED))) == [mapping]
     wait_for(
-        lambda: control_plane.kubectl("get", "secret", mapping, "-n", namespace, "--ignore-not-found"),
+        lambda: control_plane.there(f"/api/v1/namespaces/{namespace}/secrets/{mapping}"),
         "the copy of the secret in the Pod's namespace",
     )
 
@@ -148,7 +148,7 @@ def test_webhook_and_secrets_go_on_after_a_kill(
         sutler.secrets.restart()
         assert pull_secrets(create(control_plane, namespace, pod("afterwards", MAPPED))) == [mapping]
         wait_for(
-            lambda: control_plane.kubectl("get", "secret", mapping, "-n", late, "--ignore-not-found"),
+            lambda: control_plane.there(f"/api/v1/namespaces/{late}/secrets/{mapping}"),
             "the copy in the namespace that was made meanwhile",
         )
     finally:

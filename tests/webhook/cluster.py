@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tests.cluster import ControlPlane, SutlerProcess, wait_for
+from tests.cluster import ControlPlane, SutlerProcess, kubectl_requests, wait_for
 from tests.webhook.pods import Json
 
 APP = "quay.io/acme/app:1"
@@ -36,16 +36,16 @@ class Cluster:
         self.control_plane.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(objects))
 
     def create(self, image: str = APP, *flags: str, metadata: Json | None = None, **spec: Any) -> tuple[Json, str]:
-        """The Pod as the API server gives it back, and what kubectl said beside it."""
+        """The Pod as the API server gives it back, and the warnings beside it as kubectl shows them."""
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"generateName": "app-", "namespace": self.namespace} | (metadata or {}),
             "spec": {"containers": [{"name": "app", "image": image}]} | spec,
         }
-        out, said = self.kubectl("create", "-f", "-", "-o", "json", *flags, stdin=json.dumps(pod))
-        created: Json = json.loads(out)
-        return created, said
+        (wanted,) = kubectl_requests.requests(["create", "-f", "-", *flags], json.dumps(pod)) or []
+        created, warnings = self.control_plane.warned_request(wanted.method, wanted.path, wanted.body)
+        return json.loads(created), "".join(f"Warning: {one}\n" for one in warnings)
 
     def kubectl(self, *arguments: str, stdin: str = "") -> tuple[str, str]:
         """What it prints, and what it says beside that: the API server's warnings."""
