@@ -1,12 +1,13 @@
 """What `ceph` does, by the library with which it reads its words: a start of the program takes half a second of a core.
 
-Words that the monitor does not know are run by the program itself: those to other daemons, and mistakes.
+Words that the monitor or the daemon does not know are run by the program itself: those to the manager, and mistakes.
 """
 
 import errno
 import importlib.util
 import json
-from collections.abc import Sequence
+import socket
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from functools import cache
 from io import StringIO
@@ -26,6 +27,8 @@ def called(conf: Path, words: Sequence[str], given: str | None) -> str | None:
     Raises:
         ClusterError: with the words and the error that `ceph` shows.
     """
+    if words[0] == "daemon":
+        return _called_of_daemon(Path(words[1]), words[2:])
     named, more = list(words), {}
     if named[-2:] == ["-f", "json"]:
         named, more = named[:-2], {"format": "json"}
@@ -41,6 +44,22 @@ def called(conf: Path, words: Sequence[str], given: str | None) -> str | None:
     if status:
         raise ClusterError(f"ceph {' '.join(words)}: Error {errno.errorcode[-status]}: {said}")
     return str(printed.decode())
+
+
+def _called_of_daemon(admin_socket: Path, words: Sequence[str]) -> str | None:
+    described = _answer(admin_socket, {"prefix": "get_command_descriptions"})
+    found = _library().validate_command(_library().parse_json_funcsigs(described, "cli"), list(words))
+    return _answer(admin_socket, found | {"format": "json"}) if found else None
+
+
+def _answer(admin_socket: Path, command: Mapping[str, str]) -> str:
+    """The command ends with a zero byte, and the answer begins with its length in four bytes."""
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.connect(str(admin_socket))
+        asked.sendall(json.dumps(command).encode() + b"\0")
+        with asked.makefile("rb") as answer:
+            length = int.from_bytes(answer.read(4), "big")
+            return answer.read(length).decode()
 
 
 @cache

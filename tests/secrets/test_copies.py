@@ -108,7 +108,8 @@ def test_foreign_secret_is_never_changed_and_is_reported(cluster: Cluster) -> No
     ready = cluster.wait_for_reason(mapping, "Conflict")
     assert ready["status"] == "False"
     assert f"{namespace}/{mapping} exists and is not Sutler's" in ready["message"]
-    assert ready["namespaces"] == {"selected": 2, "synced": 1, "lacking": [namespace]}
+    counts = {"selected": 2, "synced": 1, "lacking": [namespace]}
+    wait_for(lambda: cluster.condition(mapping)["namespaces"] == counts, "the other namespace's copy to be counted")
     assert cluster.condition(mapping, "Conflict")["status"] == "True"
     wait_for(lambda: ("Warning", "Conflict") in cluster.events(mapping), "the event")
     assert cluster.auths(free, mapping) == PASSWORDS["first"], "one conflict held up the other namespace"
