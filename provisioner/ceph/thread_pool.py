@@ -20,23 +20,46 @@ T = TypeVar("T")
 LastActivity = Callable[[], float]
 """Returns when a call last reported progress, by time.monotonic."""
 
+TURN_SECONDS = 30.0
+"""The longest time to wait for another call that changes the same."""
+
 
 class InFlight:
     """The keys of running calls. Pools whose calls may change the same objects share one."""
 
     def __init__(self) -> None:
-        self._since: dict[str, float] = {}
+        self._running: dict[str, asyncio.Event] = {}
+        """The event is set when the call returns, or is overdue."""
+        self._overdue: set[str] = set()
 
-    def require_free(self, key: str) -> None:
-        """Raises CephUnavailable while a call with this key runs."""
-        if key in self._since:
+    def is_free(self, key: str) -> bool:
+        return key not in self._running
+
+    async def wait_free(self, key: str, seconds: float) -> None:
+        """Waits until no call with this key runs.
+
+        Raises CephUnavailable after `seconds`, and at once if a running call is overdue: it may never return.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while key in self._running and key not in self._overdue:
+                    await self._running[key].wait()
+        except TimeoutError:
+            pass
+        if key in self._running:
             raise CephUnavailable(f"{key}: an earlier call to Ceph has not returned yet")
 
     def begin(self, key: str) -> None:
-        self._since[key] = time.monotonic()
+        self._running[key] = asyncio.Event()
+
+    def mark_overdue(self, key: str) -> None:
+        if key in self._running:
+            self._overdue.add(key)
+            self._running[key].set()
 
     def end(self, key: str) -> None:
-        del self._since[key]
+        self._overdue.discard(key)
+        self._running.pop(key).set()
 
 
 class ThreadPool:
@@ -59,22 +82,24 @@ class ThreadPool:
     async def call(
         self, key: str, work: Callable[[], T], *, deadline: float, last_activity: LastActivity | None = None
     ) -> T:
-        """Runs `work` in a thread. `key` names what it changes: calls with the same key never run at the same time.
+        """Runs `work` in a thread. `key` names what it changes: calls with the same key run one after the other.
 
         Raises OutcomeUnknown after `deadline` seconds without a result or progress. The thread continues, and until
-        `work` returns, every other call with its key raises CephUnavailable.
+        `work` returns, every other call with its key raises CephUnavailable. So does a call that waits for its turn for
+        longer than its deadline, or TURN_SECONDS.
         """
-        self._in_flight.require_free(key)
-        await self._acquire_thread()
-        try:
-            self._in_flight.require_free(key)
-        except CephUnavailable:
+        turn = time.monotonic() + min(deadline, TURN_SECONDS)
+        while True:
+            await self._in_flight.wait_free(key, max(0.0, turn - time.monotonic()))
+            await self._acquire_thread()
+            if self._in_flight.is_free(key):
+                break
             self._free.release()
-            raise
         future = self._start(key, work)
         try:
             return await self._wait_result(future, deadline, last_activity)
         except TimeoutError:
+            self._in_flight.mark_overdue(key)
             self._replace_thread(future)
             raise OutcomeUnknown(f"{self._name}: {key}: Ceph did not answer within {deadline:g} s") from None
         finally:

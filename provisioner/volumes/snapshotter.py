@@ -4,12 +4,10 @@ Before the snapshot is created, the content says so and names the image. Thus an
 repeated on the same image until its outcome is known, even if the claim and its volume are deleted meanwhile.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from time import monotonic
-from weakref import WeakValueDictionary
 
 from provisioner.ceph.errors import (
     CephError,
@@ -82,8 +80,6 @@ class Snapshotter:
         self._client = context.client
         self._informers = informers
         self._release = release
-        # Calls that change one image can't run at the same time: its contents wait for their turn instead of failing.
-        self._turns: WeakValueDictionary[ImageHandle, asyncio.Lock] = WeakValueDictionary()
 
     async def sync(self, name: str) -> None:
         """Does what is due about the content of this name. Raises if it has to be tried again."""
@@ -139,8 +135,7 @@ class Snapshotter:
 
     async def _snapshot(self, handle: ImageHandle, name: str) -> VolumeSnapshot:
         pool = await self._pool(handle)
-        async with self._turn(handle):
-            return await pool.create_snapshot(handle.image, name, fence=self._context.fence)
+        return await pool.create_snapshot(handle.image, name, fence=self._context.fence)
 
     async def _source_volume(self, content: Json, decision: CreateSnapshot) -> Json:
         """Returns the volume of the claim that the VolumeSnapshot names. Raises SnapshotObstacle."""
@@ -222,12 +217,8 @@ class Snapshotter:
         # A pool that is missing in the cluster's map was deleted with all its snapshots.
         with suppress(PoolMissing):
             pool = await self._pool(handle.image)
-            async with self._turn(handle.image):
-                await pool.delete_snapshot(handle.image.image, handle.snapshot, fence=self._context.fence)
-                await self._release(handle.image)
-
-    def _turn(self, image: ImageHandle) -> asyncio.Lock:
-        return self._turns.setdefault(image, asyncio.Lock())
+            await pool.delete_snapshot(handle.image.image, handle.snapshot, fence=self._context.fence)
+            await self._release(handle.image)
 
     async def _pool(self, handle: ImageHandle) -> RbdPool:
         return await self._context.clusters.get(handle.cluster).get_pool_by_number(handle.pool, handle.namespace)

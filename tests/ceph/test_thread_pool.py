@@ -3,6 +3,8 @@
 import asyncio
 import threading
 import time
+from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -23,6 +25,34 @@ async def test_calls_that_never_return_take_no_thread_from_the_others() -> None:
     forever.set()
     assert await threads.wait_idle(5)
     assert await threads.call("image 0", lambda: "answered", deadline=5) == "answered"
+
+
+async def test_calls_that_change_the_same_run_one_after_the_other() -> None:
+    running = InFlight()
+    pools = [ThreadPool("Ceph", running, size=4, patience=5) for _ in range(2)]
+    at_once = Counter[str]()
+
+    def work(key: str) -> int:
+        at_once[key] += 1
+        seen = at_once[key]
+        time.sleep(0.02)
+        at_once[key] -= 1
+        return seen
+
+    keys = ["image 0", "image 1"] * 8
+    calls = [pools[n % 2].call(key, partial(work, key), deadline=5) for n, key in enumerate(keys)]
+    assert await asyncio.gather(*calls) == [1] * len(keys)
+
+
+async def test_call_waits_no_longer_for_its_turn_than_for_its_result() -> None:
+    threads = ThreadPool("Ceph", InFlight(), size=2, patience=5)
+    over = threading.Event()
+    first = asyncio.create_task(threads.call("image", lambda: over.wait(10), deadline=10))
+    await asyncio.sleep(0)
+    with pytest.raises(CephUnavailable, match="image: an earlier call to Ceph has not returned"):
+        await threads.call("image", lambda: None, deadline=0.05)
+    over.set()
+    assert await first
 
 
 async def test_ceph_that_hangs_altogether_is_still_noticed() -> None:
