@@ -12,8 +12,8 @@ from tests.cluster import wait_for
 
 @pytest.fixture
 def large(pool: str, ioctx: Any) -> str:
-    """An image whose removal takes seconds: librbd asks for 2^15 objects, since it has a journal."""
-    rbd.RBD().create(ioctx, "large", 1 << 37, old_format=False, features=69)
+    """An image whose removal takes seconds: librbd asks for 2^14 objects, since it has a journal."""
+    rbd.RBD().create(ioctx, "large", 1 << 36, old_format=False, features=69)
     return f"/pools/{pool}/images/large"
 
 

@@ -397,7 +397,7 @@ def test_name_that_is_not_utf_8_is_reported_and_large_images_are_removed_beside_
     connection: Connection, ioctx: Any, ceph: Ceph
 ) -> None:
     pool = ioctx.get_pool_name()
-    make(ioctx, "image", 1 << 37)
+    make(ioctx, "image", 1 << 36)
     image = directory.get_header(ioctx, "image")
     ceph.rbd("create", f"{pool}/\udcff", "--size", "1M")  # the byte 255
     with pytest.raises(Unreadable, match="not UTF-8"):

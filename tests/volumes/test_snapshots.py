@@ -72,7 +72,7 @@ def test_snapshot_of_a_claim_is_one_of_its_image_and_goes_with_it(snapshots: Sna
 
 def test_snapshots_of_one_image_at_the_same_time_wait_for_each_other(snapshots: SnapshotEnv) -> None:
     """As schedules make them and delete them. What has been requested while Sutler was away is due all at once."""
-    env, names = snapshots.env, [f"hour-{number}" for number in range(8)]
+    env, names = snapshots.env, [f"hour-{number}" for number in range(5)]
     env.apply(claim("data", env.storage_class(), "16Mi"))
     env.wait_bound()
     by_class = snapshots.snapshot_class()
