@@ -1,9 +1,12 @@
 """The capacity of the pools, as the scheduler, the metrics and the events on claims show it."""
 
+import errno
 import json
 from typing import Any
 
-from tests.cluster import ClusterError, wait_for
+import rados
+
+from tests.cluster import wait_for
 from tests.volumes.volume_env import VolumeEnv, claim
 
 
@@ -34,13 +37,13 @@ def test_capacity_within_the_quota_is_published_to_the_scheduler_and_as_metrics(
     assert [metric(env, name) for name in ("available", "used", "quota")] == [None] * 3
 
 
-def test_full_pool_is_reported_at_once_with_its_fill_and_its_quota_and_recovers(env: VolumeEnv) -> None:
+def test_full_pool_is_reported_at_once_with_its_fill_and_its_quota_and_recovers(env: VolumeEnv, direct: Any) -> None:
     env.ceph.wait_for_manager()
     cls = env.storage_class()
     env.apply(claim("first", cls))
     env.wait_bound()
     env.ceph.ceph("osd", "pool", "set-quota", env.pool, "max_objects", "1")
-    wait_for(lambda: _is_full(env), "the pool to be full")
+    wait_for(lambda: _is_full(env, direct), "the pool to be full")
     env.apply(*(claim(f"data-{n}", cls) for n in range(3)))
     event = env.wait_event("data-0", "ProvisioningFailed", "EDQUOT")
     assert f"; pool {env.pool} holds " in event["message"]
@@ -54,15 +57,23 @@ def test_full_pool_is_reported_at_once_with_its_fill_and_its_quota_and_recovers(
     env.wait_bound(3)
 
 
-def _is_full(env: VolumeEnv) -> bool:
-    """The monitor says so before the OSD holds back writes of clients, which then wait."""
+def _is_full(env: VolumeEnv, direct: Any) -> bool:
+    """The monitor says so before the OSD holds back writes, which Sutler does not leave to librados either."""
     pools = json.loads(env.ceph.ceph("osd", "pool", "ls", "detail", "-f", "json"))
     if not any(pool["pool_name"] == env.pool and "full" in pool["flags_names"] for pool in pools):
         return False
-    probe = f"{env.pool}/probe"
+    with direct.open_ioctx(env.pool) as ioctx:
+        ioctx.set_osdmap_full_try()
+        # Some of these belong to each placement group, and each of these learns of it by itself.
+        return all(_is_refused(ioctx, f"probe-{number}") for number in range(64))
+
+
+def _is_refused(ioctx: Any, name: str) -> bool:
     try:
-        env.ceph.rbd("create", probe, "--size", "1M", timeout=10)
-    except ClusterError as error:
-        return "no answer within" in str(error)
-    env.ceph.rbd("rm", probe)
+        ioctx.write_full(name, b"")
+    except rados.Error as error:
+        if error.errno != errno.EDQUOT:
+            raise
+        return True
+    ioctx.remove_object(name)
     return False
