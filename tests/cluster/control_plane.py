@@ -118,10 +118,10 @@ class ControlPlane:
 
         def answer() -> Answer | None:
             given = self._connections.call(self._ports.apiserver, method, path, data, headers)
-            # While the API server makes the storage of a new kind, it asks for another attempt.
-            return None if given.status == HTTPStatus.TOO_MANY_REQUESTS else given
+            # As while the API server makes the storage of a new kind, or the token of a new account.
+            return None if given.again else given
 
-        status, text, warnings = wait_for(answer, f"{method} {path} to be served")
+        status, text, warnings, _ = wait_for(answer, f"{method} {path} to be served")
         if status not in {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
             raise ClusterError(f"{method} {path}: {status} {_message(text)}")
         return text, warnings
@@ -166,15 +166,7 @@ class ControlPlane:
         self.kubectl("apply", "-f", str(folder))
         specs = [yaml.safe_load(one.read_text())["spec"] for one in folder.glob("*.yaml")]
         paths = [f"/apis/{one['group']}/{one['versions'][0]['name']}/{one['names']['plural']}" for one in specs]
-        wait_for(lambda: all(map(self._is_served, paths)), f"{paths} to be served")
-
-    def _is_served(self, path: str) -> bool:
-        try:
-            return self.there(path) is not None
-        except ClusterError as error:
-            if f"{path}: {HTTPStatus.TOO_MANY_REQUESTS:d} " not in str(error):  # while its storage is initialized
-                raise
-            return False
+        wait_for(lambda: all(self.there(path) is not None for path in paths), f"{paths} to be served")
 
     def create_namespace(self, name: str) -> None:
         """Return when Pods can be created in it, which is when it has its default service account."""

@@ -10,10 +10,12 @@ import ssl
 import threading
 from collections.abc import Mapping
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
 
 _SECONDS = 60.0
+_REFUSED_FOR_NOW = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 class Answer(NamedTuple):
@@ -22,6 +24,8 @@ class Answer(NamedTuple):
     text: str
     warnings: list[str]
     """The texts of the Warning headers."""
+    again: bool
+    """Whether it asks for another attempt, which kubectl makes, too."""
 
 
 class KeptConnections:
@@ -45,10 +49,11 @@ class KeptConnections:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
             warnings = [_warning_text(one) for one in answer.headers.get_all("Warning", [])]
-            return Answer(answer.status, answer.read().decode(), warnings)
+            again = "Retry-After" in answer.headers and answer.status in _REFUSED_FOR_NOW
+            return Answer(answer.status, answer.read().decode(), warnings, again)
         except (OSError, http.client.HTTPException):  # the latter: it has ended in the midst of its answer
             connection.close()
-            return Answer(0, "", [])
+            return Answer(0, "", [], again=False)
 
     def _open(self, port: int) -> http.client.HTTPSConnection:
         kept: http.client.HTTPSConnection | None = getattr(self._of_thread, "connection", None)

@@ -139,7 +139,10 @@ def _created_quietly(cluster: Cluster) -> bool:
 
 def test_namespace_that_is_a_moment_old_is_known(cluster: Cluster) -> None:
     cluster.apply(mapping("blue", "blue.io", selector={"matchLabels": {"team": "blue"}}))
-    cluster.until_injected([], "blue.io/app")
+    known = f"blue-{secrets.token_hex(4)}"
+    cluster.control_plane.create_namespace(known)
+    cluster.control_plane.kubectl("label", "namespace", known, "team=blue")
+    cluster.until_injected(["blue-secret"], "blue.io/app", metadata={"namespace": known})
     for _ in range(5):
         name = f"blue-{secrets.token_hex(4)}"
         labelled = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"team": "blue"}}}
