@@ -171,12 +171,12 @@ def from_errno(code: int, operation: str, target: str) -> CephError:
 
 def pool_label(ioctx: Any) -> str:
     """The pool's name; its number as text if the pool has been deleted, because the number is all that is left."""
+    number = str(ioctx.get_pool_id())
     try:
-        return str(ioctx.get_pool_name())
-    except Exception as error:
-        if getattr(error, "errno", None) is None:
-            raise
-        return str(ioctx.get_pool_id())
+        with translated("looking up", f"pool number {number}"):
+            return str(ioctx.get_pool_name())
+    except CephError:
+        return number
 
 
 def pool_path(ioctx: Any) -> str:

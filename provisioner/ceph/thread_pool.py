@@ -29,8 +29,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self._running: dict[str, asyncio.Event] = {}
-        """The event is set when the call returns, or is overdue."""
-        self._overdue: set[str] = set()
+        """The event is set when the call is overdue, or when it returns and is removed from here."""
 
     def is_free(self, key: str) -> bool:
         return key not in self._running
@@ -42,8 +41,8 @@ class InFlight:
         """
         try:
             async with asyncio.timeout(seconds):
-                while key in self._running and key not in self._overdue:
-                    await self._running[key].wait()
+                while (running := self._running.get(key)) is not None and not running.is_set():
+                    await running.wait()
         except TimeoutError:
             pass
         if key in self._running:
@@ -53,12 +52,11 @@ class InFlight:
         self._running[key] = asyncio.Event()
 
     def mark_overdue(self, key: str) -> None:
+        """No effect if the call has returned, as one that raises TimeoutError itself."""
         if key in self._running:
-            self._overdue.add(key)
             self._running[key].set()
 
     def end(self, key: str) -> None:
-        self._overdue.discard(key)
         self._running.pop(key).set()
 
 
