@@ -254,10 +254,6 @@ async def test_image_in_a_pool_that_is_deleted_during_its_removal_is_removed(
     images: RbdPool, pool: str, direct: Any
 ) -> None:
     await create(images)
-
-    def delete_pool() -> None:
-        direct.delete_pool(pool)
-
     with suppress(PoolMissing):
-        await images.remove(ImageQuery(SPEC.name, UID, ""), fence=delete_pool)
+        await images.remove(ImageQuery(SPEC.name, UID, ""), fence=partial(direct.delete_pool, pool))
     assert not await images.exists()

@@ -35,7 +35,7 @@ async def test_calls_that_change_the_same_run_one_after_the_other() -> None:
     def work(key: str) -> int:
         at_once[key] += 1
         seen = at_once[key]
-        time.sleep(0.02)
+        time.sleep(0.02)  # long enough that another would run beside it
         at_once[key] -= 1
         return seen
 

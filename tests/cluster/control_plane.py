@@ -4,6 +4,7 @@ import base64
 import json
 import secrets
 import subprocess
+from collections.abc import Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.kept_connections import Answer, KeptConnections
 from tests.cluster.place import Place
 from tests.cluster.process import Process
-from tests.cluster.wait import wait_for
+from tests.cluster.wait import PATIENCE, wait_for
 
 # The API server waits for its watchers before it ends; ours come back by themselves.
 _APISERVER_GRACE = 3.0
@@ -92,7 +93,7 @@ class ControlPlane:
         """
         wanted = kubectl_requests.requests(args, input)
         if wanted is not None:
-            return "".join(self._done(one, timeout) for one in wanted)
+            return "".join(kubectl_requests.printed(self._answer(one, timeout), one.output) for one in wanted)
         command = ["kubectl", f"--kubeconfig={self.kubeconfig}", *args]
         ran = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout, check=False)
         if ran.returncode != 0:
@@ -101,9 +102,12 @@ class ControlPlane:
 
     def kubectl_json(self, *args: str, input: str | None = None) -> Any:  # noqa: A002 - as in subprocess.run
         """What `kubectl -o json` prints; to read, kubectl itself is not started where that is not needed."""
-        if path := kubectl_requests.listed(args):
-            return kubectl_requests.shown(self.request("GET", path))
-        return json.loads(self.kubectl(*args, "-o", "json", input=input))
+        words = [*args, "-o", "json"]
+        wanted = kubectl_requests.requests(words, input)
+        if wanted is None:
+            return json.loads(self.kubectl(*words, input=input))
+        (one,) = wanted
+        return kubectl_requests.shown(self._answer(one))
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         """Of the administrator to the API server; ClusterError when it is refused or not answered."""
@@ -140,8 +144,8 @@ class ControlPlane:
                 raise
             return None
 
-    def _done(self, wanted: kubectl_requests.Request, timeout: float) -> str:
-        """What kubectl prints of it."""
+    def _answer(self, wanted: kubectl_requests.Request, timeout: float = PATIENCE) -> Any:
+        """None where there is no such object, and that is an answer; a raw one is text."""
         if wanted.output == "raw":
             return self.warned_request(wanted.method, wanted.path)[0]
         if wanted.may_be_absent:
@@ -159,12 +163,16 @@ class ControlPlane:
                 return now is None or now["metadata"]["uid"] != uid
 
             wait_for(is_gone, f"{wanted.path} to go", timeout)
-        return kubectl_requests.printed(answer, wanted.output)
+        return answer
 
     def apply_crds(self, folder: Path) -> None:
         """Return when the API server serves their kinds."""
         self.kubectl("apply", "-f", str(folder))
-        specs = [yaml.safe_load(one.read_text())["spec"] for one in folder.glob("*.yaml")]
+        self.wait_served(folder.glob("*.yaml"))
+
+    def wait_served(self, crds: Iterable[Path]) -> None:
+        """Return when the API server serves the kinds of these files."""
+        specs = [yaml.safe_load(one.read_text())["spec"] for one in crds]
         paths = [f"/apis/{one['group']}/{one['versions'][0]['name']}/{one['names']['plural']}" for one in specs]
         wait_for(lambda: all(self.there(path) is not None for path in paths), f"{paths} to be served")
 

@@ -63,7 +63,7 @@ class Request:
     waits: bool = False
     """Whether to return only when the object is gone."""
     output: str = ""
-    """What kubectl prints of the answer: "json" or "name"; nothing where nothing is asked for."""
+    """What kubectl prints of the answer: "json", "name" or "raw"; nothing where nothing is asked for."""
 
 
 @dataclass
@@ -109,18 +109,6 @@ class _Words:
     def path(self, name: str | None = None) -> str:
         kind = self.kind()
         return kind.path(self.namespace if kind.namespaced else None, name)
-
-
-def listed(words: Sequence[str]) -> str | None:
-    """The path of what `kubectl get` with these words shows; None for what only kubectl knows."""
-    try:
-        found = _Words.parse(words)
-        if found.verb != "get" or found.options or len(found.named) not in {1, 2}:
-            return None
-        where = found.path(*found.named[1:])
-    except NotKnownError:
-        return None
-    return _with_query(where, found.query)
 
 
 def requests(words: Sequence[str], given: str | None) -> list[Request] | None:
@@ -186,7 +174,8 @@ def _with_query(path: str, query: Mapping[str, str]) -> str:
 
 
 def _documents(words: _Words, given: str | None) -> Iterator[tuple[Resource, Any]]:
-    if words.options.keys() != {"-f"} or words.named:
+    """Of the file, after the verb has taken its own options."""
+    if words.options.keys() != {"-f"} or words.named or words.query:
         raise NotKnownError("files")
     for one in yaml.load_all(_given_text(words.options["-f"], given), yaml.CSafeLoader):
         for document in one["items"] if one and one["kind"] == "List" else [one]:
@@ -211,27 +200,19 @@ def _path(kind: Resource, words: _Words, document: Any, name: str | None = None)
 
 
 def _delete(words: _Words, given: str | None) -> Iterator[Request]:
-    absent, waits = "--ignore-not-found" in words.options, words.options.get("--wait") != "false"
+    absent = words.options.pop("--ignore-not-found", None) is not None
+    waits = words.options.pop("--wait", None) != "false"
     if "-f" in words.options:
-        of_files = _Words("delete", namespace=words.namespace, options={"-f": words.options["-f"]})
-        if words.named or words.query or words.options.keys() - {"-f", "--ignore-not-found", "--wait"}:
+        found = _documents(words, given)
+        paths = [_path(kind, words, document, document["metadata"]["name"]) for kind, document in found]
+    else:
+        everything = "--all" in words.options or bool(words.query)
+        if words.options.keys() - {"--all"} or everything == (len(words.named) > 1):
             raise NotKnownError("options")
-        for kind, document in _documents(of_files, given):
-            path = _path(kind, words, document, document["metadata"]["name"])
-            yield Request("DELETE", path, _BACKGROUND, may_be_absent=absent, waits=waits)
-        return
-    everything = "--all" in words.options or bool(words.query)
-    if words.options.keys() - {"--all", "--ignore-not-found", "--wait"} or everything == (len(words.named) > 1):
-        raise NotKnownError("options")
-    names: Sequence[str | None] = words.named[1:] or [None]
-    for name in names:
-        yield Request(
-            "DELETE",
-            _with_query(words.path(name), words.query),
-            _BACKGROUND,
-            may_be_absent=absent,
-            waits=waits,
-        )
+        names: Sequence[str | None] = words.named[1:] or [None]
+        paths = [_with_query(words.path(name), words.query) for name in names]
+    for path in paths:
+        yield Request("DELETE", path, _BACKGROUND, may_be_absent=absent, waits=waits)
 
 
 def _patch(words: _Words, _given: str | None) -> Iterator[Request]:
@@ -279,6 +260,8 @@ def printed(answer: Any, output: str) -> str:
     """What kubectl prints of an answer; None: there was none."""
     if not output or answer is None:
         return ""
+    if output == "raw":
+        return str(answer)
     found = shown(answer)
     if output == "json":
         return json.dumps(found)

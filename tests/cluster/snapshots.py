@@ -5,9 +5,9 @@ from pathlib import Path
 from tests.cluster import go
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.process import Process
-from tests.cluster.wait import wait_for
 
 _TESTBED = go.Testbed("snapshot-controller")
+_CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _KINDS = ("volumesnapshots", "volumesnapshotcontents", "volumesnapshotclasses")
 
 
@@ -42,17 +42,9 @@ class SnapshotControllerProcess:
 
 def install_kinds(control_plane: ControlPlane) -> None:
     folder = _TESTBED.module("github.com/kubernetes-csi/external-snapshotter/client/v8") / "config" / "crd"
-    for kind in _KINDS:
-        file = str(folder / f"snapshot.storage.k8s.io_{kind}.yaml")
-        name = f"{kind}.snapshot.storage.k8s.io"
-        if not is_established(control_plane, name):
+    files = {kind: folder / f"snapshot.storage.k8s.io_{kind}.yaml" for kind in _KINDS}
+    for kind, file in files.items():
+        if control_plane.there(f"{_CRDS}/{kind}.snapshot.storage.k8s.io") is None:
             # Without a check of its fields: older servers know none of its rules.
-            control_plane.kubectl("create", "--validate=false", "-f", file)
-        wait_for(lambda name=name: is_established(control_plane, name), f"{name} to be established")  # type: ignore[misc] # mypy can't type a lambda with a default
-
-
-def is_established(control_plane: ControlPlane, name: str) -> bool:
-    """Whether the API server serves the kind of this CustomResourceDefinition, which has no status at first."""
-    found = control_plane.there(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}") or {}
-    conditions = (found.get("status") or {}).get("conditions") or []
-    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+            control_plane.kubectl("create", "--validate=false", "-f", str(file))
+    control_plane.wait_served(files.values())

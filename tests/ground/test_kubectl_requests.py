@@ -147,13 +147,14 @@ def test_patch_is_of_the_kind_that_the_resource_knows(words: str, content_type: 
     ],
 )
 def test_words_of_kubectl_become_a_path(words: str, path: str | None) -> None:
-    assert kubectl_requests.listed(words.split()) == path
+    found = kubectl_requests.requests([*words.split(), "-o", "json"], None)
+    assert ([one.path for one in found] if found else None) == (path and [path])
 
 
 def test_what_is_read_is_what_kubectl_shows(control_plane: ControlPlane, namespace: str) -> None:
     for words in (["get", "serviceaccounts"], ["get", "serviceaccount", "default"]):
         where = [*words, "-n", namespace]
-        assert kubectl_requests.listed(where)
+        assert kubectl_requests.requests([*where, "-o", "json"], None)
         slow, quick = control_plane.kubectl(*where, "-o", "yaml"), control_plane.kubectl_json(*where)
         for shown in slow, quick:
             assert "managedFields" not in str(shown)

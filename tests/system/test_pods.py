@@ -152,4 +152,4 @@ def test_webhook_and_secrets_go_on_after_a_kill(
             "the copy in the namespace that was made meanwhile",
         )
     finally:
-        control_plane.kubectl("delete", "namespace", late, "--wait=false")
+        control_plane.empty_namespace(late)

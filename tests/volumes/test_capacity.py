@@ -59,7 +59,7 @@ def test_full_pool_is_reported_at_once_with_its_fill_and_its_quota_and_recovers(
 
 
 def _is_full(env: VolumeEnv, direct: Any) -> bool:
-    """The monitor says so before the OSD holds back writes, which Sutler does not leave to librados either."""
+    """The monitor says so before the OSD refuses writes. Like Sutler, this has librados hold none of them back."""
     pools = json.loads(env.ceph.ceph("osd", "pool", "ls", "detail", "-f", "json"))
     if not any(pool["pool_name"] == env.pool and "full" in pool["flags_names"] for pool in pools):
         return False

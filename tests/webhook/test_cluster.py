@@ -156,7 +156,7 @@ def test_namespace_that_is_a_moment_old_is_known(cluster: Cluster) -> None:
         cluster.control_plane.kubectl("create", "-f", "-", input=yaml.safe_dump_all([labelled, pod]))
         created = cluster.control_plane.kubectl_json("get", "pod", "app", "-n", name)
         assert created["spec"]["imagePullSecrets"] == [{"name": "blue-secret"}]
-        cluster.control_plane.kubectl("delete", "namespace", name, "--wait=false")
+        cluster.control_plane.empty_namespace(name)
 
 
 def test_labels_of_a_namespace_count_as_they_are_now(cluster: Cluster) -> None:
